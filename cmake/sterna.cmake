@@ -1,0 +1,27 @@
+# One static library a folder, its tests beside the code, one set of warnings for our own code.
+
+set(STERNA_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
+
+function(sterna_flags target)
+  target_compile_options(${target} PRIVATE ${STERNA_WARNINGS})
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  if(STERNA_SANITIZE)
+    target_compile_options(${target} PUBLIC -fsanitize=${STERNA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${STERNA_SANITIZE})
+  endif()
+endfunction()
+
+# sterna_library(NAME SOURCES a.cc ... [LINKS ...] [TESTS a_test.cc ...] [TEST_LINKS ...])
+# makes sterna_NAME and, when tests are on, the program sterna_NAME_test registered with CTest.
+function(sterna_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;TESTS;TEST_LINKS" ${ARGN})
+  add_library(sterna_${name} STATIC ${ARG_SOURCES})
+  sterna_flags(sterna_${name})
+  target_link_libraries(sterna_${name} PUBLIC ${ARG_LINKS})
+  if(STERNA_TESTS AND ARG_TESTS)
+    add_executable(sterna_${name}_test ${ARG_TESTS})
+    sterna_flags(sterna_${name}_test)
+    target_link_libraries(sterna_${name}_test PRIVATE sterna_${name} ${ARG_TEST_LINKS} GTest::gmock GTest::gtest_main)
+    gtest_discover_tests(sterna_${name}_test DISCOVERY_TIMEOUT 60)
+  endif()
+endfunction()

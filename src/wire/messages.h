@@ -1,0 +1,70 @@
+// The payloads of call frames: written in place, read as views. The layouts are in PROTOCOL.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "wire/frame.h"
+
+namespace sterna::wire {
+
+// A block of headers: name_bytes u32, value_bytes u32, name, value, repeated.
+void append_header(std::string& block, std::string_view name, std::string_view value);
+
+// Walks a block. `next` answers false at the end or when the block is malformed; `ok` tells which.
+class HeaderWalk {
+ public:
+  HeaderWalk(std::string_view block, std::uint32_t count) : rest_(block), left_(count) {}
+  bool next(std::string_view& name, std::string_view& value);
+  bool ok() const { return left_ == 0 && rest_.empty() && !broken_; }
+
+ private:
+  std::string_view rest_;
+  std::uint32_t left_;
+  bool broken_ = false;
+};
+
+struct RequestHead {
+  std::string_view method;
+  std::string_view path;   // percent-decoded bytes, begins with '/'
+  std::string_view query;  // raw, without '?'
+  std::uint32_t header_count = 0;
+  std::string_view headers;  // a block
+};
+// `body_part` is all of the body, or its first part when the frame has MORE.
+void append_request(std::string& out, const RequestHead& head, std::string_view body_part);
+// Both fail with invalid, reason `bad_frame`, when lengths do not add up; headers are not walked.
+Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part);
+
+struct ResponseHead {
+  std::uint32_t status = 200;
+  std::uint64_t run_ns = 0;
+  std::uint64_t content_length = kUnknownLength;
+  std::uint32_t header_count = 0;
+  std::string_view headers;  // a block
+};
+void append_response(std::string& out, const ResponseHead& head, std::string_view body_part);
+Status read_response(std::string_view payload, ResponseHead& head, std::string_view& body_part);
+
+enum class FailKind : std::uint32_t { kRaised = 1, kBadResponse = 2, kCancelled = 3 };
+struct Failed {
+  FailKind kind{};
+  std::uint64_t run_ns = 0;
+  std::string_view text;
+};
+void append_failed(std::string& out, const Failed& failed);
+Status read_failed(std::string_view payload, Failed& failed);
+
+enum class Stream : std::uint8_t { kStdout = 1, kStderr = 2 };
+struct LogText {
+  Stream stream{};
+  std::string_view text;
+};
+void append_log(std::string& out, const LogText& log);
+Status read_log(std::string_view payload, LogText& log);
+
+void append_window(std::string& out, std::uint32_t bytes);
+Status read_window(std::string_view payload, std::uint32_t& bytes);
+
+}  // namespace sterna::wire
