@@ -32,9 +32,11 @@ struct RequestHead {
   std::uint32_t header_count = 0;
   std::string_view headers;  // a block
 };
-// `body_part` is all of the body, or its first part when the frame has MORE.
+// Both directions: `body_part` is all of the body, or its first part when the frame has MORE. The append
+// functions write payloads only: put them between open_frame and close_frame.
 void append_request(std::string& out, const RequestHead& head, std::string_view body_part);
-// Both fail with invalid, reason `bad_frame`, when lengths do not add up; headers are not walked.
+// All read functions fail with invalid, reason `bad_frame`, when lengths do not add up or a field breaks
+// PROTOCOL.md; header blocks are not walked. The views point into `payload`.
 Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part);
 
 struct ResponseHead {

@@ -1,0 +1,35 @@
+// Little-endian integers in byte strings, for the reader and writer of this folder.
+#pragma once
+
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace sterna::wire {
+
+static_assert(std::endian::native == std::endian::little, "frames are written in memory order");
+
+// The caller has checked that the bytes are there.
+template <std::unsigned_integral T>
+T load(std::string_view bytes, std::size_t offset = 0) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
+}
+
+template <std::unsigned_integral T>
+void store(char* at, T value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
+template <std::unsigned_integral T>
+void put(std::string& out, T value) {
+  char bytes[sizeof value];
+  store(bytes, value);
+  out.append(bytes, sizeof value);
+}
+
+}  // namespace sterna::wire
