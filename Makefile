@@ -1,0 +1,36 @@
+# Everything that people do with a clone. `make` alone lists it.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench build format lint install clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what running needs, build, start on 127.0.0.1:8080 with the examples (STERNA_LISTEN=host:port)
+	@scripts/run
+
+test: ## install what is missing, build, run every test, sanitizer, format, layer and lint check
+	@scripts/test
+
+bench: ## measure Sterna and its peers side by side
+	@scripts/install-deps build run bench
+	@scripts/build
+	@bench/run
+
+build: ## build build/sterna and what it needs to run
+	@scripts/install-deps build run
+	@scripts/build
+
+format: ## format the C++ sources in place
+	@scripts/format
+
+lint: ## clang-tidy over our C++ sources (needs a configured build)
+	@scripts/lint
+
+install: build ## copy into PREFIX (default /usr/local; DESTDIR is honoured)
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+clean: ## remove what was built
+	rm -rf build
