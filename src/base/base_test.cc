@@ -12,7 +12,8 @@ namespace {
 TEST(Names, FollowTheDnsLabelRule) {
   for (const char* good : {"a", "0", "a-b", "hello", "x9"}) EXPECT_TRUE(is_valid_name(good)) << good;
   EXPECT_TRUE(is_valid_name(std::string(63, 'a')));
-  for (const char* bad : {"", "-a", "a-", "A", "a_b", "a.b", "ä", "a b"}) EXPECT_FALSE(is_valid_name(bad)) << bad;
+  for (const char* bad : {"", "-a", "a-", "A", "a_b", "a.b", "ä", "a b"})
+    EXPECT_FALSE(is_valid_name(bad)) << bad;
   EXPECT_FALSE(is_valid_name(std::string(64, 'a')));
 }
 

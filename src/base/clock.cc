@@ -86,10 +86,12 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     const int offset_hour = take_number(text, 2);
     const bool colon = take_char(text, ":");
     const int offset_minute = take_number(text, 2);
-    if (offset_hour < 0 || offset_hour > 23 || offset_minute < 0 || offset_minute > 59 || !colon) return bad_time();
+    if (offset_hour < 0 || offset_hour > 23 || offset_minute < 0 || offset_minute > 59 || !colon)
+      return bad_time();
     offset_minutes = (offset_hour * 60 + offset_minute) * (negative ? -1 : 1);
   }
-  const std::chrono::year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+  const std::chrono::year_month_day date(std::chrono::year(year),
+                                         std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day)));
   if (!text.empty() || !date.ok()) return bad_time();
   return WallTime(std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hour) +

@@ -8,31 +8,50 @@ namespace sterna {
 
 std::string_view to_string(Code code) {
   switch (code) {
-    case Code::kInvalid: return "invalid";
-    case Code::kNotFound: return "not_found";
-    case Code::kConflict: return "conflict";
-    case Code::kDenied: return "denied";
-    case Code::kExhausted: return "exhausted";
-    case Code::kTimeout: return "timeout";
-    case Code::kUnavailable: return "unavailable";
-    case Code::kFunctionFailed: return "function_failed";
-    case Code::kIo: return "io";
-    case Code::kInternal: return "internal";
+    case Code::kInvalid:
+      return "invalid";
+    case Code::kNotFound:
+      return "not_found";
+    case Code::kConflict:
+      return "conflict";
+    case Code::kDenied:
+      return "denied";
+    case Code::kExhausted:
+      return "exhausted";
+    case Code::kTimeout:
+      return "timeout";
+    case Code::kUnavailable:
+      return "unavailable";
+    case Code::kFunctionFailed:
+      return "function_failed";
+    case Code::kIo:
+      return "io";
+    case Code::kInternal:
+      return "internal";
   }
   return "internal";
 }
 
 std::string_view to_string(Component component) {
   switch (component) {
-    case Component::kGateway: return "gateway";
-    case Component::kAuth: return "auth";
-    case Component::kRegistry: return "registry";
-    case Component::kQueue: return "queue";
-    case Component::kPool: return "pool";
-    case Component::kWorker: return "worker";
-    case Component::kFunction: return "function";
-    case Component::kCallback: return "callback";
-    case Component::kTrigger: return "trigger";
+    case Component::kGateway:
+      return "gateway";
+    case Component::kAuth:
+      return "auth";
+    case Component::kRegistry:
+      return "registry";
+    case Component::kQueue:
+      return "queue";
+    case Component::kPool:
+      return "pool";
+    case Component::kWorker:
+      return "worker";
+    case Component::kFunction:
+      return "function";
+    case Component::kCallback:
+      return "callback";
+    case Component::kTrigger:
+      return "trigger";
   }
   return "gateway";
 }

@@ -25,7 +25,15 @@ enum class Code : std::uint8_t {
 
 // Who is at fault or speaks; part of the API (`component` in problem answers).
 enum class Component : std::uint8_t {
-  kGateway, kAuth, kRegistry, kQueue, kPool, kWorker, kFunction, kCallback, kTrigger,
+  kGateway,
+  kAuth,
+  kRegistry,
+  kQueue,
+  kPool,
+  kWorker,
+  kFunction,
+  kCallback,
+  kTrigger,
 };
 
 std::string_view to_string(Code code);
@@ -35,7 +43,8 @@ struct Error {
   Code code = Code::kInternal;
   Component component = Component::kGateway;
   std::string reason;  // stable snake_case word that users see and match on
-  std::string detail;  // a sentence: what went wrong and what to do; never holds paths or traces of the server
+  std::string
+      detail;  // a sentence: what went wrong and what to do; never holds paths or traces of the server
 };
 
 template <class T>

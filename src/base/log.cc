@@ -30,10 +30,14 @@ Sink& sink() {
 
 std::string_view to_string(Level level) {
   switch (level) {
-    case Level::kDebug: return "debug";
-    case Level::kInfo: return "info";
-    case Level::kWarn: return "warn";
-    case Level::kError: return "error";
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarn:
+      return "warn";
+    case Level::kError:
+      return "error";
   }
   return "error";
 }
@@ -75,7 +79,8 @@ Result<Level> parse_level(std::string_view text) {
   for (const Level level : {Level::kDebug, Level::kInfo, Level::kWarn, Level::kError}) {
     if (text == to_string(level)) return level;
   }
-  return fail(Code::kInvalid, Component::kGateway, "bad_log_level", "log level must be debug, info, warn or error");
+  return fail(Code::kInvalid, Component::kGateway, "bad_log_level",
+              "log level must be debug, info, warn or error");
 }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
@@ -84,7 +89,8 @@ void write(Level level, std::string_view event, std::initializer_list<Field> fie
   fmt::memory_buffer line;
   const std::string time = format_rfc3339(SystemClock().wall());
   if (to.format == Format::kJson) {
-    fmt::format_to(std::back_inserter(line), R"({{"time":"{}","level":"{}","event":)", time, to_string(level));
+    fmt::format_to(std::back_inserter(line), R"({{"time":"{}","level":"{}","event":)", time,
+                   to_string(level));
     append_json(line, event);
     for (const Field& field : fields) {
       line.push_back(',');

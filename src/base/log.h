@@ -23,7 +23,8 @@ struct Field {
 void configure(Level level, Format format);
 Result<Level> parse_level(std::string_view text);
 
-// Writes one event. `event` is a short fixed phrase in the present tense; what varies goes into fields. Any thread.
+// Writes one event. `event` is a short fixed phrase in the present tense; what varies goes into fields. Any
+// thread.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
 inline void debug(std::string_view event, std::initializer_list<Field> fields = {}) {

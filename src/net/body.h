@@ -1,0 +1,47 @@
+// The body of one request: in memory while small, in an unlinked file when large, never without a bound.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace sterna::net {
+
+// How much memory all bodies together may take, and where the rest goes. One loop.
+struct BodyBudget {
+  std::size_t memory_limit = 64U << 20;  // bytes, all bodies together
+  std::size_t body_limit = 256U << 10;   // bytes, one body
+  std::string spool_dir = "/tmp";        // for O_TMPFILE files: nothing is left behind after a crash
+  std::size_t in_use = 0;
+};
+
+class Body {
+ public:
+  explicit Body(BodyBudget& budget) : budget_(budget) {}
+  ~Body() { clear(); }
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
+
+  // Fails with io when the spool cannot be written.
+  Status append(std::string_view part);
+  void clear();
+
+  std::uint64_t size() const { return memory_.size() + spooled_; }
+  // The part that is in memory; bytes [0, memory().size()) of the body.
+  std::string_view memory() const { return memory_; }
+  // Appends up to `limit` bytes from `offset` to `out`; answers how many.
+  Result<std::size_t> read(std::uint64_t offset, std::size_t limit, std::string& out) const;
+
+ private:
+  Status spool(std::string_view part);
+
+  BodyBudget& budget_;
+  std::string memory_;
+  UniqueFd file_;
+  std::uint64_t spooled_ = 0;
+};
+
+}  // namespace sterna::net

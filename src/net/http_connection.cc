@@ -1,0 +1,407 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include "net/http_server.h"
+
+namespace sterna::net {
+namespace {
+
+constexpr std::size_t kMaxWaiting = 64U << 10;  // pipelined bytes kept while a request is in flight
+constexpr std::size_t kKeptCapacity = 16U << 10;
+constexpr Duration kLinger = std::chrono::seconds(3);
+constexpr std::uint64_t kMaxDropped = 8U << 20;  // of a body that nobody wants, before the connection closes
+
+Error timeout_error(std::string detail) {
+  return {Code::kTimeout, Component::kGateway, "request_timeout", std::move(detail)};
+}
+
+void shrink(std::string& text) {
+  text.clear();
+  if (text.capacity() > kKeptCapacity) text.shrink_to_fit();
+}
+
+void append_number(std::string& out, std::uint64_t number, int base = 10) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr;
+  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(HttpServer& server, UniqueFd socket, std::string client)
+    : server_(server),
+      socket_(std::move(socket)),
+      client_(std::move(client)),
+      parser_(server.limits_.max_header_bytes),
+      body_(server.budget_),
+      arrived_(server.loop_.now()),
+      progress_(arrived_) {}
+
+HttpConnection::~HttpConnection() {
+  server_.loop_.forget(*this);
+  if (socket_) server_.loop_.remove(socket_.get(), *this);
+}
+
+// --- reading ---
+
+void HttpConnection::on_event(std::uint32_t events) {
+  if (!socket_) return;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return peer_closed();
+  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) read((events & EPOLLRDHUP) != 0);
+  if (socket_ && (events & EPOLLOUT) != 0 && buffered() > 0) flush();
+}
+
+// A short read means the kernel has no more for now; only a hang-up needs the read that answers 0.
+void HttpConnection::read(bool until_end) {
+  auto& scratch = server_.loop_.scratch();
+  while (socket_) {
+    if (reading_ == Reading::kDone && in_.size() >= kMaxWaiting) {
+      read_paused_ = true;
+      return;
+    }
+    const ssize_t got = ::recv(socket_.get(), scratch.data(), scratch.size(), 0);
+    if (got > 0) {
+      input({scratch.data(), static_cast<std::size_t>(got)});
+      if (static_cast<std::size_t>(got) < scratch.size() && !until_end) return;
+    } else if (got < 0 && errno == EINTR) {
+      continue;
+    } else if (got < 0 && errno == EAGAIN) {
+      return;
+    } else {
+      return peer_closed();
+    }
+  }
+}
+
+void HttpConnection::input(std::string_view data) {
+  if (lingering_) return;
+  if (in_.empty()) {
+    const std::size_t used = process(data);
+    if (socket_) in_.assign(data.substr(used));
+    return;
+  }
+  in_.append(data);
+  const std::size_t used = process(in_);
+  if (socket_) in_.erase(0, used);
+}
+
+// Answers how many bytes are used up. Re-entered never: a response given inside only changes the state.
+std::size_t HttpConnection::process(std::string_view data) {
+  std::size_t used = 0;
+  while (socket_ && !lingering_) {
+    const std::string_view rest = data.substr(used);
+    if (reading_ == Reading::kDone) {
+      if (!next_request()) break;
+      continue;
+    }
+    if (reading_ == Reading::kRefused) return data.size();
+    if (rest.empty()) break;
+    const std::size_t step = reading_ == Reading::kHead ? process_head(rest) : process_body(rest);
+    used += step;
+    if (step == 0) break;
+  }
+  return lingering_ ? data.size() : used;
+}
+
+std::size_t HttpConnection::process_head(std::string_view data) {
+  std::size_t blank = 0;  // RFC 9112 2.2: empty lines before a request line are skipped
+  while (scanned_ == 0 && data.substr(blank).starts_with("\r\n")) blank += 2;
+  if (blank > 0) return blank;
+  if (scanned_ == 0 && data == "\r") return 0;
+  if (in_.empty()) arrived_ = server_.loop_.now();
+
+  const auto length = find_head(data, scanned_);
+  if (!length) {
+    refuse(400, length.error());
+    return data.size();
+  }
+  const std::size_t limit = server_.limits_.max_header_bytes;
+  if (*length > limit || (*length == 0 && data.size() > limit)) {
+    const bool in_first_line = data.substr(0, limit).find('\n') == std::string_view::npos;
+    refuse(in_first_line ? 414 : 431,
+           {Code::kInvalid, Component::kGateway, in_first_line ? "uri_too_long" : "headers_too_large",
+            "the request head is larger than limits.max_header_bytes (" + std::to_string(limit) + ")"});
+    return data.size();
+  }
+  if (*length == 0) return 0;
+
+  scanned_ = 0;
+  head_.assign(data.substr(0, *length));
+  request_.headers.clear();
+  if (const auto parsed = parser_.parse_head(head_, request_); !parsed) {
+    refuse(parsed.error().reason == "expectation_failed" ? 417 : 400, parsed.error());
+    return data.size();
+  }
+  if (!request_.keep_alive || server_.draining_) close_after_ = true;
+  accept_body();
+  return *length;
+}
+
+// Asks the service what to do with the body that follows the head.
+void HttpConnection::accept_body() {
+  body_bytes_ = 0;
+  reading_ = Reading::kBody;
+  body_limit_ = server_.service_.on_head(*this);
+  if (!socket_) return;
+  if (answer_ != Answer::kNone) {
+    reading_ = parser_.complete() ? Reading::kDone : Reading::kDiscard;
+    if (reading_ == Reading::kDiscard && request_.expects_continue)
+      close_after_ = true;  // the body will not come
+    return;
+  }
+  if (request_.content_length.value_or(0) > body_limit_) {
+    return refuse(413, {Code::kInvalid, Component::kGateway, "body_too_large",
+                        "the request body is larger than " + std::to_string(body_limit_) + " bytes"});
+  }
+  if (parser_.complete()) {
+    reading_ = Reading::kDone;
+    return server_.service_.on_request(*this);
+  }
+  if (request_.expects_continue) {
+    out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    server_.loop_.at_turn_end(*this);
+  }
+}
+
+std::size_t HttpConnection::process_body(std::string_view data) {
+  const auto used = parser_.parse_body(data, *this);
+  if (!socket_ || reading_ == Reading::kRefused) return data.size();
+  if (!used) {
+    refuse(400, used.error());
+    return data.size();
+  }
+  if (!parser_.complete()) return *used;
+  const bool wanted = reading_ == Reading::kBody && answer_ == Answer::kNone;
+  reading_ = Reading::kDone;
+  if (wanted) server_.service_.on_request(*this);
+  return *used;
+}
+
+void HttpConnection::on_body_part(std::string_view part) {
+  body_bytes_ += part.size();
+  if (reading_ == Reading::kDiscard || answer_ != Answer::kNone) {
+    if (body_bytes_ > kMaxDropped) close_after_ = true;
+    return;
+  }
+  if (body_bytes_ > body_limit_) {
+    return refuse(413, {Code::kInvalid, Component::kGateway, "body_too_large",
+                        "the request body is larger than " + std::to_string(body_limit_) + " bytes"});
+  }
+  if (const auto kept = body_.append(part); !kept) refuse(503, kept.error());
+}
+
+// Makes ready for the next request; false when the present one is not through.
+bool HttpConnection::next_request() {
+  if (answer_ != Answer::kFinished || close_after_) return false;
+  reading_ = Reading::kHead;
+  answer_ = Answer::kNone;
+  arrived_ = server_.loop_.now();
+  body_.clear();
+  shrink(head_);
+  return true;
+}
+
+void HttpConnection::refuse(unsigned status, const Error& error) {
+  close_after_ = true;
+  if (answer_ == Answer::kNone) {
+    server_.service_.on_refused(*this, status, error);
+  } else if (answer_ != Answer::kFinished) {
+    return close();
+  }
+  reading_ = Reading::kRefused;
+}
+
+// --- writing ---
+
+void HttpConnection::begin(unsigned status) {
+  STERNA_ASSERT(answer_ == Answer::kNone);
+  answer_ = Answer::kBegun;
+  bodyless_ = status < 200 || status == 204 || status == 304;
+  out_ += "HTTP/1.1 ";
+  append_number(out_, status);
+  out_ += ' ';
+  out_ += status_phrase(status);
+  out_ += "\r\nDate: ";
+  out_ += server_.date();
+  out_ += "\r\n";
+}
+
+void HttpConnection::header(std::string_view name, std::string_view value) {
+  out_ += name;
+  out_ += ": ";
+  out_ += value;
+  out_ += "\r\n";
+}
+
+void HttpConnection::end_head() {
+  if (close_after_) {
+    out_ += "Connection: close\r\n";
+  } else if (request_.minor_version == 0) {
+    out_ += "Connection: keep-alive\r\n";
+  }
+  out_ += "\r\n";
+}
+
+void HttpConnection::send(std::string_view body) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  if (!bodyless_) {
+    out_ += "Content-Length: ";
+    append_number(out_, body.size());
+    out_ += "\r\n";
+  }
+  end_head();
+  if (!bodyless_) out_ += body;
+  answer_ = Answer::kStreaming;
+  chunked_ = false;
+  finish();
+}
+
+void HttpConnection::begin_stream(std::optional<std::uint64_t> length) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  chunked_ = false;
+  if (!bodyless_ && length) {
+    out_ += "Content-Length: ";
+    append_number(out_, *length);
+    out_ += "\r\n";
+  } else if (!bodyless_ && request_.minor_version == 0) {
+    close_after_ = true;
+  } else if (!bodyless_) {
+    chunked_ = true;
+    out_ += "Transfer-Encoding: chunked\r\n";
+  }
+  end_head();
+  answer_ = Answer::kStreaming;
+  progress_ = server_.loop_.now();
+  server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::write(std::string_view part) {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  if (part.empty() || bodyless_) return;
+  if (chunked_) {
+    append_number(out_, part.size(), 16);
+    out_ += "\r\n";
+  }
+  out_ += part;
+  if (chunked_) out_ += "\r\n";
+  server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::finish() {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  if (chunked_) out_ += "0\r\n\r\n";
+  answer_ = Answer::kFinished;
+  observer_ = nullptr;
+  if (out_sent_ == 0) progress_ = server_.loop_.now();
+  server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::abort() {
+  observer_ = nullptr;
+  close();
+}
+
+void HttpConnection::on_turn_end() {
+  if (!socket_) return;
+  flush();
+}
+
+void HttpConnection::flush() {
+  while (buffered() > 0) {
+    const ssize_t sent = ::send(socket_.get(), out_.data() + out_sent_, buffered(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) break;
+    if (sent < 0) return peer_closed();
+    out_sent_ += static_cast<std::size_t>(sent);
+    progress_ = server_.loop_.now();
+  }
+  if (buffered() == 0) {
+    shrink(out_);
+    out_sent_ = 0;
+  } else if (out_sent_ > (256U << 10)) {
+    out_.erase(0, out_sent_);
+    out_sent_ = 0;
+  }
+  after_flush();
+}
+
+// Goes on with what waited for the response to leave.
+void HttpConnection::after_flush() {
+  if (answer_ == Answer::kStreaming && observer_ != nullptr && buffered() <= kLowWater)
+    observer_->on_drained();
+  if (!socket_ || answer_ != Answer::kFinished) return;
+  if (close_after_) {
+    if (buffered() == 0) linger();
+    return;
+  }
+  if (reading_ != Reading::kDone || buffered() > kMaxWaiting) return;
+  if (!in_.empty() || read_paused_) {
+    std::string waiting = std::exchange(in_, {});
+    const std::size_t used = process(waiting);
+    if (!socket_) return;
+    in_ = waiting.substr(used);
+    if (std::exchange(read_paused_, false)) read(false);
+  } else if (next_request()) {
+    arrived_ = server_.loop_.now();
+  }
+}
+
+// --- ending ---
+
+// Shuts our side and drops what still comes, so that the kernel does not answer it with a reset that
+// would take the response from the client (RFC 9112 9.6).
+void HttpConnection::linger() {
+  if (std::exchange(lingering_, true)) return;
+  progress_ = server_.loop_.now();
+  ::shutdown(socket_.get(), SHUT_WR);
+  shrink(in_);
+  if (reading_ == Reading::kDone || reading_ == Reading::kHead) close();
+}
+
+void HttpConnection::peer_closed() {
+  if (ResponseObserver* observer = std::exchange(observer_, nullptr)) observer->on_client_gone();
+  close();
+}
+
+void HttpConnection::close() {
+  if (!socket_) return;
+  if (ResponseObserver* observer = std::exchange(observer_, nullptr)) observer->on_client_gone();
+  server_.loop_.remove(socket_.get(), *this);
+  server_.loop_.forget(*this);
+  socket_.reset();
+  std::unique_ptr<HttpConnection> self = std::move(*place_);
+  server_.connections_.erase(place_);
+  server_.loop_.dispose(std::move(self));
+}
+
+MonotonicTime HttpConnection::deadline() const {
+  const HttpLimits& limits = server_.limits_;
+  if (lingering_) return progress_ + kLinger;
+  if (buffered() > 0) return progress_ + limits.write_stall;
+  switch (reading_) {
+    case Reading::kHead:
+      return arrived_ + (in_.empty() ? limits.keepalive : limits.header_timeout);
+    case Reading::kBody:
+    case Reading::kDiscard:
+      return arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
+    case Reading::kDone:
+    case Reading::kRefused:
+      break;
+  }
+  return MonotonicTime::max();  // the function has its own deadline
+}
+
+void HttpConnection::check_deadline(MonotonicTime now) {
+  if (!socket_ || now < deadline()) return;
+  const bool waits_for_client = (reading_ == Reading::kHead && !in_.empty()) || reading_ == Reading::kBody;
+  if (lingering_ || buffered() > 0 || !waits_for_client || answer_ != Answer::kNone) return peer_closed();
+  if (reading_ == Reading::kHead) request_ = {};
+  refuse(408, timeout_error(reading_ == Reading::kHead ? "the request head did not arrive in time"
+                                                       : "the request body did not arrive in time"));
+}
+
+}  // namespace sterna::net

@@ -1,0 +1,231 @@
+#include "net/http_server.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "base/log.h"
+
+namespace sterna::net {
+namespace {
+
+constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
+constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
+constexpr std::string_view kTooMany =
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+
+std::string address_text(const sockaddr_storage& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET6) {
+    const auto* six = reinterpret_cast<const sockaddr_in6*>(&address);
+    ::inet_ntop(AF_INET6, &six->sin6_addr, text.data(), text.size());
+  } else {
+    const auto* four = reinterpret_cast<const sockaddr_in*>(&address);
+    ::inet_ntop(AF_INET, &four->sin_addr, text.data(), text.size());
+  }
+  return text.data();
+}
+
+std::unexpected<Error> cannot_listen(const std::string& host, std::uint16_t port, std::string_view why) {
+  return fail(Code::kIo, Component::kGateway, "cannot_listen",
+              "cannot listen on " + host + ":" + std::to_string(port) + ": " + std::string(why));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(Loop& loop, const std::string& host,
+                                                       std::uint16_t port, HttpService& service,
+                                                       const HttpLimits& limits, BodyBudget& budget) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  if (const int rc = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); rc != 0) {
+    return cannot_listen(host, port, ::gai_strerror(rc));
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
+  UniqueFd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (!socket || ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||
+      ::listen(socket.get(), 4096) != 0) {
+    const int error = errno;
+    return cannot_listen(host, port,
+                         error == EADDRINUSE ? "the address is in use; choose another with --listen"
+                                             : std::string_view(std::strerror(error)));
+  }
+  return std::make_unique<HttpServer>(loop, std::move(socket), service, limits, budget);
+}
+
+HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const HttpLimits& limits,
+                       BodyBudget& budget)
+    : loop_(loop), socket_(std::move(socket)), service_(service), limits_(limits), budget_(budget) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  port_ = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                              : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  const Status added = loop_.add(socket_.get(), *this, EPOLLIN | EPOLLET);
+  STERNA_ASSERT(added.has_value());
+  sweep_timer_ = loop_.after(kSweepEvery, [this] { sweep(); });
+}
+
+HttpServer::~HttpServer() {
+  loop_.cancel(sweep_timer_);
+  if (socket_) loop_.remove(socket_.get(), *this);
+}
+
+void HttpServer::on_event(std::uint32_t) {
+  accept_all();
+}
+
+void HttpServer::accept_all() {
+  while (socket_) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    UniqueFd client(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!client) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno != EAGAIN) {  // no descriptors or memory: those that wait in the backlog are tried again soon
+        log::warn("cannot accept a connection", {{"error", std::string_view(std::strerror(errno))}});
+        loop_.after(kAcceptPause, [this] { accept_all(); });
+      }
+      return;
+    }
+    ++accepted_;
+    if (connections_.size() >= limits_.max_connections) {
+      ::send(client.get(), kTooMany.data(), kTooMany.size(), MSG_NOSIGNAL);
+      continue;
+    }
+    const int on = 1;
+    ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const int fd = client.get();
+    auto connection = std::make_unique<HttpConnection>(*this, std::move(client), address_text(address));
+    HttpConnection& added = *connection;
+    connections_.push_front(std::move(connection));
+    added.place_ = connections_.begin();
+    if (!loop_.add(fd, added)) added.close();
+  }
+}
+
+void HttpServer::sweep() {
+  const MonotonicTime now = loop_.now();
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    HttpConnection& connection = **next++;  // it may take itself out of the list
+    connection.check_deadline(now);
+  }
+  sweep_timer_ = loop_.after(kSweepEvery, [this] { sweep(); });
+}
+
+void HttpServer::drain() {
+  draining_ = true;
+  if (!socket_) return;
+  loop_.remove(socket_.get(), *this);
+  socket_.reset();
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    HttpConnection& connection = **next++;
+    connection.close_after_ = true;
+    const bool idle = connection.reading_ == HttpConnection::Reading::kHead && connection.in_.empty();
+    if (idle && connection.buffered() == 0) connection.close();
+  }
+}
+
+std::string_view HttpServer::date() {
+  const auto second = std::chrono::duration_cast<std::chrono::seconds>(loop_.now().time_since_epoch());
+  if (second != date_second_ || date_.empty()) {
+    date_second_ = second;
+    const std::time_t now = std::chrono::system_clock::to_time_t(loop_.clock().wall());
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::array<char, 40> text{};
+    date_.assign(text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
+  }
+  return date_;
+}
+
+std::string_view status_phrase(unsigned status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 206:
+      return "Partial Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 418:
+      return "I'm a teapot";
+    case 422:
+      return "Unprocessable Content";
+    case 425:
+      return "Too Early";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Unknown";
+  }
+}
+
+}  // namespace sterna::net

@@ -1,0 +1,105 @@
+// The event loop: one thread, edge-triggered epoll, timers, and work that is gathered until the turn ends.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+
+namespace sterna::net {
+
+// Something with a file descriptor in the loop.
+class EventHandler {
+ public:
+  virtual ~EventHandler() = default;
+  // EPOLL* bits of what changed. Edge-triggered: read or write until the kernel says no more.
+  virtual void on_event(std::uint32_t events) = 0;
+};
+
+// Something that gathers output during a turn and hands it to the kernel once, when the turn ends.
+class TurnEnd {
+ public:
+  virtual ~TurnEnd() = default;
+  virtual void on_turn_end() = 0;
+
+ private:
+  friend class Loop;
+  bool listed_ = false;
+};
+
+using Job = std::move_only_function<void()>;
+
+class Loop {
+ public:
+  using TimerId = std::pair<MonotonicTime, std::uint64_t>;
+
+  // Throws std::system_error when the kernel gives no epoll or eventfd. `clock` must outlive it.
+  explicit Loop(const Clock& clock);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Watches `fd` for reading, writing and hang-up until `remove`. The handler must stay alive until then.
+  Status add(int fd, EventHandler& handler, std::uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  void remove(int fd, EventHandler& handler);
+
+  // Destroys `garbage` when the turn ends, so that a handler may end itself while it runs.
+  void dispose(std::unique_ptr<EventHandler> garbage) { garbage_.push_back(std::move(garbage)); }
+
+  // Runs `job` on the loop's thread in a later turn. Any thread.
+  void post(Job job);
+
+  // Calls `entry` once when this turn ends; asking again before has no effect. `forget` takes it back.
+  void at_turn_end(TurnEnd& entry);
+  void forget(TurnEnd& entry);
+
+  TimerId after(Duration delay, Job job);
+  void cancel(const TimerId& id) { timers_.erase(id); }
+
+  // The time at which this turn began; cheap.
+  MonotonicTime now() const { return now_; }
+  const Clock& clock() const { return clock_; }
+
+  // A buffer for one read, shared by all handlers: valid until the handler returns.
+  std::vector<char>& scratch() { return scratch_; }
+
+  // Runs until `stop`. The thread that calls it is the loop's thread.
+  void run();
+  // Any thread.
+  void stop();
+  // One turn that waits at most `limit`; for tests.
+  void turn(Duration limit);
+
+ private:
+  int wait_ms(Duration limit) const;
+  void run_jobs();
+  void run_timers();
+  void end_turn();
+
+  const Clock& clock_;
+  UniqueFd epoll_;
+  UniqueFd wake_;
+  MonotonicTime now_;
+  std::uint64_t next_timer_ = 1;
+  std::map<TimerId, Job> timers_;
+  std::vector<epoll_event> events_;
+  std::size_t event_count_ = 0;
+  std::vector<TurnEnd*> turn_end_;
+  std::vector<std::unique_ptr<EventHandler>> garbage_;
+  std::vector<char> scratch_;
+  std::atomic<bool> stopping_ = false;
+
+  std::mutex mutex_;
+  std::vector<Job> posted_;  // guarded by mutex_
+};
+
+}  // namespace sterna::net
