@@ -1,0 +1,175 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "server/options.h"
+
+namespace sterna::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> bad_config(std::string detail) {
+  return fail(Code::kInvalid, Component::kGateway, "bad_config", std::move(detail));
+}
+
+// Adds `candidate` when it exists and is not another name of one that is there.
+void add_interpreter(std::vector<std::string>& found, std::vector<fs::path>& real,
+                     const fs::path& candidate) {
+  std::error_code error;
+  const fs::path target = fs::canonical(candidate, error);
+  if (error || std::ranges::find(real, target) != real.end()) return;
+  real.push_back(target);
+  found.push_back(candidate.native());
+}
+
+std::vector<std::string> find_pythons() {
+  constexpr int kOldestMinor = 10;  // what the worker's native part is built for
+  constexpr int kNewestMinor = 40;
+  std::vector<std::string> found;
+  std::vector<fs::path> real;
+  add_interpreter(found, real, "/usr/bin/python3");
+  for (const char* folder : {"/usr/bin", "/usr/local/bin"}) {
+    for (int minor = kOldestMinor; minor <= kNewestMinor; ++minor) {
+      add_interpreter(found, real, fs::path(folder) / fmt::format("python3.{}", minor));
+    }
+  }
+  return found;
+}
+
+fs::path find_runtimes(const fs::path& executable) {
+  const fs::path folder = executable.parent_path();
+  std::error_code error;
+  if (fs::path beside = folder / "runtimes"; fs::is_directory(beside, error)) return beside;
+  return folder.parent_path() / "lib" / "sterna" / "runtimes";
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    if (comma != 0) items.emplace_back(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return items;
+}
+
+}  // namespace
+
+Machine Machine::here() {
+  Machine machine;
+  machine.is_root = geteuid() == 0;
+  if (const char* home = std::getenv("HOME")) machine.home = home;
+  std::error_code error;
+  machine.executable = fs::read_symlink("/proc/self/exe", error);
+  machine.pythons = find_pythons();
+  return machine;
+}
+
+Config default_config(const Machine& machine) {
+  Config config;
+  config.data_dir = machine.is_root ? fs::path("/var/lib/sterna") : machine.home / ".local/share/sterna";
+  config.python = machine.pythons;
+  config.runtime_dir = find_runtimes(machine.executable);
+  return config;
+}
+
+Status apply_settings(Config& config, std::span<const Setting> settings) {
+  for (const auto& setting : settings) {
+    const Option* option = find_option(setting.key);
+    if (option == nullptr)
+      return bad_config(fmt::format("{}: unknown setting {}", setting.where, setting.key));
+    if (auto set = set_option(*option, config, setting); !set) return set;
+  }
+  return {};
+}
+
+Status validate(const Config& config) {
+  if (config.auth == Auth::kOauth2) {
+    return bad_config(
+        "auth oauth2 is not available in this version; start with --auth none on a loopback address "
+        "(--listen 127.0.0.1:8080)");
+  }
+  if (config.auth == Auth::kNone && !is_loopback(config.listen)) {
+    return bad_config(fmt::format(
+        "auth none lets everyone in who can connect, so it is refused on {}; listen on a loopback address "
+        "(--listen 127.0.0.1:{})",
+        to_string(config.listen), config.listen.port));
+  }
+  if (!config.data_dir.is_absolute() && config.data_dir.native().starts_with("~")) {
+    return bad_config(
+        fmt::format("data_dir is {}: write the path out, ~ is not expanded", config.data_dir.native()));
+  }
+  if (config.python.empty()) {
+    return bad_config("no Python interpreter was found; install python3 or name one with --python");
+  }
+  return {};
+}
+
+std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*)) {
+  std::vector<Setting> settings;
+  for (const auto& option : options()) {
+    std::string name = variable_of(option);
+    const char* value = lookup(name.c_str());
+    if (value == nullptr) continue;
+    const bool is_list = std::holds_alternative<Paths>(option.kind);
+    settings.push_back({std::string(option.key),
+                        is_list ? split_list(value) : std::vector<std::string>{value}, std::move(name)});
+  }
+  return settings;
+}
+
+Result<Address> parse_address(std::string_view text) {
+  constexpr const char* kForm = "host:port, where host is an IP address (IPv6 in brackets) or localhost";
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad_config(kForm);
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+
+  // Every name but this one could mean another address tomorrow.
+  Address address{.host = host == "localhost" ? "127.0.0.1" : std::string(host)};
+  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (error != std::errc() || end != port.data() + port.size()) return bad_config(kForm);
+
+  in6_addr parsed{};
+  const bool good = bracketed ? inet_pton(AF_INET6, address.host.c_str(), &parsed) == 1
+                              : inet_pton(AF_INET, address.host.c_str(), &parsed) == 1;
+  if (!good) return bad_config(kForm);
+  return address;
+}
+
+std::string to_string(const Address& address) {
+  const bool is_v6 = address.host.find(':') != std::string::npos;
+  return fmt::format(fmt::runtime(is_v6 ? "[{}]:{}" : "{}:{}"), address.host, address.port);
+}
+
+bool is_loopback(const Address& address) {
+  in_addr v4{};
+  if (inet_pton(AF_INET, address.host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, address.host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::string to_toml(const Config& config) {
+  std::string out;
+  std::string_view section;
+  for (const auto& option : options()) {
+    const auto dot = option.key.find('.');
+    const std::string_view own_section = dot == std::string_view::npos ? "" : option.key.substr(0, dot);
+    if (own_section != section) out += fmt::format("\n[{}]\n", own_section);
+    section = own_section;
+    const std::string_view name = dot == std::string_view::npos ? option.key : option.key.substr(dot + 1);
+    out += fmt::format("{} = {}\n", name, show_option(option, config));
+  }
+  return out;
+}
+
+}  // namespace sterna::server

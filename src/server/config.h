@@ -1,0 +1,96 @@
+// Every setting of `sterna serve`, from defaults, a file, the environment, and flags, each overriding the one
+// before.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace sterna::server {
+
+enum class Auth : std::uint8_t { kNone, kOauth2 };
+
+struct Address {
+  std::string host = "127.0.0.1";  // an IP address, without brackets
+  std::uint16_t port = 8080;       // 0: any free one
+
+  bool operator==(const Address&) const = default;
+};
+
+struct Limits {
+  std::uint64_t max_body_bytes = 6ULL << 20;
+  std::uint64_t max_code_bytes = 64ULL << 20;
+  std::uint64_t max_header_bytes = 32ULL << 10;
+  std::uint64_t max_path_levels = 3;
+  std::uint64_t max_connections = 10'000;
+  std::uint64_t max_replicas_total = 64;
+  std::uint64_t queue_length = 1'000;  // waiting calls of one function
+  std::uint64_t function_log_bytes = 4ULL << 20;
+  std::chrono::milliseconds queue_wait{10'000};
+  std::chrono::milliseconds header_timeout{10'000};  // for a whole request head
+  std::chrono::milliseconds body_timeout{60'000};    // without a byte
+  std::chrono::milliseconds keepalive{75'000};       // an idle connection
+};
+
+struct Config {
+  Address listen;
+  std::filesystem::path data_dir;
+  Auth auth = Auth::kOauth2;
+  log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kText;
+  std::chrono::milliseconds drain{30'000};
+  std::uint64_t spares = 2;         // prepared, unassigned children of each zygote
+  std::vector<std::string> python;  // interpreters, the first is the default
+  std::filesystem::path runtime_dir;
+  bool allow_network_host = false;  // functions with `network: host` see the machine's own network
+  Limits limits;
+};
+
+// What the defaults depend on.
+struct Machine {
+  bool is_root = false;
+  std::filesystem::path home;
+  std::filesystem::path executable;  // of the running program
+  std::vector<std::string> pythons;  // interpreters found, without duplicates
+
+  static Machine here();
+};
+
+// One value from one source.
+struct Setting {
+  std::string key;                  // as in the file, e.g. "limits.max_body_bytes"
+  std::vector<std::string> values;  // one, or any number for a list
+  std::string where;                // for messages: "sterna.toml line 3", "STERNA_LISTEN", "--listen"
+};
+
+Config default_config(const Machine& machine);
+
+// Applies `settings` in order over `config`. Fails with invalid, reason `bad_config`, naming place and
+// remedy.
+Status apply_settings(Config& config, std::span<const Setting> settings);
+
+// What cannot be told from one setting alone. Fails with invalid, reason `bad_config`.
+Status validate(const Config& config);
+
+// Reads a TOML file into settings; unknown keys fail with file, line, and key.
+Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& file);
+
+// The STERNA_* variables that name an option. `lookup` is getenv, or a test's.
+std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*));
+
+// "127.0.0.1:8080", "[::1]:0", "localhost:8080".
+Result<Address> parse_address(std::string_view text);
+std::string to_string(const Address& address);
+bool is_loopback(const Address& address);
+
+// All settings as a file that read_settings_file accepts.
+std::string to_toml(const Config& config);
+
+}  // namespace sterna::server

@@ -1,0 +1,269 @@
+#include "server/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace sterna::server {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr std::array<std::string_view, 2> kAuthWords = {"none", "oauth2"};
+constexpr std::array<std::string_view, 4> kLevelWords = {"debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
+constexpr std::uint64_t kGiB = 1ULL << 30;
+
+#define STERNA_FIELD(type, member) +[](Config& config) -> type& { return config.member; }
+#define STERNA_NUMBER(member, min, max)           \
+  Number {                                        \
+    STERNA_FIELD(std::uint64_t, member), min, max \
+  }
+#define STERNA_SECONDS(member, min, max)         \
+  Seconds {                                      \
+    STERNA_FIELD(milliseconds, member), min, max \
+  }
+#define STERNA_CHOICE(member, words)                                                \
+  Choice {                                                                          \
+    +[](const Config& config) { return static_cast<std::uint8_t>(config.member); }, \
+        +[](Config& config, std::uint8_t value) {                                   \
+          config.member = static_cast<decltype(config.member)>(value);              \
+        },                                                                          \
+        words                                                                       \
+  }
+
+const std::array kOptions = {
+    Option{"listen", HostPort{STERNA_FIELD(Address, listen)},
+           "Address to serve on: an IP address or localhost, and a port; port 0 takes a free one."},
+    Option{"data_dir", Path{STERNA_FIELD(std::filesystem::path, data_dir)},
+           "Folder of the database, bundles, and logs. Default: /var/lib/sterna as root, else "
+           "~/.local/share/sterna."},
+    Option{"auth", STERNA_CHOICE(auth, kAuthWords),
+           "Who may call: none (everyone; only on a loopback address) or oauth2 (tokens)."},
+    Option{"log_level", STERNA_CHOICE(log_level, kLevelWords),
+           "Least level of the server's own log, on stderr."},
+    Option{"log_format", STERNA_CHOICE(log_format, kFormatWords),
+           "One readable line an event, or one JSON object."},
+    Option{"drain_seconds", STERNA_SECONDS(drain, 0s, 3600s),
+           "How long running calls may take to end after SIGTERM."},
+    Option{"spares", STERNA_NUMBER(spares, 0, 64),
+           "Prepared, unassigned workers that each runtime keeps, so that cold starts are quick."},
+    Option{"python", Paths{STERNA_FIELD(std::vector<std::string>, python)},
+           "Python interpreters, the first is the default. Default: /usr/bin/python3 and every python3.N (N "
+           ">= 10) in "
+           "/usr/bin and /usr/local/bin."},
+    Option{"runtime_dir", Path{STERNA_FIELD(std::filesystem::path, runtime_dir)},
+           "Folder of the runtimes' worker side. Default: runtimes beside the program, or "
+           "../lib/sterna/runtimes."},
+    Option{"allow_network_host", Switch{STERNA_FIELD(bool, allow_network_host)},
+           "Whether functions may ask for network host, which shows them this machine's loopback."},
+    Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
+           "Largest request body of an invocation; above it 413 body_too_large."},
+    Option{"limits.max_code_bytes", STERNA_NUMBER(limits.max_code_bytes, 1, 4 * kGiB),
+           "Largest code of a function, unpacked."},
+    Option{"limits.max_path_levels", STERNA_NUMBER(limits.max_path_levels, 0, 64),
+           "Path levels after /invoke; deeper is 404 path_too_deep."},
+    Option{"limits.queue_wait_seconds", STERNA_SECONDS(limits.queue_wait, 0s, 3600s),
+           "How long a call waits for a worker before 429 no_capacity."},
+    Option{"limits.queue_length", STERNA_NUMBER(limits.queue_length, 0, 1'000'000),
+           "Calls of one function that may wait for a worker; more are 429 no_capacity."},
+    Option{"limits.max_header_bytes", STERNA_NUMBER(limits.max_header_bytes, 1024, 64ULL << 10),
+           "Largest request line and headers together; above it 431."},
+    Option{"limits.max_connections", STERNA_NUMBER(limits.max_connections, 1, 1'000'000),
+           "Open client connections; further ones wait to be accepted."},
+    Option{"limits.header_timeout_seconds", STERNA_SECONDS(limits.header_timeout, 1ms, 3600s),
+           "How long a client may take to send a request's line and headers."},
+    Option{"limits.body_timeout_seconds", STERNA_SECONDS(limits.body_timeout, 1ms, 3600s),
+           "How long a client may take between two parts of a body."},
+    Option{"limits.keepalive_seconds", STERNA_SECONDS(limits.keepalive, 1ms, 86400s),
+           "How long an idle connection is kept open."},
+    Option{"limits.function_log_bytes", STERNA_NUMBER(limits.function_log_bytes, 64ULL << 10, 64 * kGiB),
+           "Logs kept on disk for each function; the oldest go first."},
+    Option{"limits.max_replicas_total", STERNA_NUMBER(limits.max_replicas_total, 1, 100'000),
+           "Workers of all functions together."},
+};
+
+#undef STERNA_FIELD
+#undef STERNA_NUMBER
+#undef STERNA_SECONDS
+#undef STERNA_CHOICE
+
+template <class... Cases>
+struct Match : Cases... {
+  using Cases::operator()...;
+};
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+double to_seconds(milliseconds value) {
+  return static_cast<double>(value.count()) / 1000.0;
+}
+
+std::unexpected<Error> refuse(const Setting& setting, std::string_view value, std::string_view wanted) {
+  return fail(
+      Code::kInvalid, Component::kGateway, "bad_config",
+      fmt::format("{}: {} is {}, which is not {}", setting.where, setting.key, toml_string(value), wanted));
+}
+
+// The whole of `text` as a number, or nothing.
+template <class T>
+bool parse_whole(std::string_view text, T& value) {
+  const auto* end = text.data() + text.size();
+  auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stopped == end;
+}
+
+Status set_number(const Number& kind, Config& config, const Setting& setting, const std::string& value,
+                  const std::string& form) {
+  std::uint64_t number = 0;
+  if (!parse_whole(value, number) || number < kind.min || number > kind.max)
+    return refuse(setting, value, form);
+  kind.field(config) = number;
+  return {};
+}
+
+Status set_seconds(const Seconds& kind, Config& config, const Setting& setting, const std::string& value,
+                   const std::string& form) {
+  double seconds = 0;
+  if (!parse_whole(value, seconds) || !(seconds >= to_seconds(kind.min) && seconds <= to_seconds(kind.max))) {
+    return refuse(setting, value, form);
+  }
+  kind.field(config) = milliseconds(std::llround(seconds * 1000.0));
+  return {};
+}
+
+Status set_switch(const Switch& kind, Config& config, const Setting& setting, const std::string& value,
+                  const std::string& form) {
+  if (value != "true" && value != "false") return refuse(setting, value, form);
+  kind.field(config) = value == "true";
+  return {};
+}
+
+Status set_choice(const Choice& kind, Config& config, const Setting& setting, const std::string& value,
+                  const std::string& form) {
+  const auto* found = std::ranges::find(kind.words, value).base();
+  if (found == kind.words.data() + kind.words.size()) return refuse(setting, value, form);
+  kind.set(config, static_cast<std::uint8_t>(found - kind.words.data()));
+  return {};
+}
+
+std::string_view last_part(std::string_view key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
+}  // namespace
+
+std::span<const Option> options() {
+  return kOptions;
+}
+
+const Option* find_option(std::string_view key) {
+  const auto* found = std::ranges::find(kOptions, key, &Option::key);
+  return found == kOptions.end() ? nullptr : found;
+}
+
+std::string variable_of(const Option& option) {
+  std::string name = "STERNA_";
+  for (char c : last_part(option.key)) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
+std::string flag_of(const Option& option) {
+  std::string name = "--";
+  for (char c : last_part(option.key)) name += c == '_' ? '-' : c;
+  return name;
+}
+
+std::string form_of(const Option& option) {
+  return std::visit(
+      Match{
+          [](const Number& kind) { return fmt::format("a number from {} to {}", kind.min, kind.max); },
+          [](const Seconds& kind) {
+            return fmt::format("seconds from {} to {}", to_seconds(kind.min), to_seconds(kind.max));
+          },
+          [](const Switch&) { return std::string("true or false"); },
+          [](const Path&) { return std::string("a path"); },
+          [](const Paths&) { return std::string("paths"); },
+          [](const HostPort&) { return std::string("host:port"); },
+          [](const Choice& kind) { return fmt::format("{}", fmt::join(kind.words, " or ")); },
+      },
+      option.kind);
+}
+
+Status set_option(const Option& option, Config& config, const Setting& setting) {
+  if (const auto* paths = std::get_if<Paths>(&option.kind)) {
+    if (setting.values.empty()) return refuse(setting, "", "at least one path");
+    paths->field(config) = setting.values;
+    return {};
+  }
+  const std::string form = form_of(option);
+  if (setting.values.size() != 1)
+    return refuse(setting, fmt::format("{}", fmt::join(setting.values, ",")), form);
+  const std::string& value = setting.values.front();
+  return std::visit(Match{
+                        [&](const Number& kind) { return set_number(kind, config, setting, value, form); },
+                        [&](const Seconds& kind) { return set_seconds(kind, config, setting, value, form); },
+                        [&](const Switch& kind) { return set_switch(kind, config, setting, value, form); },
+                        [&](const Choice& kind) { return set_choice(kind, config, setting, value, form); },
+                        [&](const Path& kind) -> Status {
+                          if (value.empty()) return refuse(setting, value, form);
+                          kind.field(config) = value;
+                          return {};
+                        },
+                        [&](const HostPort& kind) -> Status {
+                          auto address = parse_address(value);
+                          if (!address) return refuse(setting, value, address.error().detail);
+                          kind.field(config) = *address;
+                          return {};
+                        },
+                        [](const Paths&) -> Status { return {}; },
+                    },
+                    option.kind);
+}
+
+std::string show_option(const Option& option, const Config& config) {
+  Config copy = config;
+  return std::visit(Match{
+                        [&](const Number& kind) { return fmt::format("{}", kind.field(copy)); },
+                        [&](const Seconds& kind) { return fmt::format("{}", to_seconds(kind.field(copy))); },
+                        [&](const Switch& kind) { return std::string(kind.field(copy) ? "true" : "false"); },
+                        [&](const Path& kind) { return toml_string(kind.field(copy).native()); },
+                        [&](const HostPort& kind) { return toml_string(to_string(kind.field(copy))); },
+                        [&](const Choice& kind) { return toml_string(kind.words[kind.get(copy)]); },
+                        [&](const Paths& kind) {
+                          std::vector<std::string> items;
+                          for (const auto& path : kind.field(copy)) items.push_back(toml_string(path));
+                          return fmt::format("[{}]", fmt::join(items, ", "));
+                        },
+                    },
+                    option.kind);
+}
+
+std::string options_markdown() {
+  const Config defaults;
+  std::string out = "| in the file | flag | variable | value | default | |\n|---|---|---|---|---|---|\n";
+  for (const auto& option : kOptions) {
+    const bool depends_on_machine =
+        std::holds_alternative<Path>(option.kind) || std::holds_alternative<Paths>(option.kind);
+    out += fmt::format("| `{}` | `{}` | `{}` | {} | {} | {} |\n", option.key, flag_of(option),
+                       variable_of(option), form_of(option),
+                       depends_on_machine ? "below" : fmt::format("`{}`", show_option(option, defaults)),
+                       option.help);
+  }
+  return out;
+}
+
+}  // namespace sterna::server

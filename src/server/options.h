@@ -1,0 +1,66 @@
+// The one table of options. File keys, STERNA_* variables, flags, --print-config, and docs/configuration.md
+// come from it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "server/config.h"
+
+namespace sterna::server {
+
+struct Number {
+  std::uint64_t& (*field)(Config&);
+  std::uint64_t min;
+  std::uint64_t max;
+};
+struct Seconds {
+  std::chrono::milliseconds& (*field)(Config&);
+  std::chrono::milliseconds min;
+  std::chrono::milliseconds max;
+};
+struct Switch {
+  bool& (*field)(Config&);
+};
+struct Path {
+  std::filesystem::path& (*field)(Config&);
+};
+struct Paths {
+  std::vector<std::string>& (*field)(Config&);
+};
+struct HostPort {
+  Address& (*field)(Config&);
+};
+struct Choice {
+  std::uint8_t (*get)(const Config&);
+  void (*set)(Config&, std::uint8_t);
+  std::span<const std::string_view> words;  // by value of the enum
+};
+
+struct Option {
+  std::string_view key;  // with its section: "limits.queue_length"
+  std::variant<Number, Seconds, Switch, Path, Paths, HostPort, Choice> kind;
+  std::string_view help;
+};
+
+std::span<const Option> options();
+const Option* find_option(std::string_view key);
+
+// "limits.queue_length" -> "STERNA_QUEUE_LENGTH", "--queue-length".
+std::string variable_of(const Option& option);
+std::string flag_of(const Option& option);
+
+// What a value looks like: "host:port", "text|json", "number 1..64", ...
+std::string form_of(const Option& option);
+
+// Fails with invalid, reason `bad_config`: what was wrong and what is accepted.
+Status set_option(const Option& option, Config& config, const Setting& setting);
+// The value as TOML.
+std::string show_option(const Option& option, const Config& config);
+
+// The table of docs/configuration.md.
+std::string options_markdown();
+
+}  // namespace sterna::server
