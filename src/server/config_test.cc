@@ -239,8 +239,7 @@ TEST(Documentation, ListsEveryOption) {
   std::ifstream file(STERNA_SOURCE_DIR "/docs/configuration.md");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_TRUE(text.str().contains(options_markdown())) << "put this table into docs/configuration.md:
-                                                          "
+  EXPECT_TRUE(text.str().contains(options_markdown())) << "put this table into docs/configuration.md:\n"
                                                        << options_markdown();
 }
 
