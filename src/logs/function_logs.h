@@ -1,0 +1,177 @@
+// What functions print, kept on disk within limits, readable and followable (SPEC 3, GET {fn}/logs).
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "logs/record.h"
+#include "logs/segments.h"
+
+namespace sterna::logs {
+
+struct Limits {
+  std::uint64_t bytes_per_function = 4U << 20;
+  std::uint64_t bytes_total = 1U << 30;
+  // Waiting for the disk. One function may take a quarter of it, so that a noisy one cannot drop the lines of
+  // others.
+  std::uint64_t queue_bytes = 16U << 20;
+};
+
+inline constexpr std::size_t kDefaultTail = 1'000;
+inline constexpr std::size_t kMaxTail = 10'000;
+inline constexpr std::size_t kMaxFollowers = 1'024;
+
+struct Filter {
+  std::optional<WallTime> since;  // records at or after
+  std::string call_id;            // empty: all
+};
+
+struct Query {
+  Filter filter;
+  std::size_t tail = kDefaultTail;  // the newest so many that pass the filter; cut to kMaxTail
+  // Only records with a lower sequence. With Subscription::start() a reader goes from the past to the present
+  // without missing or repeating a record.
+  std::uint64_t before = std::numeric_limits<std::uint64_t>::max();
+};
+
+class FunctionLogs;
+
+// Ends a `follow` when destroyed. Event loop only; must not outlive its FunctionLogs.
+class Subscription {
+ public:
+  Subscription(Subscription&& other) noexcept;
+  Subscription& operator=(Subscription&& other) noexcept;
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
+  ~Subscription();
+
+  // The sequence of the first record that the callback can see.
+  std::uint64_t start() const { return start_; }
+
+ private:
+  friend class FunctionLogs;
+  Subscription(FunctionLogs& logs, std::uint64_t id, std::uint64_t start)
+      : logs_(&logs), id_(id), start_(start) {}
+
+  FunctionLogs* logs_;
+  std::uint64_t id_;
+  std::uint64_t start_;
+};
+
+// One writer thread serves all functions: `<dir>/<function id>/NNNN.ndjson`. Records are not fsynced: a crash
+// of the machine may lose the last ones, a crash of the server loses what was queued.
+class FunctionLogs {
+ public:
+  using Callback = std::function<void(const Record&)>;
+
+  // Makes `dir` and starts the writer. Fails with io. `clock` is read once: sequences go on from it.
+  static Result<std::unique_ptr<FunctionLogs>> open(std::filesystem::path dir, Limits limits,
+                                                    const Clock& clock);
+  ~FunctionLogs();
+  FunctionLogs(const FunctionLogs&) = delete;
+  FunctionLogs& operator=(const FunctionLogs&) = delete;
+
+  // Queues a record and shows it to followers before it returns. Never waits for the disk: what the queue
+  // cannot hold is dropped, and a platform record in its place says how many were. `function_id` is letters,
+  // digits, '-', '_'. Event loop only.
+  void append(std::string_view function_id, Record record);
+
+  // Calls `callback` from within `append` for each new record that passes; it may end subscriptions, its own
+  // too. Fails with exhausted, reason `too_many_followers`. Event loop only.
+  Result<Subscription> follow(std::string_view function_id, Filter filter, Callback callback);
+
+  // The records that pass, oldest first, with all that were appended before the call. Reads files: not on the
+  // event loop. Fails with io, with not_found for an id that cannot be one, with timeout when the writer is
+  // stuck for 10 s.
+  Result<std::vector<Record>> query(std::string_view function_id, const Query& query);
+
+  // Forgets all records of a function; its files are removed by the writer soon after. Any thread.
+  void remove(std::string_view function_id);
+
+  // Writes what is queued and ends the writer; records appended later are counted as dropped. Waits for the
+  // disk. Idempotent.
+  void close();
+
+  // Lines lost since the start, over all functions. Any thread.
+  std::uint64_t dropped() const;
+
+ private:
+  friend class Subscription;
+
+  struct Pending {
+    bool remove_first = false;
+    std::vector<Record> records;
+    std::uint64_t bytes = 0;
+    std::uint64_t dropped = 0;
+    Record last_dropped;  // without its text; the record that tells of the drop takes its place
+  };
+  using PendingMap = std::unordered_map<std::string, Pending>;
+
+  struct Follower {
+    std::uint64_t id = 0;
+    std::uint64_t start = 0;
+    std::string function_id;
+    Filter filter;
+    Callback callback;
+    bool ended = false;
+  };
+
+  FunctionLogs(std::filesystem::path dir, Limits limits, std::uint64_t first_sequence);
+
+  void queue(std::string_view function_id, Record record);
+  void show_to_followers(std::string_view function_id, const Record& record);
+  void unfollow(std::uint64_t id);
+  Status wait_until_written();
+
+  // The writer thread.
+  void run();
+  void load_existing();
+  void write_batch(PendingMap& batch);
+  void write_function(const std::string& function_id, Pending& pending);
+  void write_lines(SegmentWriter& writer, std::string_view lines, std::uint64_t count, WallTime now);
+  void forget(const std::string& function_id);
+  void keep_total();
+
+  const std::filesystem::path dir_;
+  const Limits limits_;
+
+  mutable std::mutex mutex_;  // guards the next members; never held while the disk is touched
+  std::condition_variable wake_writer_;
+  std::condition_variable written_changed_;
+  PendingMap pending_;
+  std::uint64_t pending_bytes_ = 0;
+  std::uint64_t accepted_ = 0;  // changes handed to the writer, counted
+  std::uint64_t written_ = 0;   // of these, done
+  std::uint64_t dropped_ = 0;
+  bool hurry_ = false;  // somebody waits: do not gather
+  bool closing_ = false;
+
+  // Event loop only.
+  std::uint64_t next_sequence_;
+  std::uint64_t next_follower_ = 1;
+  std::list<Follower> followers_;
+  bool showing_ = false;
+
+  // Writer thread only.
+  std::map<std::string, SegmentWriter> writers_;
+  bool disk_failing_ = false;
+
+  std::thread writer_;
+};
+
+}  // namespace sterna::logs

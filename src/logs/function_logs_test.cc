@@ -1,0 +1,295 @@
+#include "logs/function_logs.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <fstream>
+#include <optional>
+
+#include "base/unique_fd.h"
+#include "logs/temporary_folder.h"
+
+namespace sterna::logs {
+namespace {
+
+class FunctionLogsTest : public testing::Test {
+ protected:
+  void open(Limits limits = {}) {
+    logs_.reset();
+    auto opened = FunctionLogs::open(folder_.path(), limits, clock_);
+    ASSERT_TRUE(opened);
+    logs_ = std::move(*opened);
+  }
+
+  Record record(std::string text, std::string call_id = "") {
+    return {"hello", "instance", clock_.wall(), std::move(text), Stream::kStdout, std::move(call_id)};
+  }
+
+  std::vector<std::string> texts(std::string_view id, const Query& query = {}) {
+    const auto found = logs_->query(id, query);
+    EXPECT_TRUE(found) << (found ? "" : found.error().detail);
+    std::vector<std::string> texts;
+    if (!found) return texts;
+    for (const Record& each : *found) texts.push_back(each.text);
+    return texts;
+  }
+
+  using Texts = std::vector<std::string>;
+
+  TemporaryFolder folder_;
+  ManualClock clock_;
+  std::unique_ptr<FunctionLogs> logs_;
+};
+
+TEST_F(FunctionLogsTest, AQuerySeesAllThatWasAppendedBefore) {
+  open();
+  for (int i = 0; i < 300; ++i) {
+    logs_->append("f", record(std::to_string(i)));
+    const Texts seen = texts("f", {.filter = {}, .tail = 1});
+    ASSERT_EQ(seen, Texts{std::to_string(i)});
+  }
+  EXPECT_TRUE(texts("another").empty());
+  EXPECT_EQ(logs_->dropped(), 0U);
+}
+
+TEST_F(FunctionLogsTest, FiltersByTimeCallAndTail) {
+  open();
+  logs_->append("f", record("first", "A"));
+  clock_.advance(std::chrono::seconds(1));
+  const WallTime second = clock_.wall();
+  logs_->append("f", record("second", "B"));
+  logs_->append("f", record("third", "A"));
+  EXPECT_EQ(texts("f"), (Texts{"first", "second", "third"}));
+  EXPECT_EQ(texts("f", {.filter = {.since = second, .call_id = ""}}), (Texts{"second", "third"}));
+  EXPECT_EQ(texts("f", {.filter = {.since = {}, .call_id = "A"}}), (Texts{"first", "third"}));
+  EXPECT_EQ(texts("f", {.filter = {.since = second, .call_id = "A"}}), Texts{"third"});
+  EXPECT_EQ(texts("f", {.filter = {}, .tail = 2}), (Texts{"second", "third"}));
+  EXPECT_TRUE(texts("f", {.filter = {}, .tail = 0}).empty());
+}
+
+TEST_F(FunctionLogsTest, AnswersAtMostTheNewestTenThousand) {
+  open();
+  for (int i = 0; i < 10'100; ++i) logs_->append("f", record(std::to_string(i)));
+  EXPECT_EQ(texts("f").size(), kDefaultTail);
+  const Texts most = texts("f", {.filter = {}, .tail = 1'000'000});
+  ASSERT_EQ(most.size(), kMaxTail);
+  EXPECT_EQ(most.front(), "100");
+  EXPECT_EQ(most.back(), "10099");
+}
+
+TEST_F(FunctionLogsTest, ClosingWritesWhatIsQueuedAndAnotherRunReadsIt) {
+  open();
+  logs_->append("f", record("before"));
+  logs_->close();
+  logs_->close();
+  logs_->append("f", record("too late"));
+  EXPECT_EQ(logs_->dropped(), 1U);
+  open();
+  logs_->append("f", record("after"));
+  EXPECT_EQ(texts("f"), (Texts{"before", "after"}));
+}
+
+TEST_F(FunctionLogsTest, SequencesGrowAcrossRuns) {
+  open();
+  for (int i = 0; i < 100; ++i) logs_->append("f", record("line"));
+  clock_.advance(std::chrono::milliseconds(1));
+  open();
+  for (int i = 0; i < 100; ++i) logs_->append("f", record("line"));
+  const auto found = logs_->query("f", {});
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 200U);
+  for (std::size_t i = 1; i < found->size(); ++i) EXPECT_LT((*found)[i - 1].sequence, (*found)[i].sequence);
+}
+
+TEST_F(FunctionLogsTest, ATornLastLineOfACrashIsPassedOver) {
+  open();
+  logs_->append("f", record("whole"));
+  logs_->close();
+  std::ofstream(folder_.path() / "f" / "0001.ndjson", std::ios::app) << R"({"name":"hello","insta)";
+  open();
+  EXPECT_EQ(texts("f"), Texts{"whole"});
+  logs_->append("f", record("next"));
+  EXPECT_EQ(texts("f"), (Texts{"whole", "next"}));
+}
+
+TEST_F(FunctionLogsTest, OneFunctionStaysWithinItsBytes) {
+  open({.bytes_per_function = 32'768});
+  for (int i = 0; i < 2'000; ++i) logs_->append("f", record("number " + std::to_string(i)));
+  const Texts kept = texts("f", {.filter = {}, .tail = kMaxTail});
+  EXPECT_EQ(kept.back(), "number 1999");
+  EXPECT_GT(kept.size(), 50U);
+  EXPECT_LT(kept.size(), 1'000U);
+  std::uintmax_t on_disk = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder_.path() / "f"))
+    on_disk += file.file_size();
+  EXPECT_LE(on_disk, 32'768U);
+}
+
+TEST_F(FunctionLogsTest, AllFunctionsStayWithinTheTotalAndTheOldestGoFirst) {
+  open({.bytes_per_function = 32'768, .bytes_total = 65'536});
+  for (const char* id : {"a", "b", "c", "d", "e"}) {
+    clock_.advance(std::chrono::seconds(1));
+    for (int i = 0; i < 200; ++i) logs_->append(id, record("a line of function " + std::string(id)));
+    EXPECT_FALSE(texts(id).empty());
+  }
+  std::uintmax_t on_disk = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
+    if (entry.is_regular_file()) on_disk += entry.file_size();
+  }
+  EXPECT_LE(on_disk, 65'536U);
+  EXPECT_TRUE(texts("a").empty());
+  EXPECT_FALSE(texts("e").empty());
+}
+
+TEST_F(FunctionLogsTest, RemovalForgetsWhatIsStoredAndWhatIsQueued) {
+  open();
+  logs_->append("f", record("stored"));
+  logs_->append("g", record("of another"));
+  ASSERT_EQ(texts("f"), Texts{"stored"});
+  logs_->append("f", record("queued"));
+  logs_->remove("f");
+  EXPECT_TRUE(texts("f").empty());
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "f"));
+  logs_->append("f", record("reborn"));
+  EXPECT_EQ(texts("f"), Texts{"reborn"});
+  EXPECT_EQ(texts("g"), Texts{"of another"});
+}
+
+TEST_F(FunctionLogsTest, IdsThatAreNoPlainNamesAreNotFound) {
+  open();
+  for (const char* id : {"", "..", "a/b", "a.b"}) {
+    const auto found = logs_->query(id, {});
+    ASSERT_FALSE(found) << id;
+    EXPECT_EQ(found.error().code, Code::kNotFound);
+  }
+}
+
+// A FIFO in place of a segment holds the writer in open() until somebody reads: a disk that stalls.
+class StalledDisk {
+ public:
+  explicit StalledDisk(const std::filesystem::path& folder) : path_(folder / "0001.ndjson") {
+    std::filesystem::create_directories(folder);
+    STERNA_ASSERT(::mkfifo(path_.c_str(), 0600) == 0);
+  }
+
+  // Lets the writer go on and reads what it writes until it has told of `dropped` lines. Answers how many it
+  // told of.
+  std::uint64_t lines_told_dropped(std::uint64_t dropped) {
+    fifo_.reset(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::string rest;
+    std::uint64_t told = 0;
+    while (told < dropped && std::chrono::steady_clock::now() < deadline) {
+      pollfd ready{fifo_.get(), POLLIN, 0};
+      ::poll(&ready, 1, 10);
+      std::array<char, 65'536> part;
+      const ssize_t got = ::read(fifo_.get(), part.data(), part.size());
+      if (got > 0) rest.append(part.data(), static_cast<std::size_t>(got));
+      for (std::size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n')) {
+        const auto line = parse_stored_line(std::string_view(rest).substr(0, end));
+        rest.erase(0, end + 1);
+        if (line && line->stream == Stream::kPlatform) told += std::stoull(line->text);
+      }
+    }
+    return told;
+  }
+
+ private:
+  std::filesystem::path path_;
+  UniqueFd fifo_;
+};
+
+TEST_F(FunctionLogsTest, AStalledDiskDropsLinesCountsThemAndSaysSo) {
+  StalledDisk disk(folder_.path() / "f");
+  open({.queue_bytes = 64'000});
+  std::uint64_t shown = 0;
+  {
+    const auto subscription = logs_->follow("f", {}, [&](const Record&) { ++shown; });
+    ASSERT_TRUE(subscription);
+    for (int i = 0; i < 1'000; ++i) logs_->append("f", record("line"));
+  }
+  const std::uint64_t dropped = logs_->dropped();
+  EXPECT_GT(dropped, 800U);
+  EXPECT_LT(dropped, 1'000U);
+  EXPECT_EQ(shown, 1'000U);
+  EXPECT_EQ(disk.lines_told_dropped(dropped), dropped);
+}
+
+TEST_F(FunctionLogsTest, ANoisyFunctionLeavesRoomInTheQueueForOthers) {
+  StalledDisk disk(folder_.path() / "noisy");
+  open({.queue_bytes = 64'000});
+  for (int i = 0; i < 1'000; ++i) logs_->append("noisy", record("line"));
+  const std::uint64_t dropped = logs_->dropped();
+  for (int i = 0; i < 10; ++i) logs_->append("quiet", record("line"));
+  EXPECT_EQ(logs_->dropped(), dropped);
+  EXPECT_EQ(disk.lines_told_dropped(dropped), dropped);
+}
+
+TEST_F(FunctionLogsTest, FollowersSeeNewRecordsThatPassTheirFilter) {
+  open();
+  logs_->append("f", record("old"));
+  Texts seen;
+  auto subscription = logs_->follow("f", {.since = {}, .call_id = "A"},
+                                    [&](const Record& each) { seen.push_back(each.text); });
+  ASSERT_TRUE(subscription);
+  logs_->append("f", record("mine", "A"));
+  logs_->append("f", record("other call", "B"));
+  logs_->append("g", record("other function", "A"));
+  EXPECT_EQ(seen, Texts{"mine"});
+  {
+    const Subscription ended = std::move(*subscription);
+  }
+  logs_->append("f", record("unseen", "A"));
+  EXPECT_EQ(seen, Texts{"mine"});
+}
+
+TEST_F(FunctionLogsTest, PastAndPresentMeetWithoutGapOrRepetition) {
+  open();
+  logs_->append("f", record("1"));
+  logs_->append("f", record("2"));
+  Texts seen;
+  const auto subscription = logs_->follow("f", {}, [&](const Record& each) { seen.push_back(each.text); });
+  ASSERT_TRUE(subscription);
+  logs_->append("f", record("3"));
+  EXPECT_EQ(texts("f", {.filter = {}, .tail = kMaxTail, .before = subscription->start()}), (Texts{"1", "2"}));
+  EXPECT_EQ(seen, Texts{"3"});
+}
+
+TEST_F(FunctionLogsTest, ACallbackMayEndAnySubscription) {
+  open();
+  int first_seen = 0;
+  int second_seen = 0;
+  std::optional<Subscription> first;
+  std::optional<Subscription> second;
+  first = std::move(*logs_->follow("f", {}, [&](const Record&) {
+    ++first_seen;
+    first.reset();
+    second.reset();
+  }));
+  second = std::move(*logs_->follow("f", {}, [&](const Record&) { ++second_seen; }));
+  logs_->append("f", record("1"));
+  logs_->append("f", record("2"));
+  EXPECT_EQ(first_seen, 1);
+  EXPECT_EQ(second_seen, 0);
+}
+
+TEST_F(FunctionLogsTest, FollowersAreLimited) {
+  open();
+  std::vector<Subscription> held;
+  for (std::size_t i = 0; i < kMaxFollowers; ++i) {
+    auto subscription = logs_->follow("f", {}, [](const Record&) {});
+    ASSERT_TRUE(subscription);
+    held.push_back(std::move(*subscription));
+  }
+  const auto refused = logs_->follow("f", {}, [](const Record&) {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "too_many_followers");
+  held.pop_back();
+  EXPECT_TRUE(logs_->follow("f", {}, [](const Record&) {}));
+}
+
+}  // namespace
+}  // namespace sterna::logs
