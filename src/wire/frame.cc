@@ -127,4 +127,8 @@ void close_frame(std::string& out, std::size_t offset) {
   store(out.data() + offset, static_cast<std::uint32_t>(payload_bytes));
 }
 
+void set_more(std::string& out, std::size_t offset, More more) {
+  out[offset + offsetof(Header, flags)] = static_cast<char>(more);
+}
+
 }  // namespace sterna::wire

@@ -87,6 +87,8 @@ void append_frame(std::string& out, FrameType type, More more, std::uint16_t slo
 // fills the length in. The payload must stay within kMaxPayloadBytes.
 std::size_t open_frame(std::string& out, FrameType type, More more, std::uint16_t slot, std::uint64_t call);
 void close_frame(std::string& out, std::size_t offset);
+// Changes the MORE flag of the frame at `offset`.
+void set_more(std::string& out, std::size_t offset, More more);
 
 // One slot of the claim page.
 enum class Claim : std::uint32_t { kFree = 0, kQueued = 1, kStarted = 2, kRecalled = 3 };

@@ -1,0 +1,76 @@
+// One run of a function on its way through the pool: waiting, in a worker, answered.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "net/body.h"
+#include "wire/messages.h"
+
+namespace sterna::pool {
+
+class Call;
+class Worker;
+
+// Why a call got no (whole) answer.
+enum class Failure : std::uint8_t {
+  kRaised,       // the handler raised
+  kBadResponse,  // the handler's answer is unusable
+  kWorkerDied,   // the process ended during the call
+  kOutOfMemory,  // the process was killed for its memory
+  kTimeout,      // the run was over its time
+  kNoCapacity,   // no free worker in time, or the waiting line is full
+  kNotRunning,   // the function stopped, failed or was deleted while the call waited
+  kCancelled,    // the caller went away
+};
+
+// Who waits for the outcome. Exactly one final event comes: `on_failed`, or the part with More::kNo; after it
+// the pool has forgotten the call.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  // The answer's head is checked: status and header names and values are well formed.
+  virtual void on_response(Call& call, const wire::ResponseHead& head, std::string_view body,
+                           wire::More more) = 0;
+  virtual void on_body(Call& call, std::string_view part, wire::More more) = 0;
+  // May come after on_response, when a stream breaks. `detail` is for the function's log.
+  virtual void on_failed(Call& call, Failure failure, std::string_view detail) = 0;
+};
+
+using CallHook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+
+// Owned by its observer; it must outlive its time in the pool (FunctionPool::cancel takes it out).
+class Call : public CallHook {
+ public:
+  // --- set by the observer before submit ---
+  CallObserver* observer = nullptr;
+  std::string id;       // the call id that users see
+  std::string request;  // payload of its REQUEST frame, without the body
+  const net::Body* body = nullptr;
+  MonotonicTime arrived{};
+  Duration timeout{};
+
+  // --- filled by the pool ---
+  MonotonicTime started{};  // when the run began, as far as the server can see
+  Duration queued{};        // from arrival to the start of the run
+  Duration run{};           // of the handler, as the worker measured it; set before the final event
+  bool cold = false;        // a worker had to be started for it
+  std::string instance;     // the worker that ran it; set with the first event
+
+ private:
+  friend class Worker;
+  friend class FunctionPool;
+  Worker* worker_ = nullptr;
+  std::uint16_t slot_ = 0;
+  std::uint64_t number_ = 0;
+  std::uint64_t body_sent_ = 0;  // bytes of the body written to the worker
+  std::uint64_t window_ = 0;     // response bytes the worker may still send
+  bool answered_ = false;        // RESPONSE has come
+};
+
+using CallList = boost::intrusive::list<Call, boost::intrusive::constant_time_size<true>>;
+
+}  // namespace sterna::pool

@@ -1,0 +1,38 @@
+// All the pool must know of one version of a function. Plain data, never changed once a pool has it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+
+namespace sterna::pool {
+
+struct FunctionConfig {
+  std::string id;  // of the function
+  std::string space;
+  std::string name;
+  std::uint32_t version = 1;
+  std::string runtime;     // which zygote, e.g. "python3"
+  std::string handler;     // file in the bundle
+  std::string bundle_dir;  // absolute path on the host
+  std::map<std::string, std::string> env;
+  std::string network = "egress";  // none, egress, host
+
+  Duration timeout = std::chrono::seconds(30);
+  std::uint64_t memory_bytes = 128U << 20;
+  double cpus = 1.0;
+  std::uint32_t max_pids = 64;
+  std::optional<std::uint32_t> concurrency;  // not given: 1, or kAsyncConcurrency for an async handler
+  std::uint32_t min_replicas = 0;
+  std::uint32_t max_replicas = 4;
+  Duration idle = std::chrono::seconds(300);
+  bool proven = false;    // an earlier server has loaded this version
+  bool is_async = false;  // as far as known when proven
+};
+
+inline constexpr std::uint32_t kAsyncConcurrency = 64;
+
+}  // namespace sterna::pool

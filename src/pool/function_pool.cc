@@ -1,0 +1,469 @@
+#include "pool/function_pool.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ranges>
+
+namespace sterna::pool {
+namespace {
+
+constexpr Duration kStall = std::chrono::milliseconds(5);    // a run that long gets nothing sent ahead
+constexpr Duration kLoadTimeout = std::chrono::seconds(30);  // from start to READY
+constexpr Duration kLeaveGrace = std::chrono::seconds(5);    // between SHUTDOWN and SIGKILL
+constexpr Duration kCancelGrace =
+    std::chrono::milliseconds(100);  // a cancelled run may end by itself that long
+constexpr Duration kAsyncCancelGrace = std::chrono::seconds(1);
+constexpr unsigned kToleratedLoadFailures = 2;
+constexpr unsigned kToleratedCrashes = 9;
+
+std::string signal_text(int signal) {
+  const char* name = ::strsignal(signal);
+  return "was killed by signal " + std::to_string(signal) + " (" + (name == nullptr ? "unknown" : name) + ")";
+}
+
+}  // namespace
+
+std::string WorkerExit::text() const {
+  if (!error.empty()) return "could not be started: " + error;
+  if (out_of_memory) return "was killed because it used more memory than limits.memory_mb allows";
+  if (signal) return signal_text(*signal);
+  return "exited with code " + std::to_string(code.value_or(0));
+}
+
+FunctionPool::FunctionPool(PoolContext& context, FunctionConfig config)
+    : context_(context),
+      config_(std::move(config)),
+      is_async_(config_.is_async),
+      loaded_(config_.proven),
+      start_not_before_(context.loop.now()) {}
+
+FunctionPool::~FunctionPool() {
+  STERNA_ASSERT(line_.empty());
+}
+
+std::uint32_t FunctionPool::concurrency() const {
+  return config_.concurrency.value_or(is_async_ ? kAsyncConcurrency : 1);
+}
+
+// --- calls ---
+
+void FunctionPool::submit(Call& call) {
+  if (closed_ || broken_) return fail(call, Failure::kNotRunning, "the function is not running");
+  if (line_.empty() && dispatch(call)) return;
+  if (line_.size() >= context_.limits.queue_length) {
+    return fail(call, Failure::kNoCapacity, "the function's waiting line is full");
+  }
+  line_.push_back(call);
+  scale(context_.loop.now());
+  feed();
+}
+
+bool FunctionPool::dispatch(Call& call) {
+  views_.clear();
+  for (const Member& member : workers_) {
+    const Worker& worker = *member.worker;
+    const auto state = worker.state();
+    const bool alive = state == Worker::State::kReady || state == Worker::State::kStarting;
+    views_.push_back({.in_flight = worker.in_flight(),
+                      .accepts = alive && !member.killed && !member.load_failed && worker.has_room(),
+                      .starting = state == Worker::State::kStarting,
+                      .stalled = member.stalled,
+                      .idle_since = worker.idle_since()});
+  }
+  const bool small = call.body == nullptr || call.body->size() <= wire::kInitialWindow;
+  const std::size_t chosen = choose_worker(views_, concurrency(), run_time_, small);
+  if (chosen == kNobody) return false;
+
+  Member& member = workers_[chosen];
+  Worker& worker = *member.worker;
+  call.cold = views_[chosen].starting;
+  call.instance = worker.instance();
+  const bool begins = !call.cold && (concurrency() > 1 || worker.in_flight() == 0);
+  if (begins) {
+    call.started = member.run_began = context_.loop.now();
+    call.queued = call.started - call.arrived;
+  } else {
+    call.started = MonotonicTime{};
+  }
+  worker.send(call);
+  return true;
+}
+
+void FunctionPool::feed() {
+  while (!line_.empty()) {
+    Call& call = line_.front();
+    line_.pop_front();
+    if (dispatch(call)) continue;
+    line_.push_front(call);
+    return;
+  }
+}
+
+void FunctionPool::cancel(Call& call) {
+  if (call.worker_ == nullptr) {
+    line_.erase(line_.iterator_to(call));
+    return;
+  }
+  Worker& worker = *call.worker_;
+  const bool sequential = concurrency() == 1;
+  worker.cancel(call, sequential ? kCancelGrace : kAsyncCancelGrace);
+  Member* of = member(worker);
+  if (sequential && of != nullptr) take_back_all(*of);
+  feed();
+}
+
+void FunctionPool::grant(Call& call, std::uint32_t bytes) {
+  if (call.worker_ != nullptr) call.worker_->grant(call, bytes);
+}
+
+void FunctionPool::fail(Call& call, Failure failure, std::string_view detail) {
+  call.observer->on_failed(call, failure, detail);
+}
+
+// Back to the head of the line: it has waited longest.
+void FunctionPool::give_back(Call& call) {
+  ++counters_.taken_back;
+  line_.push_front(call);
+}
+
+void FunctionPool::take_back_all(Member& member) {
+  member.stalled = true;
+  std::vector<Call*> calls;
+  for (Call& call : member.worker->calls()) calls.push_back(&call);
+  for (Call* call : std::views::reverse(calls)) {
+    if (member.worker->take_back(*call)) give_back(*call);
+  }
+}
+
+// --- what workers report ---
+
+void FunctionPool::on_ready(Worker& worker) {
+  loaded_ = true;
+  broken_ = false;
+  is_async_ = worker.is_async();
+  Member* of = member(worker);
+  const MonotonicTime now = context_.loop.now();
+  if (of != nullptr) of->run_began = now;
+  for (Call& call : worker.calls()) {
+    call.started = now;
+    call.queued = now - call.arrived;
+  }
+  context_.observer.on_loaded(config_, is_async_, worker.runtime());
+  feed();
+}
+
+void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) {
+  Member* of = member(worker);
+  if (of == nullptr) return;
+  of->load_failed = true;
+  platform_log(worker.instance(), detail.empty() ? summary : detail);
+  count_failure(summary, loaded_ ? kToleratedLoadFailures : 0);
+}
+
+void FunctionPool::on_room(Worker& worker) {
+  Member* of = member(worker);
+  if (of == nullptr) return;
+  failures_ = 0;
+  of->stalled = false;
+  if (!worker.calls().empty() && concurrency() == 1) {
+    Call& next = worker.calls().front();
+    of->run_began = context_.loop.now();
+    if (next.started == MonotonicTime{}) {
+      next.started = of->run_began;
+      next.queued = next.started - next.arrived;
+    }
+  }
+  if (!line_.empty()) feed();
+}
+
+void FunctionPool::on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) {
+  context_.observer.on_log(config_, worker.instance(), stream == wire::Stream::kStdout ? "stdout" : "stderr",
+                           call == nullptr ? std::string_view() : call->id, text);
+}
+
+void FunctionPool::platform_log(std::string_view instance, std::string_view text) {
+  context_.observer.on_log(config_, instance, "platform", {}, text);
+}
+
+// The calls are answered when the exit is reported: only then the reason is known.
+void FunctionPool::on_disconnected(Worker& worker, std::string_view why) {
+  if (!why.empty())
+    platform_log(worker.instance(), "the worker broke the protocol and is stopped: " + std::string(why));
+  context_.launcher.kill(worker.instance());
+}
+
+void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit) {
+  Member* of = member(instance);
+  if (of == nullptr) return;
+  of->worker->drain();
+  const bool retired = of->worker->state() == Worker::State::kRetiring;
+  const bool was_ready = !of->worker->runtime().empty();
+  const bool expected = of->killed || of->load_failed || (retired && exit.code == 0);
+  end_calls(*of, exit);
+
+  context_.loop.dispose(std::move(of->worker));
+  workers_.erase(workers_.begin() + (of - workers_.data()));
+  --context_.workers_total;
+  if (exit.out_of_memory) ++counters_.out_of_memory;
+  if (!expected) {
+    ++counters_.crashes;
+    platform_log(instance, "the worker " + exit.text());
+    count_failure("the worker " + exit.text(),
+                  was_ready ? kToleratedCrashes : (loaded_ ? kToleratedLoadFailures : 0));
+  }
+  if (closed_) return;
+  feed();
+  scale(context_.loop.now());
+  feed();
+}
+
+void FunctionPool::end_calls(Member& member, const WorkerExit& exit) {
+  Worker& worker = *member.worker;
+  take_back_all(member);
+  const Failure failure = exit.out_of_memory ? Failure::kOutOfMemory : Failure::kWorkerDied;
+  while (!worker.calls().empty()) {
+    Call& call = worker.calls().front();
+    call.run = context_.loop.now() - call.started;
+    worker.cancel(call, Duration::zero());
+    fail(call, failure, "the worker " + exit.text());
+  }
+  if (!closed_ || line_.empty()) return;
+  while (!line_.empty()) {  // a closed pool starts no worker for what came back
+    Call& call = line_.front();
+    line_.pop_front();
+    fail(call, Failure::kNotRunning, "the function is not running");
+  }
+}
+
+void FunctionPool::count_failure(const std::string& reason, unsigned tolerated) {
+  ++failures_;
+  const Duration delay = restart_delay(failures_ > 2 ? failures_ - 2 : 0);
+  start_not_before_ = context_.loop.now() + delay;
+  if (failures_ <= tolerated || closed_) return;
+  const Duration pause = std::max<Duration>(delay, std::chrono::seconds(1));
+  start_not_before_ = context_.loop.now() + pause;
+  broken_ = true;
+  CallList waiting;
+  waiting.swap(line_);
+  while (!waiting.empty()) {
+    Call& call = waiting.front();
+    waiting.pop_front();
+    fail(call, Failure::kNotRunning, reason);
+  }
+  context_.observer.on_broken(config_, reason, pause);
+}
+
+// --- workers ---
+
+FunctionPool::Member* FunctionPool::member(const Worker& worker) {
+  const auto found =
+      std::ranges::find_if(workers_, [&](const Member& m) { return m.worker.get() == &worker; });
+  return found == workers_.end() ? nullptr : &*found;
+}
+
+FunctionPool::Member* FunctionPool::member(std::string_view instance) {
+  const auto found =
+      std::ranges::find_if(workers_, [&](const Member& m) { return m.worker->instance() == instance; });
+  return found == workers_.end() ? nullptr : &*found;
+}
+
+std::size_t FunctionPool::replicas() const {
+  return static_cast<std::size_t>(std::ranges::count_if(workers_, [](const Member& m) {
+    const auto state = m.worker->state();
+    return !m.killed && !m.load_failed &&
+           (state == Worker::State::kReady || state == Worker::State::kStarting);
+  }));
+}
+
+std::size_t FunctionPool::ready_replicas() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      workers_, [](const Member& m) { return !m.killed && m.worker->state() == Worker::State::kReady; }));
+}
+
+std::size_t FunctionPool::running() const {
+  std::size_t calls = 0;
+  for (const Member& member : workers_) calls += member.worker->in_flight();
+  return calls;
+}
+
+void FunctionPool::probe() {
+  start_worker();
+}
+
+bool FunctionPool::start_worker() {
+  if (closed_ || context_.loop.now() < start_not_before_) return false;
+  if (context_.workers_total >= context_.limits.max_workers_total && !context_.evict_idle()) return false;
+  auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
+                              context_.next_call_number);
+  if (!worker) {
+    platform_log({}, worker.error().detail);
+    count_failure(worker.error().detail, kToleratedLoadFailures);
+    return false;
+  }
+  ++context_.workers_total;
+  ++counters_.cold_starts;
+  Member& added = workers_.emplace_back();
+  added.worker = std::move(*worker);
+  added.born = added.run_began = context_.loop.now();
+  return true;
+}
+
+void FunctionPool::scale(MonotonicTime now) {
+  if (broken_ || line_.empty()) return;
+  Load load{.waiting = line_.size(),
+            .oldest_wait = now - line_.front().arrived,
+            .concurrency = concurrency(),
+            .max_workers = config_.max_replicas};
+  for (const Member& member : workers_) {
+    const auto state = member.worker->state();
+    if (member.killed || member.load_failed || state == Worker::State::kRetiring ||
+        state == Worker::State::kLost)
+      continue;
+    ++load.workers;
+    if (state == Worker::State::kStarting) ++load.starting;
+  }
+  for (std::size_t wanted = workers_to_start(load, run_time_); wanted > 0 && start_worker(); --wanted) {
+  }
+}
+
+void FunctionPool::keep_minimum() {
+  if (!loaded_ || broken_ || closed_) return;
+  while (replicas() < config_.min_replicas && start_worker()) {
+  }
+}
+
+void FunctionPool::kill(Member& member) {
+  member.killed = true;
+  context_.launcher.kill(member.worker->instance());
+}
+
+void FunctionPool::retire(Member& member, MonotonicTime now) {
+  member.leave_by = now + kLeaveGrace + (member.worker->in_flight() > 0 ? config_.timeout : Duration::zero());
+  member.worker->retire();
+}
+
+std::optional<MonotonicTime> FunctionPool::oldest_idle() const {
+  std::optional<MonotonicTime> oldest;
+  if (replicas() <= config_.min_replicas) return oldest;
+  for (const Member& member : workers_) {
+    const Worker& worker = *member.worker;
+    if (worker.state() != Worker::State::kReady || worker.in_flight() > 0 || member.killed) continue;
+    if (!oldest || worker.idle_since() < *oldest) oldest = worker.idle_since();
+  }
+  return oldest;
+}
+
+void FunctionPool::retire_oldest_idle() {
+  const auto oldest = oldest_idle();
+  for (Member& member : workers_) {
+    const Worker& worker = *member.worker;
+    if (worker.state() == Worker::State::kReady && worker.in_flight() == 0 && worker.idle_since() == oldest) {
+      return retire(member, context_.loop.now());
+    }
+  }
+}
+
+void FunctionPool::close(FunctionPool* heir, Leave leave) {
+  closed_ = true;
+  const MonotonicTime now = context_.loop.now();
+  for (Member& member : workers_) {
+    take_back_all(member);
+    if (leave == Leave::kAfterCalls) {
+      retire(member, now);
+      continue;
+    }
+    while (!member.worker->calls().empty()) {
+      Call& call = member.worker->calls().front();
+      member.worker->cancel(call, Duration::zero());
+      fail(call, Failure::kNotRunning, "the function was stopped");
+    }
+    kill(member);
+  }
+  CallList waiting;
+  waiting.swap(line_);
+  while (!waiting.empty()) {
+    Call& call = waiting.front();
+    waiting.pop_front();
+    if (heir != nullptr) {
+      heir->submit(call);
+    } else {
+      fail(call, Failure::kNotRunning, "the function was stopped");
+    }
+  }
+}
+
+// --- time ---
+
+void FunctionPool::tick(MonotonicTime now) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) check_member(workers_[i], now);
+  expire_line(now);
+  if (closed_) return;
+  if (broken_ && replicas() == 0 && now >= start_not_before_) start_worker();
+  feed();
+  scale(now);
+  feed();
+  stop_idle(now);
+  keep_minimum();
+}
+
+void FunctionPool::expire_line(MonotonicTime now) {
+  while (!line_.empty() && now - line_.front().arrived >= context_.limits.queue_wait) {
+    Call& call = line_.front();
+    line_.pop_front();
+    fail(call, Failure::kNoCapacity, "no worker became free in time");
+  }
+}
+
+void FunctionPool::check_member(Member& member, MonotonicTime now) {
+  Worker& worker = *member.worker;
+  if (member.killed || worker.state() == Worker::State::kLost) return;
+  if (now >= member.leave_by) return kill(member);
+  if (worker.state() == Worker::State::kStarting) {
+    if (!worker.calls().empty() && now - worker.calls().front().arrived >= context_.limits.queue_wait)
+      take_back_all(member);
+    if (now - member.born < kLoadTimeout || member.load_failed) return;
+    kill(member);
+    member.load_failed = true;
+    return count_failure("the handler did not load within 30 seconds", loaded_ ? kToleratedLoadFailures : 0);
+  }
+  const bool sequential = concurrency() == 1;
+  if (worker.stuck(now)) {
+    if (sequential) return kill(member);
+    retire(member, now);
+  }
+  if (sequential && worker.in_flight() > 1 && now - member.run_began >= kStall) take_back_all(member);
+
+  for (Call& call : worker.calls()) {
+    // One a tick: what its observer does next may change the list.
+    if (call.started != MonotonicTime{} && now - call.started >= call.timeout) return time_out(member, call);
+  }
+}
+
+// One run at a time: the worker is stopped. Many at a time: the run is cancelled first, and the worker only
+// leaves when that does not help, so that its other calls may end.
+void FunctionPool::time_out(Member& member, Call& call) {
+  call.run = context_.loop.now() - call.started;
+  const bool sequential = concurrency() == 1;
+  member.worker->cancel(call, sequential ? Duration::zero() : kAsyncCancelGrace);
+  if (sequential) {
+    take_back_all(member);
+    kill(member);
+  }
+  fail(call, Failure::kTimeout, "the run took longer than limits.timeout_seconds");
+}
+
+void FunctionPool::stop_idle(MonotonicTime now) {
+  std::size_t spare = replicas();
+  spare -= std::min<std::size_t>(spare, config_.min_replicas);
+  for (Member& member : workers_) {
+    if (spare == 0) return;
+    const Worker& worker = *member.worker;
+    const bool idle = worker.state() == Worker::State::kReady && worker.in_flight() == 0 && !member.killed;
+    if (!idle || now - worker.idle_since() < config_.idle) continue;
+    retire(member, now);
+    --spare;
+  }
+}
+
+}  // namespace sterna::pool

@@ -1,0 +1,151 @@
+// The workers of one version of one function, and the calls that wait for them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ulid.h"
+#include "net/loop.h"
+#include "pool/call.h"
+#include "pool/function_config.h"
+#include "pool/launcher.h"
+#include "pool/policy.h"
+#include "pool/worker.h"
+
+namespace sterna::pool {
+
+// What a pool tells its owner; all on the loop's thread.
+class PoolObserver {
+ public:
+  virtual ~PoolObserver() = default;
+  // A line of the function's log. `call_id` is empty outside a call; stream: stdout, stderr or platform.
+  virtual void on_log(const FunctionConfig& config, std::string_view instance, std::string_view stream,
+                      std::string_view call_id, std::string_view text) = 0;
+  // The handler was loaded by a worker.
+  virtual void on_loaded(const FunctionConfig& config, bool async, std::string_view runtime) = 0;
+  // Loading failed or workers crashed too often in a row: the pool answers waiting calls with kNotRunning. It
+  // starts another worker after a pause (`retry_after`), and reports `on_loaded` if that works.
+  virtual void on_broken(const FunctionConfig& config, const std::string& reason, Duration retry_after) = 0;
+};
+
+struct PoolLimits {
+  std::size_t queue_length = 1000;  // calls that wait, per function
+  Duration queue_wait = std::chrono::seconds(10);
+  std::size_t max_workers_total = 64;  // of all functions
+};
+
+// Shared by all pools of a server.
+struct PoolContext {
+  net::Loop& loop;
+  Launcher& launcher;
+  PoolObserver& observer;
+  UlidGenerator& ids;
+  PoolLimits limits;
+  // Makes an idle worker of some function leave when max_workers_total is reached; false when none is idle.
+  std::function<bool()> evict_idle = [] { return false; };
+  std::uint64_t next_call_number = 1;
+  std::size_t workers_total = 0;
+};
+
+struct PoolCounters {
+  std::uint64_t cold_starts = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t out_of_memory = 0;
+  std::uint64_t taken_back = 0;
+};
+
+class FunctionPool final : private WorkerObserver, private LaunchObserver {
+ public:
+  FunctionPool(PoolContext& context, FunctionConfig config);
+  // All workers must have exited (see empty()).
+  ~FunctionPool() override;
+
+  const FunctionConfig& config() const { return config_; }
+  const PoolCounters& counters() const { return counters_; }
+
+  // Takes the call; its observer may hear of a failure at once. Failure kNoCapacity when the line is full.
+  void submit(Call& call);
+  // The caller is gone: forgets the call, stops its run.
+  void cancel(Call& call);
+  // The observer has taken `bytes` of the call's response.
+  void grant(Call& call, std::uint32_t bytes);
+
+  // Starts a worker to see whether the handler loads: on_loaded or on_broken follows.
+  void probe();
+  // No more calls are taken by this pool; the waiting ones move to `heir` or fail with kNotRunning when there
+  // is none. Workers finish their calls and leave; `now` kills them at once.
+  enum class Leave : std::uint8_t { kAfterCalls, kNow };
+  void close(FunctionPool* heir, Leave leave);
+  bool empty() const { return workers_.empty(); }
+
+  // Every few milliseconds while `active`, and at least ten times a second: deadlines, take-back, scaling.
+  void tick(MonotonicTime now);
+  bool active() const { return running() > 0 || !line_.empty(); }
+  // The idle worker that was used longest ago, if the function may do without it.
+  std::optional<MonotonicTime> oldest_idle() const;
+  void retire_oldest_idle();
+
+  std::size_t replicas() const;
+  std::size_t ready_replicas() const;
+  std::size_t waiting() const { return line_.size(); }
+  std::size_t running() const;  // calls that are in workers
+  std::uint32_t concurrency() const;
+
+ private:
+  struct Member {
+    std::unique_ptr<Worker> worker;
+    MonotonicTime run_began;  // of the oldest call of a worker that runs one at a time
+    bool stalled = false;
+    bool killed = false;  // by us: its end is no crash
+    bool load_failed = false;
+    MonotonicTime born;
+    MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
+  };
+
+  void on_ready(Worker& worker) override;
+  void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
+  void on_room(Worker& worker) override;
+  void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) override;
+  void on_disconnected(Worker& worker, std::string_view why) override;
+  void on_exited(const std::string& instance, const WorkerExit& exit) override;
+
+  Member* member(const Worker& worker);
+  Member* member(std::string_view instance);
+  bool dispatch(Call& call);
+  void feed();
+  void scale(MonotonicTime now);
+  bool start_worker();
+  void kill(Member& member);
+  void retire(Member& member, MonotonicTime now);
+  void take_back_all(Member& member);
+  void expire_line(MonotonicTime now);
+  void check_member(Member& member, MonotonicTime now);
+  void time_out(Member& member, Call& call);
+  void stop_idle(MonotonicTime now);
+  void keep_minimum();
+  void end_calls(Member& member, const WorkerExit& exit);
+  void count_failure(const std::string& reason, unsigned tolerated);
+  void give_back(Call& call);
+  void fail(Call& call, Failure failure, std::string_view detail);
+  void platform_log(std::string_view instance, std::string_view text);
+
+  PoolContext& context_;
+  const FunctionConfig config_;
+  std::vector<Member> workers_;
+  std::vector<WorkerView> views_;  // scratch of dispatch
+  CallList line_;
+  RunTime run_time_;
+  bool is_async_ = false;
+  bool loaded_;          // the handler was loaded at least once, or by an earlier server
+  bool broken_ = false;  // on_broken was told: one start is tried after each pause
+  bool closed_ = false;
+  unsigned failures_ = 0;  // failed starts and crashes in a row
+  MonotonicTime start_not_before_;
+  PoolCounters counters_;
+};
+
+}  // namespace sterna::pool

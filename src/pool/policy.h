@@ -1,0 +1,66 @@
+// The pool's decisions as pure functions: which worker takes a call, when another worker is started. Tested
+// without I/O.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "base/clock.h"
+
+namespace sterna::pool {
+
+// A wake-up of an idle process costs about this much: a call may as well wait that long behind short runs.
+inline constexpr Duration kPrefetchWait = std::chrono::microseconds(500);
+// A call that waits longer than this justifies another worker.
+inline constexpr Duration kPatience = std::chrono::milliseconds(10);
+inline constexpr std::size_t kMaxPrefetch = 128;
+
+// A moving average of how long runs take.
+class RunTime {
+ public:
+  void add(Duration run) {
+    average_ = known_ ? average_ + (run - average_) / 8 : run;
+    known_ = true;
+  }
+  bool known() const { return known_; }
+  Duration average() const { return average_; }
+
+ private:
+  Duration average_{};
+  bool known_ = false;
+};
+
+struct WorkerView {
+  std::size_t in_flight = 0;
+  bool accepts = false;  // ready or starting, with a free slot
+  bool starting = false;
+  bool stalled = false;  // its present run took long: nothing is sent ahead to it
+  MonotonicTime idle_since;
+};
+
+inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
+
+// Which worker takes the next call, or kNobody: it waits in line. `concurrency` is how many calls of a worker
+// run at once; `small` tells that the call may be taken back cheaply. The busiest worker that is still quick
+// comes first (its memory is warm and one wake-up serves many calls), then the idle one used last, so that
+// the others can be stopped.
+std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
+                          bool small);
+
+struct Load {
+  std::size_t waiting = 0;   // calls for which no code runs yet: in line or sent ahead
+  Duration oldest_wait{};    // of those
+  std::size_t starting = 0;  // workers that are not ready yet
+  std::size_t workers = 0;   // all that may take calls, with the starting ones
+  std::size_t concurrency = 1;
+  std::size_t max_workers = 1;
+};
+
+// How many workers to start now.
+std::size_t workers_to_start(const Load& load, const RunTime& run);
+
+// How long to wait before the next start after that many failed starts or crashes in a row: 0, then 100 ms
+// doubling to 30 s.
+Duration restart_delay(unsigned failures);
+
+}  // namespace sterna::pool

@@ -1,0 +1,427 @@
+#include "pool/worker.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "pool/response_check.h"
+
+namespace sterna::pool {
+namespace {
+
+constexpr std::size_t kReadBytes = 64U << 10;
+constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
+constexpr std::size_t kMaxBuffered = 256U << 10;
+constexpr std::size_t kMaxOutputLine = 16U << 10;
+
+// The whole of INIT (wire/PROTOCOL.md).
+std::string init_json(const std::string& instance, const FunctionConfig& config) {
+  nlohmann::json init = {{"space", config.space},
+                         {"function", config.name},
+                         {"version", config.version},
+                         {"instance", instance},
+                         {"bundle", "/function"},
+                         {"handler", config.handler},
+                         {"env", config.env},
+                         {"concurrency", config.concurrency.value_or(1)},
+                         {"auto_concurrency", config.concurrency ? 0U : kAsyncConcurrency}};
+  return init.dump();
+}
+
+// A worker is not trusted to send the right types.
+std::string text_of(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+// The pipe that is the worker's stdout and stderr for all that does not go through LOG frames.
+class Worker::Output final : public net::EventHandler {
+ public:
+  Output(Worker& worker, UniqueFd pipe) : worker_(worker), pipe_(std::move(pipe)) {
+    if (!worker_.loop_.add(pipe_.get(), *this, EPOLLIN | EPOLLET)) pipe_.reset();
+  }
+  ~Output() override { close(); }
+
+  void on_event(std::uint32_t) override {
+    auto& scratch = worker_.loop_.scratch();
+    while (pipe_) {
+      const ssize_t got = ::read(pipe_.get(), scratch.data(), scratch.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0 && errno == EAGAIN) return;
+      if (got <= 0) return close();
+      take({scratch.data(), static_cast<std::size_t>(got)});
+    }
+  }
+
+  void close() {
+    if (!line_.empty()) emit(std::exchange(line_, {}));
+    if (!pipe_) return;
+    worker_.loop_.remove(pipe_.get(), *this);
+    pipe_.reset();
+  }
+
+ private:
+  void take(std::string_view text) {
+    line_ += text;
+    const std::size_t end = line_.rfind('\n');
+    if (end == std::string::npos && line_.size() < kMaxOutputLine) return;
+    const std::size_t whole = end == std::string::npos ? line_.size() : end + 1;
+    emit(std::string_view(line_).substr(0, whole));
+    line_.erase(0, whole);
+  }
+  // A worker that runs one call at a time wrote it during that call.
+  void emit(std::string_view text) {
+    const Call* call = !worker_.is_async_ && worker_.calls_.size() == 1 ? &worker_.calls_.front() : nullptr;
+    worker_.observer_.on_log(worker_, wire::Stream::kStdout, call, text);
+  }
+
+  Worker& worker_;
+  UniqueFd pipe_;
+  std::string line_;
+};
+
+Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
+                                              LaunchObserver& launch_observer, std::string instance,
+                                              const FunctionConfig& config, std::uint64_t& next_call_number) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail_errno(Component::kPool, "cannot make a worker's socket", errno);
+  }
+  UniqueFd ours(ends[0]);
+  WorkerDescriptors theirs{UniqueFd(ends[1]), {}, {}};
+  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  const int buffer = 512 << 10;
+  ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  ::setsockopt(theirs.socket.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return fail_errno(Component::kPool, "cannot make a worker's pipe", errno);
+  UniqueFd output(ends[0]);
+  theirs.output.reset(ends[1]);
+  ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
+
+  theirs.claim_page.reset(::memfd_create("sterna-claims", MFD_CLOEXEC));
+  if (!theirs.claim_page || ::ftruncate(theirs.claim_page.get(), sizeof(wire::ClaimPage)) != 0) {
+    return fail_errno(Component::kPool, "cannot make a worker's claim page", errno);
+  }
+  void* page = ::mmap(nullptr, sizeof(wire::ClaimPage), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      theirs.claim_page.get(), 0);
+  if (page == MAP_FAILED) return fail_errno(Component::kPool, "cannot map a worker's claim page", errno);
+
+  std::unique_ptr<Worker> worker(new Worker(loop, observer, std::move(instance), std::move(ours),
+                                            *static_cast<wire::ClaimPage*>(page), std::move(output),
+                                            next_call_number));
+  if (auto added = loop.add(worker->socket_.get(), *worker); !added) return std::unexpected(added.error());
+  wire::append_frame(worker->out_, wire::FrameType::kInit, wire::More::kNo, 0, 0,
+                     init_json(worker->instance_, config));
+  loop.at_turn_end(*worker);
+  launcher.start(worker->instance_, config, std::move(theirs), launch_observer);
+  return worker;
+}
+
+Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
+               wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number)
+    : loop_(loop),
+      observer_(observer),
+      instance_(std::move(instance)),
+      socket_(std::move(socket)),
+      claims_(claims),
+      next_call_number_(next_call_number),
+      idle_since_(loop.now()) {
+  output_ = std::make_unique<Output>(*this, std::move(output));
+}
+
+Worker::~Worker() {
+  loop_.forget(*this);
+  if (socket_) loop_.remove(socket_.get(), *this);
+  calls_.clear();
+  ::munmap(&claims_, sizeof claims_);
+}
+
+// --- towards the worker ---
+
+void Worker::send(Call& call) {
+  if (free_slots_.empty()) {
+    STERNA_ASSERT(slots_.size() < wire::kSlots);
+    free_slots_.push_back(static_cast<std::uint16_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  call.slot_ = free_slots_.back();
+  free_slots_.pop_back();
+  call.worker_ = this;
+  call.number_ = next_call_number_++;
+  call.body_sent_ = 0;
+  call.window_ = wire::kInitialWindow;
+  call.answered_ = false;
+  slots_[call.slot_] = {&call, call.number_};
+  calls_.push_back(call);
+  claims_.set(call.slot_, wire::Claim::kQueued);
+
+  const std::uint64_t size = call.body == nullptr ? 0 : call.body->size();
+  if (size == 0) {
+    wire::append_frame(out_, wire::FrameType::kRequest, wire::More::kNo, call.slot_, call.number_,
+                       call.request);
+  } else {
+    write_body(call, wire::FrameType::kRequest, call.request, size <= kWholeBody ? kWholeBody : 0);
+    if (call.body_sent_ < size) pumping_.push_back(&call);
+  }
+  loop_.at_turn_end(*this);
+}
+
+void Worker::write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit) {
+  const std::size_t header = wire::open_frame(out_, type, wire::More::kNo, call.slot_, call.number_);
+  out_ += head;
+  while (limit > 0 && call.body_sent_ < call.body->size()) {
+    const auto got = call.body->read(call.body_sent_, limit, out_);
+    if (!got) return lose(got.error().detail);
+    call.body_sent_ += *got;
+    limit -= *got;
+  }
+  wire::close_frame(out_, header);
+  if (call.body_sent_ < call.body->size()) wire::set_more(out_, header, wire::More::kYes);
+}
+
+void Worker::pump() {
+  while (!pumping_.empty() && out_.size() - out_sent_ < kMaxBuffered && state_ != State::kLost) {
+    Call& call = *pumping_.front();
+    write_body(call, wire::FrameType::kRequestBody, {}, kWholeBody);
+    if (call.body_sent_ >= call.body->size()) pumping_.erase(pumping_.begin());
+  }
+}
+
+bool Worker::take_back(Call& call) {
+  if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
+  if (std::erase(pumping_, &call) > 0) {  // so that the worker need not wait for the rest of a body
+    wire::append_frame(out_, wire::FrameType::kRequestBody, wire::More::kNo, call.slot_, call.number_, {});
+    loop_.at_turn_end(*this);
+  }
+  slots_[call.slot_].call = nullptr;  // free again when RECALLED comes
+  calls_.erase(calls_.iterator_to(call));
+  call.worker_ = nullptr;
+  return true;
+}
+
+void Worker::cancel(Call& call, Duration grace) {
+  if (take_back(call)) return;
+  if (std::erase(pumping_, &call) > 0) {
+    wire::append_frame(out_, wire::FrameType::kRequestBody, wire::More::kNo, call.slot_, call.number_, {});
+  }
+  wire::append_frame(out_, wire::FrameType::kCancel, wire::More::kNo, call.slot_, call.number_, {});
+  loop_.at_turn_end(*this);
+  slots_[call.slot_].call = nullptr;
+  calls_.erase(calls_.iterator_to(call));
+  call.worker_ = nullptr;
+  if (cancelled_++ == 0) cancel_deadline_ = loop_.now() + grace;
+}
+
+void Worker::grant(Call& call, std::uint32_t bytes) {
+  call.window_ += bytes;
+  const std::size_t header =
+      wire::open_frame(out_, wire::FrameType::kWindow, wire::More::kNo, call.slot_, call.number_);
+  wire::append_window(out_, bytes);
+  wire::close_frame(out_, header);
+  loop_.at_turn_end(*this);
+}
+
+void Worker::retire() {
+  if (state_ == State::kRetiring || state_ == State::kLost) return;
+  state_ = State::kRetiring;
+  wire::append_frame(out_, wire::FrameType::kShutdown, wire::More::kNo, 0, 0, {});
+  loop_.at_turn_end(*this);
+}
+
+void Worker::on_turn_end() {
+  flush();
+}
+
+void Worker::flush() {
+  if (!socket_) return;
+  pump();
+  while (out_sent_ < out_.size()) {
+    const ssize_t sent =
+        ::send(socket_.get(), out_.data() + out_sent_, out_.size() - out_sent_, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return;  // EPOLLOUT goes on
+    if (sent < 0) return lose({});
+    out_sent_ += static_cast<std::size_t>(sent);
+    if (out_sent_ == out_.size()) {
+      out_.clear();
+      out_sent_ = 0;
+      if (out_.capacity() > 2 * kMaxBuffered) out_.shrink_to_fit();
+      pump();
+    }
+  }
+}
+
+// --- from the worker ---
+
+void Worker::on_event(std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read();
+  if ((events & EPOLLOUT) != 0 && socket_) flush();
+}
+
+void Worker::read() {
+  while (socket_) {
+    char* room = reader_.prepare(kReadBytes);
+    const std::size_t size = reader_.writable();
+    const ssize_t got = ::recv(socket_.get(), room, size, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) return lose({});
+    reader_.commit(static_cast<std::size_t>(got));
+    while (socket_) {
+      const auto frame = reader_.next();
+      if (!frame) return lose(frame.error().detail);
+      if (!*frame) break;
+      on_frame(**frame);
+    }
+    if (static_cast<std::size_t>(got) < size) return;
+  }
+}
+
+void Worker::drain() {
+  read();
+  if (output_) output_->on_event(0);
+}
+
+Call* Worker::find(const wire::Frame& frame) const {
+  if (frame.slot >= slots_.size() || slots_[frame.slot].number != frame.call) return nullptr;
+  return slots_[frame.slot].call;
+}
+
+void Worker::on_frame(const wire::Frame& frame) {
+  switch (frame.type) {
+    case wire::FrameType::kReady:
+    case wire::FrameType::kLoadFailed:
+      return on_hello(frame);
+    case wire::FrameType::kLog: {
+      wire::LogText log;
+      if (!wire::read_log(frame.payload, log)) return lose("a LOG frame is malformed");
+      return observer_.on_log(*this, log.stream, find(frame), log.text);
+    }
+    default:
+      break;
+  }
+  const bool known = frame.slot < slots_.size() && slots_[frame.slot].number == frame.call && frame.call != 0;
+  if (!known) return lose("a frame names a call that the worker does not have");
+  if (Call* call = slots_[frame.slot].call) return on_call_frame(frame, *call);
+
+  // The call was taken back or cancelled: only its end matters.
+  const bool recalled = frame.type == wire::FrameType::kRecalled;
+  if (!recalled && frame.more == wire::More::kYes) return;
+  if (!recalled && cancelled_ > 0) --cancelled_;
+  free_slot(frame.slot);
+}
+
+void Worker::on_call_frame(const wire::Frame& frame, Call& call) {
+  switch (frame.type) {
+    case wire::FrameType::kResponse:
+      return on_response(frame, call);
+    case wire::FrameType::kResponseBody:
+      return on_body(frame, call);
+    case wire::FrameType::kFailed:
+      return on_failed(frame, call);
+    default:
+      return lose("a frame is not one that a worker may send");
+  }
+}
+
+void Worker::on_response(const wire::Frame& frame, Call& call) {
+  wire::ResponseHead head;
+  std::string_view body;
+  if (call.answered_) return lose("a call was answered twice");
+  if (!wire::read_response(frame.payload, head, body)) return lose("a RESPONSE frame is malformed");
+  if (body.size() > call.window_) return lose("a response was sent beyond its window");
+  if (const auto problem = check_response(head); !problem.empty()) {
+    CallObserver* observer = call.observer;
+    if (frame.more == wire::More::kYes) {
+      cancel(call, Duration::zero());
+    } else {
+      release(call);
+    }
+    observer->on_failed(call, Failure::kBadResponse, problem);
+    return observer_.on_room(*this);
+  }
+  call.answered_ = true;
+  call.window_ -= body.size();
+  call.run = std::chrono::nanoseconds(head.run_ns);
+  call.instance = instance_;
+  const bool ends = frame.more == wire::More::kNo;
+  if (ends) release(call);
+  call.observer->on_response(call, head, body, frame.more);
+  if (ends && socket_) observer_.on_room(*this);
+}
+
+void Worker::on_body(const wire::Frame& frame, Call& call) {
+  if (!call.answered_) return lose("a body came before its RESPONSE");
+  if (frame.payload.size() > call.window_) return lose("a response was sent beyond its window");
+  call.window_ -= frame.payload.size();
+  const bool ends = frame.more == wire::More::kNo;
+  if (ends) {
+    call.run = loop_.now() - call.started;
+    release(call);
+  }
+  call.observer->on_body(call, frame.payload, frame.more);
+  if (ends && socket_) observer_.on_room(*this);
+}
+
+void Worker::on_failed(const wire::Frame& frame, Call& call) {
+  wire::Failed failed;
+  if (!wire::read_failed(frame.payload, failed)) return lose("a FAILED frame is malformed");
+  call.run = std::chrono::nanoseconds(failed.run_ns);
+  call.instance = instance_;
+  release(call);
+  const Failure failure = failed.kind == wire::FailKind::kRaised        ? Failure::kRaised
+                          : failed.kind == wire::FailKind::kBadResponse ? Failure::kBadResponse
+                                                                        : Failure::kCancelled;
+  call.observer->on_failed(call, failure, failed.text);
+  if (socket_) observer_.on_room(*this);
+}
+
+void Worker::on_hello(const wire::Frame& frame) {
+  const auto json = nlohmann::json::parse(frame.payload, nullptr, false);
+  if (state_ == State::kLost || !json.is_object()) return lose("READY or LOAD_FAILED is malformed");
+  if (frame.type == wire::FrameType::kLoadFailed) {
+    return observer_.on_load_failed(*this, text_of(json, "summary"), text_of(json, "detail"));
+  }
+  const auto async = json.find("async");
+  is_async_ = async != json.end() && async->is_boolean() && async->get<bool>();
+  runtime_ = text_of(json, "runtime");
+  if (state_ == State::kStarting) state_ = State::kReady;
+  idle_since_ = loop_.now();
+  observer_.on_ready(*this);
+}
+
+void Worker::release(Call& call) {
+  std::erase(pumping_, &call);
+  calls_.erase(calls_.iterator_to(call));
+  call.worker_ = nullptr;
+  free_slot(call.slot_);
+}
+
+void Worker::free_slot(std::uint16_t slot) {
+  claims_.set(slot, wire::Claim::kFree);
+  slots_[slot] = {};
+  free_slots_.push_back(slot);
+  ++ended_;
+  if (in_flight() == 0) idle_since_ = loop_.now();
+}
+
+void Worker::lose(std::string_view why) {
+  if (state_ == State::kLost) return;
+  const std::string reason(why);
+  state_ = State::kLost;
+  loop_.remove(socket_.get(), *this);
+  loop_.forget(*this);
+  socket_.reset();
+  pumping_.clear();
+  observer_.on_disconnected(*this, reason);
+}
+
+}  // namespace sterna::pool

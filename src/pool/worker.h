@@ -1,0 +1,121 @@
+// One worker process as the server sees it: its socket, its calls, its output.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/loop.h"
+#include "pool/call.h"
+#include "pool/launcher.h"
+#include "wire/frame.h"
+
+namespace sterna::pool {
+
+// What a worker reports to its pool.
+class WorkerObserver {
+ public:
+  virtual ~WorkerObserver() = default;
+  virtual void on_ready(Worker& worker) = 0;
+  virtual void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) = 0;
+  // A call has left the worker: answered, failed or recalled; there is room for another.
+  virtual void on_room(Worker& worker) = 0;
+  virtual void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) = 0;
+  // The socket is closed or a rule of the protocol was broken (`why` is not empty then). The process may
+  // still live.
+  virtual void on_disconnected(Worker& worker, std::string_view why) = 0;
+};
+
+class Worker final : public net::EventHandler, public net::TurnEnd {
+ public:
+  enum class State : std::uint8_t { kStarting, kReady, kRetiring, kLost };
+
+  // Makes the socket, the claim page and the output pipe, and launches. Fails with io when the kernel gives
+  // none.
+  static Result<std::unique_ptr<Worker>> start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
+                                               LaunchObserver& launch_observer, std::string instance,
+                                               const FunctionConfig& config, std::uint64_t& next_call_number);
+  ~Worker() override;
+
+  const std::string& instance() const { return instance_; }
+  State state() const { return state_; }
+  bool is_async() const { return is_async_; }
+  const std::string& runtime() const { return runtime_; }
+  // Calls in the order in which they were sent.
+  CallList& calls() { return calls_; }
+  // Calls that occupy the worker, with those that were cancelled and have not ended yet.
+  std::size_t in_flight() const { return calls_.size() + cancelled_; }
+  MonotonicTime idle_since() const { return idle_since_; }
+  // Grows with each call that ends: tells whether a worker makes progress.
+  std::uint64_t ended() const { return ended_; }
+  bool has_room() const { return !free_slots_.empty() || slots_.size() < wire::kSlots; }
+
+  // Hands the call over. Needs has_room().
+  void send(Call& call);
+  // Takes a call back for which no code has run; false when it has begun.
+  bool take_back(Call& call);
+  // Tells the worker that nobody waits for the call any more. The call is forgotten at once; its slot stays
+  // taken until the worker answers, and `stuck` tells when that takes longer than `grace`.
+  void cancel(Call& call, Duration grace);
+  bool stuck(MonotonicTime now) const { return cancelled_ > 0 && now >= cancel_deadline_; }
+  // Lets the worker send that many more bytes of the call's response.
+  void grant(Call& call, std::uint32_t bytes);
+  // No more calls: finish what was sent, then exit.
+  void retire();
+  // Reads what the dead process still left in its socket and pipe.
+  void drain();
+
+  void on_event(std::uint32_t events) override;
+  void on_turn_end() override;
+
+ private:
+  class Output;
+
+  Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
+         wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number);
+  void read();
+  void on_frame(const wire::Frame& frame);
+  void on_call_frame(const wire::Frame& frame, Call& call);
+  void on_response(const wire::Frame& frame, Call& call);
+  void on_body(const wire::Frame& frame, Call& call);
+  void on_failed(const wire::Frame& frame, Call& call);
+  void on_hello(const wire::Frame& frame);
+  Call* find(const wire::Frame& frame) const;
+  void release(Call& call);
+  void free_slot(std::uint16_t slot);
+  void pump();
+  // Appends a frame with the next part of the call's body.
+  void write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit);
+  void flush();
+  void lose(std::string_view why);
+
+  net::Loop& loop_;
+  WorkerObserver& observer_;
+  const std::string instance_;
+  UniqueFd socket_;
+  wire::ClaimPage& claims_;
+  std::unique_ptr<Output> output_;
+  std::uint64_t& next_call_number_;
+  State state_ = State::kStarting;
+  bool is_async_ = false;
+  std::string runtime_;
+
+  CallList calls_;
+  struct Slot {
+    Call* call = nullptr;  // null: free, or its call was cancelled or recalled
+    std::uint64_t number = 0;
+  };
+  std::vector<Slot> slots_;
+  std::vector<std::uint16_t> free_slots_;
+  std::size_t cancelled_ = 0;
+  MonotonicTime cancel_deadline_;
+  std::uint64_t ended_ = 0;
+  MonotonicTime idle_since_;
+
+  wire::FrameReader reader_;
+  std::string out_;
+  std::size_t out_sent_ = 0;
+  std::vector<Call*> pumping_;  // calls whose bodies are on the way
+};
+
+}  // namespace sterna::pool
