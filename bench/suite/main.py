@@ -1,0 +1,117 @@
+"""One whole run: start everything, measure in turn, print the table, keep the results, end everything."""
+
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Callable, Sequence
+
+from . import cold_start, instructions, many_functions, memory, results as store, throughput
+from .compare import comparison
+from .http_client import HttpError
+from .machine import describe
+from .options import Options, parse
+from .peers import start_peers
+from .results import Results, Sample
+from .server import Server, check_answer
+from .sterna import Sterna
+from .subjects import subjects
+from .table import number, table
+from .targets import judge
+
+ECHO = "echo"
+# What a part of the bench may fail with because of a server; anything else is a bug of the bench.
+PART_FAILS = (OSError, HttpError, RuntimeError, ValueError)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def show_sample(sample: Sample) -> None:
+    say(f"  {sample.case}  {sample.server}  {number(sample.value)} {sample.unit}")
+
+
+class Run:
+    """The state of one run. The parts fail apart from each other: what was measured is reported in any case."""
+
+    def __init__(self, options: Options, scratch: Path):
+        self.options = options
+        self.scratch = scratch
+        self.results = Results(meta=describe(options.rounds, options.seconds), on_add=show_sample)
+        self.failures = throughput.Failures()
+
+    def part(self, name: str, work: Callable[[], None]) -> None:
+        say(name)
+        try:
+            work()
+        except PART_FAILS as error:
+            self.failures.add(name, "bench", f"{type(error).__name__}: {error}")
+
+    def all(self) -> None:
+        self.part("side by side", self.side_by_side)
+        if "sterna" in self.options.servers and "many-functions" in self.options.cases:
+            self.part("many functions", lambda: many_functions.measure(
+                self.options.sterna, self.scratch, self.options.rounds, self.options.seconds, self.results, self.failures))
+        if "instructions" in self.options.cases:
+            for subject in subjects(self.options.servers, self.options.sterna):
+                self.part(f"instructions of {subject.name}",
+                          lambda: instructions.measure(subject, self.scratch, self.results))
+
+    def side_by_side(self) -> None:
+        """All servers up at once: memory at rest first, then the loads, then what only Sterna has."""
+        options = self.options
+        with ExitStack() as stack:
+            sterna = stack.enter_context(Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")) \
+                if "sterna" in options.servers else None
+            servers = start_peers([name for name in options.servers if name != "sterna"], self.scratch, stack)
+            if sterna:
+                servers.insert(0, sterna.server(ECHO, "sterna"))
+            if "memory" in options.cases:
+                self.part("memory at rest", lambda: memory.measure_idle(servers, self.results))
+            if sterna:
+                sterna.deploy(ECHO)
+            if options.loads:
+                self.part("loads", lambda: self.loads(servers))
+            if sterna and "memory" in options.cases:
+                self.part("memory of replicas", lambda: memory.measure_replicas(sterna, options.rounds, self.results))
+            if sterna and "cold-start" in options.cases:
+                self.part("cold start", lambda: cold_start.measure(sterna, options.cold_starts, self.results))
+
+    def loads(self, servers: Sequence[Server]) -> None:
+        for server in servers:
+            for _, body_bytes in throughput.CASES.values():
+                check_answer(server, body_bytes)
+        throughput.warm_up(servers, 1, self.failures)
+        throughput.measure(servers, self.options.loads, self.options.rounds, self.options.seconds, self.results,
+                           self.failures)
+
+    def report(self) -> None:
+        if self.results.samples:
+            path = self.options.out / f"{self.results.meta['name']}.jsonl"
+            store.write(self.results, path)
+            verdicts = judge(self.results)
+            print(table(self.results, verdicts))
+            if verdicts:
+                print(f"\n{sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} measured targets pass.")
+            print(f"\nResults: {path}")
+        if self.options.compare:
+            print(f"\nBeside {self.options.compare}:\n" + comparison(store.read(self.options.compare), self.results))
+        for failure in self.failures.seen:
+            print(f"ERROR {failure}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answers the exit code: 0, or 1 when a server gave errors. Missed targets are shown, not punished."""
+    options = parse(arguments)
+    # Ending by SIGTERM runs the same clean-up as Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with tempfile.TemporaryDirectory(prefix="sterna-bench-") as folder:
+            run = Run(options, Path(folder))
+            run.all()
+            run.report()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 1 if run.failures.seen else 0

@@ -1,0 +1,106 @@
+"""Starts Sterna and speaks its management API as any client does."""
+
+import base64
+import time
+from pathlib import Path
+from typing import Optional, Sequence
+
+from .http_client import Answer, HttpError, build_request, call_json
+from .processes import Child, wait_until
+from .server import Server
+
+FUNCTIONS = "/spaces/default/functions"
+ECHO = b"""def handle(req):
+    return {"body": req.body, "headers": {"Content-Type": "application/octet-stream"}}
+"""
+
+
+class Sterna:
+    """One running server. Use as a context manager; raises TimeoutError, RuntimeError and HttpError."""
+
+    def __init__(self, binary: Path, data_dir: Path, log: Path, under: Sequence[str] = (), patience_s: float = 30.0):
+        address = data_dir / "address"
+        data_dir.mkdir(parents=True, exist_ok=True)
+        address.unlink(missing_ok=True)
+        started = time.perf_counter()
+        argv = [*under, str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir), "--auth", "none"]
+        self.child = Child(argv, log)
+        try:
+            wait_until("sterna's address", lambda: self._still_alive() and address.exists() and
+                       address.read_text().strip() != "", patience_s, 0.001)
+            self.port = int(address.read_text().strip().rstrip("/").rpartition(":")[2])
+            wait_until("sterna to be ready", self._ready, patience_s, 0.001)
+        except BaseException:
+            self.child.stop()
+            raise
+        self.start_up_ms = (time.perf_counter() - started) * 1000
+
+    def __enter__(self) -> "Sterna":
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.child.stop()
+
+    def _still_alive(self) -> bool:
+        if not self.child.alive():
+            raise RuntimeError(f"sterna ended at its start: {self.child.tail()}")
+        return True
+
+    def _ready(self) -> bool:
+        self._still_alive()
+        try:
+            return call_json(self.port, "GET", "/readyz").status == 200
+        except (OSError, HttpError):
+            return False
+
+    def call(self, method: str, path: str, document: Optional[dict] = None, wanted: Sequence[int] = (200,)) -> Answer:
+        answer = call_json(self.port, method, path, document)
+        if answer.status not in wanted:
+            raise HttpError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
+        return answer
+
+    def create(self, name: str, limits: Optional[dict] = None) -> None:
+        """Deploys the echo under this name without waiting for it."""
+        document = {"name": name, "template": "python3-http", "access": "public",
+                    "source": {"code": base64.b64encode(ECHO).decode()}, "limits": limits or {}}
+        self.call("POST", FUNCTIONS, document, (201,))
+
+    def deploy(self, name: str, limits: Optional[dict] = None) -> None:
+        self.create(name, limits)
+        self.wait_running(name)
+
+    def wait_running(self, name: str) -> None:
+        def running() -> bool:
+            function = self.get(name)
+            if function["status"] == "Failed":
+                raise RuntimeError(f"{name} failed: {function.get('status_reason')}")
+            return function["status"] == "Running"
+
+        wait_until(f"{name} to be Running", running, 60)
+
+    def get(self, name: str) -> dict:
+        return self.call("GET", f"{FUNCTIONS}/{name}").json()
+
+    def exists(self, name: str) -> bool:
+        return self.call("GET", f"{FUNCTIONS}/{name}", wanted=(200, 404)).status == 200
+
+    def wait_replicas(self, name: str, count: int) -> None:
+        """Until exactly `count` replicas are there, all of them able to take calls."""
+
+        def there() -> bool:
+            metrics = self.get(name)["metrics"]
+            return metrics["replicas"] == count and metrics["available_replicas"] == count
+
+        wait_until(f"{name} to have {count} replicas", there, 60, 0.02)
+
+    def server(self, name: str, row: str) -> Server:
+        """The function as something to measure, under the name of its row in the table."""
+        return Server(row, self.port, self.child, invoke_path(name))
+
+
+def invoke_path(name: str) -> str:
+    return f"{FUNCTIONS}/{name}/invoke"
+
+
+def invoke_request(name: str, body: bytes) -> bytes:
+    return build_request("POST", invoke_path(name), body)
