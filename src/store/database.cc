@@ -1,0 +1,99 @@
+#include "store/database.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+
+#include "store/statement.h"
+
+namespace sterna::store {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+
+constexpr const char* kPragmas =
+    "PRAGMA journal_mode=WAL;"
+    "PRAGMA synchronous=FULL;"
+    "PRAGMA foreign_keys=ON;"
+    "PRAGMA trusted_schema=OFF;"
+    "PRAGMA cache_size=-2000;"  // KiB; the idle server has to stay small
+    "PRAGMA journal_size_limit=4194304;";
+
+}  // namespace
+
+Error last_error(sqlite3* handle) {
+  const int code = sqlite3_extended_errcode(handle);
+  Error error{Code::kIo, Component::kRegistry, "store_error",
+              std::string("database: ") + sqlite3_errmsg(handle)};
+  if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) {
+    error.code = Code::kConflict;
+    error.reason = "already_exists";
+  } else if ((code & 0xff) == SQLITE_FULL) {
+    error.code = Code::kExhausted;
+    error.reason = "disk_full";
+  } else if ((code & 0xff) == SQLITE_BUSY) {
+    error.code = Code::kUnavailable;
+    error.reason = "store_busy";
+  }
+  return error;
+}
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+  sqlite3* handle = nullptr;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  std::unique_ptr<Database> database(new Database(handle));  // closes the handle of a failed open too
+  if (code != SQLITE_OK) return std::unexpected(last_error(handle));
+  sqlite3_busy_timeout(handle, kBusyTimeoutMs);
+  if (Status set = database->execute(kPragmas); !set) return std::unexpected(set.error());
+  return database;
+}
+
+Database::~Database() {
+  for (const auto& [sql, statement] : idle_) sqlite3_finalize(statement);
+  sqlite3_close_v2(handle_);
+}
+
+Status Database::execute(const std::string& sql) {
+  if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return std::unexpected(last_error(handle_));
+  }
+  return {};
+}
+
+std::int64_t Database::changed_rows() const {
+  return sqlite3_changes64(handle_);
+}
+
+Result<int> Database::schema_version() {
+  Statement query(*this, "PRAGMA user_version");
+  Result<bool> row = query.step();
+  if (!row) return std::unexpected(row.error());
+  return static_cast<int>(query.integer(0));
+}
+
+sqlite3_stmt* Database::borrow(std::string_view sql) {
+  const auto found =
+      std::ranges::find(idle_, sql, [](const auto& entry) { return std::string_view(entry.first); });
+  if (found != idle_.end()) {
+    sqlite3_stmt* statement = found->second;
+    idle_.erase(found);
+    return statement;
+  }
+  sqlite3_stmt* statement = nullptr;
+  sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
+                     nullptr);
+  return statement;
+}
+
+void Database::give_back(sqlite3_stmt* statement) {
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  if (idle_.size() >= kMaxIdle) {
+    sqlite3_finalize(idle_.front().second);  // the one unused for longest
+    idle_.erase(idle_.begin());
+  }
+  idle_.emplace_back(sqlite3_sql(statement), statement);
+}
+
+}  // namespace sterna::store

@@ -1,0 +1,55 @@
+// One SQLite connection, set up so that what was committed survives a power cut.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace sterna::store {
+
+// WAL, synchronous=FULL, foreign keys on. One thread at a time; the owner brings the mutex.
+class Database {
+ public:
+  // Opens or creates the file at `path` (or ":memory:").
+  // Fails with io, reason `store_error`, when it is no database or cannot be written.
+  static Result<std::unique_ptr<Database>> open(const std::string& path);
+
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  ~Database();
+
+  // Runs one or more statements that answer no rows.
+  Status execute(const std::string& sql);
+
+  // How many rows the last INSERT, UPDATE or DELETE touched.
+  std::int64_t changed_rows() const;
+
+  // The schema version written in the file; 0 in a new one.
+  Result<int> schema_version();
+
+ private:
+  friend class Statement;
+  explicit Database(sqlite3* handle) : handle_(handle) {}
+
+  // A prepared statement, taken from the cache or made; nullptr when the SQL is wrong.
+  sqlite3_stmt* borrow(std::string_view sql);
+  void give_back(sqlite3_stmt* statement);
+
+  sqlite3* handle_;
+  std::vector<std::pair<std::string, sqlite3_stmt*>> idle_;  // at most kMaxIdle
+  static constexpr std::size_t kMaxIdle = 64;
+};
+
+// The last failure of `handle` as an Error: `already_exists` (conflict) for a broken UNIQUE rule, `disk_full`
+// (exhausted), `store_busy` (unavailable), else `store_error` (io).
+Error last_error(sqlite3* handle);
+
+}  // namespace sterna::store
