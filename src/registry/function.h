@@ -1,0 +1,73 @@
+// What the registry knows about a function, as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/function_spec.h"
+#include "api/space.h"
+#include "base/clock.h"
+
+namespace sterna::registry {
+
+enum class FunctionStatus : std::uint8_t { kPending, kBuilding, kRunning, kFailed, kStopped };
+std::string_view to_string(FunctionStatus status);  // "Pending", as in answers
+
+// Of one version. kPending waits for the loader; kRetired was active, a newer one is.
+enum class VersionState : std::uint8_t { kPending, kBuilding, kActive, kFailed, kRetired };
+std::string_view to_string(VersionState state);  // "pending"
+
+// Immutable but for its state: spec and bundle never change.
+struct Version {
+  std::int64_t number = 0;
+  api::FunctionSpec spec;
+  std::string bundle;  // hash; empty while the function has been created but its code not been sent yet
+  VersionState state = VersionState::kPending;
+  std::string reason;  // of kFailed
+  std::optional<bool> handler_async;
+  std::string runtime;  // e.g. "python 3.11.2", known once it was active
+  WallTime created_at;
+};
+
+struct Function {
+  std::string id;
+  std::string space;
+  std::string name;
+  FunctionStatus status = FunctionStatus::kPending;
+  std::string status_reason;      // why it is Failed or Pending, or that a newer version failed; else empty
+  Version newest;                 // what the user asked for last
+  std::optional<Version> active;  // what runs: the newest that was loaded; nullopt before the first
+  WallTime created_at;
+  WallTime updated_at;
+
+  // Whether the loader has to build and load `newest` now.
+  bool wants_loading() const {
+    return status != FunctionStatus::kStopped && !newest.bundle.empty() &&
+           (newest.state == VersionState::kPending || newest.state == VersionState::kBuilding);
+  }
+};
+
+struct Space {
+  api::SpaceSpec spec;
+  WallTime created_at;
+};
+
+// The facts that status and status_reason follow from.
+struct StatusFacts {
+  bool stopped = false;
+  bool has_active = false;
+  std::string_view crash_reason = {};  // of the active version, set by the pool; empty: it runs
+  std::int64_t newest_number = 0;
+  VersionState newest_state = VersionState::kPending;
+  std::string_view newest_reason = {};
+  bool newest_has_code = true;
+};
+struct StatusAndReason {
+  FunctionStatus status;
+  std::string reason;
+};
+StatusAndReason status_of(const StatusFacts& facts);
+
+}  // namespace sterna::registry

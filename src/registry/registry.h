@@ -1,0 +1,146 @@
+// Spaces, functions and their versions, durable in SQLite.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/paging.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/ulid.h"
+#include "registry/function.h"
+#include "store/database.h"
+
+namespace sterna::registry {
+
+inline constexpr std::int64_t kMaxSpaces = 10'000;
+inline constexpr std::int64_t kMaxFunctionsPerSpace = 10'000;
+inline constexpr std::int64_t kKeptVersions = 10;  // the newest, and the active one when it is older
+
+// Which function: names can be given to another function later, ids never.
+struct FunctionRef {
+  std::string id;
+  std::string space;
+  std::string name;
+};
+
+// Told after each commit, on the thread that made the change, outside the registry's mutex. Two threads'
+// changes may be told in another order than they were made: look the function up again by its id.
+struct Change {
+  enum class Kind : std::uint8_t { kChanged, kDeleted };
+  Kind kind = Kind::kChanged;
+  FunctionRef function;
+};
+using ChangeListener = std::function<void(const Change&)>;
+
+// What a change left behind: hashes of bundles that no version uses any more.
+using Orphans = std::vector<std::string>;
+
+struct Saved {
+  Function function;
+  Orphans orphans;
+};
+
+template <class T>
+struct Listed {
+  std::vector<T> items;
+  std::optional<std::string> next_cursor;
+};
+
+enum class Force : std::uint8_t { kNo, kYes };
+
+// Any thread; every call blocks on the disk, so none belongs on an event loop. Unknown names fail with
+// not_found, reason `space_not_found`, `function_not_found` or `version_not_found`.
+class Registry {
+ public:
+  // Opens or creates the database file (or ":memory:") and brings its schema up to date. Versions that were
+  // building when the last server died are pending again. `clock` must outlive the registry.
+  static Result<std::unique_ptr<Registry>> open(const std::string& path, const Clock& clock);
+
+  // Call once, before the first change.
+  void on_change(ChangeListener listener) { listener_ = std::move(listener); }
+
+  // Spaces (spaces.cc). `default` always exists and cannot be deleted: conflict `space_is_default`.
+  Result<Space> create_space(
+      const api::SpaceSpec& spec);  // conflict `space_exists`; exhausted `too_many_spaces`
+  Result<Space> find_space(std::string_view name);
+  Result<Listed<Space>> list_spaces(const api::Page& page);
+  Result<Space> update_space(const api::SpaceSpec& spec);
+  // Conflict `space_not_empty` when it has functions and there is no force.
+  Result<Orphans> delete_space(std::string_view name, Force force);
+
+  // Functions (registry.cc).
+  // Makes the function with version 1. An empty `bundle` means that the code comes later.
+  // Fails with conflict `function_exists`, exhausted `too_many_functions`.
+  Result<Function> create(std::string_view space, const api::FunctionSpec& spec, std::string_view bundle);
+  Result<Function> find(std::string_view space, std::string_view name);
+  Result<Function> find(std::string_view id);
+  Result<Listed<Function>> list(std::string_view space, const api::Page& page);
+  Result<Orphans> remove(std::string_view space, std::string_view name);
+  Result<Function> stop(std::string_view space, std::string_view name);
+  // Clears Stopped and a crash loop; a newest version that failed is pending again when nothing else runs.
+  Result<Function> start(std::string_view space, std::string_view name);
+  // Every function, for the route table at start.
+  Result<std::vector<Function>> snapshot();
+  // Every bundle that a version uses, and those of `hashes` that none uses.
+  Result<std::vector<std::string>> bundles();
+  Result<Orphans> unused_bundles(const std::vector<std::string>& hashes);
+
+  // Versions (versions.cc).
+  // Adds a pending version with this spec; `bundle` nullopt keeps the newest version's code. The name must be
+  // the same.
+  Result<Saved> update(std::string_view space, std::string_view name, const api::FunctionSpec& spec,
+                       const std::optional<std::string>& bundle);
+  // Adds a version with the spec and the code of version `number`.
+  Result<Saved> rollback(std::string_view space, std::string_view name, std::int64_t number);
+  // Newest first; the cursor is the number of the last one.
+  Result<Listed<Version>> list_versions(std::string_view space, std::string_view name, const api::Page& page);
+
+  // For the loader and the pool (loading.cc). A version that is no longer the newest may still be told about.
+  Status set_building(std::string_view id, std::int64_t version);
+  // Makes `version` the one that runs, clears a crash loop. Conflict `version_superseded` when a newer one is
+  // active.
+  Status activate(std::string_view id, std::int64_t version, bool handler_async, std::string_view runtime);
+  Status fail_version(std::string_view id, std::int64_t version, std::string_view reason);
+  // The active version crashes again and again / runs again.
+  Status set_failed(std::string_view id, std::string_view reason);
+  Status set_running(std::string_view id);
+
+ private:
+  Registry(std::unique_ptr<store::Database> database, const Clock& clock);
+
+  // Runs `body` in a transaction under the mutex; when it was committed, tells the listener about `function`.
+  template <class Body>
+  auto write(const FunctionRef& function, Body body) -> decltype(body());
+  void tell(Change::Kind kind, const FunctionRef& function) const;
+
+  // The rest expects mutex_ to be held.
+  Result<std::string> space_id(std::string_view space);
+  Result<FunctionRef> resolve(std::string_view space, std::string_view name);
+  Result<FunctionRef> resolve(std::string_view id);
+  Result<Function> load(std::string_view id);
+  Result<Function> touch(std::string_view id);
+  Status check_room(std::string_view space, std::string_view space_id);
+  Status insert_version(std::string_view id, const Version& version);
+  Result<Saved> add_version(const FunctionRef& function, Version version);
+  Result<Version> load_version(std::string_view id, std::int64_t number);
+  Result<Orphans> prune(std::string_view id);
+  Result<Orphans> unused_of(const std::vector<std::string>& hashes);
+  Result<std::vector<std::string>> bundles_of(std::string_view sql, std::string_view key);
+  Status move_version(std::string_view id, std::int64_t number, VersionState to, std::string_view reason);
+  std::int64_t now_ms() const { return clock_.wall().time_since_epoch().count(); }
+
+  const Clock& clock_;
+  ChangeListener listener_;
+  std::mutex mutex_;
+  std::unique_ptr<store::Database> database_;  // guarded by mutex_
+  UlidGenerator ids_;                          // guarded by mutex_
+};
+
+}  // namespace sterna::registry

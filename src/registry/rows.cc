@@ -1,0 +1,118 @@
+#include "registry/rows.h"
+
+#include <array>
+
+#include "api/function_json.h"
+
+namespace sterna::registry {
+namespace {
+
+std::unexpected<Error> damaged(std::string_view what) {
+  return fail(Code::kInternal, Component::kRegistry, "registry_damaged",
+              "the registry holds a " + std::string(what) + " that cannot be read");
+}
+
+Result<VersionState> read_state(const std::string& text) {
+  for (const VersionState state : {VersionState::kPending, VersionState::kBuilding, VersionState::kActive,
+                                   VersionState::kFailed, VersionState::kRetired}) {
+    if (text == to_string(state)) return state;
+  }
+  return damaged("version state");
+}
+
+// What was accepted once is read again even when its template is not installed any more.
+Result<api::FunctionSpec> read_spec(const std::string& text) {
+  Result<api::Json> json = api::parse_json(text);
+  if (!json || !json->is_object()) return damaged("function");
+  api::SpecRules rules;
+  rules.templates.push_back(json->value("template", ""));
+  api::Validated<api::FunctionSpec> spec = api::parse_spec(*json, rules);
+  if (!spec) return damaged("function");
+  return std::move(*spec);
+}
+
+}  // namespace
+
+WallTime from_ms(std::int64_t milliseconds) {
+  return WallTime(std::chrono::milliseconds(milliseconds));
+}
+
+Result<Version> read_version(const store::Statement& row, int first_column) {
+  Result<api::FunctionSpec> spec = read_spec(row.text(first_column + 1));
+  if (!spec) return std::unexpected(spec.error());
+  Result<VersionState> state = read_state(row.text(first_column + 3));
+  if (!state) return std::unexpected(state.error());
+  Version version;
+  version.number = row.integer(first_column);
+  version.spec = std::move(*spec);
+  version.bundle = row.text(first_column + 2);
+  version.state = *state;
+  version.reason = row.text(first_column + 4);
+  if (const auto is_async = row.optional_integer(first_column + 5)) version.handler_async = *is_async != 0;
+  version.runtime = row.text(first_column + 6);
+  version.created_at = from_ms(row.integer(first_column + 7));
+  return version;
+}
+
+Result<Function> read_function(const store::Statement& row) {
+  constexpr int kNewest = 7;
+  constexpr int kActive = 15;
+  Function function;
+  function.id = row.text(0);
+  function.space = row.text(1);
+  function.name = row.text(2);
+  function.created_at = from_ms(row.integer(5));
+  function.updated_at = from_ms(row.integer(6));
+  Result<Version> newest = read_version(row, kNewest);
+  if (!newest) return std::unexpected(newest.error());
+  function.newest = std::move(*newest);
+  if (!row.is_null(kActive)) {
+    const bool same = row.integer(kActive) == function.newest.number;
+    Result<Version> active = same ? Result<Version>(function.newest) : read_version(row, kActive);
+    if (!active) return std::unexpected(active.error());
+    function.active = std::move(*active);
+  }
+  const std::string crash_reason = row.text(4);
+  StatusAndReason status = status_of({.stopped = row.integer(3) != 0,
+                                      .has_active = function.active.has_value(),
+                                      .crash_reason = crash_reason,
+                                      .newest_number = function.newest.number,
+                                      .newest_state = function.newest.state,
+                                      .newest_reason = function.newest.reason,
+                                      .newest_has_code = !function.newest.bundle.empty()});
+  function.status = status.status;
+  function.status_reason = std::move(status.reason);
+  return function;
+}
+
+Result<Space> read_space(const store::Statement& row) {
+  Result<api::Json> json = api::parse_json(row.text(0));
+  if (!json) return damaged("space");
+  api::Validated<api::SpaceSpec> spec = api::parse_space(*json);
+  if (!spec) return damaged("space");
+  return Space{std::move(*spec), from_ms(row.integer(1))};
+}
+
+std::string stored_spec(const api::FunctionSpec& spec) {
+  return api::dump(api::to_json(spec));
+}
+std::string stored_spec(const api::SpaceSpec& spec) {
+  return api::dump(api::to_json(spec));
+}
+
+std::unexpected<Error> no_space(std::string_view name) {
+  return fail(Code::kNotFound, Component::kRegistry, "space_not_found",
+              "there is no space \"" + std::string(name.substr(0, 100)) + "\"");
+}
+
+std::unexpected<Error> no_function(std::string_view name) {
+  return fail(Code::kNotFound, Component::kRegistry, "function_not_found",
+              "there is no function \"" + std::string(name.substr(0, 100)) + "\"");
+}
+
+std::unexpected<Error> no_version(std::int64_t number) {
+  return fail(Code::kNotFound, Component::kRegistry, "version_not_found",
+              "there is no version " + std::to_string(number) + " of this function (any more)");
+}
+
+}  // namespace sterna::registry

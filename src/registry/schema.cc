@@ -1,0 +1,55 @@
+#include "registry/schema.h"
+
+#include <array>
+
+namespace sterna::registry {
+namespace {
+
+// Times are milliseconds since 1970. A version's spec and bundle never change; functions.active is NULL until
+// a version has been loaded.
+constexpr std::string_view kTables = R"sql(
+CREATE TABLE spaces(
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  spec TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE functions(
+  id TEXT PRIMARY KEY,
+  space_id TEXT NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  stopped INTEGER NOT NULL DEFAULT 0,
+  crash_reason TEXT NOT NULL DEFAULT '',
+  newest INTEGER NOT NULL,
+  active INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  UNIQUE(space_id, name)
+) WITHOUT ROWID;
+
+CREATE TABLE versions(
+  function_id TEXT NOT NULL REFERENCES functions(id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  bundle TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  handler_async INTEGER,
+  runtime TEXT NOT NULL DEFAULT '',
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY(function_id, number)
+) WITHOUT ROWID;
+
+CREATE INDEX versions_bundle ON versions(bundle);
+)sql";
+
+constexpr std::array kSteps = {kTables};
+
+}  // namespace
+
+std::span<const std::string_view> schema_steps() {
+  return kSteps;
+}
+
+}  // namespace sterna::registry

@@ -1,0 +1,166 @@
+#include <charconv>
+
+#include "registry/registry.h"
+#include "registry/rows.h"
+#include "registry/write.h"
+#include "store/statement.h"
+
+namespace sterna::registry {
+
+using store::Statement;
+
+namespace {
+
+const std::string kSelectVersions =
+    "SELECT " + std::string(kVersionColumns) + " FROM versions WHERE function_id = ?1 ";
+
+}  // namespace
+
+Status Registry::insert_version(std::string_view id, const Version& version) {
+  return Statement(*database_,
+                   "INSERT INTO versions(function_id, number, spec, bundle, state, handler_async, created_at)"
+                   " VALUES(?1, ?2, ?3, ?4, 'pending', ?5, ?6)")
+      .bind(id, version.number, stored_spec(version.spec), version.bundle, version.handler_async, now_ms())
+      .run();
+}
+
+Result<Version> Registry::load_version(std::string_view id, std::int64_t number) {
+  static const std::string kSql = kSelectVersions + "AND number = ?2";
+  Statement query(*database_, kSql);
+  Result<bool> row = query.bind(id, number).step();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return no_version(number);
+  return read_version(query, 0);
+}
+
+// `version.number` is set here. Older versions that have not been loaded yet need not be any more.
+Result<Saved> Registry::add_version(const FunctionRef& function, Version version) {
+  Statement next(*database_, "UPDATE functions SET newest = newest + 1 WHERE id = ?1 RETURNING newest");
+  Result<bool> row = next.bind(function.id).step();
+  if (!row) return std::unexpected(row.error());
+  version.number = next.integer(0);
+  if (Status end = next.run(); !end) return std::unexpected(end.error());
+  Status superseded = Statement(*database_,
+                                "UPDATE versions SET state = 'retired' WHERE function_id = ?1"
+                                " AND state IN ('pending', 'building')")
+                          .bind(function.id)
+                          .run();
+  if (!superseded) return std::unexpected(superseded.error());
+  if (Status done = insert_version(function.id, version); !done) return std::unexpected(done.error());
+  Result<Orphans> orphans = prune(function.id);
+  if (!orphans) return std::unexpected(orphans.error());
+  Result<Function> saved = touch(function.id);
+  if (!saved) return std::unexpected(saved.error());
+  return Saved{std::move(*saved), std::move(*orphans)};
+}
+
+Result<Saved> Registry::update(std::string_view space, std::string_view name, const api::FunctionSpec& spec,
+                               const std::optional<std::string>& bundle) {
+  STERNA_ASSERT(spec.name == name);
+  FunctionRef changed;
+  return write(changed, [&]() -> Result<Saved> {
+    Result<FunctionRef> function = resolve(space, name);
+    if (!function) return std::unexpected(function.error());
+    changed = *function;
+    Result<Function> before = load(changed.id);
+    if (!before) return std::unexpected(before.error());
+    Version version = std::move(before->newest);
+    version.spec = spec;
+    if (bundle && *bundle != version.bundle) {
+      version.bundle = *bundle;
+      version.handler_async.reset();
+    }
+    return add_version(changed, std::move(version));
+  });
+}
+
+Result<Saved> Registry::rollback(std::string_view space, std::string_view name, std::int64_t number) {
+  FunctionRef changed;
+  return write(changed, [&]() -> Result<Saved> {
+    Result<FunctionRef> function = resolve(space, name);
+    if (!function) return std::unexpected(function.error());
+    changed = *function;
+    Result<Version> version = load_version(changed.id, number);
+    if (!version) return std::unexpected(version.error());
+    return add_version(changed, std::move(*version));
+  });
+}
+
+Result<Listed<Version>> Registry::list_versions(std::string_view space, std::string_view name,
+                                                const api::Page& page) {
+  static const std::string kSql = kSelectVersions + "AND number < ?2 ORDER BY number DESC LIMIT ?3";
+  std::int64_t before = INT64_MAX;
+  const char* end = page.after.data() + page.after.size();
+  if (!page.after.empty() && std::from_chars(page.after.data(), end, before).ptr != end) {
+    return fail(Code::kInvalid, Component::kRegistry, "bad_cursor", "this cursor is of another list");
+  }
+  const std::scoped_lock lock(mutex_);
+  Result<FunctionRef> function = resolve(space, name);
+  if (!function) return std::unexpected(function.error());
+  Statement query(*database_, kSql);
+  query.bind(function->id, before, page.limit + 1);
+  Listed<Version> listed;
+  while (true) {
+    Result<bool> row = query.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return listed;
+    if (listed.items.size() == page.limit) {
+      listed.next_cursor = api::make_cursor(std::to_string(listed.items.back().number));
+      return listed;
+    }
+    Result<Version> version = read_version(query, 0);
+    if (!version) return std::unexpected(version.error());
+    listed.items.push_back(std::move(*version));
+  }
+}
+
+Result<Orphans> Registry::prune(std::string_view id) {
+  Statement remove(*database_,
+                   "DELETE FROM versions WHERE function_id = ?1"
+                   " AND number <= (SELECT newest FROM functions WHERE id = ?1) - ?2"
+                   " AND number IS NOT (SELECT active FROM functions WHERE id = ?1) RETURNING bundle");
+  remove.bind(id, kKeptVersions);
+  std::vector<std::string> hashes;
+  while (true) {
+    Result<bool> row = remove.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return unused_of(hashes);
+    hashes.push_back(remove.text(0));
+  }
+}
+
+Result<Orphans> Registry::unused_of(const std::vector<std::string>& hashes) {
+  Orphans orphans;
+  for (const std::string& hash : hashes) {
+    if (hash.empty()) continue;
+    Statement query(*database_, "SELECT 1 FROM versions WHERE bundle = ?1 LIMIT 1");
+    Result<bool> used = query.bind(hash).step();
+    if (!used) return std::unexpected(used.error());
+    if (!*used) orphans.push_back(hash);
+  }
+  return orphans;
+}
+
+Result<std::vector<std::string>> Registry::bundles_of(std::string_view sql, std::string_view key) {
+  Statement query(*database_, sql);
+  if (!key.empty()) query.bind(key);
+  std::vector<std::string> hashes;
+  while (true) {
+    Result<bool> row = query.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return hashes;
+    hashes.push_back(query.text(0));
+  }
+}
+
+Result<std::vector<std::string>> Registry::bundles() {
+  const std::scoped_lock lock(mutex_);
+  return bundles_of("SELECT DISTINCT bundle FROM versions WHERE bundle <> ''", "");
+}
+
+Result<Orphans> Registry::unused_bundles(const std::vector<std::string>& hashes) {
+  const std::scoped_lock lock(mutex_);
+  return unused_of(hashes);
+}
+
+}  // namespace sterna::registry

@@ -1,0 +1,162 @@
+#include <gtest/gtest.h>
+
+#include "registry/registry.h"
+
+namespace sterna::registry {
+namespace {
+
+class VersionsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    registry_ = std::move(*Registry::open(":memory:", clock_));
+    spec_.name = "f";
+    id_ = registry_->create("default", spec_, "h1")->id;
+  }
+
+  Function now() { return *registry_->find(id_); }
+  Saved update(const std::optional<std::string>& bundle) {
+    return *registry_->update("default", "f", spec_, bundle);
+  }
+
+  ManualClock clock_;
+  std::unique_ptr<Registry> registry_;
+  api::FunctionSpec spec_;
+  std::string id_;
+};
+
+TEST_F(VersionsTest, LoadingGoesFromPendingToRunning) {
+  ASSERT_TRUE(registry_->set_building(id_, 1));
+  EXPECT_EQ(now().status, FunctionStatus::kBuilding);
+  ASSERT_TRUE(registry_->activate(id_, 1, true, "python 3.11.2"));
+  const Function function = now();
+  EXPECT_EQ(function.status, FunctionStatus::kRunning);
+  ASSERT_TRUE(function.active);
+  EXPECT_EQ(function.active->state, VersionState::kActive);
+  EXPECT_EQ(function.active->handler_async, true);
+  EXPECT_EQ(function.active->runtime, "python 3.11.2");
+  EXPECT_FALSE(function.wants_loading());
+}
+
+TEST_F(VersionsTest, UpdateKeepsTheOldOneRunningUntilTheNewOneIsLoaded) {
+  ASSERT_TRUE(registry_->activate(id_, 1, true, "python"));
+  spec_.description = "new";
+  update("h2");
+  Function function = now();
+  EXPECT_EQ(function.status, FunctionStatus::kRunning);
+  EXPECT_EQ(function.newest.number, 2);
+  EXPECT_EQ(function.newest.bundle, "h2");
+  EXPECT_EQ(function.newest.handler_async, std::nullopt);
+  EXPECT_EQ(function.active->number, 1);
+  EXPECT_TRUE(function.wants_loading());
+  ASSERT_TRUE(registry_->activate(id_, 2, false, "python"));
+  function = now();
+  EXPECT_EQ(function.active->number, 2);
+  const auto versions = registry_->list_versions("default", "f", {});
+  ASSERT_EQ(versions->items.size(), 2U);
+  EXPECT_EQ(versions->items[1].state, VersionState::kRetired);
+}
+
+TEST_F(VersionsTest, SameCodeKeepsWhatIsKnownAboutTheHandler) {
+  ASSERT_TRUE(registry_->activate(id_, 1, true, "python"));
+  update(std::nullopt);
+  EXPECT_EQ(now().newest.bundle, "h1");
+  EXPECT_EQ(now().newest.handler_async, true);
+}
+
+TEST_F(VersionsTest, FailedFirstVersionFailsTheFunctionAndStartTriesAgain) {
+  ASSERT_TRUE(registry_->fail_version(id_, 1, "SyntaxError"));
+  EXPECT_EQ(now().status, FunctionStatus::kFailed);
+  EXPECT_EQ(now().status_reason, "SyntaxError");
+  EXPECT_FALSE(now().wants_loading());
+  EXPECT_EQ(registry_->start("default", "f")->status, FunctionStatus::kPending);
+  EXPECT_TRUE(now().wants_loading());
+}
+
+TEST_F(VersionsTest, FailedUpdateLeavesTheOldOneRunning) {
+  ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
+  update("h2");
+  ASSERT_TRUE(registry_->fail_version(id_, 2, "SyntaxError"));
+  EXPECT_EQ(now().status, FunctionStatus::kRunning);
+  EXPECT_EQ(now().status_reason, "version 2 failed: SyntaxError");
+  EXPECT_EQ(registry_->start("default", "f")->newest.state, VersionState::kFailed);
+}
+
+TEST_F(VersionsTest, CrashLoopFailsTheFunctionUntilItRunsAgain) {
+  ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
+  ASSERT_TRUE(registry_->set_failed(id_, "exits with 3"));
+  EXPECT_EQ(now().status, FunctionStatus::kFailed);
+  EXPECT_EQ(now().status_reason, "exits with 3");
+  ASSERT_TRUE(registry_->set_running(id_));
+  EXPECT_EQ(now().status, FunctionStatus::kRunning);
+  ASSERT_TRUE(registry_->set_failed(id_, ""));
+  EXPECT_EQ(now().status, FunctionStatus::kFailed);
+  EXPECT_EQ(registry_->start("default", "f")->status, FunctionStatus::kRunning);
+}
+
+TEST_F(VersionsTest, NewVersionEndsACrashLoop) {
+  ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
+  ASSERT_TRUE(registry_->set_failed(id_, "crashes"));
+  update("h2");
+  EXPECT_TRUE(now().wants_loading());
+  ASSERT_TRUE(registry_->activate(id_, 2, false, "python"));
+  EXPECT_EQ(now().status, FunctionStatus::kRunning);
+}
+
+TEST_F(VersionsTest, LateNewsOfSupersededVersionsDoesNoHarm) {
+  ASSERT_TRUE(registry_->set_building(id_, 1));
+  update("h2");
+  ASSERT_TRUE(registry_->fail_version(id_, 1, "too late"));
+  EXPECT_EQ(now().status, FunctionStatus::kPending);
+  ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));  // better the old one than none
+  EXPECT_EQ(now().active->number, 1);
+  ASSERT_TRUE(registry_->activate(id_, 2, false, "python"));
+  EXPECT_EQ(registry_->activate(id_, 1, false, "python").error().reason, "version_superseded");
+  EXPECT_EQ(registry_->activate(id_, 9, false, "python").error().reason, "version_not_found");
+  EXPECT_EQ(registry_->set_building("nobody", 1).error().reason, "function_not_found");
+  ASSERT_TRUE(registry_->fail_version(id_, 2, "it is active already"));
+  EXPECT_EQ(now().status, FunctionStatus::kRunning);
+}
+
+TEST_F(VersionsTest, RollbackAddsAVersionWithTheOldSpecAndCode) {
+  ASSERT_TRUE(registry_->activate(id_, 1, true, "python"));
+  spec_.description = "second";
+  update("h2");
+  auto back = registry_->rollback("default", "f", 1);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->function.newest.number, 3);
+  EXPECT_EQ(back->function.newest.bundle, "h1");
+  EXPECT_EQ(back->function.newest.spec.description, "");
+  EXPECT_EQ(back->function.newest.state, VersionState::kPending);
+  EXPECT_EQ(registry_->rollback("default", "f", 7).error().reason, "version_not_found");
+}
+
+TEST_F(VersionsTest, KeepsTheNewestTenAndTheActiveOne) {
+  ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
+  Orphans orphans;
+  for (int i = 2; i <= 13; ++i) {
+    const Saved saved = update("h" + std::to_string(i));
+    orphans.insert(orphans.end(), saved.orphans.begin(), saved.orphans.end());
+  }
+  const auto versions = registry_->list_versions("default", "f", {.limit = 500, .after = ""});
+  ASSERT_EQ(versions->items.size(), 11U);
+  EXPECT_EQ(versions->items.front().number, 13);
+  EXPECT_EQ(versions->items[9].number, 4);
+  EXPECT_EQ(versions->items.back().number, 1);
+  EXPECT_EQ(orphans, (Orphans{"h2", "h3"}));
+}
+
+TEST_F(VersionsTest, ListsInPages) {
+  update("h2");
+  update("h3");
+  auto first = registry_->list_versions("default", "f", {.limit = 2, .after = ""});
+  ASSERT_EQ(first->items.size(), 2U);
+  EXPECT_EQ(first->items[0].number, 3);
+  auto second = registry_->list_versions("default", "f", *api::parse_page("2", *first->next_cursor));
+  ASSERT_EQ(second->items.size(), 1U);
+  EXPECT_EQ(second->items[0].number, 1);
+  EXPECT_EQ(registry_->list_versions("default", "f", {.limit = 2, .after = "x"}).error().reason,
+            "bad_cursor");
+}
+
+}  // namespace
+}  // namespace sterna::registry
