@@ -1,0 +1,102 @@
+#include "api/function_json.h"
+
+namespace sterna::api {
+namespace {
+
+OrderedJson limits_json(const Limits& limits, std::optional<std::int64_t> concurrency) {
+  OrderedJson json = {{"timeout_seconds", seconds_json(limits.timeout)},
+                      {"memory_mb", limits.memory_mb},
+                      {"cpus", limits.cpus},
+                      {"max_pids", limits.max_pids}};
+  if (concurrency) json["concurrency"] = *concurrency;
+  json["min_replicas"] = limits.min_replicas;
+  json["max_replicas"] = limits.max_replicas;
+  json["idle_seconds"] = seconds_json(limits.idle);
+  json["network"] = to_string(limits.network);
+  json["max_body_bytes"] = limits.max_body_bytes;
+  json["queue_wait_seconds"] = seconds_json(limits.queue_wait);
+  return json;
+}
+
+OrderedJson async_json(const AsyncPolicy& async) {
+  return {{"max_attempts", async.max_attempts},
+          {"max_age_seconds", seconds_json(async.max_age)},
+          {"retry_on", async.retry_on}};
+}
+
+OrderedJson options_json(const std::map<std::string, OptionValue>& options) {
+  OrderedJson json = OrderedJson::object();
+  for (const auto& [key, value] : options) {
+    std::visit([&](const auto& plain) { json[key] = plain; }, value);
+  }
+  return json;
+}
+
+OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> concurrency) {
+  OrderedJson env = OrderedJson::object();
+  for (const auto& [key, value] : spec.env) env[key] = value;
+  return {{"name", spec.name},
+          {"description", spec.description},
+          {"template", spec.template_name},
+          {"env", std::move(env)},
+          {"secrets", spec.secrets},
+          {"options", options_json(spec.options)},
+          {"limits", limits_json(spec.limits, concurrency)},
+          {"async", async_json(spec.async)},
+          {"access", to_string(spec.access)}};
+}
+
+}  // namespace
+
+std::string_view to_string(Network network) {
+  switch (network) {
+    case Network::kNone:
+      return "none";
+    case Network::kEgress:
+      return "egress";
+    case Network::kHost:
+      return "host";
+  }
+  return "none";
+}
+
+std::string_view to_string(Access access) {
+  switch (access) {
+    case Access::kToken:
+      return "token";
+    case Access::kPublic:
+      return "public";
+    case Access::kInternal:
+      return "internal";
+  }
+  return "token";
+}
+
+std::int64_t effective_concurrency(const Limits& limits, std::optional<bool> handler_async) {
+  return limits.concurrency.value_or(handler_async.value_or(false) ? kAsyncConcurrency : kSyncConcurrency);
+}
+
+std::string_view canonical_template(std::string_view name) {
+  return name == "python3" ? "python3-http" : name;
+}
+
+bool is_python_template(std::string_view name) {
+  return canonical_template(name).starts_with("python3");
+}
+
+OrderedJson seconds_json(Duration duration) {
+  const std::int64_t nanoseconds = duration.count();
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  if (nanoseconds % kSecond == 0) return nanoseconds / kSecond;
+  return static_cast<double>(nanoseconds) / 1e9;
+}
+
+OrderedJson to_json(const FunctionSpec& spec) {
+  return spec_json(spec, spec.limits.concurrency);
+}
+
+OrderedJson to_json(const FunctionSpec& spec, std::optional<bool> handler_async) {
+  return spec_json(spec, effective_concurrency(spec.limits, handler_async));
+}
+
+}  // namespace sterna::api

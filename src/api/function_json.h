@@ -1,0 +1,38 @@
+// FunctionSpec from and to JSON.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/function_spec.h"
+#include "api/json.h"
+#include "api/validation.h"
+
+namespace sterna::api {
+
+// What the server allows and assumes.
+struct SpecRules {
+  std::vector<std::string> templates;  // every accepted name, aliases too
+  Limits default_limits;
+};
+
+// Fields of answers that are no part of the spec: accepted and ignored, so that what GET answered can be PUT
+// back.
+inline constexpr std::string_view kReadOnlyFields[] = {
+    "id",      "space",   "status",     "status_reason", "version", "active_version",
+    "runtime", "metrics", "created_at", "updated_at"};
+
+// Reads and checks a whole spec; what is absent or null gets its default. `source` is not looked at
+// (source.h). Answers all field errors at once.
+Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules);
+
+// The spec as it is stored and patched: `limits.concurrency` only when the user gave one.
+OrderedJson to_json(const FunctionSpec& spec);
+// The spec as users see it, with the concurrency that is in force.
+OrderedJson to_json(const FunctionSpec& spec, std::optional<bool> handler_async);
+
+// A number of seconds: whole ones as integers.
+OrderedJson seconds_json(Duration duration);
+
+}  // namespace sterna::api

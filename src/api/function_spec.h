@@ -1,0 +1,74 @@
+// What a user says about a function (SPEC section 3), as values. JSON and validation are in function_json.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace sterna::api {
+
+enum class Network : std::uint8_t { kNone, kEgress, kHost };
+enum class Access : std::uint8_t { kToken, kPublic, kInternal };
+
+std::string_view to_string(Network network);
+std::string_view to_string(Access access);
+
+struct Limits {
+  Duration timeout = std::chrono::seconds(30);
+  std::int64_t memory_mb = 128;
+  double cpus = 1.0;
+  std::int64_t max_pids = 64;
+  std::optional<std::int64_t> concurrency;  // not given: kSyncConcurrency or kAsyncConcurrency
+  std::int64_t min_replicas = 0;
+  std::int64_t max_replicas = 4;
+  Duration idle = std::chrono::seconds(300);  // 0: a worker stops as soon as it has nothing to do
+  Network network = Network::kEgress;
+  std::int64_t max_body_bytes = 6 << 20;
+  Duration queue_wait = std::chrono::seconds(10);
+
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+// Calls that one worker runs at a time when the user did not say: a sync handler one, an async one many.
+inline constexpr std::int64_t kSyncConcurrency = 1;
+inline constexpr std::int64_t kAsyncConcurrency = 64;
+
+// `handler_async` is known once a worker has loaded the handler; unknown counts as sync.
+std::int64_t effective_concurrency(const Limits& limits, std::optional<bool> handler_async);
+
+struct AsyncPolicy {
+  std::int64_t max_attempts = 3;
+  Duration max_age = std::chrono::seconds(21600);
+  std::vector<std::int64_t> retry_on = {408, 425, 429, 502, 503, 504};
+
+  friend bool operator==(const AsyncPolicy&, const AsyncPolicy&) = default;
+};
+
+using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
+
+struct FunctionSpec {
+  std::string name;
+  std::string description;
+  std::string template_name = "python3-http";  // as the user gave it: may be an alias
+  std::map<std::string, std::string> env;
+  std::vector<std::string> secrets;
+  std::map<std::string, OptionValue> options;
+  Limits limits;
+  AsyncPolicy async;
+  Access access = Access::kToken;
+
+  friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
+};
+
+// "python3" is "python3-http"; every other name stands for itself.
+std::string_view canonical_template(std::string_view name);
+bool is_python_template(std::string_view name);
+
+}  // namespace sterna::api

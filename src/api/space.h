@@ -1,0 +1,30 @@
+// What a user says about a space.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/json.h"
+#include "api/validation.h"
+#include "base/clock.h"
+
+namespace sterna::api {
+
+inline constexpr std::string_view kDefaultSpace = "default";
+
+struct SpaceSpec {
+  std::string name;
+  std::vector<std::string> callback_allow;  // CIDRs, addresses or host names that callbacks may go to
+
+  friend bool operator==(const SpaceSpec&, const SpaceSpec&) = default;
+};
+
+// Reads and checks a whole space; answers all field errors at once.
+Validated<SpaceSpec> parse_space(const Json& json);
+
+// The part that can be patched.
+OrderedJson to_json(const SpaceSpec& spec);
+OrderedJson to_json(const SpaceSpec& spec, WallTime created_at);
+
+}  // namespace sterna::api
