@@ -1,11 +1,10 @@
-"""Compares a run with an older one by what can be compared across runs: ratios within each run, memory, instructions."""
+"""Compares a run with an older one by what does not swing: ratios within each run, memory, instructions."""
 
 from typing import Optional
 
 from .results import Results
-from .stats import spread
 from .table import SUBJECTS, number, render
-from .targets import ratio_to
+from .targets import median, ratio_to
 
 HEADER = ("case", "measure", "old", "new", "new/old")
 ABSOLUTE = ("MiB", "instr/req")
@@ -22,14 +21,9 @@ def rows(old: Results, new: Results) -> list[list[str]]:
             found.append(_row(case, f"{subject} / {server}", ratio_to(old, case, subject, server),
                               ratio_to(new, case, subject, server)))
         if new.of(case, subject) and new.of(case, subject)[0].unit in ABSOLUTE:
-            found.append(_row(case, f"{subject}, {new.of(case, subject)[0].unit}", _median(old, case, subject),
-                              _median(new, case, subject)))
+            found.append(_row(case, f"{subject}, {new.of(case, subject)[0].unit}", median(old, case, subject),
+                              median(new, case, subject)))
     return [row for row in found if row is not None]
-
-
-def _median(results: Results, case: str, server: str) -> Optional[float]:
-    values = results.values(case, server)
-    return spread(values).median if values else None
 
 
 def _row(case: str, measure: str, old: Optional[float], new: Optional[float]) -> Optional[list[str]]:

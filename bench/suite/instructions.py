@@ -51,7 +51,7 @@ def exchange_all(port: int, request: bytes, connections: int, requests: int) -> 
 
 
 def measure(subject: Subject, scratch: Path, results: Results) -> None:
-    """Two runs for each number of connections. Forked processes are counted (nginx's worker), started programs are not."""
+    """Two runs for each number of connections. Forked processes count (nginx's worker), started programs do not."""
     for connections in CONNECTIONS:
         counts = [_run(subject, scratch, connections, requests) for requests in (FEW, MANY)]
         results.add(Sample(f"instructions-c{connections}", subject.name, 0, "instr/req", per_request(*counts)))

@@ -52,19 +52,24 @@ class Run:
     def all(self) -> None:
         self.part("side by side", self.side_by_side)
         if "sterna" in self.options.servers and "many-functions" in self.options.cases:
-            self.part("many functions", lambda: many_functions.measure(
-                self.options.sterna, self.scratch, self.options.rounds, self.options.seconds, self.results, self.failures))
+            self.part("many functions", self.many_functions)
         if "instructions" in self.options.cases:
             for subject in subjects(self.options.servers, self.options.sterna):
                 self.part(f"instructions of {subject.name}",
                           lambda: instructions.measure(subject, self.scratch, self.results))
 
+    def many_functions(self) -> None:
+        many_functions.measure(self.options.sterna, self.scratch, self.options.rounds, self.options.seconds,
+                               self.results, self.failures)
+
     def side_by_side(self) -> None:
         """All servers up at once: memory at rest first, then the loads, then what only Sterna has."""
         options = self.options
         with ExitStack() as stack:
-            sterna = stack.enter_context(Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")) \
-                if "sterna" in options.servers else None
+            sterna = None
+            if "sterna" in options.servers:
+                sterna = Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")
+                stack.enter_context(sterna)
             servers = start_peers([name for name in options.servers if name != "sterna"], self.scratch, stack)
             if sterna:
                 servers.insert(0, sterna.server(ECHO, "sterna"))

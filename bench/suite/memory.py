@@ -24,7 +24,7 @@ def kib_of(text: str, field: str) -> int:
 
 
 def mib(pids: Iterable[int], field: str) -> float:
-    """The sum over all of the processes that are still there. `Rss` counts shared pages fully, `Pss` its part of them."""
+    """The sum over those that are still there. `Rss` counts shared pages fully, `Pss` a process's part of them."""
     total = 0
     for pid in pids:
         try:
@@ -35,7 +35,7 @@ def mib(pids: Iterable[int], field: str) -> float:
 
 
 def settled_tree_pss(pid: int, patience_s: float = 10.0) -> float:
-    """The Pss of all its processes once two readings a quarter of a second apart agree within 1 %, or after `patience_s`."""
+    """The Pss of all its processes, once two readings 0.25 s apart agree within 1 % or `patience_s` are over."""
     deadline = time.monotonic() + patience_s
     last = mib(tree(pid), "Pss")
     while time.monotonic() < deadline:

@@ -35,7 +35,7 @@ def select(only: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     wanted = [word.strip() for word in only.split(",") if word.strip()]
     unknown = [word for word in wanted if word not in SERVERS and word not in ALL_CASES]
     if unknown:
-        raise ValueError(f"unknown: {', '.join(unknown)} (servers: {', '.join(SERVERS)}; cases: {', '.join(ALL_CASES)})")
+        raise ValueError(f"unknown: {', '.join(unknown)} (known: {', '.join((*SERVERS, *ALL_CASES))})")
     servers = tuple(name for name in SERVERS if name in wanted) or SERVERS
     cases = tuple(name for name in ALL_CASES if name in wanted) or ALL_CASES
     return servers, cases
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--only", default="", metavar="LIST", help=f"servers and cases, with commas, of: "
                         f"{', '.join((*SERVERS, *ALL_CASES))}")
     parser.add_argument("--sterna", type=Path, default=REPOSITORY / "build/sterna", help="the program (build/sterna)")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "build/bench", help="folder of the results (build/bench)")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "build/bench", help="folder of results (build/bench)")
     parser.add_argument("--compare", type=Path, metavar="OLD.jsonl", help="an older result to compare the ratios with")
     found = parser.parse_args(arguments)
     try:

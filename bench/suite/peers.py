@@ -43,9 +43,9 @@ def _nginx(port: int, scratch: Path) -> Sequence[str]:
 
 
 def _uvicorn(port: int, _scratch: Path) -> Sequence[str]:
-    return [PYTHON, "-m", "uvicorn", "asgi_echo:app", "--app-dir", str(SOURCES), "--port", str(port), "--loop", "uvloop",
-            "--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning",
-            "--timeout-keep-alive", "600", "--backlog", "1024"]
+    return [PYTHON, "-m", "uvicorn", "asgi_echo:app", "--app-dir", str(SOURCES), "--port", str(port),
+            "--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--no-access-log",
+            "--log-level", "warning", "--timeout-keep-alive", "600", "--backlog", "1024"]
 
 
 def _workerd(port: int, _scratch: Path) -> Sequence[str]:

@@ -15,11 +15,6 @@ class Spread:
     high: float
     count: int
 
-    @property
-    def relative(self) -> float:
-        """Half the distance between the ends, as a part of the median."""
-        return (self.high - self.low) / 2 / self.median if self.median else 0.0
-
 
 def spread(values: Sequence[float]) -> Spread:
     """Raises ValueError when there are no values."""

@@ -6,7 +6,8 @@ from .results import Results
 from .stats import paired_ratios, percentile, spread
 from .targets import Verdict
 
-HEADER = ("case", "server", "median", "unit", "spread", "p50 ms", "p99 ms", "sterna/it", "its spread", "target", "verdict")
+HEADER = ("case", "server", "median", "unit", "spread", "p50 ms", "p99 ms", "sterna/it", "its spread", "target",
+          "verdict")
 LEFT = {0, 1, 3, 9, 10}  # columns of words; the others are numbers
 
 # Whom the ratio column speaks of where it is not "sterna".

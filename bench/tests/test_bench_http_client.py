@@ -43,7 +43,8 @@ def test_reads_two_answers_of_one_connection(answering):
 
 
 def test_reads_chunks_and_trailers(answering):
-    port = answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\nA\r\n, 10 bytes\r\n0\r\nT: u\r\n\r\n"
+    port = answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     b"5;a=b\r\nhello\r\nA\r\n, 10 bytes\r\n0\r\nT: u\r\n\r\n"
                      b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
     with Connection(port, 10) as connection:
         assert connection.exchange(b"x").body == b"hello, 10 bytes"

@@ -12,7 +12,11 @@ from suite.options import ALL_CASES, SERVERS, select
 from suite.peers import nginx_config
 from suite.processes import Child, tree, wait_until
 
-ROLLUP = "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:                9144 kB\nPss:                4200 kB\nPss_Dirty:  1 kB\n"
+ROLLUP = """55d0-7ffc ---p 00000000 00:00 0                                  [rollup]
+Rss:                9144 kB
+Pss:                4200 kB
+Pss_Dirty:             1 kB
+"""
 
 
 def test_reads_fields_of_smaps_rollup():

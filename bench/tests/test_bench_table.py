@@ -18,7 +18,8 @@ def verdicts(results):
 
 
 def test_numbers_keep_three_digits_that_matter():
-    assert [number(value) for value in (0.0814, 4.213, 34.46, 512.4, 12345.6)] == ["0.081", "4.21", "34.5", "512", "12,346"]
+    words = [number(value) for value in (0.0814, 4.213, 34.46, 512.4, 12345.6)]
+    assert words == ["0.081", "4.21", "34.5", "512", "12,346"]
 
 
 def test_the_ratio_is_taken_within_rounds_not_between_medians():
@@ -55,15 +56,17 @@ def test_what_was_not_measured_has_no_verdict():
 
 
 def test_table_shows_medians_spreads_latencies_and_ratios():
-    text = table(loads([(3000, 1.5, 3), (5000, 2.5, 5), (4000, 2, 4)], [(1000, 8, 16), (2000, 9, 17), (2000, 7, 15)]), [])
+    ours = [(3000, 1.5, 3), (5000, 2.5, 5), (4000, 2, 4)]
+    text = table(loads(ours, [(1000, 8, 16), (2000, 9, 17), (2000, 7, 15)]), [])
     ours, theirs = text.splitlines()[2:]
     assert "4,000" in ours and "3,000 – 5,000" in ours and "2.000" in ours and "4.000" in ours and "x" not in ours
-    assert "2.50x" in theirs and "2.00x – 3.00x".replace("x", "") in theirs
+    assert "2.50x" in theirs and "2.00 – 3.00" in theirs
 
 
 def test_columns_line_up_and_cases_are_set_apart():
     text = render(("case", "n"), [("a", "1"), ("a", "100"), ("long one", "7")], {0})
-    assert text.splitlines() == ["case        n", "--------  ---", "a           1", "a         100", "", "long one    7"]
+    assert text.splitlines() == ["case        n", "--------  ---", "a           1", "a         100", "",
+                                 "long one    7"]
 
 
 def test_comparison_holds_ratios_beside_ratios():
