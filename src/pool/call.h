@@ -13,6 +13,7 @@
 namespace sterna::pool {
 
 class Call;
+class FunctionPool;
 class Worker;
 
 // Why a call got no (whole) answer.
@@ -54,15 +55,24 @@ class Call : public CallHook {
   Duration timeout{};
 
   // --- filled by the pool ---
-  MonotonicTime started{};  // when the run began, as far as the server can see
-  Duration queued{};        // from arrival to the start of the run
-  Duration run{};           // of the handler, as the worker measured it; set before the final event
-  bool cold = false;        // a worker had to be started for it
-  std::string instance;     // the worker that ran it; set with the first event
+  MonotonicTime started{};     // when the run began, as far as the server can see
+  MonotonicTime dispatched{};  // when it was handed to a worker, which may still have been starting
+  Duration queued{};           // from arrival to the start of the run
+  Duration run{};              // of the handler, as the worker measured it; set before the final event
+  bool cold = false;           // a worker had to be started for it
+  std::string instance;        // the worker that ran it; set with the first event
+
+  // Whether the pool still has it; then its observer waits for a final event.
+  bool pending() const { return pool_ != nullptr; }
+  // The caller is gone: the pool forgets the call and stops its run. Needs pending().
+  void cancel();
+  // The observer has taken `bytes` of the response. Needs pending().
+  void grant(std::uint32_t bytes);
 
  private:
   friend class Worker;
   friend class FunctionPool;
+  FunctionPool* pool_ = nullptr;  // null when the pool has not got it, or no more
   Worker* worker_ = nullptr;
   std::uint16_t slot_ = 0;
   std::uint64_t number_ = 0;

@@ -29,6 +29,7 @@ struct FunctionConfig {
   std::uint32_t min_replicas = 0;
   std::uint32_t max_replicas = 4;
   Duration idle = std::chrono::seconds(300);
+  Duration queue_wait = std::chrono::seconds(10);
   bool proven = false;    // an earlier server has loaded this version
   bool is_async = false;  // as far as known when proven
 };

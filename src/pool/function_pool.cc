@@ -49,6 +49,7 @@ std::uint32_t FunctionPool::concurrency() const {
 // --- calls ---
 
 void FunctionPool::submit(Call& call) {
+  call.pool_ = this;
   if (closed_ || broken_) return fail(call, Failure::kNotRunning, "the function is not running");
   if (line_.empty() && dispatch(call)) return;
   if (line_.size() >= context_.limits.queue_length) {
@@ -78,6 +79,7 @@ bool FunctionPool::dispatch(Call& call) {
   Member& member = workers_[chosen];
   Worker& worker = *member.worker;
   call.cold = views_[chosen].starting;
+  call.dispatched = context_.loop.now();
   call.instance = worker.instance();
   const bool begins = !call.cold && (concurrency() > 1 || worker.in_flight() == 0);
   if (begins) {
@@ -100,6 +102,15 @@ void FunctionPool::feed() {
   }
 }
 
+void Call::cancel() {
+  STERNA_ASSERT(pending());
+  std::exchange(pool_, nullptr)->cancel(*this);
+}
+
+void Call::grant(std::uint32_t bytes) {
+  if (worker_ != nullptr) worker_->grant(*this, bytes);
+}
+
 void FunctionPool::cancel(Call& call) {
   if (call.worker_ == nullptr) {
     line_.erase(line_.iterator_to(call));
@@ -113,11 +124,8 @@ void FunctionPool::cancel(Call& call) {
   feed();
 }
 
-void FunctionPool::grant(Call& call, std::uint32_t bytes) {
-  if (call.worker_ != nullptr) call.worker_->grant(call, bytes);
-}
-
 void FunctionPool::fail(Call& call, Failure failure, std::string_view detail) {
+  call.pool_ = nullptr;
   call.observer->on_failed(call, failure, detail);
 }
 
@@ -408,7 +416,7 @@ void FunctionPool::tick(MonotonicTime now) {
 }
 
 void FunctionPool::expire_line(MonotonicTime now) {
-  while (!line_.empty() && now - line_.front().arrived >= context_.limits.queue_wait) {
+  while (!line_.empty() && now - line_.front().arrived >= config_.queue_wait) {
     Call& call = line_.front();
     line_.pop_front();
     fail(call, Failure::kNoCapacity, "no worker became free in time");
@@ -420,7 +428,7 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
   if (member.killed || worker.state() == Worker::State::kLost) return;
   if (now >= member.leave_by) return kill(member);
   if (worker.state() == Worker::State::kStarting) {
-    if (!worker.calls().empty() && now - worker.calls().front().arrived >= context_.limits.queue_wait)
+    if (!worker.calls().empty() && now - worker.calls().front().arrived >= config_.queue_wait)
       take_back_all(member);
     if (now - member.born < kLoadTimeout || member.load_failed) return;
     kill(member);

@@ -33,8 +33,7 @@ class PoolObserver {
 };
 
 struct PoolLimits {
-  std::size_t queue_length = 1000;  // calls that wait, per function
-  Duration queue_wait = std::chrono::seconds(10);
+  std::size_t queue_length = 1000;     // calls that wait, per function
   std::size_t max_workers_total = 64;  // of all functions
 };
 
@@ -69,11 +68,6 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
 
   // Takes the call; its observer may hear of a failure at once. Failure kNoCapacity when the line is full.
   void submit(Call& call);
-  // The caller is gone: forgets the call, stops its run.
-  void cancel(Call& call);
-  // The observer has taken `bytes` of the call's response.
-  void grant(Call& call, std::uint32_t bytes);
-
   // Starts a worker to see whether the handler loads: on_loaded or on_broken follows.
   void probe();
   // No more calls are taken by this pool; the waiting ones move to `heir` or fail with kNotRunning when there
@@ -81,6 +75,8 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
   enum class Leave : std::uint8_t { kAfterCalls, kNow };
   void close(FunctionPool* heir, Leave leave);
   bool empty() const { return workers_.empty(); }
+  // Told on_broken, and nothing has loaded since.
+  bool broken() const { return broken_; }
 
   // Every few milliseconds while `active`, and at least ten times a second: deadlines, take-back, scaling.
   void tick(MonotonicTime now);
@@ -96,6 +92,8 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
   std::uint32_t concurrency() const;
 
  private:
+  friend class Call;
+
   struct Member {
     std::unique_ptr<Worker> worker;
     MonotonicTime run_began;  // of the oldest call of a worker that runs one at a time
@@ -115,6 +113,7 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
 
   Member* member(const Worker& worker);
   Member* member(std::string_view instance);
+  void cancel(Call& call);
   bool dispatch(Call& call);
   void feed();
   void scale(MonotonicTime now);

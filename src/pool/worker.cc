@@ -342,6 +342,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     CallObserver* observer = call.observer;
     if (frame.more == wire::More::kYes) {
       cancel(call, Duration::zero());
+      call.pool_ = nullptr;
     } else {
       release(call);
     }
@@ -402,6 +403,7 @@ void Worker::release(Call& call) {
   std::erase(pumping_, &call);
   calls_.erase(calls_.iterator_to(call));
   call.worker_ = nullptr;
+  call.pool_ = nullptr;
   free_slot(call.slot_);
 }
 

@@ -1,0 +1,78 @@
+#include "invoke/failures.h"
+
+namespace sterna::invoke {
+namespace {
+
+constexpr FailureInfo kRaised{500,
+                              "function_raised",
+                              Component::kFunction,
+                              Fault::kFunction,
+                              "the function raised an exception; the traceback is in the function's log",
+                              0};
+constexpr FailureInfo kBadResponse{
+    502,
+    "bad_function_response",
+    Component::kFunction,
+    Fault::kFunction,
+    "the function's answer cannot be used; what is wrong with it is in the function's log",
+    0};
+constexpr FailureInfo kWorkerDied{
+    502, "worker_died", Component::kWorker, Fault::kFunction, "the function's process ended during the call",
+    0};
+constexpr FailureInfo kOutOfMemory{502,
+                                   "out_of_memory",
+                                   Component::kWorker,
+                                   Fault::kFunction,
+                                   "the function used more memory than limits.memory_mb allows",
+                                   0};
+constexpr FailureInfo kTimeout{504,
+                               "function_timeout",
+                               Component::kFunction,
+                               Fault::kFunction,
+                               "the function took longer than limits.timeout_seconds and was stopped",
+                               0};
+constexpr FailureInfo kNoCapacity{
+    429,
+    "no_capacity",
+    Component::kPool,
+    Fault::kPlatform,
+    "all workers of the function are busy; try again later or raise limits.max_replicas",
+    1};
+constexpr FailureInfo kNotRunning{503,
+                                  "function_not_running",
+                                  Component::kPool,
+                                  Fault::kPlatform,
+                                  "the function stopped running before the call could begin",
+                                  1};
+constexpr FailureInfo kCancelled{
+    499, "cancelled", Component::kGateway, Fault::kPlatform, "the call was cancelled", 0};
+
+}  // namespace
+
+std::string_view to_string(Fault fault) {
+  return fault == Fault::kPlatform ? "platform" : "function";
+}
+
+const FailureInfo& info_of(pool::Failure failure) {
+  switch (failure) {
+    case pool::Failure::kRaised:
+      return kRaised;
+    case pool::Failure::kBadResponse:
+      return kBadResponse;
+    case pool::Failure::kWorkerDied:
+      return kWorkerDied;
+    case pool::Failure::kOutOfMemory:
+      return kOutOfMemory;
+    case pool::Failure::kTimeout:
+      return kTimeout;
+    case pool::Failure::kNoCapacity:
+      return kNoCapacity;
+    case pool::Failure::kNotRunning:
+      return kNotRunning;
+    case pool::Failure::kCancelled:
+      return kCancelled;
+  }
+  return kWorkerDied;
+}
+
+}  // namespace sterna::invoke

@@ -1,0 +1,235 @@
+#include "invoke/function_table.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace sterna::invoke {
+namespace {
+
+using pool::FunctionPool;
+using registry::FunctionStatus;
+
+constexpr Duration kBusyTick = std::chrono::milliseconds(5);
+constexpr Duration kIdleTick = std::chrono::milliseconds(100);
+
+}  // namespace
+
+FunctionTable::FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids,
+                             const pool::PoolLimits& limits, VersionStore& store, ConfigOf config_of,
+                             LogSink log, InvocationMetrics& metrics)
+    : loop_(loop),
+      store_(store),
+      config_of_(std::move(config_of)),
+      log_(std::move(log)),
+      metrics_(metrics),
+      context_{.loop = loop, .launcher = launcher, .observer = *this, .ids = ids, .limits = limits} {
+  context_.evict_idle = [this] { return evict_idle(); };
+  schedule_tick(kIdleTick);
+}
+
+FunctionTable::~FunctionTable() {
+  loop_.cancel(timer_);
+}
+
+// --- what the registry says ---
+
+FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
+  auto& entry = by_id_[function.id];
+  if (!entry) {
+    entry = std::make_unique<FunctionEntry>();
+    entry->id = function.id;
+    entry->space = function.space;
+    entry->name = function.name;
+    entry->metrics = metrics_.of(function.space, function.name);
+    by_name_[function.space + "/" + function.name] = entry.get();
+  }
+  const registry::Version& version = function.active ? *function.active : function.newest;
+  entry->status = function.status;
+  entry->status_reason = function.status_reason;
+  entry->access = version.spec.access;
+  entry->timeout = version.spec.limits.timeout;
+  entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);
+  return *entry;
+}
+
+std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function& function,
+                                                       const registry::Version& version, bool proven) {
+  pool::FunctionConfig config = config_of_(function, version);
+  config.proven = proven;
+  return std::make_unique<FunctionPool>(context_, std::move(config));
+}
+
+void FunctionTable::apply(const registry::Function& function) {
+  FunctionEntry& entry = upsert(function);
+  if (function.status == FunctionStatus::kStopped) {
+    let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+    return let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kAfterCalls);
+  }
+  if (function.active) {
+    const bool current = entry.active && entry.active->config().version == function.active->number;
+    const bool loaded_now = entry.candidate && entry.candidate->config().version == function.active->number;
+    if (!current && loaded_now) {
+      take_over(entry, std::move(entry.candidate));
+    } else if (!current || (function.status == FunctionStatus::kRunning && entry.active->broken())) {
+      take_over(entry, make_pool(function, *function.active, true));
+    }
+  }
+  const bool wanted = function.wants_loading();
+  if (entry.candidate && (!wanted || entry.candidate->config().version != function.newest.number)) {
+    let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+  }
+  if (!wanted || entry.candidate) return;
+  entry.candidate = make_pool(function, function.newest, false);
+  store_.set_building(entry.id, entry.candidate->config().version);
+  entry.candidate->probe();
+}
+
+void FunctionTable::remove(const std::string& id) {
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  FunctionEntry& entry = *found->second;
+  let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+  let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kNow);
+  for (auto& pool : leaving_) {
+    if (pool->config().id == id) pool->close(nullptr, FunctionPool::Leave::kNow);
+  }
+  metrics_.remove(*entry.metrics);
+  const auto named = by_name_.find(entry.space + "/" + entry.name);
+  if (named != by_name_.end() && named->second == &entry) by_name_.erase(named);
+  by_id_.erase(found);
+}
+
+void FunctionTable::set_space(const std::string& space, bool exists) {
+  if (exists) {
+    spaces_[space] = true;
+  } else {
+    spaces_.erase(space);
+  }
+}
+
+// The next pool takes over what waits; the old one's workers finish their calls.
+void FunctionTable::take_over(FunctionEntry& entry, std::unique_ptr<FunctionPool> next) {
+  std::unique_ptr<FunctionPool> old = std::exchange(entry.active, std::move(next));
+  let_go(std::move(old), entry.active.get(), FunctionPool::Leave::kAfterCalls);
+}
+
+void FunctionTable::let_go(std::unique_ptr<FunctionPool> pool, FunctionPool* heir,
+                           FunctionPool::Leave leave) {
+  if (!pool) return;
+  FunctionPool& leaver = *pool;
+  leaving_.push_back(std::move(pool));
+  leaver.close(heir, leave);
+}
+
+// --- what the pools say ---
+
+void FunctionTable::on_log(const pool::FunctionConfig& config, std::string_view instance,
+                           std::string_view stream, std::string_view call_id, std::string_view text) {
+  log_(config.id, config.name, instance, stream, call_id, text);
+}
+
+void FunctionTable::log(const FunctionEntry& entry, std::string_view call_id, std::string_view text) {
+  log_(entry.id, entry.name, {}, "platform", call_id, text);
+}
+
+void FunctionTable::on_loaded(const pool::FunctionConfig& config, bool async, std::string_view runtime) {
+  FunctionEntry* entry = find_id(config.id);
+  if (entry == nullptr) return;
+  if (entry->candidate && &entry->candidate->config() == &config) {
+    return store_.activate(config.id, config.version, async, std::string(runtime));
+  }
+  if (entry->status != FunctionStatus::kFailed || !entry->active || &entry->active->config() != &config)
+    return;
+  entry->status = FunctionStatus::kRunning;
+  store_.set_running(config.id);
+}
+
+void FunctionTable::on_broken(const pool::FunctionConfig& config, const std::string& reason, Duration) {
+  FunctionEntry* entry = find_id(config.id);
+  if (entry == nullptr) return;
+  if (entry->candidate && &entry->candidate->config() == &config) {
+    return store_.fail_version(config.id, config.version, reason);
+  }
+  if (!entry->active || &entry->active->config() != &config) return;
+  log::warn("a function keeps failing",
+            {{"space", entry->space}, {"function", entry->name}, {"reason", std::string_view(reason)}});
+  entry->status = FunctionStatus::kFailed;
+  entry->status_reason = reason;
+  store_.set_failed(config.id, reason);
+}
+
+// --- lookups and time ---
+
+FunctionEntry* FunctionTable::find(std::string_view space, std::string_view name) {
+  key_.assign(space).append("/").append(name);
+  const auto found = by_name_.find(key_);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+FunctionEntry* FunctionTable::find_id(const std::string& id) {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second.get();
+}
+
+void FunctionTable::for_each(const std::function<void(const FunctionEntry&)>& visit) const {
+  for (const auto& [id, entry] : by_id_) visit(*entry);
+}
+
+void FunctionTable::update_gauges() {
+  for (auto& [id, entry] : by_id_) {
+    if (!entry->active || (entry->metrics->invocations() == 0 && entry->active->replicas() == 0)) continue;
+    metrics_.set_gauges(*entry->metrics, entry->active->replicas(), entry->active->waiting(),
+                        entry->active->running());
+  }
+}
+
+bool FunctionTable::evict_idle() {
+  FunctionPool* longest_idle = nullptr;
+  for (auto& [id, entry] : by_id_) {
+    if (!entry->active || !entry->active->oldest_idle()) continue;
+    if (longest_idle == nullptr || *entry->active->oldest_idle() < *longest_idle->oldest_idle()) {
+      longest_idle = entry->active.get();
+    }
+  }
+  if (longest_idle == nullptr) return false;
+  longest_idle->retire_oldest_idle();
+  return true;
+}
+
+void FunctionTable::tick() {
+  const MonotonicTime now = loop_.now();
+  bool active = false;
+  for (auto& [id, entry] : by_id_) {
+    for (FunctionPool* pool : {entry->active.get(), entry->candidate.get()}) {
+      if (pool == nullptr) continue;
+      pool->tick(now);
+      active = active || pool->active();
+    }
+  }
+  for (std::size_t i = 0; i < leaving_.size(); ++i) leaving_[i]->tick(now);
+  std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });
+  schedule_tick(active || !leaving_.empty() ? kBusyTick : kIdleTick);
+}
+
+void FunctionTable::schedule_tick(Duration delay) {
+  ticks_slowly_ = delay == kIdleTick;
+  timer_ = loop_.after(delay, [this] { tick(); });
+}
+
+void FunctionTable::submit(FunctionEntry& entry, pool::Call& call) {
+  entry.active->submit(call);
+  if (!ticks_slowly_) return;
+  loop_.cancel(timer_);
+  schedule_tick(kBusyTick);
+}
+
+void FunctionTable::shut_down() {
+  for (auto& [id, entry] : by_id_) {
+    let_go(std::move(entry->candidate), nullptr, FunctionPool::Leave::kNow);
+    let_go(std::move(entry->active), nullptr, FunctionPool::Leave::kNow);
+  }
+  for (auto& pool : leaving_) pool->close(nullptr, FunctionPool::Leave::kNow);
+}
+
+}  // namespace sterna::invoke

@@ -1,0 +1,123 @@
+// Every function as the event loop knows it: which pool answers its calls, how one version takes over from
+// another.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "invoke/metrics.h"
+#include "pool/function_pool.h"
+#include "registry/function.h"
+
+namespace sterna::invoke {
+
+// One function. Loop only; a pointer is good until the turn ends.
+struct FunctionEntry {
+  std::string id;
+  std::string space;
+  std::string name;
+  registry::FunctionStatus status = registry::FunctionStatus::kPending;
+  std::string status_reason;
+  api::Access access = api::Access::kToken;
+  std::uint64_t max_body_bytes = 0;
+  Duration timeout{};
+  std::unique_ptr<pool::FunctionPool> active;     // answers the calls
+  std::unique_ptr<pool::FunctionPool> candidate;  // a new version that is being loaded
+  std::unique_ptr<FunctionMetrics> metrics;
+};
+
+// What the table wants to be made durable. Called on the loop, must not block it; the changes come back by
+// `apply`.
+class VersionStore {
+ public:
+  virtual ~VersionStore() = default;
+  virtual void set_building(const std::string& id, std::uint32_t version) = 0;
+  virtual void activate(const std::string& id, std::uint32_t version, bool async,
+                        const std::string& runtime) = 0;
+  virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
+  virtual void set_failed(const std::string& id, const std::string& reason) = 0;
+  virtual void set_running(const std::string& id) = 0;
+};
+
+// Where lines of function logs go.
+using LogSink =
+    std::function<void(const std::string& function_id, const std::string& name, std::string_view instance,
+                       std::string_view stream, std::string_view call_id, std::string_view text)>;
+
+class FunctionTable final : private pool::PoolObserver {
+ public:
+  // Makes the pool's view of a version; `function_uid` and the like are the launcher's business.
+  using ConfigOf = std::function<pool::FunctionConfig(const registry::Function&, const registry::Version&)>;
+
+  FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids, const pool::PoolLimits& limits,
+                VersionStore& store, ConfigOf config_of, LogSink log, InvocationMetrics& metrics);
+  ~FunctionTable() override;
+
+  // Takes over what the registry says now.
+  void apply(const registry::Function& function);
+  void remove(const std::string& id);
+
+  FunctionEntry* find(std::string_view space, std::string_view name);
+  FunctionEntry* find_id(const std::string& id);
+  bool has_space(std::string_view space) const { return spaces_.contains(space); }
+  void set_space(const std::string& space, bool exists);
+
+  // Hands a call to the function's pool. Needs entry.active.
+  void submit(FunctionEntry& entry, pool::Call& call);
+
+  void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);
+
+  std::size_t size() const { return by_id_.size(); }
+  std::size_t workers() const { return context_.workers_total; }
+  // Brings the gauges of /metrics up to date.
+  void update_gauges();
+  void for_each(const std::function<void(const FunctionEntry&)>& visit) const;
+
+  // Ends all workers; poll `idle` until they are gone.
+  void shut_down();
+  bool idle() const { return context_.workers_total == 0; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  template <class V>
+  using ByText = std::unordered_map<std::string, V, Hash, std::equal_to<>>;
+
+  void on_log(const pool::FunctionConfig& config, std::string_view instance, std::string_view stream,
+              std::string_view call_id, std::string_view text) override;
+  void on_loaded(const pool::FunctionConfig& config, bool async, std::string_view runtime) override;
+  void on_broken(const pool::FunctionConfig& config, const std::string& reason,
+                 Duration retry_after) override;
+
+  FunctionEntry& upsert(const registry::Function& function);
+  std::unique_ptr<pool::FunctionPool> make_pool(const registry::Function& function,
+                                                const registry::Version& version, bool proven);
+  void take_over(FunctionEntry& entry, std::unique_ptr<pool::FunctionPool> next);
+  void let_go(std::unique_ptr<pool::FunctionPool> pool, pool::FunctionPool* heir,
+              pool::FunctionPool::Leave leave);
+  bool evict_idle();
+  void tick();
+  void schedule_tick(Duration delay);
+
+  net::Loop& loop_;
+  VersionStore& store_;
+  const ConfigOf config_of_;
+  const LogSink log_;
+  InvocationMetrics& metrics_;
+  pool::PoolContext context_;
+  std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;
+  ByText<FunctionEntry*> by_name_;  // "space/name"
+  std::unordered_map<std::string, bool, Hash, std::equal_to<>> spaces_;
+  std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
+  std::string key_;  // scratch of find
+  net::Loop::TimerId timer_{};
+  bool ticks_slowly_ = true;
+};
+
+}  // namespace sterna::invoke

@@ -1,0 +1,94 @@
+#include "invoke/invocation.h"
+
+namespace sterna::invoke {
+namespace {
+
+using registry::FunctionStatus;
+
+constexpr FailureInfo kNotReady{503,
+                                "function_not_running",
+                                Component::kRegistry,
+                                Fault::kPlatform,
+                                "the function is still being built; try again in a moment",
+                                1};
+constexpr FailureInfo kStopped{503,
+                               "function_not_running",
+                               Component::kRegistry,
+                               Fault::kPlatform,
+                               "the function is stopped; start it with POST .../start",
+                               0};
+constexpr FailureInfo kFailed{503,
+                              "function_not_running",
+                              Component::kRegistry,
+                              Fault::kPlatform,
+                              "the function has failed; its status_reason and its log tell why",
+                              0};
+
+}  // namespace
+
+const FailureInfo* admit(const FunctionEntry& entry) {
+  switch (entry.status) {
+    case FunctionStatus::kPending:
+    case FunctionStatus::kBuilding:
+      return &kNotReady;
+    case FunctionStatus::kStopped:
+      return &kStopped;
+    case FunctionStatus::kFailed:
+      return &kFailed;
+    case FunctionStatus::kRunning:
+      break;
+  }
+  return entry.active ? nullptr : &kNotReady;
+}
+
+Invocation::~Invocation() {
+  cancel();
+}
+
+void Invocation::start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
+                       MonotonicTime arrived) {
+  entry_ = &entry;
+  call_.observer = this;
+  call_.id = std::move(call_id);
+  call_.request = std::move(request);
+  call_.body = body;
+  call_.arrived = arrived;
+  call_.timeout = entry.timeout;
+  table_.submit(entry, call_);
+}
+
+void Invocation::cancel() {
+  if (!call_.pending()) return;
+  call_.cancel();
+  entry_->metrics->failed(pool::Failure::kCancelled, {});
+  table_.log(*entry_, call_.id, "the caller went away; the call was cancelled");
+}
+
+Timings Invocation::timings() const {
+  const Duration until_sent =
+      call_.dispatched == MonotonicTime{} ? Duration::zero() : call_.dispatched - call_.arrived;
+  if (!call_.cold) return {.queued = call_.queued, .run = call_.run};
+  return {.queued = until_sent, .cold = call_.queued - until_sent, .run = call_.run, .was_cold = true};
+}
+
+void Invocation::on_response(pool::Call& call, const wire::ResponseHead& head, std::string_view body,
+                             wire::More more) {
+  if (more == wire::More::kNo) entry_->metrics->answered(call.queued + call.run);
+  observer_.on_answer(head, body, more);
+}
+
+void Invocation::on_body(pool::Call& call, std::string_view part, wire::More more) {
+  if (more == wire::More::kNo) entry_->metrics->answered(call.queued + call.run);
+  observer_.on_part(part, more);
+}
+
+void Invocation::on_failed(pool::Call& call, pool::Failure failure, std::string_view detail) {
+  entry_->metrics->failed(failure, call.queued + call.run);
+  if (failure != pool::Failure::kNoCapacity && failure != pool::Failure::kNotRunning) {
+    std::string text(info_of(failure).reason);
+    table_.log(*entry_, call.id, text.append(": ").append(detail));
+  }
+  observer_.on_failure(info_of(failure));
+}
+
+}  // namespace sterna::invoke

@@ -1,0 +1,68 @@
+// One run of a function, from admission to outcome. Every way to run a function goes through here.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "invoke/failures.h"
+#include "invoke/function_table.h"
+#include "pool/call.h"
+
+namespace sterna::invoke {
+
+// How long the parts of a run took.
+struct Timings {
+  Duration queued{};  // until a worker had room
+  Duration cold{};    // until that worker was ready; zero for a warm one
+  Duration run{};     // of the handler
+  bool was_cold = false;
+};
+
+// Who waits for the outcome. One final event comes: `on_failure`, or the part with More::kNo.
+class OutcomeObserver {
+ public:
+  virtual ~OutcomeObserver() = default;
+  virtual void on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) = 0;
+  virtual void on_part(std::string_view part, wire::More more) = 0;
+  // After on_answer it means that the stream broke.
+  virtual void on_failure(const FailureInfo& failure) = 0;
+};
+
+// Owned by its observer; ends its run when destroyed. Loop only.
+class Invocation final : private pool::CallObserver {
+ public:
+  Invocation(FunctionTable& table, OutcomeObserver& observer) : table_(table), observer_(observer) {}
+  ~Invocation() override;
+  Invocation(const Invocation&) = delete;
+  Invocation& operator=(const Invocation&) = delete;
+
+  // `request` is the payload of a REQUEST frame without body; `body` must outlive the run. The entry must be
+  // running (admit). The outcome may come before this returns.
+  void start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
+             MonotonicTime arrived);
+  // The observer is not interested any more.
+  void cancel();
+  // The observer has passed on so many bytes of the answer.
+  void grant(std::uint32_t bytes) {
+    if (call_.pending()) call_.grant(bytes);
+  }
+
+  const std::string& call_id() const { return call_.id; }
+  Timings timings() const;
+
+ private:
+  void on_response(pool::Call& call, const wire::ResponseHead& head, std::string_view body,
+                   wire::More more) override;
+  void on_body(pool::Call& call, std::string_view part, wire::More more) override;
+  void on_failed(pool::Call& call, pool::Failure failure, std::string_view detail) override;
+
+  FunctionTable& table_;
+  OutcomeObserver& observer_;
+  FunctionEntry* entry_ = nullptr;  // stays while the call is pending
+  pool::Call call_;
+};
+
+// Whether calls to the function are taken now: nullptr, or why not.
+const FailureInfo* admit(const FunctionEntry& entry);
+
+}  // namespace sterna::invoke
