@@ -1,0 +1,159 @@
+#include "sandbox/cgroup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "sandbox/files.h"
+
+namespace sterna::sandbox {
+namespace {
+
+// The kernel's default period: long enough that a burst of a few milliseconds is never cut.
+constexpr std::uint64_t kPeriodUs = 100'000;
+
+std::uint64_t quota_us(double cpus) {
+  return std::max<std::uint64_t>(1'000, static_cast<std::uint64_t>(std::llround(cpus * static_cast<double>(kPeriodUs))));
+}
+
+Status write_all(const std::string& directory, const std::vector<CgroupWrite>& writes) {
+  for (const CgroupWrite& write : writes) {
+    const int error = write_file(directory + "/" + write.file, write.value);
+    if (error != 0 && !write.optional) return fail_errno(Component::kWorker, "set cgroup " + write.file, error);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(CgroupVersion version) {
+  switch (version) {
+    case CgroupVersion::kNone: return "none";
+    case CgroupVersion::kV1: return "v1";
+    case CgroupVersion::kV2: return "v2";
+  }
+  return "none";
+}
+
+std::vector<std::string> CgroupLayout::directories() const {
+  std::vector<std::string> all;
+  for (const std::string* directory : {&memory, &cpu, &pids}) {
+    if (!directory->empty() && std::ranges::find(all, *directory) == all.end()) all.push_back(*directory);
+  }
+  return all;
+}
+
+nlohmann::json to_json(const CgroupLayout& layout) {
+  return {{"version", to_string(layout.version)},
+          {"memory", layout.memory},
+          {"cpu", layout.cpu},
+          {"pids", layout.pids}};
+}
+
+Result<CgroupLayout> layout_from_json(const nlohmann::json& json) {
+  CgroupLayout layout;
+  try {
+    const auto version = json.at("version").get<std::string>();
+    layout.version = version == "v2"   ? CgroupVersion::kV2
+                     : version == "v1" ? CgroupVersion::kV1
+                                       : CgroupVersion::kNone;
+    layout.memory = json.at("memory").get<std::string>();
+    layout.cpu = json.at("cpu").get<std::string>();
+    layout.pids = json.at("pids").get<std::string>();
+  } catch (const nlohmann::json::exception& error) {
+    return fail(Code::kInvalid, Component::kWorker, "bad_control_message", error.what());
+  }
+  return layout;
+}
+
+std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t bytes) {
+  const std::string value = std::to_string(bytes);
+  // Version 1 wants memory <= memory with swap at every moment. A fresh group has both unlimited; when a limit grows,
+  // the first write fails (and may), the second makes room and the third settles it.
+  if (version == CgroupVersion::kV1) {
+    return {{"memory.limit_in_bytes", value, true},
+            {"memory.memsw.limit_in_bytes", value, true},
+            {"memory.limit_in_bytes", value, false}};
+  }
+  return {{"memory.max", value, false}, {"memory.swap.max", "0", true}, {"memory.oom.group", "0", true}};
+}
+
+std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus) {
+  const std::string quota = std::to_string(quota_us(cpus));
+  const std::string period = std::to_string(kPeriodUs);
+  if (version == CgroupVersion::kV1) return {{"cpu.cfs_period_us", period, false}, {"cpu.cfs_quota_us", quota, false}};
+  return {{"cpu.max", quota + " " + period, false}};
+}
+
+Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
+  Cgroup group;
+  group.version_ = layout.version;
+  const auto below = [&](const std::string& base) { return base.empty() ? base : base + "/" + std::string(leaf); };
+  group.memory_ = below(layout.memory);
+  group.cpu_ = below(layout.cpu);
+  group.pids_ = below(layout.pids);
+  for (const std::string& base : layout.directories()) group.directories_.push_back(below(base));
+  for (const std::string& directory : group.directories_) {
+    if (::mkdir(directory.c_str(), 0755) != 0) {
+      const int error = errno;
+      group.remove();
+      return fail_errno(Component::kWorker, "make a cgroup", error);
+    }
+    UniqueFd join(::open((directory + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!join) {
+      const int error = errno;
+      group.remove();
+      return fail_errno(Component::kWorker, "open cgroup.procs", error);
+    }
+    group.join_.push_back(std::move(join));
+  }
+  return group;
+}
+
+std::vector<int> Cgroup::join_fds() const {
+  std::vector<int> fds;
+  for (const UniqueFd& fd : join_) fds.push_back(fd.get());
+  return fds;
+}
+
+Status Cgroup::set(const CgroupLimits& limits) {
+  if (!memory_.empty() && limits.memory_bytes != set_.memory_bytes) {
+    if (auto status = write_all(memory_, memory_writes(version_, limits.memory_bytes)); !status) return status;
+  }
+  if (!cpu_.empty() && limits.cpus != set_.cpus) {
+    if (auto status = write_all(cpu_, cpu_writes(version_, limits.cpus)); !status) return status;
+  }
+  if (!pids_.empty() && limits.pids != set_.pids) {
+    if (auto status = write_all(pids_, {{"pids.max", std::to_string(limits.pids), false}}); !status) return status;
+  }
+  set_ = limits;
+  return {};
+}
+
+std::uint64_t Cgroup::oom_kills() const {
+  if (memory_.empty()) return 0;
+  const char* file = version_ == CgroupVersion::kV1 ? "/memory.oom_control" : "/memory.events";
+  return read_counter(memory_ + file, "oom_kill");
+}
+
+bool Cgroup::remove() {
+  std::erase_if(directories_, [](const std::string& directory) {
+    return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
+  });
+  return directories_.empty();
+}
+
+int join_cgroups(const int* fds, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (::write(fds[i], "0", 1) != 1) return errno;
+  }
+  return 0;
+}
+
+}  // namespace sterna::sandbox

@@ -1,0 +1,103 @@
+// Memory, cpu and process limits by control groups, version 2 or 1; counts who was killed for memory.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace sterna::sandbox {
+
+enum class CgroupVersion : std::uint8_t { kNone, kV1, kV2 };
+std::string_view to_string(CgroupVersion version);
+
+// The directories below which one server's groups live. A controller that cannot be used has an empty directory; with
+// version 2 the others are the same directory. Absolute paths, so that a process in another group can use them.
+struct CgroupLayout {
+  CgroupVersion version = CgroupVersion::kNone;
+  std::string memory;
+  std::string cpu;
+  std::string pids;
+
+  // Each distinct directory once.
+  std::vector<std::string> directories() const;
+  bool operator==(const CgroupLayout&) const = default;
+};
+nlohmann::json to_json(const CgroupLayout& layout);
+Result<CgroupLayout> layout_from_json(const nlohmann::json& json);
+
+struct CgroupLimits {
+  std::uint64_t memory_bytes = 0;
+  double cpus = 0;
+  std::uint64_t pids = 0;
+  bool operator==(const CgroupLimits&) const = default;
+};
+
+struct CgroupWrite {
+  std::string file;   // in the group's directory of the controller
+  std::string value;
+  bool optional = false;  // swap accounting may be off
+  bool operator==(const CgroupWrite&) const = default;
+};
+// The writes that set `limits`, in order, per controller. Pure.
+std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t bytes);
+std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus);
+
+// Finds where `name` goes below this process's own group. Pure but for looking which directories exist.
+// `root` is where the hierarchies are mounted (/sys/fs/cgroup), `self` the text of /proc/self/cgroup.
+CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std::string_view name);
+
+// Makes the layout's directories ready: with version 2 moves this process into a leaf of its own and turns the controllers on.
+// Controllers that cannot be used are taken out of the layout and named in `warnings`. Call once, from the server.
+CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warnings);
+
+// Kills what is left in the groups below the layout's directories, and removes them and the directories themselves.
+// For a server that died. Waits at most `patience`; fails with io when something stays.
+Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience);
+
+// One worker's group. Its directories are removed by `remove`, not by the destructor.
+class Cgroup {
+ public:
+  Cgroup(Cgroup&&) = default;
+  Cgroup& operator=(Cgroup&&) = default;
+
+  // Makes the group `leaf` in every directory of the layout. Fails with io.
+  static Result<Cgroup> make(const CgroupLayout& layout, std::string_view leaf);
+
+  // For the child to write "0" into: joins the writer. Open until `close_join`.
+  std::vector<int> join_fds() const;
+  void close_join() { join_.clear(); }
+
+  // Writes only what differs from what was set before.
+  Status set(const CgroupLimits& limits);
+
+  // How many processes of the group the kernel has killed for memory. 0 without the controller.
+  std::uint64_t oom_kills() const;
+
+  // True when nothing is left of it; false when processes still leave it: call again.
+  bool remove();
+
+ private:
+  Cgroup() = default;
+
+  CgroupVersion version_ = CgroupVersion::kNone;
+  std::string memory_;
+  std::string cpu_;
+  std::string pids_;
+  std::vector<std::string> directories_;
+  std::vector<UniqueFd> join_;
+  CgroupLimits set_;
+};
+
+// Writes "0" into each: the calling process joins the groups. Async-signal-safe; answers errno or 0.
+int join_cgroups(const int* fds, std::size_t count);
+
+}  // namespace sterna::sandbox

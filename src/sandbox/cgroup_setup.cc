@@ -1,0 +1,172 @@
+// Where groups go, made ready by the server at its start, and swept after one that died.
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+
+#include "sandbox/cgroup.h"
+#include "sandbox/files.h"
+
+namespace sterna::sandbox {
+namespace {
+
+constexpr std::string_view kSelfLeaf = "server";
+
+// The group's path of the line that names `controller` ("" for version 2) in /proc/self/cgroup.
+std::optional<std::string_view> own_path(std::string_view self, std::string_view controller) {
+  for (const std::string_view line : split(self, '\n')) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) continue;
+    const std::string_view controllers = line.substr(first + 1, second - first - 1);
+    bool found = controllers == controller;
+    for (const std::string_view each : split(controllers, ',')) found = found || each == controller;
+    if (found) return line.substr(second + 1);
+  }
+  return std::nullopt;
+}
+
+// In a container the path may be the host's while the mount begins at our own group: then the mount itself is ours.
+std::string own_directory(const std::string& mount, std::string_view path) {
+  std::string directory = path == "/" ? mount : mount + std::string(path);
+  return is_directory(directory) ? directory : mount;
+}
+
+std::string v1_directory(const std::string& root, std::string_view self, std::string_view controller,
+                         std::string_view name) {
+  const std::string mount = root + "/" + std::string(controller);
+  const auto path = own_path(self, controller);
+  if (!path || !is_directory(mount)) return {};
+  return own_directory(mount, *path) + "/" + std::string(name);
+}
+
+bool has_word(const std::string& file, std::string_view word) {
+  auto text = read_file(file);
+  if (!text) return false;
+  if (!text->empty() && text->back() == '\n') text->pop_back();
+  for (const std::string_view each : split(*text, ' ')) {
+    if (each == word) return true;
+  }
+  return false;
+}
+
+// Turns `controller` on for the children of `directory`. Answers errno, 0 when well.
+int enable(const std::string& directory, std::string_view controller) {
+  const std::string file = directory + "/cgroup.subtree_control";
+  if (has_word(file, controller)) return 0;
+  return write_file(file, "+" + std::string(controller));
+}
+
+// Version 2 gives controllers only to children of groups without processes (the root excepted), so the server moves
+// into a leaf of its own.
+void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
+  const std::string base = layout.directories().front();
+  const std::string own = base.substr(0, base.rfind('/'));
+  const std::string leaf = base + "/" + std::string(kSelfLeaf);
+  if ((::mkdir(base.c_str(), 0755) != 0 && errno != EEXIST) || (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST)) {
+    warnings.push_back("cgroups cannot be made below " + own + ": memory, cpu and process limits are not enforced by them");
+    layout = {};
+    return;
+  }
+  const int moved = write_file(leaf + "/cgroup.procs", "0");
+  const std::array<std::pair<std::string_view, std::string*>, 3> controllers{
+      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"pids", &layout.pids}}};
+  for (const auto& [controller, directory] : controllers) {
+    if (enable(own, controller) == 0 && enable(base, controller) == 0) continue;
+    directory->clear();
+    warnings.push_back("the cgroup controller " + std::string(controller) + " cannot be turned on" +
+                       (moved != 0 ? " (the server could not move into a group of its own)" : ""));
+  }
+  if (layout.directories().empty()) layout = {};
+}
+
+void create_v1(CgroupLayout& layout, std::vector<std::string>& warnings) {
+  const std::array<std::pair<std::string_view, std::string*>, 3> controllers{
+      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"pids", &layout.pids}}};
+  for (const auto& [controller, directory] : controllers) {
+    if (!directory->empty() && (::mkdir(directory->c_str(), 0755) == 0 || errno == EEXIST)) continue;
+    directory->clear();
+    warnings.push_back("the cgroup controller " + std::string(controller) + " cannot be used");
+  }
+  if (layout.directories().empty()) layout = {};
+}
+
+std::vector<std::string> subdirectories(const std::string& directory) {
+  std::vector<std::string> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), &::closedir);
+  if (!dir) return found;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") found.push_back(directory + "/" + std::string(name));
+  }
+  return found;
+}
+
+void kill_members(const std::string& group) {
+  const auto text = read_file(group + "/cgroup.procs", 1 << 20);
+  if (!text) return;
+  for (const std::string_view line : split(*text, '\n')) {
+    pid_t pid = 0;
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    if (pid > 1 && pid != ::getpid()) ::kill(pid, SIGKILL);
+  }
+}
+
+// One try: kills what is there and removes what is empty. True when all is gone.
+bool sweep_once(const std::string& directory) {
+  for (const std::string& leaf : subdirectories(directory)) {
+    kill_members(leaf);
+    ::rmdir(leaf.c_str());
+  }
+  kill_members(directory);
+  return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
+}
+
+}  // namespace
+
+CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std::string_view name) {
+  CgroupLayout layout;
+  if (::access((root + "/cgroup.controllers").c_str(), R_OK) == 0) {
+    const auto path = own_path(self, "");
+    if (!path) return layout;
+    const std::string base = own_directory(root, *path) + "/" + std::string(name);
+    return {CgroupVersion::kV2, base, base, base};
+  }
+  layout.memory = v1_directory(root, self, "memory", name);
+  layout.cpu = v1_directory(root, self, "cpu", name);
+  layout.pids = v1_directory(root, self, "pids", name);
+  if (!layout.directories().empty()) layout.version = CgroupVersion::kV1;
+  return layout;
+}
+
+CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warnings) {
+  switch (layout.version) {
+    case CgroupVersion::kNone:
+      warnings.emplace_back("no cgroup hierarchy was found: memory, cpu and process limits are not enforced by cgroups");
+      break;
+    case CgroupVersion::kV1: create_v1(layout, warnings); break;
+    case CgroupVersion::kV2: create_v2(layout, warnings); break;
+  }
+  return layout;
+}
+
+Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (const std::string& directory : layout.directories()) {
+    while (!sweep_once(directory)) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        return fail(Code::kIo, Component::kWorker, "cgroup_not_swept", "processes of an earlier server do not end");
+      }
+      ::poll(nullptr, 0, 5);  // the killed are still leaving
+    }
+  }
+  return {};
+}
+
+}  // namespace sterna::sandbox

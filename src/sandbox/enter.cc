@@ -1,0 +1,167 @@
+#include "sandbox/enter.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace sterna::sandbox {
+namespace {
+
+constexpr std::uint64_t kShmBytes = 16 * kMiB;
+
+StepError here(const char* step) { return {step, errno}; }
+
+StepError loopback_up() {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return here("open a socket");
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP;
+  const int result = ::ioctl(fd, SIOCSIFFLAGS, &request);
+  const StepError error = result == 0 ? StepError{} : here("bring loopback up");
+  ::close(fd);
+  return error;
+}
+
+bool mount_tmpfs(const char* target, std::uint64_t bytes, unsigned long flags) {
+  char options[96];
+  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=65536", static_cast<unsigned long long>(bytes));
+  return ::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
+}
+
+// The host's mounts came along locked into one piece. Binding the new root onto itself gives a mount that may be pivoted to.
+StepError make_root(const char* root_dir, std::uint64_t tmp_bytes) {
+  if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
+  if (::mount(root_dir, root_dir, nullptr, MS_BIND | MS_REC, nullptr) != 0) return here("bind the root");
+  if (::chdir(root_dir) != 0) return here("enter the root");
+  // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
+  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return here("mount proc");
+  if (!mount_tmpfs("tmp", tmp_bytes, 0)) return here("mount /tmp");
+  if (!mount_tmpfs("dev/shm", kShmBytes, MS_NOEXEC)) return here("mount /dev/shm");
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return here("pivot_root");
+  if (::umount2(".", MNT_DETACH) != 0) return here("detach the host's root");
+  if (::chdir("/") != 0) return here("enter /");
+  return {};
+}
+
+StepError drop_bounding_set() {
+  for (unsigned long capability = 0; capability <= 63; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) break;  // beyond the kernel's last
+    return here("drop the capability bounding set");
+  }
+  return {};
+}
+
+StepError drop_capabilities() {
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return here("clear ambient capabilities");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2] = {};
+  if (::syscall(SYS_capset, &header, none) != 0) return here("drop capabilities");
+  return {};
+}
+
+bool set_limit(__rlimit_resource resource, std::uint64_t value) {
+  const rlimit limit{value, value};
+  return ::setrlimit(resource, &limit) == 0;
+}
+
+StepError set_limits(const EnterOrder& order) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return here("read RLIMIT_NOFILE");
+  const auto open_files = std::min<std::uint64_t>(order.max_open_files, files.rlim_max);
+  if (!set_limit(RLIMIT_NOFILE, open_files)) return here("set RLIMIT_NOFILE");
+  if (!set_limit(RLIMIT_CORE, 0)) return here("set RLIMIT_CORE");
+  // No file can use more than this anyway; it stops sparse giants.
+  if (!set_limit(RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes))) return here("set RLIMIT_FSIZE");
+  if (order.limit_address_space != 0 && !set_limit(RLIMIT_AS, order.memory_bytes)) return here("set RLIMIT_AS");
+  if (order.limit_processes != 0 && !set_limit(RLIMIT_NPROC, order.max_pids)) return here("set RLIMIT_NPROC");
+  return {};
+}
+
+StepError become_inner_user() {
+  if (::syscall(SYS_setresgid, kInnerGid, kInnerGid, kInnerGid) != 0) return here("setresgid");
+  if (::syscall(SYS_setresuid, kInnerUid, kInnerUid, kInnerUid) != 0) return here("setresuid");
+  if (const StepError error = drop_capabilities()) return error;
+  // Changing the user made /proc/self root's; the function may look at itself.
+  if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return here("set dumpable");
+  return {};
+}
+
+}  // namespace
+
+StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes) {
+  const int own_network = network == NetworkSpace::kOwn ? CLONE_NEWNET : 0;
+  if (::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | own_network) != 0) {
+    return here("unshare namespaces");
+  }
+  if (own_network != 0) {
+    if (const StepError error = loopback_up()) return error;
+  }
+  if (const StepError error = make_root(root_dir, default_tmp_bytes)) return error;
+  if (const StepError error = drop_bounding_set()) return error;
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return here("set no_new_privs");
+  ::umask(022);
+  return {};
+}
+
+EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group) {
+  EnterOrder order;
+  order.tmp_bytes = plan.tmp_bytes;
+  order.memory_bytes = plan.memory_bytes;
+  order.max_open_files = plan.max_open_files;
+  order.max_pids = plan.max_pids;
+  order.limit_address_space = has_memory_group ? 0 : 1;
+  order.limit_processes = has_pids_group ? 0 : 1;
+  order.network = plan.network;
+  plan.hostname.copy(order.hostname, sizeof order.hostname - 1);
+  return order;
+}
+
+int open_bundle(const char* bundle_dir) {
+  const int tree = ::open_tree(AT_FDCWD, bundle_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) return -errno;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (::mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+    const int error = errno;
+    ::close(tree);
+    return -error;
+  }
+  return tree;
+}
+
+StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
+  if (::move_mount(bundle_fd, "", AT_FDCWD, "/function", MOVE_MOUNT_F_EMPTY_PATH) != 0) return here("mount the bundle");
+  if (!mount_tmpfs("/tmp", order.tmp_bytes, MS_REMOUNT)) return here("size /tmp");
+  if (::sethostname(order.hostname, std::strlen(order.hostname)) != 0) return here("set the hostname");
+  if (const StepError error = set_limits(order)) return error;
+  if (const StepError error = become_inner_user()) return error;
+  const bool notify = order.network == Network::kEgress;
+  const int installed = install_filter(filter, notify ? SocketRule::kNotify : SocketRule::kAllow);
+  if (installed < 0) return {"install the system call filter", -installed};
+  *listener = notify ? installed : -1;
+  return {};
+}
+
+StepError drop_init() {
+  if (const StepError error = drop_capabilities()) return error;
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return here("clear dumpable");
+  return {};
+}
+
+}  // namespace sterna::sandbox

@@ -1,0 +1,53 @@
+// What one worker may see and use: plain data, decided by the pool, applied by the zygote and its children.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+
+namespace sterna::sandbox {
+
+enum class Network : std::uint8_t {
+  kNone,    // an own network namespace with loopback only
+  kEgress,  // the same, connected to the outside by pasta on the first socket (egress.h)
+  kHost,    // the host's network, loopback included: for trusted code
+};
+std::string_view to_string(Network network);
+Result<Network> parse_network(std::string_view text);
+
+// Inside the sandbox every function is this user and group.
+inline constexpr std::uint32_t kInnerUid = 1000;
+inline constexpr std::uint32_t kInnerGid = 1000;
+
+inline constexpr std::uint64_t kMiB = 1ULL << 20;
+
+struct SandboxPlan {
+  std::string bundle_dir;        // absolute host path, seen read-only as /function; its files must be readable by others
+  std::uint32_t host_uid = 0;    // who the function's processes are for the host; its own per function, never 0
+  std::uint32_t host_gid = 0;    // (without root: ignored, they are the server's user)
+  std::uint64_t memory_bytes = 128 * kMiB;  // memory with swap
+  double cpus = 1.0;
+  std::uint32_t max_pids = 64;              // processes and threads of the function
+  std::uint64_t tmp_bytes = 64 * kMiB;      // size of /tmp; what is in it counts as memory too
+  std::uint32_t max_open_files = 1024;      // per process
+  Network network = Network::kNone;
+  std::string hostname = "function";
+
+  bool operator==(const SandboxPlan&) const = default;
+};
+
+// Fails with invalid, reason `bad_sandbox_plan`, naming the field.
+Status validate(const SandboxPlan& plan);
+
+nlohmann::json to_json(const SandboxPlan& plan);
+// Reads and validates; unknown members are refused. Fails like `validate`.
+Result<SandboxPlan> plan_from_json(const nlohmann::json& json);
+
+// For people: one line a field.
+std::string to_string(const SandboxPlan& plan);
+
+}  // namespace sterna::sandbox

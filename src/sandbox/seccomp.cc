@@ -1,0 +1,118 @@
+#include "sandbox/seccomp.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/unique_fd.h"
+#include "sandbox/syscalls.h"
+
+namespace sterna::sandbox {
+namespace {
+
+using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+
+constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                                          CLONE_NEWPID | CLONE_NEWNET;
+
+// fchmodat2, unknown to libseccomp 2.5: without ENOSYS newer C libraries do not fall back.
+constexpr int kFchmodat2 = 452;
+
+scmp_arg_cmp equal(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
+scmp_arg_cmp masked_equal(unsigned argument, std::uint64_t mask, std::uint64_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+
+// Adds rules and remembers the first failure.
+class Rules {
+ public:
+  explicit Rules(scmp_filter_ctx context) : context_(context) {}
+
+  void add(std::uint32_t action, int call) { note(::seccomp_rule_add_array(context_, action, call, 0, nullptr)); }
+  void add(std::uint32_t action, int call, scmp_arg_cmp compare) {
+    note(::seccomp_rule_add_array(context_, action, call, 1, &compare));
+  }
+  void add(std::uint32_t action, int call, scmp_arg_cmp first, scmp_arg_cmp second) {
+    const scmp_arg_cmp both[] = {first, second};
+    note(::seccomp_rule_add_array(context_, action, call, 2, both));
+  }
+  // Calls that this architecture does not have are left out.
+  void allow(const char* name) {
+    const int call = ::seccomp_syscall_resolve_name(name);
+    if (call >= 0) add(SCMP_ACT_ALLOW, call);
+  }
+  int error() const { return error_; }
+
+ private:
+  void note(int result) {
+    if (result < 0 && error_ == 0) error_ = -result;
+  }
+
+  scmp_filter_ctx context_;
+  int error_ = 0;
+};
+
+void add_processes(Rules& rules) {
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equal(0, kNamespaceFlags, 0));
+  rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
+  rules.add(SCMP_ACT_ERRNO(ENOSYS), kFchmodat2);
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, PER_LINUX));
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, 0xffffffffU));
+}
+
+// Local sockets always; the internet and the route socket (which tells name resolution what addresses there are) by `rule`.
+void add_sockets(Rules& rules, SocketRule rule) {
+  const std::uint32_t action = rule == SocketRule::kNotify ? SCMP_ACT_NOTIFY : SCMP_ACT_ALLOW;
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket), equal(0, AF_UNIX));
+  rules.add(action, SCMP_SYS(socket), equal(0, AF_INET));
+  rules.add(action, SCMP_SYS(socket), equal(0, AF_INET6));
+  rules.add(action, SCMP_SYS(socket), equal(0, AF_NETLINK), equal(2, 0));
+}
+
+Result<SeccompProgram> exported(scmp_filter_ctx context) {
+  const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
+  if (!file) return fail_errno(Component::kWorker, "seccomp: memfd", errno);
+  if (const int result = ::seccomp_export_bpf(context, file.get()); result < 0) {
+    return fail_errno(Component::kWorker, "seccomp: export", -result);
+  }
+  const off_t bytes = ::lseek(file.get(), 0, SEEK_END);
+  SeccompProgram program(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
+  if (::pread(file.get(), program.data(), static_cast<std::size_t>(bytes), 0) != bytes) {
+    return fail_errno(Component::kWorker, "seccomp: read", errno);
+  }
+  return program;
+}
+
+}  // namespace
+
+Result<SeccompProgram> make_filter(SocketRule rule) {
+  const Filter filter(::seccomp_init(SCMP_ACT_ERRNO(EPERM)), &::seccomp_release);
+  if (!filter) return fail(Code::kInternal, Component::kWorker, "seccomp_failed", "seccomp_init failed");
+  // A binary search over the numbers instead of one comparison after the other.
+  ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  ::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+  Rules rules(filter.get());
+  for (const char* name : kAllowedCalls) rules.allow(name);
+  add_processes(rules);
+  add_sockets(rules, rule);
+  if (rules.error() != 0) return fail_errno(Component::kWorker, "seccomp: rules", rules.error());
+  return exported(filter.get());
+}
+
+int install_filter(const SeccompProgram& program, SocketRule rule) {
+  const sock_fprog wanted{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+  const unsigned flags = rule == SocketRule::kNotify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0U;
+  const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &wanted);
+  return result < 0 ? -errno : static_cast<int>(result);
+}
+
+}  // namespace sterna::sandbox

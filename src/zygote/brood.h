@@ -1,0 +1,90 @@
+// The zygote's children: spares kept ready, workers started from them, all reaped and their groups removed.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "sandbox/cgroup.h"
+#include "zygote/child.h"
+#include "zygote/control.h"
+
+namespace sterna::zygote {
+
+inline constexpr std::size_t kMaxChildren = 4096;
+inline constexpr std::uint32_t kMaxSpares = 64;  // of one kind
+
+// Single thread. Reports go out through `report` as they happen.
+class Brood {
+ public:
+  using ReportSink = std::function<void(Report, int listener)>;
+
+  Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege, ReportSink report);
+  ~Brood();  // kills and reaps what is left
+
+  // How many spares to keep of a network kind. None and egress share theirs: they differ only in the filter.
+  void set_spares(const Spares& spares);
+
+  // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page, output.
+  // Every failure ends in an `exited` report.
+  void start(const Start& start, std::vector<UniqueFd> fds);
+  void kill(const std::string& worker);
+
+  // Reaps the ended. Call on SIGCHLD.
+  void reap();
+
+  // Reads what child number `index` of `sockets` has said.
+  void read_child(int socket);
+  std::vector<int> sockets() const;
+
+  // Does one piece of idle work (one spare made, groups removed); answers whether more is waiting.
+  bool tidy();
+  // No spare at all of a kind that is wanted: then `tidy` should not wait.
+  bool bare() const;
+
+ private:
+  enum class State : std::uint8_t { kPreparing, kPrepared, kStarting, kRunning };
+  struct Child {
+    pid_t init = 0;
+    pid_t worker_pid = 0;
+    State state = State::kPreparing;
+    sandbox::NetworkSpace space = sandbox::NetworkSpace::kOwn;
+    bool from_spare = false;
+    bool kill_asked = false;
+    std::string worker;
+    std::string error;
+    std::optional<int> wait_status;
+    UniqueFd socket;
+    std::optional<sandbox::Cgroup> group;
+  };
+
+  Result<Child*> make(sandbox::NetworkSpace space);
+  Child* find_spare(sandbox::NetworkSpace space);
+  Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);
+  int write_maps(pid_t init, const sandbox::SandboxPlan& plan) const;
+  void take_note(Child& child, const ChildNote& note, pid_t sender, int listener);
+  void bury(Child& child, int init_status);
+  std::uint32_t wanted(sandbox::NetworkSpace space) const;
+  std::uint32_t ready(sandbox::NetworkSpace space) const;
+  std::optional<sandbox::NetworkSpace> lacking() const;
+
+  const ChildSetup& setup_;
+  const sandbox::CgroupLayout cgroups_;
+  const sandbox::Privilege privilege_;
+  const ReportSink report_;
+  std::vector<std::unique_ptr<Child>> children_;
+  std::vector<sandbox::Cgroup> leaving_;  // groups that were busy when their worker ended
+  std::uint32_t spares_[3] = {};          // by Network
+  std::uint64_t next_leaf_ = 1;
+  std::uint32_t failures_ = 0;            // spares in a row that could not be prepared
+};
+
+}  // namespace sterna::zygote

@@ -1,0 +1,46 @@
+// One sandbox's processes: a tiny init as pid 1 and the worker as its child, cloned from the zygote.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "sandbox/enter.h"
+#include "zygote/zygote.h"
+
+namespace sterna::zygote {
+
+// What the sandbox's processes tell the zygote, one datagram each.
+struct ChildNote {
+  enum class Kind : std::uint8_t {
+    kPrepared,  // from the worker, waiting for its order
+    kEntered,   // from the worker, in its sandbox; the seccomp listener comes along with network egress
+    kFailed,    // from either: `step` failed with errno `value`
+    kExited,    // from init: the worker ended with wait status `value`
+  };
+  Kind kind{};
+  int value = 0;
+  char step[56] = {};
+};
+
+// The order that makes a prepared child a worker. With it travel: bundle mount, worker socket, claim page, output.
+inline constexpr std::size_t kOrderFds = 4;
+
+// What a child needs of the zygote; all of it lives in memory that the child inherits.
+struct ChildSetup {
+  const ZygoteConfig& config;
+  const ChildMain& child_main;
+  const std::string& root_dir;
+  const sandbox::SeccompProgram& plain_filter;
+  const sandbox::SeccompProgram& notify_filter;
+  sigset_t signal_mask{};  // the mask user code begins with
+};
+
+// Clones init into new user and pid namespaces. It goes on by itself: joins the groups, prepares the sandbox, forks the worker, which
+// sends kPrepared over `socket`, waits for its order, and runs. Answers init's pid, or -errno.
+pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds, sandbox::NetworkSpace network);
+
+}  // namespace sterna::zygote
