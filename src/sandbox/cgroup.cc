@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "sandbox/files.h"
@@ -19,13 +18,15 @@ namespace {
 constexpr std::uint64_t kPeriodUs = 100'000;
 
 std::uint64_t quota_us(double cpus) {
-  return std::max<std::uint64_t>(1'000, static_cast<std::uint64_t>(std::llround(cpus * static_cast<double>(kPeriodUs))));
+  return std::max<std::uint64_t>(
+      1'000, static_cast<std::uint64_t>(std::llround(cpus * static_cast<double>(kPeriodUs))));
 }
 
 Status write_all(const std::string& directory, const std::vector<CgroupWrite>& writes) {
   for (const CgroupWrite& write : writes) {
     const int error = write_file(directory + "/" + write.file, write.value);
-    if (error != 0 && !write.optional) return fail_errno(Component::kWorker, "set cgroup " + write.file, error);
+    if (error != 0 && !write.optional)
+      return fail_errno(Component::kWorker, "set cgroup " + write.file, error);
   }
   return {};
 }
@@ -34,9 +35,12 @@ Status write_all(const std::string& directory, const std::vector<CgroupWrite>& w
 
 std::string_view to_string(CgroupVersion version) {
   switch (version) {
-    case CgroupVersion::kNone: return "none";
-    case CgroupVersion::kV1: return "v1";
-    case CgroupVersion::kV2: return "v2";
+    case CgroupVersion::kNone:
+      return "none";
+    case CgroupVersion::kV1:
+      return "v1";
+    case CgroupVersion::kV2:
+      return "v2";
   }
   return "none";
 }
@@ -74,8 +78,8 @@ Result<CgroupLayout> layout_from_json(const nlohmann::json& json) {
 
 std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t bytes) {
   const std::string value = std::to_string(bytes);
-  // Version 1 wants memory <= memory with swap at every moment. A fresh group has both unlimited; when a limit grows,
-  // the first write fails (and may), the second makes room and the third settles it.
+  // Version 1 wants memory <= memory with swap at every moment. A fresh group has both unlimited; when a
+  // limit grows, the first write fails (and may), the second makes room and the third settles it.
   if (version == CgroupVersion::kV1) {
     return {{"memory.limit_in_bytes", value, true},
             {"memory.memsw.limit_in_bytes", value, true},
@@ -87,14 +91,17 @@ std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t byte
 std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus) {
   const std::string quota = std::to_string(quota_us(cpus));
   const std::string period = std::to_string(kPeriodUs);
-  if (version == CgroupVersion::kV1) return {{"cpu.cfs_period_us", period, false}, {"cpu.cfs_quota_us", quota, false}};
+  if (version == CgroupVersion::kV1)
+    return {{"cpu.cfs_period_us", period, false}, {"cpu.cfs_quota_us", quota, false}};
   return {{"cpu.max", quota + " " + period, false}};
 }
 
 Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
   Cgroup group;
   group.version_ = layout.version;
-  const auto below = [&](const std::string& base) { return base.empty() ? base : base + "/" + std::string(leaf); };
+  const auto below = [&](const std::string& base) {
+    return base.empty() ? base : base + "/" + std::string(leaf);
+  };
   group.memory_ = below(layout.memory);
   group.cpu_ = below(layout.cpu);
   group.pids_ = below(layout.pids);
@@ -124,13 +131,15 @@ std::vector<int> Cgroup::join_fds() const {
 
 Status Cgroup::set(const CgroupLimits& limits) {
   if (!memory_.empty() && limits.memory_bytes != set_.memory_bytes) {
-    if (auto status = write_all(memory_, memory_writes(version_, limits.memory_bytes)); !status) return status;
+    if (auto status = write_all(memory_, memory_writes(version_, limits.memory_bytes)); !status)
+      return status;
   }
   if (!cpu_.empty() && limits.cpus != set_.cpus) {
     if (auto status = write_all(cpu_, cpu_writes(version_, limits.cpus)); !status) return status;
   }
   if (!pids_.empty() && limits.pids != set_.pids) {
-    if (auto status = write_all(pids_, {{"pids.max", std::to_string(limits.pids), false}}); !status) return status;
+    if (auto status = write_all(pids_, {{"pids.max", std::to_string(limits.pids), false}}); !status)
+      return status;
   }
   set_ = limits;
   return {};

@@ -3,13 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -19,8 +18,9 @@ namespace sterna::sandbox {
 enum class CgroupVersion : std::uint8_t { kNone, kV1, kV2 };
 std::string_view to_string(CgroupVersion version);
 
-// The directories below which one server's groups live. A controller that cannot be used has an empty directory; with
-// version 2 the others are the same directory. Absolute paths, so that a process in another group can use them.
+// The directories below which one server's groups live. A controller that cannot be used has an empty
+// directory; with version 2 the others are the same directory. Absolute paths, so that a process in another
+// group can use them.
 struct CgroupLayout {
   CgroupVersion version = CgroupVersion::kNone;
   std::string memory;
@@ -42,7 +42,7 @@ struct CgroupLimits {
 };
 
 struct CgroupWrite {
-  std::string file;   // in the group's directory of the controller
+  std::string file;  // in the group's directory of the controller
   std::string value;
   bool optional = false;  // swap accounting may be off
   bool operator==(const CgroupWrite&) const = default;
@@ -55,12 +55,13 @@ std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus);
 // `root` is where the hierarchies are mounted (/sys/fs/cgroup), `self` the text of /proc/self/cgroup.
 CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std::string_view name);
 
-// Makes the layout's directories ready: with version 2 moves this process into a leaf of its own and turns the controllers on.
-// Controllers that cannot be used are taken out of the layout and named in `warnings`. Call once, from the server.
+// Makes the layout's directories ready: with version 2 moves this process into a leaf of its own and turns
+// the controllers on. Controllers that cannot be used are taken out of the layout and named in `warnings`.
+// Call once, from the server.
 CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warnings);
 
-// Kills what is left in the groups below the layout's directories, and removes them and the directories themselves.
-// For a server that died. Waits at most `patience`; fails with io when something stays.
+// Kills what is left in the groups below the layout's directories, and removes them and the directories
+// themselves. For a server that died. Waits at most `patience`; fails with io when something stays.
 Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience);
 
 // One worker's group. Its directories are removed by `remove`, not by the destructor.

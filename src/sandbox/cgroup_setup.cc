@@ -32,7 +32,8 @@ std::optional<std::string_view> own_path(std::string_view self, std::string_view
   return std::nullopt;
 }
 
-// In a container the path may be the host's while the mount begins at our own group: then the mount itself is ours.
+// In a container the path may be the host's while the mount begins at our own group: then the mount itself is
+// ours.
 std::string own_directory(const std::string& mount, std::string_view path) {
   std::string directory = path == "/" ? mount : mount + std::string(path);
   return is_directory(directory) ? directory : mount;
@@ -63,14 +64,16 @@ int enable(const std::string& directory, std::string_view controller) {
   return write_file(file, "+" + std::string(controller));
 }
 
-// Version 2 gives controllers only to children of groups without processes (the root excepted), so the server moves
-// into a leaf of its own.
+// Version 2 gives controllers only to children of groups without processes (the root excepted), so the server
+// moves into a leaf of its own.
 void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
   const std::string base = layout.directories().front();
   const std::string own = base.substr(0, base.rfind('/'));
   const std::string leaf = base + "/" + std::string(kSelfLeaf);
-  if ((::mkdir(base.c_str(), 0755) != 0 && errno != EEXIST) || (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST)) {
-    warnings.push_back("cgroups cannot be made below " + own + ": memory, cpu and process limits are not enforced by them");
+  if ((::mkdir(base.c_str(), 0755) != 0 && errno != EEXIST) ||
+      (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST)) {
+    warnings.push_back("cgroups cannot be made below " + own +
+                       ": memory, cpu and process limits are not enforced by them");
     layout = {};
     return;
   }
@@ -103,7 +106,8 @@ std::vector<std::string> subdirectories(const std::string& directory) {
   if (!dir) return found;
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string_view name = entry->d_name;
-    if (entry->d_type == DT_DIR && name != "." && name != "..") found.push_back(directory + "/" + std::string(name));
+    if (entry->d_type == DT_DIR && name != "." && name != "..")
+      found.push_back(directory + "/" + std::string(name));
   }
   return found;
 }
@@ -148,10 +152,15 @@ CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std:
 CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warnings) {
   switch (layout.version) {
     case CgroupVersion::kNone:
-      warnings.emplace_back("no cgroup hierarchy was found: memory, cpu and process limits are not enforced by cgroups");
+      warnings.emplace_back(
+          "no cgroup hierarchy was found: memory, cpu and process limits are not enforced by cgroups");
       break;
-    case CgroupVersion::kV1: create_v1(layout, warnings); break;
-    case CgroupVersion::kV2: create_v2(layout, warnings); break;
+    case CgroupVersion::kV1:
+      create_v1(layout, warnings);
+      break;
+    case CgroupVersion::kV2:
+      create_v2(layout, warnings);
+      break;
   }
   return layout;
 }
@@ -161,7 +170,8 @@ Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patie
   for (const std::string& directory : layout.directories()) {
     while (!sweep_once(directory)) {
       if (std::chrono::steady_clock::now() > deadline) {
-        return fail(Code::kIo, Component::kWorker, "cgroup_not_swept", "processes of an earlier server do not end");
+        return fail(Code::kIo, Component::kWorker, "cgroup_not_swept",
+                    "processes of an earlier server do not end");
       }
       ::poll(nullptr, 0, 5);  // the killed are still leaving
     }

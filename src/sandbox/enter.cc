@@ -23,7 +23,9 @@ namespace {
 
 constexpr std::uint64_t kShmBytes = 16 * kMiB;
 
-StepError here(const char* step) { return {step, errno}; }
+StepError here(const char* step) {
+  return {step, errno};
+}
 
 StepError loopback_up() {
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -39,17 +41,20 @@ StepError loopback_up() {
 
 bool mount_tmpfs(const char* target, std::uint64_t bytes, unsigned long flags) {
   char options[96];
-  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=65536", static_cast<unsigned long long>(bytes));
+  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=65536",
+                static_cast<unsigned long long>(bytes));
   return ::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
 }
 
-// The host's mounts came along locked into one piece. Binding the new root onto itself gives a mount that may be pivoted to.
+// The host's mounts came along locked into one piece. Binding the new root onto itself gives a mount that may
+// be pivoted to.
 StepError make_root(const char* root_dir, std::uint64_t tmp_bytes) {
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
   if (::mount(root_dir, root_dir, nullptr, MS_BIND | MS_REC, nullptr) != 0) return here("bind the root");
   if (::chdir(root_dir) != 0) return here("enter the root");
   // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
-  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return here("mount proc");
+  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return here("mount proc");
   if (!mount_tmpfs("tmp", tmp_bytes, 0)) return here("mount /tmp");
   if (!mount_tmpfs("dev/shm", kShmBytes, MS_NOEXEC)) return here("mount /dev/shm");
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return here("pivot_root");
@@ -68,7 +73,8 @@ StepError drop_bounding_set() {
 }
 
 StepError drop_capabilities() {
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return here("clear ambient capabilities");
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+    return here("clear ambient capabilities");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[2] = {};
   if (::syscall(SYS_capset, &header, none) != 0) return here("drop capabilities");
@@ -87,8 +93,10 @@ StepError set_limits(const EnterOrder& order) {
   if (!set_limit(RLIMIT_NOFILE, open_files)) return here("set RLIMIT_NOFILE");
   if (!set_limit(RLIMIT_CORE, 0)) return here("set RLIMIT_CORE");
   // No file can use more than this anyway; it stops sparse giants.
-  if (!set_limit(RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes))) return here("set RLIMIT_FSIZE");
-  if (order.limit_address_space != 0 && !set_limit(RLIMIT_AS, order.memory_bytes)) return here("set RLIMIT_AS");
+  if (!set_limit(RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes)))
+    return here("set RLIMIT_FSIZE");
+  if (order.limit_address_space != 0 && !set_limit(RLIMIT_AS, order.memory_bytes))
+    return here("set RLIMIT_AS");
   if (order.limit_processes != 0 && !set_limit(RLIMIT_NPROC, order.max_pids)) return here("set RLIMIT_NPROC");
   return {};
 }
@@ -146,7 +154,8 @@ int open_bundle(const char* bundle_dir) {
 }
 
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
-  if (::move_mount(bundle_fd, "", AT_FDCWD, "/function", MOVE_MOUNT_F_EMPTY_PATH) != 0) return here("mount the bundle");
+  if (::move_mount(bundle_fd, "", AT_FDCWD, "/function", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return here("mount the bundle");
   if (!mount_tmpfs("/tmp", order.tmp_bytes, MS_REMOUNT)) return here("size /tmp");
   if (::sethostname(order.hostname, std::strlen(order.hostname)) != 0) return here("set the hostname");
   if (const StepError error = set_limits(order)) return error;

@@ -1,5 +1,6 @@
-// The child's way into its sandbox, in two parts: what needs no function (`prepare`, done ahead of time) and what does (`enter`).
-// Everything here runs between fork and user code: no allocation, no locks, failures as a step and errno.
+// The child's way into its sandbox, in two parts: what needs no function (`prepare`, done ahead of time) and
+// what does (`enter`). Everything here runs between fork and user code: no allocation, no locks, failures as
+// a step and errno.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +18,10 @@ struct StepError {
 
 enum class NetworkSpace : std::uint8_t { kOwn, kHost };
 
-// For a process that was just cloned into new user and pid namespaces (and is pid 1 there): makes the other namespaces,
-// mounts proc, /tmp and /dev/shm over the root built at `root_dir` (root.h), pivots into it and drops the host's tree, brings
-// loopback up, empties the capability bounding set, sets no_new_privs. `default_tmp_bytes` sizes /tmp until `enter`.
+// For a process that was just cloned into new user and pid namespaces (and is pid 1 there): makes the other
+// namespaces, mounts proc, /tmp and /dev/shm over the root built at `root_dir` (root.h), pivots into it and
+// drops the host's tree, brings loopback up, empties the capability bounding set, sets no_new_privs.
+// `default_tmp_bytes` sizes /tmp until `enter`.
 StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes);
 
 // What `enter` needs of a SandboxPlan, of fixed size to travel in one datagram.
@@ -35,15 +37,17 @@ struct EnterOrder {
 };
 EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group);
 
-// A detached, read-only clone of the tree at `bundle_dir`, to be handed to `enter`. For the zygote. Answers the
-// descriptor or -errno.
+// A detached, read-only clone of the tree at `bundle_dir`, to be handed to `enter`. For the zygote. Answers
+// the descriptor or -errno.
 int open_bundle(const char* bundle_dir);
 
-// After the user and group maps are written: attaches the bundle at /function, sets hostname and rlimits, becomes the inner
-// user without capabilities, installs the filter. `*listener` is the seccomp listener with network egress, else -1.
+// After the user and group maps are written: attaches the bundle at /function, sets hostname and rlimits,
+// becomes the inner user without capabilities, installs the filter. `*listener` is the seccomp listener with
+// network egress, else -1.
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener);
 
-// Drops every capability of the calling process and makes it unreadable for others: for the init process of a sandbox.
+// Drops every capability of the calling process and makes it unreadable for others: for the init process of a
+// sandbox.
 StepError drop_init();
 
 }  // namespace sterna::sandbox

@@ -60,7 +60,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 bool is_directory(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 

@@ -1,9 +1,8 @@
 #include "sandbox/plan.h"
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace sterna::sandbox {
@@ -12,20 +11,23 @@ namespace {
 constexpr std::size_t kMaxHostname = 63;
 
 std::unexpected<Error> bad(std::string_view field, std::string_view rule) {
-  return fail(Code::kInvalid, Component::kWorker, "bad_sandbox_plan", std::string(field) + ": " + std::string(rule));
+  return fail(Code::kInvalid, Component::kWorker, "bad_sandbox_plan",
+              std::string(field) + ": " + std::string(rule));
 }
 
 bool is_hostname(std::string_view text) {
   if (text.empty() || text.size() > kMaxHostname || text.front() == '-' || text.back() == '-') return false;
   for (const char c : text) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    const bool ok =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
     if (!ok) return false;
   }
   return true;
 }
 
 bool is_clean_path(std::string_view path) {
-  return path.size() > 1 && path.size() < 4096 && path.front() == '/' && path.find('\0') == std::string_view::npos;
+  return path.size() > 1 && path.size() < 4096 && path.front() == '/' &&
+         path.find('\0') == std::string_view::npos;
 }
 
 // Takes the members of an object one by one, remembering the first fault.
@@ -35,8 +37,10 @@ class Reader {
 
   void text(const char* name, std::string& out) {
     if (const auto* value = take(name)) {
-      if (value->is_string()) out = value->get<std::string>();
-      else fault(name, "must be a string");
+      if (value->is_string())
+        out = value->get<std::string>();
+      else
+        fault(name, "must be a string");
     }
   }
   template <class Integer>
@@ -51,15 +55,19 @@ class Reader {
   }
   void real(const char* name, double& out) {
     if (const auto* value = take(name)) {
-      if (value->is_number()) out = value->get<double>();
-      else fault(name, "must be a number");
+      if (value->is_number())
+        out = value->get<double>();
+      else
+        fault(name, "must be a number");
     }
   }
   void network(const char* name, Network& out) {
     std::string word(to_string(out));
     text(name, word);
-    if (auto parsed = parse_network(word)) out = *parsed;
-    else fault(name, "must be none, egress or host");
+    if (auto parsed = parse_network(word))
+      out = *parsed;
+    else
+      fault(name, "must be none, egress or host");
   }
   Status status() {
     if (!fault_ && taken_ != json_.size()) fault_ = bad("plan", "has an unknown member");
@@ -87,9 +95,12 @@ class Reader {
 
 std::string_view to_string(Network network) {
   switch (network) {
-    case Network::kNone: return "none";
-    case Network::kEgress: return "egress";
-    case Network::kHost: return "host";
+    case Network::kNone:
+      return "none";
+    case Network::kEgress:
+      return "egress";
+    case Network::kHost:
+      return "host";
   }
   return "none";
 }
@@ -107,9 +118,11 @@ Status validate(const SandboxPlan& plan) {
   if (plan.memory_bytes < 8 * kMiB || plan.memory_bytes > (1ULL << 44)) {
     return bad("memory_bytes", "must be 8 MiB to 16 TiB");
   }
-  if (!std::isfinite(plan.cpus) || plan.cpus < 0.01 || plan.cpus > 1024) return bad("cpus", "must be 0.01 to 1024");
+  if (!std::isfinite(plan.cpus) || plan.cpus < 0.01 || plan.cpus > 1024)
+    return bad("cpus", "must be 0.01 to 1024");
   if (plan.max_pids < 1 || plan.max_pids > 100'000) return bad("max_pids", "must be 1 to 100000");
-  if (plan.tmp_bytes < 64 * 1024 || plan.tmp_bytes > (1ULL << 40)) return bad("tmp_bytes", "must be 64 KiB to 1 TiB");
+  if (plan.tmp_bytes < 64 * 1024 || plan.tmp_bytes > (1ULL << 40))
+    return bad("tmp_bytes", "must be 64 KiB to 1 TiB");
   if (plan.max_open_files < 32 || plan.max_open_files > 1'000'000) {
     return bad("max_open_files", "must be 32 to 1000000");
   }

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "base/error.h"
 
@@ -26,14 +25,15 @@ inline constexpr std::uint32_t kInnerGid = 1000;
 inline constexpr std::uint64_t kMiB = 1ULL << 20;
 
 struct SandboxPlan {
-  std::string bundle_dir;        // absolute host path, seen read-only as /function; its files must be readable by others
-  std::uint32_t host_uid = 0;    // who the function's processes are for the host; its own per function, never 0
-  std::uint32_t host_gid = 0;    // (without root: ignored, they are the server's user)
+  std::string
+      bundle_dir;  // absolute host path, seen read-only as /function; its files must be readable by others
+  std::uint32_t host_uid = 0;  // who the function's processes are for the host; its own per function, never 0
+  std::uint32_t host_gid = 0;  // (without root: ignored, they are the server's user)
   std::uint64_t memory_bytes = 128 * kMiB;  // memory with swap
   double cpus = 1.0;
-  std::uint32_t max_pids = 64;              // processes and threads of the function
-  std::uint64_t tmp_bytes = 64 * kMiB;      // size of /tmp; what is in it counts as memory too
-  std::uint32_t max_open_files = 1024;      // per process
+  std::uint32_t max_pids = 64;          // processes and threads of the function
+  std::uint64_t tmp_bytes = 64 * kMiB;  // size of /tmp; what is in it counts as memory too
+  std::uint32_t max_open_files = 1024;  // per process
   Network network = Network::kNone;
   std::string hostname = "function";
 

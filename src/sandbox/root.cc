@@ -45,11 +45,13 @@ bool make_file(const std::string& path, std::string_view text) {
 
 // Binds one tree with attributes set on every mount in it. `flags`: MOUNT_ATTR_*.
 bool bind_tree(const std::string& source, const std::string& target, std::uint64_t flags) {
-  const UniqueFd tree(::open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  const UniqueFd tree(
+      ::open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
   if (!tree) return false;
   mount_attr attributes{};
   attributes.attr_set = flags;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0) return false;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
+    return false;
   return ::move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
@@ -66,7 +68,7 @@ Status bind_directory(const std::string& root, const Bind& bind) {
 Status add_system(const std::string& root) {
   if (auto status = bind_directory(root, {"/usr", "/usr"}); !status) return status;
   for (const char* name : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(name, &info) != 0) continue;
     if (S_ISLNK(info.st_mode)) {
       char link[256] = {};
@@ -79,7 +81,8 @@ Status add_system(const std::string& root) {
   return {};
 }
 
-// A resolver on the host's loopback cannot be reached from inside; systemd-resolved keeps the real ones beside its stub.
+// A resolver on the host's loopback cannot be reached from inside; systemd-resolved keeps the real ones
+// beside its stub.
 std::string resolver_file() {
   const auto text = read_file("/etc/resolv.conf");
   const bool stub = text && text->find("nameserver 127.") != std::string::npos;
@@ -90,15 +93,16 @@ std::string resolver_file() {
 // Small files are copied: every bind is one more mount to clone for every sandbox.
 Status add_etc(const std::string& root) {
   if (!make_directories(root, "/etc/ssl")) return failed("/etc");
-  for (const char* name : {"ld.so.cache", "hosts", "nsswitch.conf", "gai.conf", "localtime", "timezone", "mime.types",
-                           "protocols", "services", "ssl/openssl.cnf"}) {
+  for (const char* name : {"ld.so.cache", "hosts", "nsswitch.conf", "gai.conf", "localtime", "timezone",
+                           "mime.types", "protocols", "services", "ssl/openssl.cnf"}) {
     const auto text = read_file(std::string("/etc/") + name, kMaxCopyBytes);
     if (text && !make_file(root + "/etc/" + name, *text)) return failed(name);
   }
   if (const auto text = read_file(resolver_file()); text && !make_file(root + "/etc/resolv.conf", *text)) {
     return failed("resolv.conf");
   }
-  if (!make_file(root + "/etc/passwd", kPasswd) || !make_file(root + "/etc/group", kGroup)) return failed("passwd");
+  if (!make_file(root + "/etc/passwd", kPasswd) || !make_file(root + "/etc/group", kGroup))
+    return failed("passwd");
   for (const char* name : {"/etc/ssl/certs", "/etc/alternatives"}) {
     if (!is_directory(name)) continue;
     if (auto status = bind_directory(root, {name, name}); !status) return status;

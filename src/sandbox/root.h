@@ -1,4 +1,5 @@
-// The read-only root that all sandboxes of one zygote share: a small tmpfs with chosen parts of the host bound into it.
+// The read-only root that all sandboxes of one zygote share: a small tmpfs with chosen parts of the host
+// bound into it.
 #pragma once
 
 #include <string>
@@ -17,12 +18,13 @@ struct Bind {
 
 enum class Privilege : unsigned char { kRoot, kUser };
 
-// Puts the calling process into a mount namespace of its own, without root also into a user namespace. Single-threaded callers only.
+// Puts the calling process into a mount namespace of its own, without root also into a user namespace.
+// Single-threaded callers only.
 Result<Privilege> enter_private_mounts();
 
-// Builds the root at `directory`, an existing empty directory, in the caller's own mount namespace: /usr, the links of
-// a merged-usr system, chosen files of /etc with a passwd of its own, /dev with the harmless devices, and empty
-// /function, /tmp, /proc, /dev/shm to mount on. Fails with io, naming the step.
+// Builds the root at `directory`, an existing empty directory, in the caller's own mount namespace: /usr, the
+// links of a merged-usr system, chosen files of /etc with a passwd of its own, /dev with the harmless
+// devices, and empty /function, /tmp, /proc, /dev/shm to mount on. Fails with io, naming the step.
 Status build_root(const std::string& directory, const std::vector<Bind>& binds);
 
 }  // namespace sterna::sandbox

@@ -21,13 +21,15 @@ namespace {
 
 using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
-constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-                                          CLONE_NEWPID | CLONE_NEWNET;
+constexpr std::uint64_t kNamespaceFlags =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // fchmodat2, unknown to libseccomp 2.5: without ENOSYS newer C libraries do not fall back.
 constexpr int kFchmodat2 = 452;
 
-scmp_arg_cmp equal(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
+scmp_arg_cmp equal(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_EQ, value, 0};
+}
 scmp_arg_cmp masked_equal(unsigned argument, std::uint64_t mask, std::uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
@@ -37,7 +39,9 @@ class Rules {
  public:
   explicit Rules(scmp_filter_ctx context) : context_(context) {}
 
-  void add(std::uint32_t action, int call) { note(::seccomp_rule_add_array(context_, action, call, 0, nullptr)); }
+  void add(std::uint32_t action, int call) {
+    note(::seccomp_rule_add_array(context_, action, call, 0, nullptr));
+  }
   void add(std::uint32_t action, int call, scmp_arg_cmp compare) {
     note(::seccomp_rule_add_array(context_, action, call, 1, &compare));
   }
@@ -69,7 +73,8 @@ void add_processes(Rules& rules) {
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, 0xffffffffU));
 }
 
-// Local sockets always; the internet and the route socket (which tells name resolution what addresses there are) by `rule`.
+// Local sockets always; the internet and the route socket (which tells name resolution what addresses there
+// are) by `rule`.
 void add_sockets(Rules& rules, SocketRule rule) {
   const std::uint32_t action = rule == SocketRule::kNotify ? SCMP_ACT_NOTIFY : SCMP_ACT_ALLOW;
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket), equal(0, AF_UNIX));
@@ -109,7 +114,8 @@ Result<SeccompProgram> make_filter(SocketRule rule) {
 }
 
 int install_filter(const SeccompProgram& program, SocketRule rule) {
-  const sock_fprog wanted{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+  const sock_fprog wanted{static_cast<unsigned short>(program.size()),
+                          const_cast<sock_filter*>(program.data())};
   const unsigned flags = rule == SocketRule::kNotify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0U;
   const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &wanted);
   return result < 0 ? -errno : static_cast<int>(result);

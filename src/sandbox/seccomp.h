@@ -1,4 +1,5 @@
-// The system call filter: an allow-list like the container engines' default, made once, installed by each child.
+// The system call filter: an allow-list like the container engines' default, made once, installed by each
+// child.
 #pragma once
 
 #include <linux/filter.h>
@@ -17,12 +18,12 @@ enum class SocketRule : std::uint8_t {
   kNotify,  // the first ones wait until the server has brought the network up (egress.h)
 };
 
-// Refused calls fail with EPERM, clone3 with ENOSYS so that libraries fall back to clone, whose flags can be seen.
-// Fails with internal when libseccomp does.
+// Refused calls fail with EPERM, clone3 with ENOSYS so that libraries fall back to clone, whose flags can be
+// seen. Fails with internal when libseccomp does.
 Result<SeccompProgram> make_filter(SocketRule rule);
 
-// Installs it for the calling process (which needs no_new_privs or CAP_SYS_ADMIN). With `kNotify` answers the listener,
-// otherwise 0; -errno on failure. Async-signal-safe.
+// Installs it for the calling process (which needs no_new_privs or CAP_SYS_ADMIN). With `kNotify` answers the
+// listener, otherwise 0; -errno on failure. Async-signal-safe.
 int install_filter(const SeccompProgram& program, SocketRule rule);
 
 }  // namespace sterna::sandbox

@@ -26,11 +26,14 @@ NetworkSpace space_of(sandbox::Network network) {
   return network == sandbox::Network::kHost ? NetworkSpace::kHost : NetworkSpace::kOwn;
 }
 
-std::unexpected<Error> failed(std::string_view step, int error) { return fail_errno(Component::kWorker, step, error); }
+std::unexpected<Error> failed(std::string_view step, int error) {
+  return fail_errno(Component::kWorker, step, error);
+}
 
 }  // namespace
 
-Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege, ReportSink report)
+Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege,
+             ReportSink report)
     : setup_(setup), cgroups_(std::move(cgroups)), privilege_(privilege), report_(std::move(report)) {}
 
 Brood::~Brood() {
@@ -73,7 +76,8 @@ void Brood::kill(const std::string& worker) {
   }
 }
 
-// A failure before the order is sent leaves the child a spare, but its maps may be written: it is then not good for another function.
+// A failure before the order is sent leaves the child a spare, but its maps may be written: it is then not
+// good for another function.
 Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds) {
   const UniqueFd bundle(sandbox::open_bundle(start.plan.bundle_dir.c_str()));
   if (bundle.get() < 0) return failed("open the bundle", -bundle.get());
@@ -88,11 +92,13 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
     auto status = child.group->set({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
     if (!status) return discard(std::unexpected(status.error()));
   }
-  if (const int error = write_maps(child.init, start.plan)) return discard(failed("write the user map", error));
+  if (const int error = write_maps(child.init, start.plan))
+    return discard(failed("write the user map", error));
   const auto order = sandbox::make_order(start.plan, child.group && !cgroups_.memory.empty(),
                                          child.group && !cgroups_.pids.empty());
   const int order_fds[kOrderFds] = {bundle.get(), fds[0].get(), fds[1].get(), fds[2].get()};
-  if (const int error = send_packet(child.socket.get(), {reinterpret_cast<const char*>(&order), sizeof order}, order_fds)) {
+  if (const int error =
+          send_packet(child.socket.get(), {reinterpret_cast<const char*>(&order), sizeof order}, order_fds)) {
     return discard(failed("send the order", error));
   }
   child.worker = start.worker;
@@ -139,7 +145,8 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
     child->group = std::move(*group);
     // The usual limits, so that at the start mostly nothing is left to write.
     const sandbox::SandboxPlan usual;
-    if (auto status = child->group->set({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1}); !status) {
+    if (auto status = child->group->set({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1});
+        !status) {
       child->group->remove();
       return std::unexpected(status.error());
     }
@@ -193,7 +200,9 @@ void Brood::take_note(Child& child, const ChildNote& note, pid_t sender, int lis
     case ChildNote::Kind::kFailed:
       child.error = std::string(note.step) + ": " + std::strerror(note.value);
       break;
-    case ChildNote::Kind::kExited: child.wait_status = note.value; break;
+    case ChildNote::Kind::kExited:
+      child.wait_status = note.value;
+      break;
   }
 }
 
@@ -202,7 +211,8 @@ void Brood::reap() {
     int status = 0;
     const pid_t ended = ::waitpid(-1, &status, WNOHANG);
     if (ended <= 0) return;
-    const auto found = std::ranges::find_if(children_, [&](const auto& child) { return child->init == ended; });
+    const auto found =
+        std::ranges::find_if(children_, [&](const auto& child) { return child->init == ended; });
     if (found == children_.end()) continue;  // not ours: the runtime's
     const auto child = std::move(*found);
     children_.erase(found);
@@ -223,8 +233,10 @@ void Brood::bury(Child& child, int init_status) {
   const bool was_running = child.state == State::kRunning;
   const int status = child.wait_status.value_or(init_status);
   Exited exited{child.worker, std::nullopt, std::nullopt, false, was_running ? std::string() : child.error};
-  if (WIFSIGNALED(status)) exited.signal = WTERMSIG(status);
-  else exited.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status))
+    exited.signal = WTERMSIG(status);
+  else
+    exited.code = WEXITSTATUS(status);
   if (child.group) {
     exited.oom = !child.kill_asked && exited.signal == SIGKILL && child.group->oom_kills() > 0;
     if (!child.group->remove()) leaving_.push_back(std::move(*child.group));

@@ -27,14 +27,15 @@ class Brood {
  public:
   using ReportSink = std::function<void(Report, int listener)>;
 
-  Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege, ReportSink report);
+  Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege,
+        ReportSink report);
   ~Brood();  // kills and reaps what is left
 
   // How many spares to keep of a network kind. None and egress share theirs: they differ only in the filter.
   void set_spares(const Spares& spares);
 
-  // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page, output.
-  // Every failure ends in an `exited` report.
+  // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page,
+  // output. Every failure ends in an `exited` report.
   void start(const Start& start, std::vector<UniqueFd> fds);
   void kill(const std::string& worker);
 
@@ -84,7 +85,7 @@ class Brood {
   std::vector<sandbox::Cgroup> leaving_;  // groups that were busy when their worker ended
   std::uint32_t spares_[3] = {};          // by Network
   std::uint64_t next_leaf_ = 1;
-  std::uint32_t failures_ = 0;            // spares in a row that could not be prepared
+  std::uint32_t failures_ = 0;  // spares in a row that could not be prepared
 };
 
 }  // namespace sterna::zygote

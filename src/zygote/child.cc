@@ -39,7 +39,9 @@ void send_note(int socket, const ChildNote& note, std::span<const int> fds = {})
   ::_exit(kExitNotEntered);
 }
 
-void close_from(unsigned first) { ::close_range(first, ~0U, 0); }
+void close_from(unsigned first) {
+  ::close_range(first, ~0U, 0);
+}
 
 // Standard input, and output and error to `output`, or to nowhere when that is -1.
 bool set_standard_fds(int output) {
@@ -51,7 +53,8 @@ bool set_standard_fds(int output) {
   return ok;
 }
 
-// Puts the worker's descriptors at their numbers. `control` is moved out of the way first; answers its new number, -1 on failure.
+// Puts the worker's descriptors at their numbers. `control` is moved out of the way first; answers its new
+// number, -1 on failure.
 int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener) {
   int high[kOrderFds - 1];
   for (std::size_t i = 0; i < kOrderFds - 1; ++i) {
@@ -77,7 +80,8 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   RawPacket raw;
   const std::ptrdiff_t got = receive_raw(control, &order, sizeof order, raw);
   if (got == 0) ::_exit(0);  // the zygote needs no more spares, or is gone
-  if (got != sizeof order || raw.fd_count != kOrderFds) give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
+  if (got != sizeof order || raw.fd_count != kOrderFds)
+    give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
 
   const bool notify = order.network == sandbox::Network::kEgress;
   int listener = -1;
@@ -93,8 +97,9 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   ::_exit(setup.child_main({kSocketFd, kClaimFd, kOutputFd}));
 }
 
-// Pid 1: takes in orphans, tells how the worker ended, and with its own end ends everything in the namespace. User code is not
-// pid 1 itself because the kernel ignores an init's own signals: abort() or kill(getpid()) would not end it.
+// Pid 1: takes in orphans, tells how the worker ended, and with its own end ends everything in the namespace.
+// User code is not pid 1 itself because the kernel ignores an init's own signals: abort() or kill(getpid())
+// would not end it.
 [[noreturn]] void run_init(int control, pid_t worker) {
   while (true) {
     int status = 0;
@@ -131,9 +136,11 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
 
 }  // namespace
 
-pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds, sandbox::NetworkSpace network) {
+pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
+                  sandbox::NetworkSpace network) {
   // The C library has no call for this; with no stack given it is a fork.
-  const long pid = ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  const long pid =
+      ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid == 0) run_child(setup, socket, cgroup_fds, network);
   return pid < 0 ? -errno : static_cast<pid_t>(pid);
 }

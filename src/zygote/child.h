@@ -26,7 +26,8 @@ struct ChildNote {
   char step[56] = {};
 };
 
-// The order that makes a prepared child a worker. With it travel: bundle mount, worker socket, claim page, output.
+// The order that makes a prepared child a worker. With it travel: bundle mount, worker socket, claim page,
+// output.
 inline constexpr std::size_t kOrderFds = 4;
 
 // What a child needs of the zygote; all of it lives in memory that the child inherits.
@@ -39,8 +40,10 @@ struct ChildSetup {
   sigset_t signal_mask{};  // the mask user code begins with
 };
 
-// Clones init into new user and pid namespaces. It goes on by itself: joins the groups, prepares the sandbox, forks the worker, which
-// sends kPrepared over `socket`, waits for its order, and runs. Answers init's pid, or -errno.
-pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds, sandbox::NetworkSpace network);
+// Clones init into new user and pid namespaces. It goes on by itself: joins the groups, prepares the sandbox,
+// forks the worker, which sends kPrepared over `socket`, waits for its order, and runs. Answers init's pid,
+// or -errno.
+pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
+                  sandbox::NetworkSpace network);
 
 }  // namespace sterna::zygote

@@ -12,7 +12,9 @@ std::unexpected<Error> bad(std::string detail) {
 }
 
 json to_json(const Configure& configure) {
-  return {{"op", "configure"}, {"root_dir", configure.root_dir}, {"cgroups", sandbox::to_json(configure.cgroups)}};
+  return {{"op", "configure"},
+          {"root_dir", configure.root_dir},
+          {"cgroups", sandbox::to_json(configure.cgroups)}};
 }
 json to_json(const Spares& spares) {
   return {{"op", "spares"}, {"network", to_string(spares.network)}, {"count", spares.count}};
@@ -20,22 +22,34 @@ json to_json(const Spares& spares) {
 json to_json(const Start& start) {
   return {{"op", "start"}, {"worker", start.worker}, {"plan", sandbox::to_json(start.plan)}};
 }
-json to_json(const Kill& kill) { return {{"op", "kill"}, {"worker", kill.worker}}; }
+json to_json(const Kill& kill) {
+  return {{"op", "kill"}, {"worker", kill.worker}};
+}
 
-json or_null(const std::optional<int>& value) { return value ? json(*value) : json(nullptr); }
+json or_null(const std::optional<int>& value) {
+  return value ? json(*value) : json(nullptr);
+}
 
 std::optional<int> int_or_null(const json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<int>());
 }
 
-json to_json(const Ready& ready) { return {{"op", "ready"}, {"runtime", ready.runtime}}; }
-json to_json(const Failed& failed) { return {{"op", "failed"}, {"error", failed.error}}; }
+json to_json(const Ready& ready) {
+  return {{"op", "ready"}, {"runtime", ready.runtime}};
+}
+json to_json(const Failed& failed) {
+  return {{"op", "failed"}, {"error", failed.error}};
+}
 json to_json(const Started& started) {
   return {{"op", "started"}, {"worker", started.worker}, {"pid", started.pid}, {"spare", started.spare}};
 }
 json to_json(const Exited& exited) {
-  return {{"op", "exited"},   {"worker", exited.worker}, {"code", or_null(exited.code)}, {"signal", or_null(exited.signal)},
-          {"oom", exited.oom}, {"error", exited.error}};
+  return {{"op", "exited"},
+          {"worker", exited.worker},
+          {"code", or_null(exited.code)},
+          {"signal", or_null(exited.signal)},
+          {"oom", exited.oom},
+          {"error", exited.error}};
 }
 
 Result<Request> request_from(const json& message) {
@@ -64,8 +78,10 @@ Result<Report> report_from(const json& message) {
   if (op == "ready") return Ready{message.at("runtime").get<std::string>()};
   if (op == "failed") return Failed{message.at("error").get<std::string>()};
   if (op == "started") {
-    return Started{message.at("worker").get<std::string>(), message.at("pid").get<pid_t>(),
-                   message.at("spare").get<bool>(), {}};
+    return Started{message.at("worker").get<std::string>(),
+                   message.at("pid").get<pid_t>(),
+                   message.at("spare").get<bool>(),
+                   {}};
   }
   if (op == "exited") {
     return Exited{message.at("worker").get<std::string>(), int_or_null(message.at("code")),
@@ -93,10 +109,18 @@ std::string encode_any(const T& message) {
 
 }  // namespace
 
-std::string encode(const Request& request) { return encode_any(request); }
-std::string encode(const Report& report) { return encode_any(report); }
+std::string encode(const Request& request) {
+  return encode_any(request);
+}
+std::string encode(const Report& report) {
+  return encode_any(report);
+}
 
-Result<Request> decode_request(std::string_view bytes) { return decode<Request>(bytes, request_from); }
-Result<Report> decode_report(std::string_view bytes) { return decode<Report>(bytes, report_from); }
+Result<Request> decode_request(std::string_view bytes) {
+  return decode<Request>(bytes, request_from);
+}
+Result<Report> decode_report(std::string_view bytes) {
+  return decode<Report>(bytes, report_from);
+}
 
 }  // namespace sterna::zygote

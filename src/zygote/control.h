@@ -1,4 +1,5 @@
-// The control messages between server and zygote as C++ types and as JSON. The meaning of each is in CONTROL.md.
+// The control messages between server and zygote as C++ types and as JSON. The meaning of each is in
+// CONTROL.md.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +20,8 @@ namespace sterna::zygote {
 
 // Server to zygote.
 struct Configure {
-  std::string root_dir;  // an existing empty directory that the zygote, in its own mount namespace, builds the sandbox root on
+  std::string root_dir;  // an existing empty directory that the zygote, in its own mount namespace, builds
+                         // the sandbox root on
   sandbox::CgroupLayout cgroups;
 };
 struct Spares {
@@ -44,16 +46,16 @@ struct Failed {
 };
 struct Started {
   std::string worker;
-  pid_t pid = 0;         // the worker, as the server sees it
-  bool spare = false;    // a spare was ready for it
-  UniqueFd listener;     // seccomp notifications, with network egress only
+  pid_t pid = 0;       // the worker, as the server sees it
+  bool spare = false;  // a spare was ready for it
+  UniqueFd listener;   // seccomp notifications, with network egress only
 };
 struct Exited {
   std::string worker;
   std::optional<int> code;
   std::optional<int> signal;
-  bool oom = false;      // killed by the kernel for memory
-  std::string error;     // the sandbox could not be entered: which step, why; empty otherwise
+  bool oom = false;   // killed by the kernel for memory
+  std::string error;  // the sandbox could not be entered: which step, why; empty otherwise
 };
 using Report = std::variant<Ready, Failed, Started, Exited>;
 

@@ -16,8 +16,10 @@ void take_fds(const cmsghdr* part, RawPacket& raw) {
   for (std::size_t i = 0; i < held; ++i) {
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-    if (raw.fd_count < kMaxPacketFds) raw.fds[raw.fd_count++] = fd;
-    else ::close(fd);
+    if (raw.fd_count < kMaxPacketFds)
+      raw.fds[raw.fd_count++] = fd;
+    else
+      ::close(fd);
   }
 }
 

@@ -14,8 +14,8 @@ namespace sterna::zygote {
 inline constexpr std::size_t kMaxPacketBytes = 64 * 1024;
 inline constexpr std::size_t kMaxPacketFds = 8;
 
-// Sends without blocking beyond what the socket's mode says, never raises SIGPIPE. Answers errno, 0 when well.
-// No allocation: children use it.
+// Sends without blocking beyond what the socket's mode says, never raises SIGPIPE. Answers errno, 0 when
+// well. No allocation: children use it.
 int send_packet(int socket, std::string_view bytes, std::span<const int> fds = {});
 
 enum class Received : unsigned char { kPacket, kNothing, kClosed };
@@ -24,12 +24,13 @@ struct Packet {
   std::string bytes;
   std::vector<UniqueFd> fds;
 };
-// kNothing: the socket is non-blocking and empty. A datagram that was cut (too long, too many descriptors) counts as kClosed:
-// the peer breaks the protocol.
+// kNothing: the socket is non-blocking and empty. A datagram that was cut (too long, too many descriptors)
+// counts as kClosed: the peer breaks the protocol.
 Received receive_packet(int socket, Packet& packet);
 
-// The same without allocation, for children: receives into `buffer`, descriptors into `fds`. Answers the bytes, 0 when closed,
-// -1 with errno on failure. `sender`: the peer's pid as seen here, when the socket has SO_PASSCRED, else 0.
+// The same without allocation, for children: receives into `buffer`, descriptors into `fds`. Answers the
+// bytes, 0 when closed, -1 with errno on failure. `sender`: the peer's pid as seen here, when the socket has
+// SO_PASSCRED, else 0.
 struct RawPacket {
   int fds[kMaxPacketFds] = {};
   std::size_t fd_count = 0;

@@ -37,8 +37,8 @@ struct Launch {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const bool ok = ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && ::getppid() == launch.parent && null >= 0 &&
-                  ::dup2(null, 0) == 0 &&
+  const bool ok = ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && ::getppid() == launch.parent &&
+                  null >= 0 && ::dup2(null, 0) == 0 &&
                   // The same number would keep close-on-exec.
                   (launch.control == kControlFd ? ::fcntl(kControlFd, F_SETFD, 0) == 0
                                                 : ::dup2(launch.control, kControlFd) == kControlFd) &&

@@ -20,7 +20,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// Spares are made when nothing has been asked for this long, so that a burst of starts is not held up by forks.
+// Spares are made when nothing has been asked for this long, so that a burst of starts is not held up by
+// forks.
 constexpr std::chrono::milliseconds kIdle{8};
 
 class Zygote {

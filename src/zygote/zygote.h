@@ -9,7 +9,8 @@
 
 namespace sterna::zygote {
 
-// What a worker's process has: all three are close-on-exec; standard output and error are the output pipe too.
+// What a worker's process has: all three are close-on-exec; standard output and error are the output pipe
+// too.
 struct WorkerFds {
   int socket = -1;  // frames, wire/PROTOCOL.md
   int claim = -1;   // the claim page
@@ -30,8 +31,9 @@ struct ZygoteConfig {
   std::function<void()> after_fork_child;
 };
 
-// Serves the control socket until it closes, then kills all workers and answers 0; 1 when no sandbox can be made here.
-// The first message must be `configure`. Takes `control_fd`. The process must have one thread only.
+// Serves the control socket until it closes, then kills all workers and answers 0; 1 when no sandbox can be
+// made here. The first message must be `configure`. Takes `control_fd`. The process must have one thread
+// only.
 int run_zygote(int control_fd, const ZygoteConfig& config, const ChildMain& child_main);
 
 }  // namespace sterna::zygote

@@ -30,23 +30,29 @@ Status ZygoteClient::configure(const std::string& root_dir, const sandbox::Cgrou
   return send(Configure{root_dir, cgroups});
 }
 
-Status ZygoteClient::send_spares(sandbox::Network network, std::uint32_t count) { return send(Spares{network, count}); }
+Status ZygoteClient::send_spares(sandbox::Network network, std::uint32_t count) {
+  return send(Spares{network, count});
+}
 
-Status ZygoteClient::send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket,
-                                int claim_page, int output) {
+Status ZygoteClient::send_start(const std::string& worker, const sandbox::SandboxPlan& plan,
+                                int worker_socket, int claim_page, int output) {
   const int fds[] = {worker_socket, claim_page, output};
   return send(Start{worker, plan}, fds);
 }
 
-Status ZygoteClient::send_kill(const std::string& worker) { return send(Kill{worker}); }
+Status ZygoteClient::send_kill(const std::string& worker) {
+  return send(Kill{worker});
+}
 
 Result<std::optional<Report>> ZygoteClient::receive() {
   Packet packet;
   switch (receive_packet(control_.get(), packet)) {
-    case Received::kNothing: return std::optional<Report>();
+    case Received::kNothing:
+      return std::optional<Report>();
     case Received::kClosed:
       return fail(Code::kUnavailable, Component::kPool, "zygote_gone", "the zygote's socket is closed");
-    case Received::kPacket: break;
+    case Received::kPacket:
+      break;
   }
   auto report = decode_report(packet.bytes);
   if (!report) return std::unexpected(report.error());

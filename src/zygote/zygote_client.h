@@ -22,16 +22,17 @@ class ZygoteClient {
   int fd() const { return control_.get(); }
   pid_t pid() const { return pid_; }
 
-  // All fail with unavailable, reason `zygote_gone`, when the zygote is gone, and with exhausted, reason `zygote_busy`, when it has too many
-  // unread requests. `configure` comes first.
+  // All fail with unavailable, reason `zygote_gone`, when the zygote is gone, and with exhausted, reason
+  // `zygote_busy`, when it has too many unread requests. `configure` comes first.
   Status configure(const std::string& root_dir, const sandbox::CgroupLayout& cgroups);
   Status send_spares(sandbox::Network network, std::uint32_t count);
   // The descriptors are borrowed: the zygote gets duplicates.
-  Status send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket, int claim_page, int output);
+  Status send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket,
+                    int claim_page, int output);
   Status send_kill(const std::string& worker);
 
-  // The next report; nullopt when there is none now. Fails with unavailable, reason `zygote_gone`, when the zygote is gone
-  // (all its workers are then dead too), or invalid, reason `bad_control_message`.
+  // The next report; nullopt when there is none now. Fails with unavailable, reason `zygote_gone`, when the
+  // zygote is gone (all its workers are then dead too), or invalid, reason `bad_control_message`.
   Result<std::optional<Report>> receive();
 
  private:
@@ -43,9 +44,9 @@ class ZygoteClient {
 
 inline constexpr int kControlFd = 3;
 
-// Starts `argv` as a zygote: descriptor 3 is its end of the control socket, standard input is empty, standard output and error are ours,
-// the environment is `env` and nothing else, all other descriptors are closed. It dies with the calling *thread*, so call it from the
-// main thread; the caller reaps `pid()`. Fails with io.
+// Starts `argv` as a zygote: descriptor 3 is its end of the control socket, standard input is empty, standard
+// output and error are ours, the environment is `env` and nothing else, all other descriptors are closed. It
+// dies with the calling *thread*, so call it from the main thread; the caller reaps `pid()`. Fails with io.
 Result<ZygoteClient> spawn_zygote(const std::vector<std::string>& argv, const std::vector<std::string>& env);
 
 }  // namespace sterna::zygote

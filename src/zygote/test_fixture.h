@@ -1,0 +1,77 @@
+// A real zygote with real sandboxes for the tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "zygote/zygote_client.h"
+
+namespace sterna::zygote {
+
+// A worker's ends as the server holds them.
+struct TestWorker {
+  std::string name;
+  UniqueFd socket;
+  UniqueFd output;
+
+  // Sends a command of test_worker.cc, waits for its answer; "<gone>" when the worker is.
+  std::string ask(const std::string& command) const;
+};
+
+class ZygoteFixture : public ::testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  sandbox::SandboxPlan plan() const;
+  TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan);
+  TestWorker started(const std::string& name, const sandbox::SandboxPlan& plan);  // and wait for it
+
+  // Waits for a report of this kind about the worker, keeping others for later.
+  template <class T>
+  std::optional<T> await(const std::string& worker);
+
+  // Waits until the zygote has so many children, spares included.
+  bool await_children(std::size_t count) const;
+
+  std::filesystem::path dir_;
+  sandbox::CgroupLayout cgroups_;
+  std::optional<ZygoteClient> zygote_;
+  std::vector<Report> reports_;
+};
+
+// Polls `condition` until it holds; false after `patience`.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::milliseconds patience = std::chrono::seconds(5));
+
+// The children of a process, by /proc.
+std::vector<pid_t> children_of(pid_t pid);
+
+template <class T>
+std::optional<T> ZygoteFixture::await(const std::string& worker) {
+  std::optional<T> found;
+  eventually([&] {
+    while (true) {
+      auto report = zygote_->receive();
+      if (!report || !*report) break;
+      reports_.push_back(std::move(**report));
+    }
+    for (auto each = reports_.begin(); each != reports_.end(); ++each) {
+      auto* wanted = std::get_if<T>(&*each);
+      if (wanted == nullptr || wanted->worker != worker) continue;
+      found = std::move(*wanted);
+      reports_.erase(each);
+      return true;
+    }
+    return false;
+  });
+  return found;
+}
+
+}  // namespace sterna::zygote

@@ -1,0 +1,228 @@
+// A zygote for the tests: its workers obey one-line commands on the worker socket and tell what they see
+// inside.
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "sandbox/files.h"
+#include "zygote/zygote.h"
+
+namespace {
+
+using sterna::UniqueFd;
+using sterna::zygote::WorkerFds;
+
+std::string errno_name(long result) {
+  return result >= 0 ? "ok" : std::strerror(errno);
+}
+
+std::string list(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
+  if (!dir) return std::strerror(errno);
+  std::set<std::string> names;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_name[0] != '.') names.insert(entry->d_name);
+  }
+  std::string all;
+  for (const auto& name : names) all += (all.empty() ? "" : " ") + name;
+  return all.empty() ? "<empty>" : all;
+}
+
+std::string numbers(const std::string& path) {
+  std::string all;
+  const std::string names = list(path);
+  for (const auto name : sterna::sandbox::split(names, ' ')) {
+    if (name.find_first_not_of("0123456789") == std::string_view::npos)
+      all += (all.empty() ? "" : " ") + std::string(name);
+  }
+  return all;
+}
+
+std::string fill(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return std::strerror(errno);
+  static char block[65536] = {1};
+  long written = 0;
+  while (true) {
+    const ssize_t got = ::write(fd.get(), block, sizeof block);
+    if (got <= 0) return std::to_string(written) + " " + std::strerror(errno);
+    written += got;
+  }
+}
+
+std::string allocate(std::size_t mib) {
+  for (std::size_t i = 0; i < mib; ++i) {
+    volatile char* block = static_cast<char*>(std::malloc(1 << 20));
+    if (block == nullptr) return "no memory";
+    for (std::size_t at = 0; at < (1 << 20); at += 4096) block[at] = 1;
+  }
+  return "ok";
+}
+
+std::string fork_many() {
+  int made = 0;
+  while (made < 10'000) {
+    const pid_t pid = ::fork();
+    if (pid < 0) return std::to_string(made) + " " + std::strerror(errno);
+    if (pid == 0) {
+      while (true) ::pause();
+    }
+    ++made;
+  }
+  return std::to_string(made);
+}
+
+std::string connect_to(const std::string& address, std::uint16_t port) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return std::string("socket: ") + std::strerror(errno);
+  timeval patience{2, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  ::inet_pton(AF_INET, address.c_str(), &to.sin_addr);
+  return errno_name(::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to));
+}
+
+std::string loopback_inside() {
+  const UniqueFd server(::socket(AF_INET, SOCK_STREAM, 0));
+  if (!server) return std::strerror(errno);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  if (::bind(server.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      ::listen(server.get(), 1) != 0 ||
+      ::getsockname(server.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    return std::strerror(errno);
+  }
+  return connect_to("127.0.0.1", ntohs(address.sin_port));
+}
+
+std::string interfaces() {
+  std::string all;
+  struct if_nameindex* found = ::if_nameindex();
+  for (auto* each = found; each != nullptr && each->if_name != nullptr; ++each) {
+    all += (all.empty() ? "" : " ") + std::string(each->if_name);
+  }
+  ::if_freenameindex(found);
+  return all;
+}
+
+std::string capabilities() {
+  const auto status = sterna::sandbox::read_file("/proc/self/status");
+  std::string found;
+  for (const auto line : sterna::sandbox::split(status.value_or(""), '\n')) {
+    if (line.starts_with("Cap")) found += std::string(line.substr(8)) + " ";
+  }
+  return found;
+}
+
+// A child that leaves an orphan behind, then a wait: subprocess handling as user code does it.
+std::string run_child() {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    if (::fork() == 0) ::_exit(0);
+    ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
+    ::_exit(1);
+  }
+  int status = 0;
+  if (::waitpid(pid, &status, 0) != pid) return std::strerror(errno);
+  return std::to_string(WEXITSTATUS(status));
+}
+
+std::string attempt(const std::string& what) {
+  if (what == "unshare") return errno_name(::unshare(CLONE_NEWUSER));
+  if (what == "mount") return errno_name(::mount("tmpfs", "/tmp", "tmpfs", 0, nullptr));
+  if (what == "ptrace") return errno_name(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
+  if (what == "bpf") return errno_name(::syscall(SYS_bpf, 0, nullptr, 0));
+  if (what == "io_uring") return errno_name(::syscall(SYS_io_uring_setup, 1, nullptr));
+  if (what == "keyctl") return errno_name(::syscall(SYS_keyctl, 0, 0, 0, 0, 0));
+  if (what == "userfaultfd") return errno_name(::syscall(SYS_userfaultfd, 0));
+  if (what == "clone3") return errno_name(::syscall(SYS_clone3, nullptr, 0));
+  if (what == "clone_newuser") return errno_name(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
+  if (what == "packet_socket") return errno_name(::socket(AF_PACKET, SOCK_RAW, 0));
+  if (what == "raw_socket") return errno_name(::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+  if (what == "setuid") return errno_name(::setuid(0));
+  if (what == "kill_init") return errno_name(::kill(1, SIGKILL));
+  if (what == "init_memory") return errno_name(::open("/proc/1/mem", O_RDWR));
+  if (what == "mknod") return errno_name(::mknod("/tmp/disk", S_IFBLK | 0600, 0xfe00));
+  return "unknown attempt";
+}
+
+std::string obey(const std::string& verb, const std::string& argument) {
+  if (verb == "ids")
+    return std::to_string(::getuid()) + " " + std::to_string(::getgid()) + " " + std::to_string(::getpid());
+  if (verb == "groups") return std::to_string(::getgroups(0, nullptr));
+  if (verb == "list") return list(argument);
+  if (verb == "numbers") return numbers(argument);
+  if (verb == "read") return sterna::sandbox::read_file(argument).value_or(std::strerror(errno));
+  if (verb == "create")
+    return errno_name(UniqueFd(::open(argument.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)).get());
+  if (verb == "exec") return errno_name(::access(argument.c_str(), X_OK));
+  if (verb == "exists") return errno_name(::access(argument.c_str(), F_OK));
+  if (verb == "fill") return fill(argument);
+  if (verb == "allocate") return allocate(std::stoul(argument));
+  if (verb == "fork_many") return fork_many();
+  if (verb == "hostname") {
+    char name[65] = {};
+    ::gethostname(name, sizeof name - 1);
+    return name;
+  }
+  if (verb == "attempt") return attempt(argument);
+  if (verb == "capabilities") return capabilities();
+  if (verb == "interfaces") return interfaces();
+  if (verb == "loopback") return loopback_inside();
+  if (verb == "run_child") return run_child();
+  if (verb == "connect") {
+    const std::size_t colon = argument.find(':');
+    return connect_to(argument.substr(0, colon),
+                      static_cast<std::uint16_t>(std::stoul(argument.substr(colon + 1))));
+  }
+  if (verb == "environment") return std::getenv(argument.c_str()) != nullptr ? "set" : "unset";
+  if (verb == "exit") ::_exit(std::stoi(argument));
+  if (verb == "raise") ::kill(::getpid(), std::stoi(argument));
+  if (verb == "abort") std::abort();
+  return "unknown command";
+}
+
+int worker_main(const WorkerFds& fds) {
+  if (::send(fds.socket, "hello", 5, MSG_NOSIGNAL) != 5) return 2;
+  char buffer[4096];
+  while (true) {
+    const ssize_t got = ::recv(fds.socket, buffer, sizeof buffer, 0);
+    if (got <= 0) return 0;
+    const std::string command(buffer, static_cast<std::size_t>(got));
+    const std::size_t space = command.find(' ');
+    const std::string argument = space == std::string::npos ? "" : command.substr(space + 1);
+    const std::string answer = obey(command.substr(0, space), argument);
+    if (::send(fds.socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) return 2;
+  }
+}
+
+}  // namespace
+
+int main() {
+  sterna::zygote::ZygoteConfig config;
+  config.runtime = "test";
+  return sterna::zygote::run_zygote(3, config, worker_main);
+}

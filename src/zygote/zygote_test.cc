@@ -1,0 +1,214 @@
+// Real workers in real sandboxes: what they see, what they may, how their end is told.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/files.h"
+#include "zygote/test_fixture.h"
+
+namespace sterna::zygote {
+namespace {
+
+using sandbox::Network;
+
+TEST_F(ZygoteFixture, WorkerIsTheInnerUserAndNotInit) {
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("ids"), "1000 1000 2");
+  EXPECT_EQ(worker.ask("groups"), "0");
+  EXPECT_EQ(worker.ask("capabilities"),
+            "0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000 ");
+  EXPECT_EQ(worker.ask("hostname"), "thumbnail");
+  EXPECT_EQ(worker.ask("numbers /proc"), "1 2");
+  EXPECT_EQ(worker.ask("environment HOME"), "unset");
+}
+
+TEST_F(ZygoteFixture, HostIsOutOfSight) {
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("list /"), "bin dev etc function lib lib32 lib64 proc run sbin tmp usr var");
+  EXPECT_EQ(worker.ask("list /function"), "handler.txt");
+  EXPECT_EQ(worker.ask("read /function/handler.txt"), "the handler");
+  EXPECT_EQ(worker.ask("exists " + (dir_ / "secret.txt").string()), "No such file or directory");
+  EXPECT_EQ(worker.ask("exists /proc/1/root/root"), "Permission denied");
+  EXPECT_EQ(worker.ask("list /tmp"), "<empty>");
+  EXPECT_EQ(worker.ask("list /dev"), "fd full null random shm stderr stdin stdout urandom zero");
+  // The worker's three, the standard three, and the one that lists.
+  EXPECT_EQ(worker.ask("numbers /proc/self/fd"), "0 1 2 3 4 5 6");
+}
+
+TEST_F(ZygoteFixture, OnlyTmpCanBeWritten) {
+  auto small = plan();
+  small.tmp_bytes = 1 << 20;
+  const auto worker = started("a", small);
+  for (const char* path : {"/x", "/function/x", "/etc/x", "/usr/x", "/dev/x", "/function/handler.txt"}) {
+    const std::string answer = worker.ask(std::string("create ") + path);
+    EXPECT_TRUE(answer == "Read-only file system" || answer == "Permission denied") << path << ": " << answer;
+  }
+  EXPECT_EQ(worker.ask("create /tmp/x"), "ok");
+  EXPECT_EQ(worker.ask("create /dev/shm/x"), "ok");
+  EXPECT_EQ(worker.ask("fill /tmp/y"), "1048576 No space left on device");
+}
+
+TEST_F(ZygoteFixture, DangerousCallsAreRefused) {
+  const auto worker = started("a", plan());
+  for (const char* what : {"unshare", "mount", "ptrace", "bpf", "io_uring", "keyctl", "userfaultfd",
+                           "clone_newuser", "packet_socket", "raw_socket", "setuid", "kill_init", "mknod"}) {
+    const std::string answer = worker.ask(std::string("attempt ") + what);
+    EXPECT_TRUE(answer == "Operation not permitted" || answer == "Invalid argument")
+        << what << ": " << answer;
+  }
+  EXPECT_EQ(worker.ask("attempt clone3"), "Function not implemented");
+  EXPECT_EQ(worker.ask("attempt init_memory"), "Permission denied");
+}
+
+TEST_F(ZygoteFixture, ChildrenOfUserCodeWork) {
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("run_child"), "7");
+  // Its orphan went to init and is gone.
+  EXPECT_TRUE(eventually([&] { return worker.ask("numbers /proc") == "1 2"; }));
+}
+
+TEST_F(ZygoteFixture, MemoryLimitKillsAndIsTold) {
+  if (cgroups_.memory.empty()) GTEST_SKIP() << "no memory controller";
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("allocate 300"), "<gone>");
+  const auto exited = await<Exited>("a");
+  ASSERT_TRUE(exited);
+  EXPECT_EQ(exited->signal, SIGKILL);
+  EXPECT_TRUE(exited->oom);
+}
+
+TEST_F(ZygoteFixture, GrownMemoryLimitHolds) {
+  auto big = plan();
+  big.memory_bytes = 512 * sandbox::kMiB;
+  EXPECT_EQ(started("a", big).ask("allocate 300"), "ok");
+}
+
+TEST_F(ZygoteFixture, ForkBombIsBounded) {
+  auto few = plan();
+  few.max_pids = 20;
+  const auto worker = started("a", few);
+  EXPECT_EQ(worker.ask("fork_many"), "19 Resource temporarily unavailable");
+  ASSERT_TRUE(zygote_->send_kill("a"));
+  const auto exited = await<Exited>("a");
+  ASSERT_TRUE(exited);
+  EXPECT_EQ(exited->signal, SIGKILL);
+  EXPECT_FALSE(exited->oom);
+}
+
+TEST_F(ZygoteFixture, EndsAreTold) {
+  EXPECT_EQ(started("code", plan()).ask("exit 3"), "<gone>");
+  EXPECT_EQ(await<Exited>("code").value().code, 3);
+  EXPECT_EQ(started("signal", plan()).ask("raise 15"), "<gone>");
+  EXPECT_EQ(await<Exited>("signal").value().signal, SIGTERM);
+  EXPECT_EQ(started("abort", plan()).ask("abort"), "<gone>");
+  EXPECT_EQ(await<Exited>("abort").value().signal, SIGABRT);
+  {
+    const auto worker = started("end", plan());
+  }
+  EXPECT_EQ(await<Exited>("end").value().code, 0);
+}
+
+TEST_F(ZygoteFixture, MissingBundleIsToldAndTheSpareStays) {
+  ASSERT_TRUE(zygote_->send_spares(Network::kNone, 1));
+  ASSERT_TRUE(await_children(1));
+  const auto spare = children_of(zygote_->pid());
+  auto wrong = plan();
+  wrong.bundle_dir = (dir_ / "nothing").string();
+  const auto worker = start("a", wrong);
+  const auto exited = await<Exited>("a");
+  ASSERT_TRUE(exited);
+  EXPECT_EQ(exited->error, "open the bundle: No such file or directory");
+  EXPECT_EQ(children_of(zygote_->pid()), spare);
+}
+
+TEST_F(ZygoteFixture, SparesAreUsedAndRefilled) {
+  ASSERT_TRUE(zygote_->send_spares(Network::kNone, 2));
+  ASSERT_TRUE(await_children(2));
+  const auto worker = started("a", plan());
+  const auto report = await<Started>("a");
+  ASSERT_TRUE(report);
+  EXPECT_GT(report->pid, 1);
+  EXPECT_TRUE(await_children(3));
+  auto host = plan();
+  host.network = Network::kHost;
+  const auto other = started("b", host);
+  EXPECT_FALSE(await<Started>("b").value().spare);
+}
+
+TEST_F(ZygoteFixture, NamesAreUsedOnce) {
+  const auto first = started("a", plan());
+  const auto second = start("a", plan());
+  EXPECT_EQ(await<Exited>("a").value().error, "start: the worker's name is empty or in use");
+  EXPECT_EQ(first.ask("ids"), "1000 1000 2");
+}
+
+TEST_F(ZygoteFixture, GroupsGoWithTheirWorkers) {
+  if (cgroups_.version == sandbox::CgroupVersion::kNone) GTEST_SKIP() << "no cgroups";
+  const std::string group = cgroups_.directories().front() + "/w1";
+  {
+    const auto worker = started("a", plan());
+    EXPECT_TRUE(sandbox::is_directory(group));
+  }
+  ASSERT_TRUE(await<Exited>("a"));
+  EXPECT_TRUE(eventually([&] { return !sandbox::is_directory(group); }));
+}
+
+TEST_F(ZygoteFixture, NothingOutlivesAKilledZygote) {
+  ASSERT_TRUE(zygote_->send_spares(Network::kNone, 1));
+  const auto worker = started("a", plan());
+  const auto report = await<Started>("a");
+  ASSERT_TRUE(report);
+  ::kill(zygote_->pid(), SIGKILL);
+  EXPECT_TRUE(eventually([&] { return worker.ask("ids") == "<gone>"; }));
+  EXPECT_TRUE(eventually([&] { return ::kill(report->pid, 0) != 0; }));
+  EXPECT_TRUE(sandbox::sweep_cgroups(cgroups_, std::chrono::seconds(5)));
+  for (const auto& directory : cgroups_.directories()) EXPECT_FALSE(sandbox::is_directory(directory));
+}
+
+TEST_F(ZygoteFixture, SweepKillsWhatIsLeft) {
+  if (cgroups_.version == sandbox::CgroupVersion::kNone) GTEST_SKIP() << "no cgroups";
+  const auto worker = started("a", plan());
+  EXPECT_TRUE(sandbox::sweep_cgroups(cgroups_, std::chrono::seconds(5)));
+  EXPECT_EQ(worker.ask("ids"), "<gone>");
+}
+
+// A listener on the host's loopback that a sandbox must not reach.
+class HostListener {
+ public:
+  HostListener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(::listen(fd_.get(), 4), 0);
+    EXPECT_EQ(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+    port_ = std::to_string(ntohs(address.sin_port));
+  }
+  const std::string& port() const { return port_; }
+
+ private:
+  UniqueFd fd_;
+  std::string port_;
+};
+
+TEST_F(ZygoteFixture, NetworkNoneHasOnlyItsOwnLoopback) {
+  const HostListener listener;
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("interfaces"), "lo");
+  EXPECT_EQ(worker.ask("loopback"), "ok");
+  EXPECT_EQ(worker.ask("connect 127.0.0.1:" + listener.port()), "Connection refused");
+}
+
+TEST_F(ZygoteFixture, NetworkHostReachesTheHost) {
+  const HostListener listener;
+  auto host = plan();
+  host.network = Network::kHost;
+  EXPECT_EQ(started("a", host).ask("connect 127.0.0.1:" + listener.port()), "ok");
+}
+
+}  // namespace
+}  // namespace sterna::zygote
