@@ -1,0 +1,169 @@
+#include "cli/api_client.h"
+
+#include <fmt/format.h>
+
+#include "base/names.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+
+constexpr int kMaxPages = 1000;
+
+Code code_of_status(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+      return Code::kDenied;
+    case 404:
+      return Code::kNotFound;
+    case 409:
+      return Code::kConflict;
+    case 429:
+      return Code::kExhausted;
+    case 503:
+      return Code::kUnavailable;
+    case 504:
+      return Code::kTimeout;
+    default:
+      return status >= 500 ? Code::kInternal : Code::kInvalid;
+  }
+}
+
+std::string text_field(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// "; name: must be ...; limits.memory_mb: must be ..." from the list of a 422.
+std::string field_errors(const Json& problem) {
+  std::string out;
+  const auto errors = problem.find("errors");
+  if (errors == problem.end() || !errors->is_array()) return out;
+  for (const auto& error : *errors) {
+    if (!error.is_object()) continue;
+    out += fmt::format("\n  {}: {}", text_field(error, "field"), text_field(error, "message"));
+  }
+  return out;
+}
+
+}  // namespace
+
+int exit_code_of(const Error& error) {
+  if (error.reason == "unreachable") return kExitUnreachable;
+  if (error.reason == "bad_usage" || error.reason == "bad_url" || error.reason == "bad_config")
+    return kExitUsage;
+  return kExitRefused;
+}
+
+std::unexpected<Error> bad_usage(std::string detail) {
+  return fail(Code::kInvalid, Component::kGateway, "bad_usage", std::move(detail));
+}
+
+Error error_of(const HttpReply& reply) {
+  Error error{code_of_status(reply.head.status), Component::kGateway, "http_error",
+              fmt::format("the server answered {}", reply.head.status_line)};
+  const auto problem = api::parse_json(reply.body);
+  if (!problem || !problem->is_object()) return error;
+  if (auto reason = text_field(*problem, "reason"); !reason.empty()) error.reason = std::move(reason);
+  auto detail = text_field(*problem, "detail");
+  if (detail.empty()) detail = text_field(*problem, "title");
+  if (!detail.empty()) error.detail = std::move(detail);
+  error.detail += field_errors(*problem);
+  return error;
+}
+
+HttpRequest Api::request(std::string method, const std::string& path) const {
+  std::string url = target_.url;
+  while (url.ends_with('/')) url.pop_back();
+  HttpRequest request{.method = std::move(method), .url = url + path, .headers = {}, .body = {}};
+  if (!target_.token.empty()) request.headers.push_back("Authorization: Bearer " + target_.token);
+  return request;
+}
+
+// Says what to do where curl only knows what happened.
+Error Api::explain(Error error) const {
+  if (error.reason == "unreachable") {
+    error.detail = fmt::format(
+        "no server answers at {} ({}).\nStart one with: sterna serve --auth none, or name another with --url "
+        "or "
+        "STERNA_URL.",
+        target_.url, error.detail);
+  }
+  if (error.code == Code::kDenied && target_.token.empty())
+    error.detail += " (no token given: --token or STERNA_TOKEN)";
+  return error;
+}
+
+Result<Json> Api::call(const HttpRequest& request) {
+  auto reply = http_.fetch(request);
+  if (!reply) return std::unexpected(explain(reply.error()));
+  if (reply->head.status >= 400) return std::unexpected(explain(error_of(*reply)));
+  if (reply->body.empty()) return Json();
+  auto json = api::parse_json(reply->body);
+  if (!json) {
+    return fail(Code::kInternal, Component::kGateway, "broken_answer",
+                fmt::format("{} did not answer with JSON; is it a Sterna server?", target_.url));
+  }
+  return json;
+}
+
+Status Api::stream(const HttpRequest& request, const HttpSinks& sinks) {
+  auto done = http_.stream(request, sinks);
+  if (!done) return std::unexpected(explain(done.error()));
+  return done;
+}
+
+Result<Json> Api::get(const std::string& path) {
+  return call(request("GET", path));
+}
+
+Result<Json> Api::send(std::string method, const std::string& path) {
+  return call(request(std::move(method), path));
+}
+
+Result<Json> Api::send(std::string method, const std::string& path, const Json& body) {
+  HttpRequest message = request(std::move(method), path);
+  message.headers.emplace_back("Content-Type: application/json");
+  message.body = api::dump(body);
+  return call(message);
+}
+
+Result<Json> Api::upload(const std::string& path, std::string_view content_type, std::string bytes) {
+  HttpRequest message = request("PUT", path);
+  message.headers.push_back(fmt::format("Content-Type: {}", content_type));
+  message.body = std::move(bytes);
+  return call(message);
+}
+
+Result<Json> Api::list(const std::string& path) {
+  Json items = Json::array();
+  std::string cursor;
+  for (int page = 0; page < kMaxPages; ++page) {
+    auto answer = get(path + "?limit=500" + (cursor.empty() ? "" : "&cursor=" + cursor));
+    if (!answer) return answer;
+    const auto data = answer->find("data");
+    if (data != answer->end() && data->is_array()) items.insert(items.end(), data->begin(), data->end());
+    const auto paging = answer->find("paging");
+    cursor = paging != answer->end() && paging->is_object() ? text_field(*paging, "next_cursor") : "";
+    if (cursor.empty()) break;
+  }
+  return items;
+}
+
+Result<std::string> space_path(const Target& target) {
+  if (!is_valid_name(target.space)) {
+    return bad_usage(fmt::format("'{}' cannot be a space: {}", target.space, kNameRule));
+  }
+  return "/spaces/" + target.space;
+}
+
+Result<std::string> function_path(const Target& target, std::string_view name) {
+  auto path = space_path(target);
+  if (!path) return path;
+  if (!is_valid_name(name)) return bad_usage(fmt::format("'{}' cannot be a function: {}", name, kNameRule));
+  return fmt::format("{}/functions/{}", *path, name);
+}
+
+}  // namespace sterna::cli

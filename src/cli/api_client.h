@@ -1,0 +1,67 @@
+// The management API as the commands use it: JSON in, JSON out, problem answers turned into errors.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/json.h"
+#include "base/error.h"
+#include "cli/http_client.h"
+
+namespace sterna::cli {
+
+// Which server and space, and how to speak with the user: the global flags.
+struct Target {
+  std::string url = "http://127.0.0.1:8080";
+  std::string space = "default";
+  std::string token;
+  bool json = false;
+};
+
+// Exit status of the program (docs/cli.md).
+enum Exit : int {
+  kExitOk = 0,
+  kExitRefused = 1,        // the server said no, or a deployed function failed to start
+  kExitUsage = 2,          // wrong flags, files or values
+  kExitUnreachable = 3,    // no server at the URL
+  kExitPlatformFault = 4,  // invoke: Sterna could not run the function
+  kExitFunctionFault = 5,  // invoke: the function failed
+};
+int exit_code_of(const Error& error);
+
+// An error in what the user typed or wrote into a file. Code invalid, reason `bad_usage`.
+std::unexpected<Error> bad_usage(std::string detail);
+
+// The error that an answer with a status of 400 and above stands for; field errors are part of the detail.
+Error error_of(const HttpReply& reply);
+
+class Api {
+ public:
+  explicit Api(const Target& target) : target_(target) {}
+
+  // `path` begins with '/'. Fails with what error_of says, or as HttpClient does.
+  Result<api::Json> get(const std::string& path);
+  Result<api::Json> send(std::string method, const std::string& path, const api::Json& body);
+  Result<api::Json> send(std::string method, const std::string& path);
+  Result<api::Json> upload(const std::string& path, std::string_view content_type, std::string bytes);
+  // All items of a paged list.
+  Result<api::Json> list(const std::string& path);
+
+  // A request with the URL and token filled in, for answers that stream.
+  HttpRequest request(std::string method, const std::string& path) const;
+  Status stream(const HttpRequest& request, const HttpSinks& sinks);
+
+ private:
+  Result<api::Json> call(const HttpRequest& request);
+  Error explain(Error error) const;
+
+  const Target& target_;
+  HttpClient http_;
+};
+
+// "/spaces/{space}", "/spaces/{space}/functions/{name}". Fail with bad_usage when a name cannot be one.
+Result<std::string> space_path(const Target& target);
+Result<std::string> function_path(const Target& target, std::string_view name);
+
+}  // namespace sterna::cli

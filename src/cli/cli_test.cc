@@ -1,0 +1,266 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/commands.h"
+#include "cli/program.h"
+#include "cli/test_server.h"
+#include "cli/text.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Ran {
+  int status;
+  std::string out;
+  std::string err;
+};
+
+Ran run(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "sterna");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Program program;
+  const int status = program.run(static_cast<int>(arguments.size()), arguments.data());
+  std::fflush(stdout);
+  return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+}
+
+TEST(Table, AlignsColumns) {
+  EXPECT_EQ(format_table({{"NAME", "STATUS"}, {"a", "Running"}, {"longer", "-"}}),
+            "NAME    STATUS\na       Running\nlonger  -\n");
+  EXPECT_EQ(format_table({}), "");
+}
+
+TEST(Table, ShowsFieldsAsCells) {
+  const Json object =
+      Json::parse(R"({"name": "a", "empty": "", "n": 3, "m": {"x": {"y": [1]}}, "none": null})");
+  EXPECT_EQ(cell(object, "name"), "a");
+  EXPECT_EQ(cell(object, "empty"), "-");
+  EXPECT_EQ(cell(object, "none"), "-");
+  EXPECT_EQ(cell(object, "absent.deep"), "-");
+  EXPECT_EQ(cell(object, "name.deep"), "-");
+  EXPECT_EQ(cell(object, "n"), "3");
+  EXPECT_EQ(cell(object, "m.x.y"), "[1]");
+}
+
+TEST(Logs, AreShownAsReadableLines) {
+  EXPECT_EQ(format_log_line(R"({"timestamp": "T", "stream": "stderr", "text": "a b", "call_id": ""})"),
+            "T stderr a b");
+  EXPECT_EQ(format_log_line("no json"), "no json");
+}
+
+TEST(Since, IsATimeOrASpanBeforeNow) {
+  const WallTime now = parse_rfc3339("2026-01-02T03:04:05Z").value();
+  EXPECT_EQ(parse_since("90s", now).value(), "2026-01-02T03:02:35.000Z");
+  EXPECT_EQ(parse_since("2h", now).value(), "2026-01-02T01:04:05.000Z");
+  EXPECT_EQ(parse_since("1d", now).value(), "2026-01-01T03:04:05.000Z");
+  EXPECT_EQ(parse_since("2026-01-01T00:00:00Z", now).value(), "2026-01-01T00:00:00Z");
+  for (const char* bad : {"", "10", "10y", "-5m", "m", "99999999999d", "yesterday"}) {
+    EXPECT_FALSE(parse_since(bad, now)) << bad;
+  }
+}
+
+TEST(Rollout, IsReadFromStatusAndVersions) {
+  EXPECT_EQ(rollout_of({{"status", "Running"}, {"version", 2}}), Rollout::kRunning);
+  EXPECT_EQ(rollout_of({{"status", "Running"}, {"version", 2}, {"active_version", 2}}), Rollout::kRunning);
+  EXPECT_EQ(rollout_of({{"status", "Running"}, {"version", 2}, {"active_version", 1}, {"status_reason", ""}}),
+            Rollout::kUnderWay);
+  EXPECT_EQ(
+      rollout_of({{"status", "Running"}, {"version", 2}, {"active_version", 1}, {"status_reason", "bad"}}),
+      Rollout::kFailed);
+  EXPECT_EQ(rollout_of({{"status", "Pending"}}), Rollout::kUnderWay);
+  EXPECT_EQ(rollout_of({{"status", "Building"}}), Rollout::kUnderWay);
+  EXPECT_EQ(rollout_of({{"status", "Failed"}}), Rollout::kFailed);
+  EXPECT_EQ(rollout_of({{"status", "Stopped"}}), Rollout::kStopped);
+}
+
+TEST(Invoke, BuildsTheRequest) {
+  const Target target{.url = "http://h/", .space = "s", .token = ""};
+  const Api api(target);
+  const auto url_of = [&](std::string path) {
+    return invoke_request(api, target,
+                          {.name = "f", .data = {}, .method = "", .path = std::move(path), .headers = {}})
+        .value()
+        .url;
+  };
+  EXPECT_EQ(url_of(""), "http://h/spaces/s/functions/f/invoke");
+  EXPECT_EQ(url_of("a/b"), "http://h/spaces/s/functions/f/invoke/a/b");
+  EXPECT_EQ(url_of("/a%2Fb?x=1"), "http://h/spaces/s/functions/f/invoke/a%2Fb?x=1");
+  EXPECT_EQ(url_of("?x=1"), "http://h/spaces/s/functions/f/invoke?x=1");
+  InvokeArgs args{.name = "f", .data = "x", .method = "", .path = "", .headers = {"A: b"}};
+  EXPECT_EQ(invoke_request(api, target, args).value().method, "POST");
+  args.headers = {"no colon"};
+  EXPECT_FALSE(invoke_request(api, target, args));
+  args = {.name = "UPPER", .data = {}, .method = "", .path = "", .headers = {}};
+  EXPECT_FALSE(invoke_request(api, target, args));
+}
+
+TEST(Invoke, PrintsTheAnswerAndNothingElse) {
+  TestServer server({reply_with("404 Not Found", "Content-Type: text/plain\r\n", std::string("a\0b", 3))});
+  const Ran ran = run({"invoke", "f", "-d", "{\"a\": 1}", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitOk);
+  EXPECT_EQ(ran.out, std::string("a\0b", 3));
+  EXPECT_EQ(ran.err, "");
+  EXPECT_THAT(server.requests().at(0), StartsWith("POST /spaces/default/functions/f/invoke HTTP/1.1\r\n"));
+  EXPECT_THAT(server.requests().at(0), HasSubstr("Content-Type: application/json\r\n"));
+}
+
+TEST(Invoke, ShowsTheHeadWhenAsked) {
+  TestServer server({reply_with("201 Created", "X-A: 1\r\n", "b")});
+  const Ran ran = run({"invoke", "f", "-i", "-X", "PUT", "-p", "/x", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.out, "HTTP/1.1 201 Created\r\nContent-Length: 1\r\nX-A: 1\r\n\r\nb");
+  EXPECT_THAT(server.requests().at(0), StartsWith("PUT /spaces/default/functions/f/invoke/x HTTP/1.1\r\n"));
+}
+
+TEST(Invoke, TellsAFunctionsFaultFromOurs) {
+  const std::string problem = R"({"reason": "function_raised", "detail": "the handler raised"})";
+  TestServer server(
+      {reply_with("500 Internal Server Error", "X-Sterna-Fault: function\r\nX-Call-Id: C1\r\n", problem),
+       reply_with("429 Too Many Requests", "X-Sterna-Fault: platform\r\n", R"({"reason": "no_capacity"})"),
+       reply_with("500 Internal Server Error", "X-Sterna-Fault: function\r\n", problem)});
+  const std::string url = server.url();
+  const Ran function = run({"invoke", "f", "--url", url.c_str()});
+  EXPECT_EQ(function.status, kExitFunctionFault);
+  EXPECT_EQ(function.out, "");
+  EXPECT_THAT(function.err, HasSubstr("function fault, function_raised: the handler raised"));
+  EXPECT_THAT(function.err, HasSubstr("sterna logs f --call-id C1"));
+  const Ran platform = run({"invoke", "f", "--url", url.c_str()});
+  EXPECT_EQ(platform.status, kExitPlatformFault);
+  EXPECT_THAT(platform.err, HasSubstr("no_capacity"));
+  EXPECT_EQ(run({"invoke", "f", "--json", "--url", url.c_str()}).err, problem + "\n");
+}
+
+TEST(Invoke, RefusesAFileThatIsNotThere) {
+  const Ran ran = run({"invoke", "f", "-d", "@/absent/file", "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(ran.status, kExitUsage);
+  EXPECT_THAT(ran.err, HasSubstr("cannot read /absent/file"));
+}
+
+TEST(Program, AnswersUsageMistakesWithTwo) {
+  EXPECT_EQ(run({}).status, kExitUsage);
+  EXPECT_EQ(run({"dance"}).status, kExitUsage);
+  EXPECT_EQ(run({"get"}).status, kExitUsage);
+  EXPECT_EQ(run({"get", "Not_A_Name"}).status, kExitUsage);
+  EXPECT_EQ(run({"logs", "f", "--call-id", "not a ulid"}).status, kExitUsage);
+  EXPECT_EQ(run({"--help"}).status, kExitOk);
+  EXPECT_THAT(run({"version"}).out, StartsWith("sterna "));
+}
+
+TEST(Program, ListsFunctionsAsATable) {
+  TestServer server({reply_with(
+      "200 OK", "", R"({"data": [{"name": "a", "template": "python3-http", "status": "Running", "version": 2,
+                        "metrics": {"replicas": 1, "invocations": 7}, "updated_at": "T"}], "paging": {}})")});
+  const Ran ran = run({"--space", "team", "list", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitOk);
+  EXPECT_EQ(ran.out,
+            "NAME  TEMPLATE      STATUS   VERSION  REPLICAS  INVOCATIONS  UPDATED\n"
+            "a     python3-http  Running  2        1         7            T\n");
+  EXPECT_THAT(server.requests().at(0), StartsWith("GET /spaces/team/functions?limit=500 "));
+}
+
+TEST(Program, PrintsErrorsAsJsonWhenAsked) {
+  TestServer server(
+      {reply_with("404 Not Found", "", R"({"reason": "function_not_found", "detail": "no f"})"),
+       reply_with("404 Not Found", "", R"({"reason": "function_not_found", "detail": "no f"})")});
+  const std::string url = server.url();
+  const Ran plain = run({"get", "f", "--url", url.c_str()});
+  EXPECT_EQ(plain.status, kExitRefused);
+  EXPECT_EQ(plain.err, "sterna: no f\n");
+  EXPECT_EQ(run({"get", "f", "--json", "--url", url.c_str()}).err,
+            "{\"reason\":\"function_not_found\",\"detail\":\"no f\"}\n");
+}
+
+TEST(Program, FollowsLogs) {
+  TestServer server({reply_with("200 OK", "",
+                                "{\"timestamp\":\"T1\",\"stream\":\"stdout\",\"text\":\"a\"}\n"
+                                "{\"timestamp\":\"T2\",\"stream\":\"stderr\",\"text\":\"b\"}\n")});
+  const Ran ran = run({"logs", "f", "-f", "--tail", "5", "--since", "2026-01-01T00:00:00+01:00", "--url",
+                       server.url().c_str()});
+  EXPECT_EQ(ran.out, "T1 stdout a\nT2 stderr b\n");
+  EXPECT_THAT(server.requests().at(0),
+              StartsWith("GET /spaces/default/functions/f/logs?follow=true&tail=5&since="
+                         "2026-01-01T00:00:00%2B01:00 "));
+}
+
+class DeployTest : public ::testing::Test {
+ protected:
+  DeployTest() {
+    std::string pattern = testing::TempDir() + "/deployXXXXXX";
+    folder_ = mkdtemp(pattern.data());
+    std::ofstream(folder_ / "hi.py") << "code";
+    file_ = (folder_ / "hi.py").native();
+  }
+  ~DeployTest() override { std::filesystem::remove_all(folder_); }
+
+  static std::string not_found() {
+    return reply_with("404 Not Found", "", R"({"reason": "function_not_found"})");
+  }
+  static std::string function(std::string_view status, std::string_view reason = "") {
+    return reply_with(
+        "200 OK", "",
+        Json{{"name", "hi"}, {"version", 1}, {"status", status}, {"status_reason", reason}}.dump());
+  }
+
+  std::filesystem::path folder_;
+  std::string file_;
+};
+
+TEST_F(DeployTest, CreatesAndWaitsUntilItRuns) {
+  TestServer server({not_found(), function("Pending"), function("Building"), function("Running")});
+  const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitOk) << ran.err;
+  EXPECT_EQ(ran.out, "hi version 1 is Running: " + server.url() + "/spaces/default/functions/hi/invoke\n");
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_THAT(requests[1], StartsWith("POST /spaces/default/functions HTTP/1.1\r\n"));
+  EXPECT_THAT(requests[1], HasSubstr(R"("source":{"files":{"handler.py":"Y29kZQ=="}})"));
+}
+
+TEST_F(DeployTest, ReplacesWhatIsThere) {
+  TestServer server({function("Running"), function("Running")});
+  EXPECT_EQ(run({"deploy", file_.c_str(), "-q", "--url", server.url().c_str()}).out, "");
+  EXPECT_THAT(server.requests().at(1), StartsWith("PUT /spaces/default/functions/hi HTTP/1.1\r\n"));
+}
+
+TEST_F(DeployTest, SaysWhyAFunctionFailed) {
+  TestServer server(
+      {not_found(), function("Pending"), function("Failed", "handler.py, line 1: SyntaxError")});
+  const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitRefused);
+  EXPECT_THAT(ran.err, HasSubstr("hi version 1 failed: handler.py, line 1: SyntaxError"));
+}
+
+TEST_F(DeployTest, SendsLargeCodeAsAnArchive) {
+  std::ofstream(folder_ / "hi.py") << std::string(kMaxInlineBytes + 1, '#');
+  TestServer server({not_found(), function("Pending"), function("Running")});
+  EXPECT_EQ(run({"deploy", file_.c_str(), "--url", server.url().c_str()}).status, kExitOk);
+  EXPECT_THAT(server.requests().at(2), StartsWith("PUT /spaces/default/functions/hi/code HTTP/1.1\r\n"));
+  EXPECT_THAT(server.requests().at(2), HasSubstr("Content-Type: application/gzip\r\n"));
+}
+
+TEST_F(DeployTest, InitMakesAFolderThatCanBeDeployed) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  const Ran ran = run({"init", "fresh"});
+  const Ran again = run({"init", "fresh"});
+  std::filesystem::current_path(before);
+  EXPECT_EQ(ran.status, kExitOk) << ran.err;
+  EXPECT_EQ(again.status, kExitUsage);
+  const auto code = read_deployable(folder_ / "fresh", {});
+  ASSERT_TRUE(code) << code.error().detail;
+  EXPECT_EQ(code->settings["name"], "fresh");
+  EXPECT_EQ(code->settings["template"], "python3-http");
+  ASSERT_EQ(code->files.size(), 1U);
+  EXPECT_THAT(code->files[0].content, HasSubstr("def handle(req):"));
+  EXPECT_THAT(code->files[0].content, testing::Not(HasSubstr("{{")));
+}
+
+}  // namespace
+}  // namespace sterna::cli

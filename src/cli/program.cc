@@ -1,0 +1,174 @@
+#include "cli/program.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/text.h"
+
+namespace sterna::cli {
+
+// The app, and where the flags are stored while it lives.
+struct Program::Parts {
+  CLI::App app{"Sterna: a self-hosted functions platform."};
+  std::function<Result<int>()> chosen;
+
+  Target target;
+  DeployArgs deploy;
+  InvokeArgs invoke;
+  LogsArgs logs;
+  std::string name;
+  std::string template_name = "python3-http";
+  std::int64_t version = 0;
+  std::int64_t timeout_seconds = 120;
+  std::uint64_t tail = 0;
+  bool force = false;
+};
+
+namespace {
+
+int print_error(const Error& error, bool json) {
+  if (json) {
+    const api::OrderedJson problem = {{"reason", error.reason}, {"detail", error.detail}};
+    fmt::print(stderr, "{}\n", api::dump(problem));
+  } else {
+    fmt::print(stderr, "sterna: {}\n", error.detail);
+  }
+  return exit_code_of(error);
+}
+
+}  // namespace
+
+Program::Program() : parts_(std::make_unique<Parts>()) {
+  CLI::App& app = parts_->app;
+  Target& target = parts_->target;
+  app.name("sterna");
+  app.require_subcommand(1);
+  app.fallthrough();  // the global flags may stand after the subcommand too
+  app.set_version_flag("--version", "sterna " STERNA_VERSION);
+  app.add_option("--url", target.url, "The server")->envname("STERNA_URL")->capture_default_str();
+  app.add_option("--space", target.space, "The space")->envname("STERNA_SPACE")->capture_default_str();
+  app.add_option("--token", target.token, "Access token")->envname("STERNA_TOKEN");
+  app.add_flag("--json", target.json, "Print JSON, errors too");
+  add_deploy();
+  add_invoke();
+  add_functions();
+  add_logs();
+  add_spaces();
+
+  CLI::App& init_command = add("init", "Make a folder with a handler and a function.toml",
+                               [this] { return init(parts_->name, parts_->template_name); });
+  init_command.add_option("name", parts_->name, "Name of the function and the folder")->required();
+  init_command.add_option("--template", parts_->template_name, "Template")->capture_default_str();
+  add("version", "Print the version", []() -> Result<int> {
+    print("sterna " STERNA_VERSION "\n");
+    return kExitOk;
+  });
+}
+
+Program::~Program() = default;
+
+CLI::App& Program::add(const std::string& name, const std::string& help,
+                       std::function<Result<int>()> action) {
+  CLI::App* command = parts_->app.add_subcommand(name, help);
+  command->callback([this, action = std::move(action)] { parts_->chosen = action; });
+  return *command;
+}
+
+void Program::add_deploy() {
+  DeployArgs& args = parts_->deploy;
+  CLI::App& command = add("deploy", "Create or replace a function from a file or a folder", [this] {
+    parts_->deploy.timeout = std::chrono::seconds(parts_->timeout_seconds);
+    return deploy(parts_->target, parts_->deploy);
+  });
+  command.add_option("path", args.path, "A handler file, or a folder with an optional function.toml")
+      ->required();
+  command.add_option("--name", args.overrides.name, "Name (default: function.toml, or the folder or file)");
+  command.add_option("--template", args.overrides.template_name, "Template (default: by the file's ending)");
+  command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable");
+  command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  command.add_flag("--no-wait", args.no_wait, "Do not wait until it is Running");
+  command.add_flag("-q,--quiet", args.quiet, "Print only errors");
+}
+
+void Program::add_invoke() {
+  InvokeArgs& args = parts_->invoke;
+  CLI::App& command = add("invoke", "Call a function and print its answer",
+                          [this] { return invoke(parts_->target, parts_->invoke); });
+  command.add_option("name", args.name, "The function")->required();
+  command.add_option("-d,--data", args.data, "Request body; @file reads it, @- from standard input");
+  command.add_option("-X,--method", args.method, "Method (default: GET, with a body POST)");
+  command.add_option("-p,--path", args.path, "Path and query for the function: /a/b?x=1");
+  command.add_option("-H,--header", args.headers, "'Name: value'; repeatable");
+  command.add_flag("-i,--include", args.show_head, "Print the answer's status and headers too");
+}
+
+void Program::add_functions() {
+  const auto add_named = [this](const std::string& name, const std::string& help,
+                                Result<int> (*action)(const Target&, std::string_view)) -> CLI::App& {
+    CLI::App& command = add(name, help, [this, action] { return action(parts_->target, parts_->name); });
+    command.add_option("name", parts_->name, "The function")->required();
+    return command;
+  };
+  add("list", "List the functions of the space", [this] { return list_functions(parts_->target); });
+  add_named("get", "Show a function", get_function);
+  add_named("delete", "Delete a function", delete_function);
+  add_named("stop", "Stop a function: it answers 503 until it is started", stop_function);
+  add_named("start", "Start a stopped or failed function", start_function);
+  add_named("versions", "List a function's versions", list_versions);
+  CLI::App& back = add("rollback", "Make a new version from an old one",
+                       [this] { return rollback(parts_->target, parts_->name, parts_->version); });
+  back.add_option("name", parts_->name, "The function")->required();
+  back.add_option("version", parts_->version, "Number of the old version")
+      ->required()
+      ->check(CLI::PositiveNumber);
+}
+
+void Program::add_logs() {
+  LogsArgs& args = parts_->logs;
+  CLI::App& command =
+      add("logs", "Show what a function wrote", [this] { return show_logs(parts_->target, parts_->logs); });
+  command.add_option("name", args.name, "The function")->required();
+  command.add_flag("-f,--follow", args.follow, "Go on with new lines as they come");
+  command.add_option("--tail", args.tail, "Only the last lines");
+  command.add_option("--since", args.since, "Only after: 90s, 10m, 2h, 1d ago, or an RFC 3339 time");
+  command.add_option("--call-id", args.call_id, "Only of this call");
+}
+
+void Program::add_spaces() {
+  CLI::App* spaces = parts_->app.add_subcommand("spaces", "List, create, and delete spaces");
+  spaces->require_subcommand(1);
+  const auto add_to_spaces = [&](const std::string& name, const std::string& help,
+                                 std::function<Result<int>()> action) {
+    CLI::App* command = spaces->add_subcommand(name, help);
+    command->callback([this, action = std::move(action)] { parts_->chosen = action; });
+    return command;
+  };
+  add_to_spaces("list", "List all spaces", [this] { return list_spaces(parts_->target); });
+  CLI::App* create = add_to_spaces("create", "Create a space",
+                                   [this] { return create_space(parts_->target, parts_->name); });
+  create->add_option("name", parts_->name, "The space")->required();
+  CLI::App* remove = add_to_spaces("delete", "Delete a space", [this] {
+    const auto mode = parts_->force ? DeleteSpace::kWithFunctions : DeleteSpace::kOnlyEmpty;
+    return delete_space(parts_->target, parts_->name, mode);
+  });
+  remove->add_option("name", parts_->name, "The space")->required();
+  remove->add_flag("--force", parts_->force, "Delete its functions too");
+}
+
+int Program::run(int argc, const char* const* argv) {
+  try {
+    parts_->app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = parts_->app.exit(error);
+    return status == 0 ? kExitOk : kExitUsage;  // 0: --help and --version
+  }
+  const auto done = parts_->chosen();
+  return done ? *done : print_error(done.error(), parts_->target.json);
+}
+
+}  // namespace sterna::cli

@@ -1,0 +1,41 @@
+// The command line of the program: flags and subcommands, turned into calls of commands.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace sterna::cli {
+
+class Program {
+ public:
+  Program();
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // Adds a subcommand; `action` answers the exit status when the user has chosen it. The caller adds its
+  // flags, and what they are stored in must outlive run().
+  CLI::App& add(const std::string& name, const std::string& help, std::function<Result<int>()> action);
+
+  // Reads the arguments, runs the chosen command, prints its error. Answers the exit status (docs/cli.md).
+  int run(int argc, const char* const* argv);
+
+ private:
+  struct Parts;
+  void add_functions();
+  void add_spaces();
+  void add_deploy();
+  void add_invoke();
+  void add_logs();
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace sterna::cli

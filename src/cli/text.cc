@@ -1,0 +1,118 @@
+#include "cli/text.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "cli/api_client.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+
+const Json* find_path(const Json& object, std::string_view path) {
+  const Json* at = &object;
+  while (true) {
+    const auto dot = path.find('.');
+    if (!at->is_object()) return nullptr;
+    const auto found = at->find(std::string(path.substr(0, dot)));
+    if (found == at->end()) return nullptr;
+    at = &*found;
+    if (dot == std::string_view::npos) return at;
+    path.remove_prefix(dot + 1);
+  }
+}
+
+std::chrono::seconds unit_of(char unit) {
+  switch (unit) {
+    case 's':
+      return std::chrono::seconds(1);
+    case 'm':
+      return std::chrono::minutes(1);
+    case 'h':
+      return std::chrono::hours(1);
+    case 'd':
+      return std::chrono::days(1);
+    default:
+      return std::chrono::seconds(0);
+  }
+}
+
+}  // namespace
+
+std::string format_table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool is_last = i + 1 == row.size();
+      out += row[i];
+      if (!is_last) out.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string cell(const Json& object, std::string_view path) {
+  const Json* value = find_path(object, path);
+  if (value == nullptr || value->is_null()) return "-";
+  if (!value->is_string()) return api::dump(*value);
+  const auto& text = value->get_ref<const std::string&>();
+  return text.empty() ? "-" : text;
+}
+
+std::string format_log_line(std::string_view ndjson_line) {
+  const auto record = api::parse_json(ndjson_line);
+  if (!record || !record->is_object()) return std::string(ndjson_line);
+  const auto text = record->find("text");
+  return fmt::format("{} {} {}", cell(*record, "timestamp"), cell(*record, "stream"),
+                     text != record->end() && text->is_string() ? text->get<std::string>() : "");
+}
+
+Result<std::string> parse_since(std::string_view text, WallTime now) {
+  constexpr std::int64_t kMaxCount = 1'000'000;
+  std::int64_t count = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool has_unit = error == std::errc() && end + 1 == text.data() + text.size();
+  const auto unit = has_unit ? unit_of(*end) : std::chrono::seconds(0);
+  if (unit.count() != 0 && count >= 0 && count <= kMaxCount) return format_rfc3339(now - count * unit);
+  if (parse_rfc3339(text)) return std::string(text);
+  return bad_usage(
+      fmt::format("--since {}: write 90s, 10m, 2h, 1d, or a time like 2026-01-02T03:04:05Z", text));
+}
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print_json(const Json& value) {
+  constexpr int kIndent = 2;
+  print(value.dump(kIndent, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
+Progress::Progress(bool quiet) : active_(!quiet && isatty(STDERR_FILENO) == 1) {}
+
+void Progress::show(std::string_view text) {
+  if (!active_) return;
+  fmt::print(stderr, "\r\x1b[K{}", text);
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void Progress::clear() {
+  if (!shown_) return;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace sterna::cli

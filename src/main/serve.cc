@@ -1,0 +1,62 @@
+#include "main/serve.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "server/options.h"
+#include "server/server.h"
+
+namespace sterna {
+namespace {
+
+const char* environment_variable(const char* name) {
+  return std::getenv(name);
+}
+
+}  // namespace
+
+ServeCommand::ServeCommand(cli::Program& program) {
+  CLI::App& command = program.add("serve", "Run the server", [this] { return run(); });
+  for (const auto& option : server::options()) {
+    const auto store = [this, &option](const std::vector<std::string>& values) {
+      flags_.push_back({std::string(option.key), values, server::flag_of(option)});
+      return true;
+    };
+    CLI::Option* flag = command.add_option(server::flag_of(option), store, std::string(option.help));
+    const bool is_list = std::holds_alternative<server::Paths>(option.kind);
+    const bool is_switch = std::holds_alternative<server::Switch>(option.kind);
+    flag->type_name(server::form_of(option))
+        ->expected(is_switch ? 0 : 1, is_list ? CLI::detail::expected_max_vector_size : 1);
+    if (is_list) flag->delimiter(',');
+  }
+  command.add_option("--config", file_, "TOML file with these settings")->envname("STERNA_CONFIG");
+  command.add_flag("--print-config", print_config_, "Print the settings as such a file and end");
+}
+
+Result<server::Config> ServeCommand::config() const {
+  server::Config config = server::default_config(server::Machine::here());
+  if (!file_.empty()) {
+    const auto settings = server::read_settings_file(file_);
+    if (!settings) return std::unexpected(settings.error());
+    if (auto applied = apply_settings(config, *settings); !applied) return std::unexpected(applied.error());
+  }
+  const auto variables = server::settings_from_environment(environment_variable);
+  if (auto applied = apply_settings(config, variables); !applied) return std::unexpected(applied.error());
+  if (auto applied = apply_settings(config, flags_); !applied) return std::unexpected(applied.error());
+  return config;
+}
+
+Result<int> ServeCommand::run() const {
+  const auto settings = config();
+  if (!settings) return std::unexpected(settings.error());
+  if (print_config_) {
+    fmt::print("{}", to_toml(*settings));
+    return 0;
+  }
+  if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
+  return server::serve(*settings);
+}
+
+}  // namespace sterna
