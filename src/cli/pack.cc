@@ -72,7 +72,7 @@ la_ssize_t append_bytes(archive*, void* out, const void* bytes, std::size_t coun
 
 bool write_entry(archive* writer, const PackedFile& file) {
   const std::unique_ptr<archive_entry, FreeEntry> entry(archive_entry_new());
-  archive_entry_set_pathname_utf8(entry.get(), file.path.c_str());
+  archive_entry_set_pathname(entry.get(), file.path.c_str());
   archive_entry_set_size(entry.get(), static_cast<la_int64_t>(file.content.size()));
   archive_entry_set_filetype(entry.get(), AE_IFREG);
   archive_entry_set_perm(entry.get(), file.executable ? 0755 : 0644);
@@ -117,8 +117,9 @@ api::Json files_json(const std::vector<PackedFile>& files) {
 
 Result<std::string> pack_tar_gz(const std::vector<PackedFile>& files) {
   std::string out;
+  // GNU's format keeps the bytes of names as they are; pax would need a UTF-8 locale to write them.
   const std::unique_ptr<archive, FreeArchive> writer(archive_write_new());
-  bool good = archive_write_set_format_pax_restricted(writer.get()) == ARCHIVE_OK &&
+  bool good = archive_write_set_format_gnutar(writer.get()) == ARCHIVE_OK &&
               archive_write_add_filter_gzip(writer.get()) == ARCHIVE_OK &&
               archive_write_set_options(writer.get(), "gzip:!timestamp") == ARCHIVE_OK &&
               archive_write_open(writer.get(), &out, nullptr, append_bytes, nullptr) == ARCHIVE_OK;
