@@ -1,0 +1,47 @@
+// Turns the server's frames into whole requests and notes: gathers bodies that come in parts. Knows no
+// Python.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "wire/frame.h"
+
+namespace sterna::python {
+
+// The server's own limit for bodies is far lower; this one only keeps a worker from growing without end.
+inline constexpr std::size_t kMaxRequestBytes = 64U << 20;
+
+struct Arrival {
+  enum class Kind : std::uint8_t {
+    kNothing,          // the frame was taken in; nothing to do
+    kRequest,          // a whole request: `payload` is a request head and all of its body
+    kCancel,           // end this call
+    kCancelUnstarted,  // the call was cancelled before its body was complete
+    kWindow,           // `bytes` more may be sent for this call
+    kShutdown,         // no more calls come
+  };
+  Kind kind = Kind::kNothing;
+  std::uint16_t slot = 0;
+  std::uint64_t call = 0;
+  std::uint32_t bytes = 0;
+  std::string payload;
+};
+
+class Inbox {
+ public:
+  // Fails with invalid, reason `bad_frame`, on a frame that the server may not send here or a body over the
+  // limit.
+  Result<Arrival> accept(const wire::Frame& frame);
+
+ private:
+  Result<Arrival> begin(const wire::Frame& frame);
+  Result<Arrival> add_body(const wire::Frame& frame);
+  Arrival cancel(const wire::Frame& frame);
+
+  std::unordered_map<std::uint64_t, std::string> open_;  // by call; at most wire::kSlots
+};
+
+}  // namespace sterna::python

@@ -1,0 +1,74 @@
+"""sys.stdout and sys.stderr of user code: what they are given leaves as LOG frames with the number of the running call."""
+
+import io
+import logging
+import os
+
+STDOUT = 1
+STDERR = 2
+
+
+class LogBytes(io.BufferedIOBase):
+    """The `buffer` of a LogStream: takes bytes."""
+
+    def __init__(self, channel, stream, current_call):
+        self._channel = channel
+        self._stream = stream
+        self.current_call = current_call
+        self.mode = "wb"
+
+    def write(self, data):
+        data = bytes(data)
+        # A fork of the worker may not use the channel: its output goes to the pipe.
+        if not self._channel.log(self.current_call(), self._stream, data):
+            os.write(self._stream, data)
+        return len(data)
+
+    def fileno(self):
+        return self._stream
+
+    def writable(self):
+        return True
+
+
+class LogStream(io.TextIOBase):
+    """A text stream whose whole lines are sent at once; the rest of a line is sent with its end or at the end of its call."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+    line_buffering = True
+    mode = "w"
+
+    def __init__(self, channel, stream, current_call):
+        self.buffer = LogBytes(channel, stream, current_call)
+        self.name = "<stdout>" if stream == STDOUT else "<stderr>"
+
+    def write(self, text):
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self.buffer.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def fileno(self):
+        return self.buffer.fileno()
+
+    def writable(self):
+        return True
+
+    def reconfigure(self, **options):
+        """Accepted, as TextIOWrapper has it; lines are always sent at once."""
+
+
+def replace_streams(channel, current_call):
+    """Puts both streams in place and answers them; `current_call` tells the number of the running call, 0 outside."""
+    import sys
+
+    sys.stdout = sys.__stdout__ = LogStream(channel, STDOUT, current_call)
+    sys.stderr = sys.__stderr__ = LogStream(channel, STDERR, current_call)
+    return sys.stdout, sys.stderr
+
+
+def configure_logging():
+    """Makes `logging.info(...)` visible unless the handler has set logging up itself."""
+    if not logging.root.handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

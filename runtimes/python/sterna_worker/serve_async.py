@@ -1,0 +1,151 @@
+"""Serves an async handler: every call is a task of one event loop; answers that are ready in one turn leave in one write."""
+
+import asyncio
+import collections
+import contextvars
+import time
+
+import _sterna
+
+from . import answers, failures, sending
+
+current_call = contextvars.ContextVar("sterna_call", default=0)
+
+
+class Window:
+    """How much of a call's body may be sent."""
+
+    def __init__(self, flush):
+        self.flush = flush
+        self._bytes = sending.MAX_PART
+        self._cancelled = False
+        self._waiter = None
+
+    def add(self, count):
+        self._bytes += count
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def cancel(self):
+        self._cancelled = True
+
+    def is_cancelled(self):
+        return self._cancelled
+
+    async def take_window(self, wanted):
+        while not self._bytes:
+            self.flush()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        granted = min(wanted, self._bytes)
+        self._bytes -= granted
+        return granted
+
+
+class AsyncServer:
+    def __init__(self, channel, handle, concurrency):
+        self._channel = channel
+        self._handle = handle
+        self._concurrency = concurrency
+        self._waiting = collections.OrderedDict()  # call -> (slot, event); the server sends at most one a slot
+        self._running = {}  # call -> (task, Window)
+        self._flush_planned = False
+        self._stopping = False
+
+    async def serve(self):
+        """Until SHUTDOWN, when all calls that came have ended, or until the server is gone."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._loop.add_reader(self._channel.fileno(), self._read)
+        await self._ended
+
+    def _end(self, error=None):
+        if self._ended.done():
+            return
+        if not self._channel.is_closed():
+            self._loop.remove_reader(self._channel.fileno())
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    def _read(self):
+        try:
+            arrived = self._channel.receive(False)
+        except ConnectionError as error:  # the stream is broken
+            self._end(error)
+            return
+        if arrived is None:
+            self._end()
+            return
+        for kind, call, slot, value in arrived:
+            self._take_in(kind, call, slot, value)
+        self._start_waiting()
+
+    def _take_in(self, kind, call, slot, value):
+        if kind == _sterna.REQUEST:
+            self._waiting[call] = (slot, value)
+        elif kind == _sterna.WINDOW:
+            if call in self._running:
+                self._running[call][1].add(value)
+        elif kind == _sterna.CANCEL_UNSTARTED or (kind == _sterna.CANCEL and self._waiting.pop(call, None)):
+            failures.fail(self._channel, call, slot, failures.KIND_CANCELLED, 0, "cancelled")
+            self._flush_soon()
+        elif kind == _sterna.CANCEL:
+            if call in self._running:
+                task, window = self._running[call]
+                window.cancel()
+                task.cancel()
+        elif kind == _sterna.SHUTDOWN:
+            self._stopping = True
+
+    def _start_waiting(self):
+        while self._waiting and len(self._running) < self._concurrency:
+            call, (slot, event) = self._waiting.popitem(last=False)
+            if not self._channel.claim(call, slot):
+                self._flush_soon()
+                continue
+            window = Window(self._flush_soon)
+            current_call.set(call)  # the task copies the context
+            self._running[call] = (self._loop.create_task(self._run(call, slot, event, window)), window)
+            current_call.set(0)
+        if self._stopping and not self._running and not self._waiting:
+            self._channel.flush()
+            self._end()
+
+    async def _run(self, call, slot, event, window):
+        started = time.monotonic_ns()
+        try:
+            answer = await self._handle(event)
+        except BaseException as error:
+            failure = sending.Cancelled() if window.is_cancelled() else error
+            sending.end_badly(self._channel, call, slot, time.monotonic_ns() - started, failure)
+        else:
+            run_ns = time.monotonic_ns() - started
+            if not self._channel.answer(call, slot, run_ns, answer):
+                await self._finish(call, slot, run_ns, answer, window)
+        del self._running[call]
+        self._flush_soon()
+        self._start_waiting()
+
+    async def _finish(self, call, slot, run_ns, answer, window):
+        try:
+            read = answers.read_answer(answer)
+        except BaseException as error:  # BadAnswer, or an object of user code that breaks when it is looked at
+            sending.end_badly(self._channel, call, slot, run_ns, error)
+        else:
+            await sending.send_async(self._channel, call, slot, run_ns, read, window)
+
+    def _flush_soon(self):
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self):
+        self._flush_planned = False
+        if not self._channel.try_flush() and not self._channel.is_closed():
+            self._loop.add_writer(self._channel.fileno(), self._flush_rest)
+
+    def _flush_rest(self):
+        if self._channel.is_closed() or self._channel.try_flush():
+            self._loop.remove_writer(self._channel.fileno())
