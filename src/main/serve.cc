@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
-#include "server/options.h"
 #include "server/server.h"
 
 namespace sterna {
@@ -19,20 +18,24 @@ const char* environment_variable(const char* name) {
 
 ServeCommand::ServeCommand(cli::Program& program) {
   CLI::App& command = program.add("serve", "Run the server", [this] { return run(); });
-  for (const auto& option : server::options()) {
-    const auto store = [this, &option](const std::vector<std::string>& values) {
-      flags_.push_back({std::string(option.key), values, server::flag_of(option)});
-      return true;
-    };
-    CLI::Option* flag = command.add_option(server::flag_of(option), store, std::string(option.help));
-    const bool is_list = std::holds_alternative<server::Paths>(option.kind);
-    const bool is_switch = std::holds_alternative<server::Switch>(option.kind);
-    flag->type_name(server::form_of(option))
-        ->expected(is_switch ? 0 : 1, is_list ? CLI::detail::expected_max_vector_size : 1);
-    if (is_list) flag->delimiter(',');
-  }
+  for (const auto& option : server::options()) add_flag(command, option);
   command.add_option("--config", file_, "TOML file with these settings")->envname("STERNA_CONFIG");
   command.add_flag("--print-config", print_config_, "Print the settings as such a file and end");
+}
+
+void ServeCommand::add_flag(CLI::App& command, const server::Option& option) {
+  const bool is_list = std::holds_alternative<server::Paths>(option.kind);
+  const bool is_switch = std::holds_alternative<server::Switch>(option.kind);
+  const auto store = [this, &option, is_switch](const std::vector<std::string>& values) {
+    const bool is_bare = is_switch && (values.empty() || values.front().empty());
+    flags_.push_back({std::string(option.key), is_bare ? std::vector<std::string>{"true"} : values,
+                      server::flag_of(option)});
+    return true;
+  };
+  CLI::Option* flag = command.add_option(server::flag_of(option), store, std::string(option.help));
+  flag->type_name(server::form_of(option));
+  if (is_switch) flag->expected(0, 1);
+  if (is_list) flag->expected(1, CLI::detail::expected_max_vector_size)->delimiter(',');
 }
 
 Result<server::Config> ServeCommand::config() const {

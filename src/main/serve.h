@@ -6,6 +6,7 @@
 
 #include "cli/program.h"
 #include "server/config.h"
+#include "server/options.h"
 
 namespace sterna {
 
@@ -15,6 +16,7 @@ class ServeCommand {
   explicit ServeCommand(cli::Program& program);
 
  private:
+  void add_flag(CLI::App& command, const server::Option& option);
   Result<server::Config> config() const;
   Result<int> run() const;
 

@@ -83,8 +83,7 @@ Config default_config(const Machine& machine) {
 Status apply_settings(Config& config, std::span<const Setting> settings) {
   for (const auto& setting : settings) {
     const Option* option = find_option(setting.key);
-    if (option == nullptr)
-      return bad_config(fmt::format("{}: unknown setting {}", setting.where, setting.key));
+    if (option == nullptr) return bad_config(fmt::format("{} is not a known setting", setting.where));
     if (auto set = set_option(*option, config, setting); !set) return set;
   }
   return {};

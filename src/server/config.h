@@ -67,7 +67,7 @@ struct Machine {
 struct Setting {
   std::string key;                  // as in the file, e.g. "limits.max_body_bytes"
   std::vector<std::string> values;  // one, or any number for a list
-  std::string where;                // for messages: "sterna.toml line 3", "STERNA_LISTEN", "--listen"
+  std::string where;                // for messages: "sterna.toml line 3: listen", "STERNA_LISTEN", "--listen"
 };
 
 Config default_config(const Machine& machine);

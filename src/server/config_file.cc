@@ -30,7 +30,7 @@ struct FileReader {
       } else if (find_option(key) == nullptr) {
         fail_at(node, fmt::format("unknown key {}; docs/configuration.md lists the keys", key));
       } else {
-        settings.push_back({key, read_values(node, key), place(node)});
+        settings.push_back({key, read_values(node, key), fmt::format("{}: {}", place(node), key)});
       }
     }
   }

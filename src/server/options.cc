@@ -113,9 +113,8 @@ double to_seconds(milliseconds value) {
 }
 
 std::unexpected<Error> refuse(const Setting& setting, std::string_view value, std::string_view wanted) {
-  return fail(
-      Code::kInvalid, Component::kGateway, "bad_config",
-      fmt::format("{}: {} is {}, which is not {}", setting.where, setting.key, toml_string(value), wanted));
+  return fail(Code::kInvalid, Component::kGateway, "bad_config",
+              fmt::format("{} is {}, which is not {}", setting.where, toml_string(value), wanted));
 }
 
 // The whole of `text` as a number, or nothing.
