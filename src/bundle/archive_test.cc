@@ -1,0 +1,160 @@
+#include "bundle/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+
+namespace sterna::bundle {
+namespace {
+
+// One raw entry of a hostile archive.
+struct Raw {
+  std::string name;
+  std::string content;
+  unsigned int type = AE_IFREG;
+  std::string link;
+  std::string hardlink;
+};
+
+std::string make(ArchiveKind kind, const std::vector<Raw>& entries) {
+  std::string bytes(1 << 20, '\0');
+  std::size_t used = 0;
+  std::unique_ptr<archive, decltype(&archive_write_free)> to(archive_write_new(), &archive_write_free);
+  if (kind == ArchiveKind::kZip) {
+    archive_write_set_format_zip(to.get());
+    archive_write_set_options(to.get(), "hdrcharset=UTF-8");
+  } else {
+    archive_write_set_format_pax(to.get());
+    archive_write_add_filter_gzip(to.get());
+  }
+  EXPECT_EQ(archive_write_open_memory(to.get(), bytes.data(), bytes.size(), &used), ARCHIVE_OK);
+  for (const Raw& raw : entries) {
+    std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
+                                                                        &archive_entry_free);
+    archive_entry_set_pathname_utf8(entry.get(), raw.name.c_str());
+    archive_entry_set_filetype(entry.get(), raw.type);
+    archive_entry_set_perm(entry.get(), 0644);
+    if (!raw.link.empty()) archive_entry_set_symlink(entry.get(), raw.link.c_str());
+    if (!raw.hardlink.empty()) archive_entry_set_hardlink(entry.get(), raw.hardlink.c_str());
+    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(raw.content.size()));
+    EXPECT_GE(archive_write_header(to.get(), entry.get()), ARCHIVE_WARN) << archive_error_string(to.get());
+    archive_write_data(to.get(), raw.content.data(), raw.content.size());
+  }
+  EXPECT_EQ(archive_write_close(to.get()), ARCHIVE_OK);
+  bytes.resize(used);
+  return bytes;
+}
+
+class ArchiveTest : public ::testing::TestWithParam<ArchiveKind> {
+ protected:
+  static std::string refusal(const std::string& bytes) {
+    const auto files = unpack(bytes, GetParam());
+    return files ? "unpacked" : files.error().reason;
+  }
+  static std::string refusal(const std::vector<Raw>& entries) { return refusal(make(GetParam(), entries)); }
+};
+
+TEST_P(ArchiveTest, PacksAndUnpacks) {
+  const Files files = {{"bin/run", "#!/bin/sh\n", Executable::kYes},
+                       {"data.bin", std::string("\0\r\n\xff", 4), Executable::kNo},
+                       {"empty", "", Executable::kNo},
+                       {"handler.py", "def handle(req): pass\n", Executable::kNo},
+                       {"ünï/日本.txt", "x", Executable::kNo}};
+  const auto bytes = pack(files, GetParam());
+  ASSERT_TRUE(bytes) << bytes.error().detail;
+  const auto again = unpack(*bytes, GetParam());
+  ASSERT_TRUE(again) << again.error().detail;
+  EXPECT_EQ(*again, files);
+  EXPECT_EQ(pack(files, GetParam()).value(), *bytes);
+}
+
+TEST_P(ArchiveTest, LeadingDotsAndFoldersAreFine) {
+  const auto files = unpack(make(GetParam(), {{"./", "", AE_IFDIR, "", ""},
+                                              {"./pkg/", "", AE_IFDIR, "", ""},
+                                              {"./pkg/a.py", "1", AE_IFREG, "", ""},
+                                              {"./handler.py", "2", AE_IFREG, "", ""}}),
+                            GetParam());
+  ASSERT_TRUE(files) << files.error().detail;
+  ASSERT_EQ(files->size(), 2U);
+  EXPECT_EQ((*files)[0].path, "handler.py");
+  EXPECT_EQ((*files)[1].path, "pkg/a.py");
+}
+
+TEST_P(ArchiveTest, RefusesPathsThatLeaveTheFolder) {
+  for (const char* name : {"../x", "a/../../x", "/etc/passwd", "a/..", "..\\x", "C:\\x", "a\nb"}) {
+    EXPECT_EQ(refusal({{name, "x", AE_IFREG, "", ""}}), "bad_bundle_path") << name;
+  }
+}
+
+TEST_P(ArchiveTest, RefusesSymbolicLinks) {
+  EXPECT_EQ(refusal({{"a", "", AE_IFLNK, "/etc/passwd", ""}}), "bad_bundle_path");
+}
+
+TEST_P(ArchiveTest, RefusesDuplicatesAndFilesThatAreFolders) {
+  EXPECT_EQ(refusal({{"a", "1", AE_IFREG, "", ""}, {"./a", "2", AE_IFREG, "", ""}}), "bad_bundle_path");
+  EXPECT_EQ(refusal({{"a", "1", AE_IFREG, "", ""}, {"a/b", "2", AE_IFREG, "", ""}}), "bad_bundle_path");
+}
+
+TEST_P(ArchiveTest, RefusesBombs) {
+  const std::string zeros(std::size_t{20} << 20, '\0');
+  EXPECT_EQ(refusal({{"a", zeros, AE_IFREG, "", ""}}), "bad_archive");
+}
+
+TEST_P(ArchiveTest, RefusesTooManyFiles) {
+  std::vector<Raw> entries;
+  for (std::size_t i = 0; i <= kMaxFiles; ++i) entries.push_back({std::to_string(i), "", AE_IFREG, "", ""});
+  EXPECT_EQ(refusal(entries), "bundle_too_large");
+}
+
+TEST_P(ArchiveTest, RefusesWhatIsBroken) {
+  std::string noise;
+  for (unsigned int i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 31 + i / 7) & 0xff);
+  const std::string whole = make(GetParam(), {{"handler.py", noise, AE_IFREG, "", ""}});
+  EXPECT_EQ(refusal(whole), "unpacked");
+  EXPECT_EQ(refusal(whole.substr(0, whole.size() / 2)), "bad_archive");
+  std::string damaged = whole;
+  for (std::size_t i = 0; i < 40; ++i) damaged[damaged.size() / 3 + i] ^= 0x55;
+  EXPECT_EQ(refusal(damaged), "bad_archive");
+  EXPECT_EQ(refusal(std::string("hello, I am no archive at all")), "bad_archive");
+  EXPECT_EQ(refusal(std::string()), "bad_archive");
+}
+
+// Whatever is flipped, the answer is files or an Error.
+TEST_P(ArchiveTest, SurvivesEveryFlippedByte) {
+  const std::string whole = make(GetParam(), {{"handler.py", "def handle(req): pass", AE_IFREG, "", ""},
+                                              {"pkg/", "", AE_IFDIR, "", ""},
+                                              {"pkg/a.py", "x", AE_IFREG, "", ""}});
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    std::string flipped = whole;
+    flipped[i] ^= 0x41;
+    if (refusal(flipped) != "unpacked") ++refused;
+  }
+  EXPECT_GT(refused, whole.size() / 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ArchiveTest, ::testing::Values(ArchiveKind::kZip, ArchiveKind::kTarGz),
+                         [](const auto& kind) { return kind.param == ArchiveKind::kZip ? "Zip" : "TarGz"; });
+
+TEST(TarGz, RefusesHardLinksDevicesAndPipes) {
+  const auto reason = [](const Raw& raw) {
+    return unpack(make(ArchiveKind::kTarGz, {raw}), ArchiveKind::kTarGz).error().reason;
+  };
+  EXPECT_EQ(reason({"a", "", AE_IFREG, "", "/etc/passwd"}), "bad_bundle_path");
+  EXPECT_EQ(reason({"a", "", AE_IFCHR, "", ""}), "bad_bundle_path");
+  EXPECT_EQ(reason({"a", "", AE_IFBLK, "", ""}), "bad_bundle_path");
+  EXPECT_EQ(reason({"a", "", AE_IFIFO, "", ""}), "bad_bundle_path");
+}
+
+TEST(Zip, OneKindIsNotTakenForTheOther) {
+  const std::string zip = make(ArchiveKind::kZip, {{"handler.py", "x", AE_IFREG, "", ""}});
+  EXPECT_FALSE(unpack(zip, ArchiveKind::kTarGz));
+  const std::string tar = make(ArchiveKind::kTarGz, {{"handler.py", "x", AE_IFREG, "", ""}});
+  EXPECT_FALSE(unpack(tar, ArchiveKind::kZip));
+}
+
+}  // namespace
+}  // namespace sterna::bundle

@@ -1,0 +1,186 @@
+#include "bundle/bundle_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <set>
+
+#include "base/unique_fd.h"
+
+namespace sterna::bundle {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr fs::perms kFolderMode = fs::perms(0555);
+
+std::unexpected<Error> failed(std::string_view what) {
+  return fail_errno(Component::kRegistry, what, errno);
+}
+
+std::unexpected<Error> failed(std::string_view what, const std::error_code& error) {
+  return fail_errno(Component::kRegistry, what, error.value());
+}
+
+bool is_hash(std::string_view text) {
+  return text.size() == 64 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+Status sync_folder(const fs::path& folder) {
+  const UniqueFd file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file || ::fsync(file.get()) != 0) return failed("cannot sync a bundle");
+  return {};
+}
+
+Status write_file(const fs::path& path, const File& file) {
+  const UniqueFd out(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!out) return failed("cannot write a bundle");
+  std::string_view rest = file.content;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(out.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return failed("cannot write a bundle");
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  const mode_t mode = file.executable == Executable::kYes ? 0555 : 0444;
+  if (::fchmod(out.get(), mode) != 0 || ::fsync(out.get()) != 0) return failed("cannot write a bundle");
+  return {};
+}
+
+// Parents come before children in the set, so they are closed last when it is walked backwards.
+Status close_folders(const fs::path& root, const std::set<std::string>& folders) {
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    std::error_code error;
+    const fs::path path = folder->empty() ? root : root / *folder;
+    fs::permissions(path, kFolderMode, error);
+    if (error) return failed("cannot write a bundle", error);
+    if (Status synced = sync_folder(path); !synced) return synced;
+  }
+  return {};
+}
+
+Status write_all(const fs::path& root, const Files& files) {
+  std::set<std::string> folders = {""};
+  for (const File& file : files) {
+    for (std::size_t slash = file.path.find('/'); slash != std::string::npos;
+         slash = file.path.find('/', slash + 1)) {
+      const std::string folder = file.path.substr(0, slash);
+      if (!folders.insert(folder).second) continue;
+      if (::mkdir((root / folder).c_str(), 0700) != 0) return failed("cannot write a bundle");
+    }
+    if (Status done = write_file(root / file.path, file); !done) return done;
+  }
+  return close_folders(root, folders);
+}
+
+// Folders are read-only, which holds for their owner too when that is not root.
+void remove_tree(const fs::path& root) {
+  std::error_code ignored;  // what stays behind is cleared at the next start
+  fs::permissions(root, fs::perms(0700), ignored);
+  for (fs::recursive_directory_iterator entry(root, ignored), end; entry != end; entry.increment(ignored)) {
+    if (entry->is_directory(ignored)) fs::permissions(entry->path(), fs::perms(0700), ignored);
+  }
+  fs::remove_all(root, ignored);
+}
+
+Result<File> read_file(const fs::directory_entry& entry, const fs::path& root) {
+  std::error_code error;
+  const fs::file_status status = entry.status(error);
+  std::ifstream in(entry.path(), std::ios::binary);
+  File file;
+  file.path = entry.path().lexically_relative(root).string();
+  file.content.assign(std::istreambuf_iterator<char>(in), {});
+  if (error || in.bad() || !in.is_open())
+    return fail(Code::kIo, Component::kRegistry, "io_error", "cannot read a bundle");
+  const bool executable = (status.permissions() & fs::perms::owner_exec) != fs::perms::none;
+  file.executable = executable ? Executable::kYes : Executable::kNo;
+  return file;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BundleStore>> BundleStore::open(const fs::path& root) {
+  std::error_code error;
+  fs::create_directories(root, error);
+  if (error) return failed("cannot create the folder of the bundles", error);
+  fs::permissions(root, fs::perms(0755), error);
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    if (entry.path().filename().string().starts_with('.')) remove_tree(entry.path());
+  }
+  if (error) return failed("cannot read the folder of the bundles", error);
+  return std::unique_ptr<BundleStore>(new BundleStore(root));
+}
+
+fs::path BundleStore::path_of(std::string_view hash) const {
+  STERNA_ASSERT(is_hash(hash));
+  return root_ / hash;
+}
+
+Result<std::string> BundleStore::put(const Files& files) {
+  const std::string hash = hash_of(files);
+  const fs::path path = path_of(hash);
+  std::error_code error;
+  if (fs::exists(path, error)) return hash;
+  std::string temporary = root_ / ".new-XXXXXX";
+  if (::mkdtemp(temporary.data()) == nullptr) return failed("cannot write a bundle");
+  Status written = write_all(temporary, files);
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+    written = failed("cannot write a bundle");
+  }
+  if (written) written = sync_folder(root_);
+  if (fs::exists(temporary, error)) remove_tree(temporary);
+  if (!written) return std::unexpected(written.error());
+  return hash;
+}
+
+Result<Files> BundleStore::load(std::string_view hash) const {
+  const fs::path root = path_of(hash);
+  std::error_code error;
+  Files files;
+  for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (!entry->is_regular_file(error)) continue;
+    Result<File> file = read_file(*entry, root);
+    if (!file) return std::unexpected(file.error());
+    files.push_back(std::move(*file));
+  }
+  if (error == std::errc::no_such_file_or_directory) {
+    return fail(Code::kNotFound, Component::kRegistry, "bundle_not_found",
+                "the code of this version is gone");
+  }
+  if (error) return failed("cannot read a bundle", error);
+  std::ranges::sort(files, {}, &File::path);
+  return files;
+}
+
+Status BundleStore::remove(std::string_view hash) {
+  // Out of the way at once; a worker that has it mounted keeps its files until it ends or they are gone.
+  const fs::path gone = root_ / (".gone-" + std::string(hash));
+  if (::rename(path_of(hash).c_str(), gone.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return failed("cannot remove a bundle");
+  }
+  remove_tree(gone);
+  return {};
+}
+
+Status BundleStore::sweep(const std::vector<std::string>& used) {
+  const std::set<std::string> keep(used.begin(), used.end());
+  std::vector<std::string> unused;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (is_hash(name) && !keep.contains(name)) unused.push_back(name);
+  }
+  if (error) return failed("cannot read the folder of the bundles", error);
+  for (const std::string& hash : unused) {
+    if (Status removed = remove(hash); !removed) return removed;
+  }
+  return {};
+}
+
+}  // namespace sterna::bundle

@@ -1,0 +1,40 @@
+// Bundles on disk: one read-only folder each, named by the hash of what is in it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "bundle/files.h"
+
+namespace sterna::bundle {
+
+// Files are 0444 or 0555 and folders 0555, readable by everyone: the data directory around them (0700) keeps
+// others out, and a worker sees only its own bundle. A folder that has its final name is whole and on disk.
+// Any thread, but `remove` and `sweep` must not race with a `put` of the same bundle: the caller holds one
+// mutex around put and the commit that refers to it.
+class BundleStore {
+ public:
+  // Creates `root` when it is missing, and clears what a killed server left half-written.
+  static Result<std::unique_ptr<BundleStore>> open(const std::filesystem::path& root);
+
+  // Writes the files unless they are there; answers their hash after they are on disk.
+  Result<std::string> put(const Files& files);
+  // Where a worker finds the bundle. The hash must be one that `put` answered.
+  std::filesystem::path path_of(std::string_view hash) const;
+  // Fails with not_found, reason `bundle_not_found`.
+  Result<Files> load(std::string_view hash) const;
+  // Bundles that are not there are fine.
+  Status remove(std::string_view hash);
+  // Removes every bundle but these; for the start, since a crash between put and commit leaves one behind.
+  Status sweep(const std::vector<std::string>& used);
+
+ private:
+  explicit BundleStore(std::filesystem::path root) : root_(std::move(root)) {}
+  const std::filesystem::path root_;
+};
+
+}  // namespace sterna::bundle

@@ -1,0 +1,100 @@
+#include "bundle/bundle_store.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+namespace sterna::bundle {
+namespace {
+
+namespace fs = std::filesystem;
+
+class BundleStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "bundles-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = fs::path(pattern) / "bundles";
+    store_ = std::move(*BundleStore::open(root_));
+  }
+  void TearDown() override {
+    ASSERT_TRUE(store_->sweep({}));
+    fs::remove_all(root_.parent_path());
+  }
+
+  static mode_t mode(const fs::path& path) {
+    struct stat info{};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+    return info.st_mode & 07777;
+  }
+  std::ptrdiff_t entries() const {
+    return std::distance(fs::directory_iterator(root_), fs::directory_iterator());
+  }
+
+  const Files files_ = {{"bin/deep/run", "#!/bin/sh\n", Executable::kYes},
+                        {"handler.py", "pass", Executable::kNo}};
+  fs::path root_;
+  std::unique_ptr<BundleStore> store_;
+};
+
+TEST_F(BundleStoreTest, PutsReadOnlyFilesThatEveryoneCanRead) {
+  const ::mode_t before = ::umask(0077);
+  const auto hash = store_->put(files_);
+  ::umask(before);
+  ASSERT_TRUE(hash) << hash.error().detail;
+  EXPECT_EQ(*hash, hash_of(files_));
+  const fs::path path = store_->path_of(*hash);
+  EXPECT_EQ(mode(path), 0555U);
+  EXPECT_EQ(mode(path / "bin"), 0555U);
+  EXPECT_EQ(mode(path / "bin/deep"), 0555U);
+  EXPECT_EQ(mode(path / "bin/deep/run"), 0555U);
+  EXPECT_EQ(mode(path / "handler.py"), 0444U);
+  EXPECT_EQ(store_->load(*hash).value(), files_);
+  EXPECT_EQ(entries(), 1);
+}
+
+TEST_F(BundleStoreTest, SameFilesAreThereOnce) {
+  const auto first = store_->put(files_);
+  const auto second = store_->put(files_);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ(entries(), 1);
+}
+
+TEST_F(BundleStoreTest, RemovedBundlesAreNotFound) {
+  const std::string hash = store_->put(files_).value();
+  ASSERT_TRUE(store_->remove(hash));
+  EXPECT_EQ(entries(), 0);
+  EXPECT_EQ(store_->load(hash).error().reason, "bundle_not_found");
+  EXPECT_TRUE(store_->remove(hash));
+}
+
+TEST_F(BundleStoreTest, SweepKeepsWhatIsUsed) {
+  const std::string used = store_->put(files_).value();
+  const std::string unused = store_->put({{"handler.py", "other", Executable::kNo}}).value();
+  ASSERT_TRUE(store_->sweep({used}));
+  EXPECT_TRUE(store_->load(used));
+  EXPECT_FALSE(store_->load(unused));
+}
+
+TEST_F(BundleStoreTest, OpeningClearsHalfWrittenBundles) {
+  fs::create_directories(root_ / ".new-abc/sub");
+  std::ofstream(root_ / ".new-abc/sub/file") << "x";
+  fs::permissions(root_ / ".new-abc/sub", fs::perms(0555));
+  const std::string hash = store_->put(files_).value();
+  store_ = std::move(*BundleStore::open(root_));
+  EXPECT_EQ(entries(), 1);
+  EXPECT_TRUE(store_->load(hash));
+}
+
+TEST_F(BundleStoreTest, RootThatCannotBeMadeIsAnError) {
+  std::ofstream(root_ / "file") << "x";
+  const auto store = BundleStore::open(root_ / "file");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, Code::kIo);
+  fs::remove(root_ / "file");
+}
+
+}  // namespace
+}  // namespace sterna::bundle

@@ -1,0 +1,119 @@
+#include "bundle/source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/base64.h"
+#include "api/function_spec.h"
+#include "api/object_reader.h"
+
+namespace sterna::bundle {
+namespace {
+
+// nullopt after the error was noted.
+std::optional<std::string> decode(const api::Json& value, const std::string& field,
+                                  api::FieldErrors& errors) {
+  if (!value.is_string()) {
+    api::add_error(errors, field, "must be a string in base64");
+    return std::nullopt;
+  }
+  Result<std::string> bytes = api::base64_decode(value.get_ref<const std::string&>());
+  if (bytes) return std::move(*bytes);
+  api::add_error(errors, field, bytes.error().detail);
+  return std::nullopt;
+}
+
+Status add_file(Collector& collector, std::string_view raw_path, std::string content) {
+  Result<std::string> path = clean_path(raw_path);
+  if (!path) return std::unexpected(path.error());
+  if (Status room = collector.reserve(content.size()); !room) return room;
+  return collector.add(std::move(*path), std::move(content), Executable::kNo);
+}
+
+void read_files(const api::Json& json, const std::string& field, Collector& collector,
+                api::FieldErrors& errors) {
+  if (!json.is_object()) return api::add_error(errors, field, "must be an object of paths and base64");
+  if (json.size() > kMaxFiles)
+    return api::add_error(errors, field, fmt::format("at most {} files", kMaxFiles));
+  for (const auto& [path, value] : json.items()) {
+    const std::string name = api::join_field(field, path);
+    std::optional<std::string> content = decode(value, name, errors);
+    if (!content) continue;
+    if (Status added = add_file(collector, path, std::move(*content)); !added) {
+      api::add_error(errors, name, added.error().detail);
+    }
+  }
+}
+
+std::string found_instead(const Files& files) {
+  constexpr std::size_t kShown = 5;
+  if (files.empty()) return "there are no files";
+  std::string text = "there is";
+  for (std::size_t i = 0; i < std::min(files.size(), kShown); ++i)
+    text += (i == 0 ? " " : ", ") + files[i].path;
+  if (files.size() > kShown) text += fmt::format(" and {} more", files.size() - kShown);
+  return text;
+}
+
+}  // namespace
+
+std::string_view handler_file(std::string_view template_name) {
+  STERNA_ASSERT(api::is_python_template(template_name));
+  return "handler.py";
+}
+
+api::Validated<Files> parse_source(const api::Json& json, std::string_view field,
+                                   std::string_view template_name) {
+  api::FieldErrors errors;
+  Collector collector;
+  api::ObjectReader reader(json, std::string(field), errors);
+  const api::Json* code = reader.find("code");
+  const api::Json* files = reader.find("files");
+  reader.finish();
+  if (errors.empty() && (code == nullptr) == (files == nullptr)) {
+    reader.error("code", "either code or files must be given");
+  } else if (code != nullptr) {
+    const std::string name = api::join_field(field, "code");
+    std::optional<std::string> content = decode(*code, name, errors);
+    Status added;
+    if (content) added = add_file(collector, handler_file(template_name), std::move(*content));
+    if (!added) api::add_error(errors, name, added.error().detail);
+  } else if (files != nullptr) {
+    read_files(*files, api::join_field(field, "files"), collector, errors);
+  }
+  Result<Files> collected = collector.finish();
+  if (!collected) api::add_error(errors, api::join_field(field, "files"), collected.error().detail);
+  Status handler = collected ? check_handler(*collected, template_name) : Status();
+  if (errors.empty() && !handler) {
+    api::add_error(errors, api::join_field(field, "files"), handler.error().detail);
+  }
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return std::move(*collected);
+}
+
+api::OrderedJson source_json(const Files& files, std::string_view template_name) {
+  if (files.size() == 1 && files[0].path == handler_file(template_name)) {
+    return {{"code", api::base64_encode(files[0].content)}};
+  }
+  api::OrderedJson json = api::OrderedJson::object();
+  for (const File& file : files) json[file.path] = api::base64_encode(file.content);
+  return {{"files", std::move(json)}};
+}
+
+Status check_handler(const Files& files, std::string_view template_name) {
+  const std::string_view expected = handler_file(template_name);
+  if (std::ranges::find(files, expected, &File::path) != files.end()) return {};
+  const std::string inside = "/" + std::string(expected);
+  const auto deeper =
+      std::ranges::find_if(files, [&](const File& file) { return file.path.ends_with(inside); });
+  std::string hint;
+  if (deeper != files.end()) {
+    hint = fmt::format("; pack the contents of {}/, not the folder itself",
+                       deeper->path.substr(0, deeper->path.size() - inside.size()));
+  }
+  return fail(Code::kInvalid, Component::kRegistry, "handler_missing",
+              fmt::format("{} is expected at the top, {}{}", expected, found_instead(files), hint));
+}
+
+}  // namespace sterna::bundle
