@@ -48,6 +48,17 @@ std::string UlidGenerator::next() {
   return text;
 }
 
+std::string UlidGenerator::traceparent() {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text = "00-";
+  for (int part = 0; part < 3; ++part) {
+    if (part == 2) text += '-';
+    std::uint64_t bits = random() | 1;  // ids of zeros are not allowed
+    for (int i = 0; i < 16; ++i, bits >>= 4) text += kHex[bits & 15];
+  }
+  return text += "-01";
+}
+
 bool is_ulid(std::string_view text) {
   return text.size() == kUlidLength && text[0] <= '7' &&
          std::ranges::all_of(text, [](char c) { return kAlphabet.find(c) != std::string_view::npos; });

@@ -22,6 +22,9 @@ class UlidGenerator {
   void write(char* out);
   std::string next();
 
+  // A traceparent of its own: version 00, random ids, sampled (W3C Trace Context).
+  std::string traceparent();
+
  private:
   std::uint64_t random();
 

@@ -59,7 +59,8 @@ Result<int> ServeCommand::run() const {
     return 0;
   }
   if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
-  return server::serve(*settings);
+  if (auto served = server::serve(*settings); !served) return std::unexpected(served.error());
+  return 0;
 }
 
 }  // namespace sterna

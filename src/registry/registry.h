@@ -33,9 +33,9 @@ struct FunctionRef {
 // Told after each commit, on the thread that made the change, outside the registry's mutex. Two threads'
 // changes may be told in another order than they were made: look the function up again by its id.
 struct Change {
-  enum class Kind : std::uint8_t { kChanged, kDeleted };
+  enum class Kind : std::uint8_t { kChanged, kDeleted, kSpaceMade, kSpaceDeleted };
   Kind kind = Kind::kChanged;
-  FunctionRef function;
+  FunctionRef function;  // for spaces only `space` is set
 };
 using ChangeListener = std::function<void(const Change&)>;
 

@@ -16,7 +16,7 @@ Result<std::string> Registry::space_id(std::string_view space) {
 }
 
 Result<Space> Registry::create_space(const api::SpaceSpec& spec) {
-  return write({}, [&]() -> Result<Space> {
+  Result<Space> made = write({}, [&]() -> Result<Space> {
     Statement query(*database_, "SELECT count(*) FROM spaces");
     Result<bool> row = query.step();
     if (!row) return std::unexpected(row.error());
@@ -36,6 +36,8 @@ Result<Space> Registry::create_space(const api::SpaceSpec& spec) {
     if (!inserted) return std::unexpected(inserted.error());
     return Space{spec, from_ms(now)};
   });
+  if (made) tell(Change::Kind::kSpaceMade, {.id = {}, .space = spec.name, .name = {}});
+  return made;
 }
 
 Result<Space> Registry::find_space(std::string_view name) {
@@ -111,6 +113,7 @@ Result<Orphans> Registry::delete_space(std::string_view name, Force force) {
   });
   if (orphans) {
     for (const FunctionRef& function : gone) tell(Change::Kind::kDeleted, function);
+    tell(Change::Kind::kSpaceDeleted, {.id = {}, .space = std::string(name), .name = {}});
   }
   return orphans;
 }

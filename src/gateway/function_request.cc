@@ -1,0 +1,121 @@
+#include "gateway/function_request.h"
+
+#include <algorithm>
+#include <array>
+
+#include "wire/messages.h"
+
+namespace sterna::gateway {
+namespace {
+
+using net::equal_ignoring_case;
+
+constexpr std::array<std::string_view, 10> kHopByHop{
+    "connection",        "keep-alive", "proxy-connection",    "te",    "proxy-authenticate", "trailer",
+    "transfer-encoding", "upgrade",    "proxy-authorization", "expect"};
+
+bool lists(std::string_view connection, std::string_view name) {
+  while (!connection.empty()) {
+    std::string_view token = connection.substr(0, connection.find(','));
+    connection.remove_prefix(std::min(token.size() + 1, connection.size()));
+    while (!token.empty() && (token.front() == ' ' || token.front() == '\t')) token.remove_prefix(1);
+    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
+    if (equal_ignoring_case(token, name)) return true;
+  }
+  return false;
+}
+
+bool is_lower_hex(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool is_zero(std::string_view text) {
+  return text.find_first_not_of('0') == std::string_view::npos;
+}
+
+// "Bearer x" is the platform's token, which user code never sees unless the function does its own access
+// control.
+bool is_platform_token(const net::Header& header, api::Access access) {
+  constexpr std::string_view kBearer = "bearer";
+  return access != api::Access::kPublic && equal_ignoring_case(header.name, "authorization") &&
+         equal_ignoring_case(header.value.substr(0, kBearer.size()), kBearer);
+}
+
+class HeaderBlock {
+ public:
+  void add(std::string_view name, std::string_view value) {
+    wire::append_header(block_, name, value);
+    ++count_;
+  }
+  std::uint32_t count() const { return count_; }
+  const std::string& bytes() const { return block_; }
+
+ private:
+  std::string block_;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace
+
+std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids) {
+  const std::string_view* own = request.find("x-call-id");
+  return own != nullptr && is_ulid(*own) ? std::string(*own) : ids.next();
+}
+
+bool is_hop_by_hop(std::string_view name, std::string_view connection) {
+  return std::ranges::any_of(kHopByHop,
+                             [&](std::string_view hop) { return equal_ignoring_case(hop, name); }) ||
+         (!connection.empty() && lists(connection, name));
+}
+
+bool is_traceparent(std::string_view value) {
+  if (value.size() != 55 || !value.starts_with("00-") || value[35] != '-' || value[52] != '-') return false;
+  const std::string_view trace = value.substr(3, 32);
+  const std::string_view parent = value.substr(36, 16);
+  return is_lower_hex(trace) && is_lower_hex(parent) && is_lower_hex(value.substr(53)) && !is_zero(trace) &&
+         !is_zero(parent);
+}
+
+std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
+                           UlidGenerator& ids) {
+  HeaderBlock headers;
+  const std::string_view* connection = request.find("connection");
+  std::string forwarded_for;
+  bool has_proto = false;
+  bool has_host = false;
+  bool has_trace = false;
+  for (const net::Header& header : request.headers) {
+    if (is_hop_by_hop(header.name, connection == nullptr ? std::string_view() : *connection)) continue;
+    if (equal_ignoring_case(header.name, "x-call-id") || is_platform_token(header, context.access)) continue;
+    if (equal_ignoring_case(header.name, "x-forwarded-for")) {
+      forwarded_for.append(header.value).append(", ");
+      continue;
+    }
+    if (equal_ignoring_case(header.name, "traceparent")) {
+      if (has_trace || !is_traceparent(header.value)) continue;
+      has_trace = true;
+    }
+    has_proto = has_proto || equal_ignoring_case(header.name, "x-forwarded-proto");
+    has_host = has_host || equal_ignoring_case(header.name, "x-forwarded-host");
+    headers.add(header.name, header.value);
+  }
+  headers.add("X-Call-Id", context.call_id);
+  headers.add("X-Forwarded-For", forwarded_for.append(context.client));
+  if (!has_proto) headers.add("X-Forwarded-Proto", "http");
+  const std::string_view* host = request.find("host");
+  if (!has_host && host != nullptr) headers.add("X-Forwarded-Host", *host);
+  if (!has_trace) headers.add("traceparent", ids.traceparent());
+
+  std::string payload;
+  payload.reserve(headers.bytes().size() + context.path.size() + context.query.size() + 64);
+  wire::append_request(payload,
+                       {.method = request.method,
+                        .path = context.path,
+                        .query = context.query,
+                        .header_count = headers.count(),
+                        .headers = headers.bytes()},
+                       {});
+  return payload;
+}
+
+}  // namespace sterna::gateway

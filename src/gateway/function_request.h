@@ -1,0 +1,35 @@
+// What a function receives of an HTTP request: end-to-end headers, and those that Sterna adds (SPEC 2).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/function_spec.h"
+#include "base/ulid.h"
+#include "net/http_parser.h"
+
+namespace sterna::gateway {
+
+struct RequestContext {
+  std::string_view client;  // address
+  std::string_view path;    // as the function sees it
+  std::string_view query;   // raw
+  std::string_view call_id;
+  api::Access access = api::Access::kToken;
+};
+
+// The client's own X-Call-Id when it is a ULID, else a new one.
+std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids);
+
+// The payload of a REQUEST frame, without the body. `ids` is also the source of trace ids.
+std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
+                           UlidGenerator& ids);
+
+// Whether a header is for one connection only (RFC 9110 7.6.1) and is not passed on. `connection` is the
+// message's Connection header, which may name more.
+bool is_hop_by_hop(std::string_view name, std::string_view connection);
+
+// A traceparent of version 00 (W3C Trace Context 3.2) with lower-case hex and ids that are not all zero.
+bool is_traceparent(std::string_view value);
+
+}  // namespace sterna::gateway

@@ -1,0 +1,178 @@
+#include "gateway/gateway.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+
+#include "api/problem.h"
+#include "gateway/function_request.h"
+#include "gateway/log_exchange.h"
+#include "gateway/management_exchange.h"
+#include "gateway/problem_answer.h"
+
+namespace sterna::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 5> kInvokeMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
+constexpr std::uint64_t kNoBody = 64U << 10;  // for requests whose body nobody looks at
+
+unsigned status_of(const Error& error) {
+  return static_cast<unsigned>(api::http_status(error));
+}
+
+void answer_method_not_allowed(net::HttpConnection& connection, std::string_view allow) {
+  connection.begin(405);
+  connection.header("Allow", allow);
+  connection.header("Content-Type", api::kProblemType);
+  connection.header("X-Sterna-Fault", "platform");
+  connection.send(api::to_json(api::Problem{.status = 405,
+                                            .component = Component::kGateway,
+                                            .reason = "method_not_allowed",
+                                            .detail = "allowed here: " + std::string(allow),
+                                            .call_id = {},
+                                            .errors = {}}));
+}
+
+}  // namespace
+
+Gateway::Gateway(const GatewayParts& parts, const GatewayLimits& limits)
+    : parts_(parts),
+      limits_(limits),
+      forget_([this](InvokeExchange& exchange) { exchanges_.erase(&exchange); }) {}
+
+Gateway::~Gateway() = default;
+
+std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
+  const auto route = parse_route(connection.request().target);
+  if (!route) {
+    answer_invocation_error(connection, status_of(route.error()), route.error(), {});
+    return 0;
+  }
+  switch (route->kind) {
+    case RouteKind::kInvoke:
+      return check_invoke(connection, *route);
+    case RouteKind::kManagement:
+      return limits_.max_code_bytes / 3 * 4 + kNoBody;  // base64 in JSON is a third larger
+    default:
+      break;
+  }
+  if (connection.request().method != "GET") answer_method_not_allowed(connection, "GET");
+  return kNoBody;
+}
+
+// Refuses before the body is read what cannot run anyway. Answers how large the body may be.
+std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route& route) {
+  const net::HttpRequest& request = connection.request();
+  if (std::ranges::find(kInvokeMethods, request.method) == kInvokeMethods.end()) {
+    answer_method_not_allowed(connection, "GET, POST, PUT, PATCH, DELETE");
+    return 0;
+  }
+  if (const auto path = function_path(route.tail, limits_.max_path_levels); !path) {
+    answer_invocation_error(connection, status_of(path.error()), path.error(), {});
+    return 0;
+  }
+  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  if (entry == nullptr) {
+    const bool space_known = parts_.functions.has_space(route.space);
+    answer_invocation_error(
+        connection, 404,
+        {Code::kNotFound, Component::kRegistry, space_known ? "function_not_found" : "space_not_found",
+         space_known ? "there is no function of that name in the space" : "there is no space of that name"},
+        {});
+    return 0;
+  }
+  if (entry->access == api::Access::kInternal) {
+    answer_invocation_error(connection, 403,
+                            {Code::kDenied, Component::kAuth, "function_internal",
+                             "the function is only run by triggers (access: internal)"},
+                            {});
+    return 0;
+  }
+  if (const invoke::FailureInfo* refusal = invoke::admit(*entry)) {
+    answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
+    return 0;
+  }
+  return entry->max_body_bytes;
+}
+
+void Gateway::on_request(net::HttpConnection& connection) {
+  const auto route = parse_route(connection.request().target);
+  if (!route) return answer_problem(connection, status_of(route.error()), route.error());
+  switch (route->kind) {
+    case RouteKind::kInvoke:
+      return invoke(connection, *route);
+    case RouteKind::kLogs:
+      return logs(connection, *route);
+    case RouteKind::kHealth:
+      return health(connection, {});
+    case RouteKind::kReady:
+      return health(connection, not_ready_);
+    case RouteKind::kMetrics:
+      return metrics(connection);
+    case RouteKind::kManagement:
+      break;
+  }
+  ManagementExchange::start(parts_.loop, parts_.management_thread, parts_.management, connection, route->path,
+                            route->query);
+}
+
+void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
+  const net::HttpRequest& request = connection.request();
+  std::string call_id = call_id_of(request, parts_.ids);
+  invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  const auto path = function_path(route.tail, limits_.max_path_levels);
+  if (entry == nullptr || !path) {  // it went while the body came
+    return answer_invocation_error(connection, 404,
+                                   {Code::kNotFound, Component::kRegistry, "function_not_found",
+                                    "there is no function of that name in the space"},
+                                   call_id);
+  }
+  if (const invoke::FailureInfo* refusal = invoke::admit(*entry))
+    return answer_failure(connection, *refusal, call_id);
+
+  std::string encoded = encode_request(request,
+                                       {.client = connection.client(),
+                                        .path = *path,
+                                        .query = route.query,
+                                        .call_id = call_id,
+                                        .access = entry->access},
+                                       parts_.ids);
+  auto made = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
+  InvokeExchange& exchange = *made;
+  exchanges_.emplace(&exchange, std::move(made));
+  exchange.start(*entry, std::move(call_id), std::move(encoded));
+}
+
+void Gateway::logs(net::HttpConnection& connection, const Route& route) {
+  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  if (entry == nullptr) {
+    const bool space_known = parts_.functions.has_space(route.space);
+    return answer_problem(
+        connection, 404,
+        {Code::kNotFound, Component::kRegistry, space_known ? "function_not_found" : "space_not_found",
+         space_known ? "there is no function of that name in the space" : "there is no space of that name"});
+  }
+  auto query = parse_log_query(route.query);
+  if (!query) return answer_problem(connection, 400, query.error());
+  LogExchange::start(parts_.loop, parts_.log_thread, parts_.logs, connection, entry->id, std::move(*query));
+}
+
+void Gateway::health(net::HttpConnection& connection, std::string_view not_ready) {
+  connection.begin(not_ready.empty() ? 200 : 503);
+  connection.header("Content-Type", "text/plain; charset=utf-8");
+  connection.send(not_ready.empty() ? "ok\n" : std::string(not_ready) + "\n");
+}
+
+void Gateway::metrics(net::HttpConnection& connection) {
+  parts_.functions.update_gauges();
+  connection.begin(200);
+  connection.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  connection.send(prometheus::TextSerializer().Serialize(parts_.metrics.Collect()));
+}
+
+void Gateway::on_refused(net::HttpConnection& connection, unsigned status, const Error& error) {
+  answer_invocation_error(connection, status, error, {});
+}
+
+}  // namespace sterna::gateway

@@ -1,0 +1,64 @@
+// The front door: looks at each request's target and hands it to who answers it.
+#pragma once
+
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "gateway/invoke_exchange.h"
+#include "gateway/management.h"
+#include "gateway/route.h"
+#include "invoke/function_table.h"
+#include "logs/function_logs.h"
+#include "net/background.h"
+#include "net/http_server.h"
+
+namespace sterna::gateway {
+
+struct GatewayLimits {
+  std::size_t max_path_levels = 3;
+  std::uint64_t max_code_bytes = 64U << 20;
+};
+
+// All of it outlives the gateway.
+struct GatewayParts {
+  net::Loop& loop;
+  invoke::FunctionTable& functions;
+  Management& management;
+  logs::FunctionLogs& logs;
+  net::Background& management_thread;
+  net::Background& log_thread;
+  prometheus::Registry& metrics;
+  UlidGenerator& ids;
+};
+
+class Gateway final : public net::HttpService {
+ public:
+  Gateway(const GatewayParts& parts, const GatewayLimits& limits);
+  ~Gateway() override;
+
+  // Empty: /readyz answers 200; else 503 with the reason.
+  void set_not_ready(std::string reason) { not_ready_ = std::move(reason); }
+  std::size_t in_flight() const { return exchanges_.size(); }
+
+  std::uint64_t on_head(net::HttpConnection& connection) override;
+  void on_request(net::HttpConnection& connection) override;
+  void on_refused(net::HttpConnection& connection, unsigned status, const Error& error) override;
+
+ private:
+  std::uint64_t check_invoke(net::HttpConnection& connection, const Route& route);
+  void invoke(net::HttpConnection& connection, const Route& route);
+  void logs(net::HttpConnection& connection, const Route& route);
+  void health(net::HttpConnection& connection, std::string_view not_ready);
+  void metrics(net::HttpConnection& connection);
+
+  GatewayParts parts_;
+  const GatewayLimits limits_;
+  std::string not_ready_;
+  InvokeExchange::Done forget_;
+  std::unordered_map<InvokeExchange*, std::unique_ptr<InvokeExchange>> exchanges_;
+};
+
+}  // namespace sterna::gateway

@@ -1,0 +1,44 @@
+// GET {fn}/logs: what is on disk, and with follow=true what comes (SPEC 3).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "logs/function_logs.h"
+#include "net/background.h"
+#include "net/http_server.h"
+
+namespace sterna::gateway {
+
+struct LogQuery {
+  logs::Query query;
+  bool follow = false;
+};
+
+// Reads since, tail, call_id and follow. Fails with invalid, reason `bad_parameter`, naming it.
+Result<LogQuery> parse_log_query(std::string_view query);
+
+class LogExchange final : public std::enable_shared_from_this<LogExchange>, private net::ResponseObserver {
+ public:
+  static void start(net::Loop& loop, net::Background& thread, logs::FunctionLogs& logs,
+                    net::HttpConnection& connection, const std::string& function_id, LogQuery query);
+
+  LogExchange(net::HttpConnection& connection, bool follow) : connection_(&connection), follow_(follow) {}
+
+ private:
+  void on_client_gone() override;
+  void on_drained() override {}
+  void on_past(const Result<std::vector<logs::Record>>& records);
+  void on_record(const logs::Record& record);
+
+  net::HttpConnection* connection_;  // loop only; null when the client is gone
+  const bool follow_;
+  bool streaming_ = false;
+  std::string early_;  // what came while the past was still being read
+  std::optional<logs::Subscription> subscription_;
+  std::shared_ptr<LogExchange> self_;  // a follower lives as long as its client
+};
+
+}  // namespace sterna::gateway

@@ -1,0 +1,51 @@
+#include "gateway/management_exchange.h"
+
+#include "gateway/problem_answer.h"
+
+namespace sterna::gateway {
+namespace {
+
+constexpr std::size_t kMaxWaiting = 256;
+
+ManagementRequest copy_of(const net::HttpConnection& connection, std::string_view path,
+                          std::string_view query) {
+  const net::HttpRequest& request = connection.request();
+  ManagementRequest copy;
+  copy.method = request.method;
+  copy.path = path;
+  copy.query = query;
+  for (const net::Header& header : request.headers) copy.headers.emplace_back(header.name, header.value);
+  return copy;
+}
+
+}  // namespace
+
+void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,
+                               net::HttpConnection& connection, std::string_view path,
+                               std::string_view query) {
+  if (thread.waiting() >= kMaxWaiting) {
+    return answer_problem(connection, 503,
+                          {Code::kUnavailable, Component::kGateway, "too_busy",
+                           "too many management requests wait; try again in a moment"});
+  }
+  ManagementRequest request = copy_of(connection, path, query);
+  while (request.body.size() < connection.body().size()) {
+    const auto got = connection.body().read(request.body.size(), 1U << 20, request.body);
+    if (!got) return answer_problem(connection, 503, got.error());
+  }
+  auto exchange = std::make_shared<ManagementExchange>(connection);
+  connection.observe(exchange.get());
+  thread.run([&loop, &management, exchange, request = std::move(request)]() mutable {
+    loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
+  });
+}
+
+void ManagementExchange::answer(const ManagementReply& reply) {
+  if (connection_ == nullptr) return;
+  connection_->observe(nullptr);
+  connection_->begin(static_cast<unsigned>(reply.status));
+  for (const auto& [name, value] : reply.headers) connection_->header(name, value);
+  connection_->send(reply.body);
+}
+
+}  // namespace sterna::gateway

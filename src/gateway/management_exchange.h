@@ -1,0 +1,30 @@
+// A request of the management API: handled on a thread that may block, answered on the loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "gateway/management.h"
+#include "net/background.h"
+#include "net/http_server.h"
+
+namespace sterna::gateway {
+
+class ManagementExchange final : public std::enable_shared_from_this<ManagementExchange>,
+                                 private net::ResponseObserver {
+ public:
+  // Shared by the loop and the thread that handles the request: either may be the last to need it.
+  static void start(net::Loop& loop, net::Background& thread, Management& management,
+                    net::HttpConnection& connection, std::string_view path, std::string_view query);
+
+  explicit ManagementExchange(net::HttpConnection& connection) : connection_(&connection) {}
+
+ private:
+  void on_client_gone() override { connection_ = nullptr; }
+  void on_drained() override {}
+  void answer(const ManagementReply& reply);
+
+  net::HttpConnection* connection_;  // loop only; null when the client is gone
+};
+
+}  // namespace sterna::gateway

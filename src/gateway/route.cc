@@ -1,0 +1,127 @@
+#include "gateway/route.h"
+
+#include <algorithm>
+
+namespace sterna::gateway {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::unexpected<Error> bad_path(std::string detail) {
+  return fail(Code::kInvalid, Component::kGateway, "bad_path", std::move(detail));
+}
+
+// Removes `literal` from the front of `text`.
+bool take(std::string_view& text, std::string_view literal) {
+  if (!text.starts_with(literal)) return false;
+  text.remove_prefix(literal.size());
+  return true;
+}
+
+std::string_view take_segment(std::string_view& text) {
+  const std::string_view segment = text.substr(0, text.find('/'));
+  text.remove_prefix(segment.size());
+  return segment;
+}
+
+// RFC 9112 3.2.2: "http://host/path" means "/path".
+Result<std::string_view> origin_form(std::string_view target) {
+  if (target.starts_with('/')) return target;
+  const std::size_t scheme = target.find("://");
+  const std::string_view name = target.substr(0, std::min(scheme, target.size()));
+  if (scheme == std::string_view::npos || (name != "http" && name != "https")) {
+    return bad_path("the request target must be a path such as /spaces/default/functions");
+  }
+  const std::size_t slash = target.find('/', scheme + 3);
+  return slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+}
+
+}  // namespace
+
+Result<Route> parse_route(std::string_view target) {
+  const auto origin = origin_form(target);
+  if (!origin) return std::unexpected(origin.error());
+  Route route;
+  const std::size_t question = origin->find('?');
+  route.path = origin->substr(0, question);
+  if (question != std::string_view::npos) route.query = origin->substr(question + 1);
+  if (route.path.find('#') != std::string_view::npos) return bad_path("a request target has no fragment");
+
+  std::string_view rest = route.path;
+  if (rest == "/healthz") route.kind = RouteKind::kHealth;
+  if (rest == "/readyz") route.kind = RouteKind::kReady;
+  if (rest == "/metrics") route.kind = RouteKind::kMetrics;
+  if (!take(rest, "/spaces/")) return route;
+  route.space = take_segment(rest);
+  if (!take(rest, "/functions/")) return route;
+  route.function = take_segment(rest);
+  if (rest == "/logs") {
+    route.kind = RouteKind::kLogs;
+  } else if (take(rest, "/invoke") && (rest.empty() || rest.front() == '/')) {
+    route.kind = RouteKind::kInvoke;
+    route.tail = rest;
+  }
+  return route;
+}
+
+bool percent_decode(std::string_view text, std::string& out) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    const int high = i + 1 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+    if (high < 0 || low < 0) return false;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return true;
+}
+
+Result<std::string> function_path(std::string_view tail, std::size_t max_levels) {
+  std::string path;
+  if (!percent_decode(tail, path))
+    return bad_path("a percent sign in the path is not followed by two hex digits");
+  if (path.find('\0') != std::string::npos) return bad_path("the path holds a NUL byte");
+  if (path.empty()) path = "/";
+
+  std::size_t levels = 0;
+  std::string decoded;
+  for (std::string_view rest = tail; !rest.empty();) {
+    rest.remove_prefix(1);  // the slash
+    const std::string_view segment = take_segment(rest);
+    if (segment.empty()) continue;
+    ++levels;
+    decoded.clear();
+    percent_decode(segment, decoded);
+    if (decoded == "." || decoded == "..") return bad_path("the path holds a . or .. segment");
+  }
+  if (levels > max_levels) {
+    return fail(Code::kNotFound, Component::kGateway, "path_too_deep",
+                "a function's path has at most " + std::to_string(max_levels) + " levels");
+  }
+  return path;
+}
+
+bool query_parameter(std::string_view query, std::string_view name, std::string& value) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    if (pair.substr(0, equals) != name) continue;
+    std::string raw(pair.substr(std::min(equals + 1, pair.size())));
+    std::ranges::replace(raw, '+', ' ');
+    value.clear();
+    if (!percent_decode(raw, value)) value = raw;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace sterna::gateway

@@ -1,0 +1,180 @@
+#include "launch/zygote_launcher.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+namespace sterna::launch {
+namespace {
+
+// Host users that functions run as, one each. Above what systems give to people and to containers by default.
+constexpr std::uint32_t kFirstUid = 2'000'000;
+constexpr std::uint32_t kUidCount = 1'000'000;
+constexpr Duration kExitPatience = std::chrono::seconds(3);
+constexpr unsigned kExitPollMicroseconds = 2000;
+constexpr Duration kRestartPause = std::chrono::seconds(1);
+
+sandbox::Network network_of(std::string_view text) {
+  return sandbox::parse_network(text).value_or(sandbox::Network::kNone);
+}
+
+}  // namespace
+
+// One zygote process and the loop's end of its control socket.
+class ZygoteLauncher::Zygote final : public net::EventHandler {
+ public:
+  Zygote(ZygoteLauncher& launcher, std::string runtime, zygote::ZygoteClient client)
+      : launcher_(launcher), runtime_(std::move(runtime)), client_(std::move(client)) {}
+  ~Zygote() override {
+    launcher_.loop_.remove(client_->fd(), *this);
+    const pid_t pid = client_->pid();
+    client_.reset();  // it kills its workers and exits when the socket closes
+    const MonotonicTime patience = launcher_.loop_.clock().now() + kExitPatience;
+    while (::waitpid(pid, nullptr, WNOHANG) == 0) {
+      if (launcher_.loop_.clock().now() > patience) ::kill(pid, SIGKILL);
+      ::usleep(kExitPollMicroseconds);
+    }
+  }
+
+  zygote::ZygoteClient& client() { return *client_; }
+
+  void want_spares(sandbox::Network network, std::uint32_t count) {
+    if (count > 0 && spares_.insert(network).second) static_cast<void>(client_->send_spares(network, count));
+  }
+
+  void on_event(std::uint32_t) override {
+    while (true) {
+      auto report = client_->receive();
+      if (!report) return launcher_.on_zygote_gone(runtime_, report.error().detail);
+      if (!*report) return;
+      std::visit([this](auto& message) { take(message); }, **report);
+    }
+  }
+
+ private:
+  void take(zygote::Ready& ready) {
+    log::info("a runtime is ready", {{"runtime", std::string_view(ready.runtime)}, {"pid", static_cast<std::int64_t>(client_->pid())}});
+  }
+  void take(zygote::Failed& failed) {
+    log::error("a runtime cannot start workers",
+               {{"runtime", std::string_view(runtime_)}, {"error", std::string_view(failed.error)}});
+  }
+  void take(zygote::Started&) {}
+  void take(zygote::Exited& exited) {
+    launcher_.report_exit(
+        exited.worker,
+        {.code = exited.code, .signal = exited.signal, .out_of_memory = exited.oom, .error = exited.error});
+  }
+
+  ZygoteLauncher& launcher_;
+  const std::string runtime_;
+  std::optional<zygote::ZygoteClient> client_;
+  std::set<sandbox::Network> spares_;  // kinds that were asked for
+};
+
+ZygoteLauncher::ZygoteLauncher(net::Loop& loop, LaunchSettings settings)
+    : loop_(loop), settings_(std::move(settings)) {}
+
+ZygoteLauncher::~ZygoteLauncher() = default;
+
+void ZygoteLauncher::prepare(const std::string& runtime, std::string_view network) {
+  std::string why_not;
+  if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network_of(network), settings_.spares);
+}
+
+ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::string& why_not) {
+  if (const auto found = zygotes_.find(runtime); found != zygotes_.end()) return found->second.get();
+  const auto command = settings_.runtimes.find(runtime);
+  if (command == settings_.runtimes.end()) {
+    why_not = "there is no runtime " + runtime + " on this machine";
+    return nullptr;
+  }
+  if (loop_.now() < start_not_before_[runtime]) {
+    why_not = "the runtime " + runtime + " has just ended; it is started again in a moment";
+    return nullptr;
+  }
+  start_not_before_[runtime] = loop_.now() + kRestartPause;
+  auto client = zygote::spawn_zygote(command->second.argv, command->second.env);
+  if (client) {
+    if (const Status configured = client->configure(settings_.root_dir, settings_.cgroups); !configured) {
+      client = std::unexpected(configured.error());
+    }
+  }
+  if (!client) {
+    why_not = client.error().detail;
+    log::error("cannot start a runtime",
+               {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why_not)}});
+    return nullptr;
+  }
+  auto made = std::make_unique<Zygote>(*this, runtime, std::move(*client));
+  if (const Status added = loop_.add(made->client().fd(), *made, EPOLLIN | EPOLLET); !added) {
+    why_not = added.error().detail;
+    return nullptr;
+  }
+  return zygotes_.emplace(runtime, std::move(made)).first->second.get();
+}
+
+sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config) {
+  const auto next = static_cast<std::uint32_t>(uids_.size() % kUidCount);
+  const std::uint32_t uid = uids_.try_emplace(config.id, kFirstUid + next).first->second;
+  sandbox::SandboxPlan plan;
+  plan.bundle_dir = config.bundle_dir;
+  plan.host_uid = uid;
+  plan.host_gid = uid;
+  plan.memory_bytes = config.memory_bytes;
+  plan.cpus = config.cpus;
+  plan.max_pids = config.max_pids;
+  plan.network = network_of(config.network);
+  plan.hostname = config.name;
+  return plan;
+}
+
+void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
+                           pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) {
+  running_[instance] = {config.runtime, &observer};
+  std::string why_not;
+  Zygote* parent = zygote(config.runtime, why_not);
+  if (parent == nullptr) return report_exit_later(instance, why_not);
+  const sandbox::SandboxPlan plan = plan_of(config);
+  parent->want_spares(plan.network, settings_.spares);
+  const Status sent = parent->client().send_start(instance, plan, descriptors.socket.get(),
+                                                  descriptors.claim_page.get(), descriptors.output.get());
+  if (!sent) report_exit_later(instance, sent.error().detail);
+}
+
+void ZygoteLauncher::kill(const std::string& instance) {
+  const auto found = running_.find(instance);
+  if (found == running_.end()) return;
+  const auto parent = zygotes_.find(found->second.runtime);
+  if (parent != zygotes_.end()) static_cast<void>(parent->second->client().send_kill(instance));
+}
+
+void ZygoteLauncher::report_exit(const std::string& instance, const pool::WorkerExit& exit) {
+  auto found = running_.extract(instance);
+  if (!found.empty()) found.mapped().observer->on_exited(instance, exit);
+}
+
+// Never from within `start`: the pool is not ready to hear of it there.
+void ZygoteLauncher::report_exit_later(const std::string& instance, std::string why) {
+  loop_.post([this, instance, why = std::move(why)] {
+    report_exit(instance, {.code = {}, .signal = {}, .error = why});
+  });
+}
+
+void ZygoteLauncher::on_zygote_gone(const std::string& runtime, const std::string& why) {
+  log::error("a runtime has ended; its workers are gone",
+             {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why)}});
+  auto ended = zygotes_.extract(runtime);
+  if (!ended.empty()) loop_.dispose(std::move(ended.mapped()));
+  std::vector<std::string> lost;
+  for (const auto& [instance, running] : running_) {
+    if (running.runtime == runtime) lost.push_back(instance);
+  }
+  for (const std::string& instance : lost) {
+    report_exit(instance, {.code = {}, .signal = SIGKILL, .error = {}});
+  }
+}
+
+}  // namespace sterna::launch

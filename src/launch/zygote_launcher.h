@@ -1,0 +1,66 @@
+// Makes worker processes out of zygotes: one zygote for each runtime, started when the first function needs
+// it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "net/loop.h"
+#include "pool/launcher.h"
+#include "sandbox/cgroup.h"
+#include "zygote/zygote_client.h"
+
+namespace sterna::launch {
+
+// How a runtime's zygote is started.
+struct RuntimeCommand {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+};
+
+struct LaunchSettings {
+  std::map<std::string, RuntimeCommand> runtimes;  // by FunctionConfig::runtime
+  std::string root_dir;                            // an empty directory for the sandboxes' root
+  sandbox::CgroupLayout cgroups;
+  std::uint32_t spares = 2;  // of each network kind that functions use
+};
+
+// The loop's thread must be the one that made it: zygotes die with the thread that started them.
+class ZygoteLauncher final : public pool::Launcher {
+ public:
+  ZygoteLauncher(net::Loop& loop, LaunchSettings settings);
+  ~ZygoteLauncher() override;
+
+  // Starts the runtime's zygote and its spares ahead of the first call.
+  void prepare(const std::string& runtime, std::string_view network);
+
+  void start(const std::string& instance, const pool::FunctionConfig& config,
+             pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) override;
+  void kill(const std::string& instance) override;
+
+ private:
+  class Zygote;
+  struct Running {
+    std::string runtime;
+    pool::LaunchObserver* observer = nullptr;
+  };
+
+  Zygote* zygote(const std::string& runtime, std::string& why_not);
+  sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config);
+  void report_exit(const std::string& instance, const pool::WorkerExit& exit);
+  void report_exit_later(const std::string& instance, std::string why);
+  void on_zygote_gone(const std::string& runtime, const std::string& why);
+
+  net::Loop& loop_;
+  const LaunchSettings settings_;
+  std::map<std::string, std::unique_ptr<Zygote>> zygotes_;
+  std::map<std::string, MonotonicTime> start_not_before_;
+  std::unordered_map<std::string, Running> running_;     // by instance
+  std::unordered_map<std::string, std::uint32_t> uids_;  // by function id
+};
+
+}  // namespace sterna::launch

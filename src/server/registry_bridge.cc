@@ -1,0 +1,103 @@
+#include "server/registry_bridge.h"
+
+#include <future>
+
+#include "base/log.h"
+
+namespace sterna::server {
+namespace {
+
+constexpr auto kAnswerPatience = std::chrono::seconds(2);
+
+}  // namespace
+
+RegistryBridge::RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry)
+    : loop_(loop), thread_(thread), registry_(registry) {
+  registry_.on_change([this](const registry::Change& change) { on_change(change); });
+}
+
+Status RegistryBridge::load(invoke::FunctionTable& table) {
+  table_ = &table;
+  api::Page page;
+  do {
+    const auto spaces = registry_.list_spaces(page);
+    if (!spaces) return std::unexpected(spaces.error());
+    for (const registry::Space& space : spaces->items) table.set_space(space.spec.name, true);
+    page.after = spaces->items.empty() ? std::string() : spaces->items.back().spec.name;
+    if (!spaces->next_cursor) break;
+  } while (true);
+  const auto functions = registry_.snapshot();
+  if (!functions) return std::unexpected(functions.error());
+  for (const registry::Function& function : *functions) table.apply(function);
+  return {};
+}
+
+// On the management thread. The function is read again there, so that the loop gets what is in force now.
+void RegistryBridge::on_change(const registry::Change& change) {
+  using Kind = registry::Change::Kind;
+  if (change.kind == Kind::kSpaceMade || change.kind == Kind::kSpaceDeleted) {
+    return loop_.post([this, space = change.function.space, made = change.kind == Kind::kSpaceMade] {
+      if (table_ != nullptr) table_->set_space(space, made);
+    });
+  }
+  auto function = registry_.find(change.function.id);
+  loop_.post([this, id = change.function.id, function = std::move(function)] {
+    if (table_ == nullptr) return;
+    if (function) {
+      table_->apply(*function);
+    } else {
+      table_->remove(id);
+    }
+  });
+}
+
+gateway::FunctionMetrics RegistryBridge::metrics_of(const std::string& id) {
+  auto answer = std::make_shared<std::promise<gateway::FunctionMetrics>>();
+  auto future = answer->get_future();
+  loop_.post([this, id, answer] {
+    gateway::FunctionMetrics metrics;
+    const invoke::FunctionEntry* entry = table_ == nullptr ? nullptr : table_->find_id(id);
+    if (entry != nullptr) {
+      metrics.invocations = entry->metrics->invocations();
+      for (const pool::FunctionPool* pool : {entry->active.get(), entry->candidate.get()}) {
+        if (pool == nullptr) continue;
+        metrics.replicas += pool->replicas();
+        metrics.available_replicas += pool->ready_replicas();
+      }
+    }
+    answer->set_value(metrics);
+  });
+  if (future.wait_for(kAnswerPatience) != std::future_status::ready) return {};
+  return future.get();
+}
+
+void RegistryBridge::run(std::string what, Change change) {
+  thread_.run([this, what = std::move(what), change = std::move(change)] {
+    const Status done = change(registry_);
+    if (done || done.error().code == Code::kNotFound || done.error().code == Code::kConflict) return;
+    log::error("cannot record a function's state", {{"change", std::string_view(what)},
+                                                    {"error", std::string_view(done.error().detail)}});
+  });
+}
+
+void RegistryBridge::set_building(const std::string& id, std::uint32_t version) {
+  run("building", [=](registry::Registry& registry) { return registry.set_building(id, version); });
+}
+
+void RegistryBridge::activate(const std::string& id, std::uint32_t version, bool async, const std::string& runtime) {
+  run("active", [=](registry::Registry& registry) { return registry.activate(id, version, async, runtime); });
+}
+
+void RegistryBridge::fail_version(const std::string& id, std::uint32_t version, const std::string& reason) {
+  run("version failed", [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
+}
+
+void RegistryBridge::set_failed(const std::string& id, const std::string& reason) {
+  run("failed", [=](registry::Registry& registry) { return registry.set_failed(id, reason); });
+}
+
+void RegistryBridge::set_running(const std::string& id) {
+  run("running", [=](registry::Registry& registry) { return registry.set_running(id); });
+}
+
+}  // namespace sterna::server

@@ -1,0 +1,42 @@
+// Between the event loop, which must not wait, and the registry, which waits for the disk.
+#pragma once
+
+#include <string>
+
+#include "gateway/management.h"
+#include "invoke/function_table.h"
+#include "net/background.h"
+#include "registry/registry.h"
+
+namespace sterna::server {
+
+// Makes what the pools find out durable on the management thread, and brings every committed change back to the table.
+class RegistryBridge final : public invoke::VersionStore {
+ public:
+  // All outlive it. Becomes the registry's listener.
+  RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry);
+
+  // Call on the loop, once the table exists: fills it from the registry. Changes are passed on from now on.
+  Status load(invoke::FunctionTable& table);
+
+  // What the loop knows of a function; for the management thread, which waits for the answer.
+  gateway::FunctionMetrics metrics_of(const std::string& id);
+
+  void set_building(const std::string& id, std::uint32_t version) override;
+  void activate(const std::string& id, std::uint32_t version, bool async, const std::string& runtime) override;
+  void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) override;
+  void set_failed(const std::string& id, const std::string& reason) override;
+  void set_running(const std::string& id) override;
+
+ private:
+  using Change = std::function<Status(registry::Registry&)>;
+  void run(std::string what, Change change);
+  void on_change(const registry::Change& change);
+
+  net::Loop& loop_;
+  net::Background& thread_;
+  registry::Registry& registry_;
+  invoke::FunctionTable* table_ = nullptr;  // loop only
+};
+
+}  // namespace sterna::server

@@ -1,0 +1,83 @@
+#include "server/runtimes.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <string_view>
+
+namespace sterna::server {
+namespace {
+
+// Imports by path alone: neither the working directory nor the environment can put other modules in front.
+constexpr const char* kStartZygote =
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import sterna_worker.__main__";
+
+// "3.11", as the file is called that the path leads to (/usr/bin/python3 is a link to python3.11); empty when it is not
+// called so or cannot be run.
+std::string python_version(const std::string& interpreter) {
+  constexpr std::string_view kPrefix = "python";
+  std::error_code failed;
+  const std::string name = std::filesystem::canonical(interpreter, failed).filename();
+  if (failed || ::access(interpreter.c_str(), X_OK) != 0 || !name.starts_with(kPrefix)) return {};
+  const std::string version = name.substr(kPrefix.size());
+  const bool is_version = version.starts_with("3.") && version.size() > 2 &&
+                          version.find_first_not_of("0123456789", 2) == std::string::npos;
+  return is_version ? version : std::string();
+}
+
+launch::RuntimeCommand python_command(const std::string& interpreter, const Config& config) {
+  return {.argv = {interpreter, "-I", "-B", "-c", kStartZygote, (config.runtime_dir / "python").string(), "zygote",
+                   "--control-fd", std::to_string(zygote::kControlFd)},
+          .env = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp"}};
+}
+
+}  // namespace
+
+Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings) {
+  Runtimes runtimes;
+  for (const std::string& interpreter : config.python) {
+    const std::string version = python_version(interpreter);
+    if (version.empty()) {
+      warnings.push_back("the Python interpreter " + interpreter +
+                         " cannot be used: it must be an executable called python3.N, or a link to one");
+      continue;
+    }
+    const std::string runtime = "python" + version;
+    if (!runtimes.commands.emplace(runtime, python_command(interpreter, config)).second) continue;
+    runtimes.runtime_of.emplace(runtime + "-http", runtime);
+    runtimes.runtime_of.emplace("python3-http", runtime);  // the first one stays
+    runtimes.runtime_of.emplace("python3", runtime);
+  }
+  for (const auto& [name, runtime] : runtimes.runtime_of) runtimes.templates.push_back(name);
+  return runtimes;
+}
+
+pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version,
+                               const std::string& bundle_dir, const Runtimes& runtimes) {
+  const api::Limits& limits = version.spec.limits;
+  pool::FunctionConfig config;
+  config.id = function.id;
+  config.space = function.space;
+  config.name = function.name;
+  config.version = static_cast<std::uint32_t>(version.number);
+  if (const auto found = runtimes.runtime_of.find(version.spec.template_name); found != runtimes.runtime_of.end()) {
+    config.runtime = found->second;
+  }
+  config.handler = "handler.py";
+  config.bundle_dir = bundle_dir;
+  config.env = version.spec.env;
+  config.network = api::to_string(limits.network);
+  config.timeout = limits.timeout;
+  config.memory_bytes = static_cast<std::uint64_t>(limits.memory_mb) << 20;
+  config.cpus = limits.cpus;
+  config.max_pids = static_cast<std::uint32_t>(limits.max_pids);
+  if (limits.concurrency) config.concurrency = static_cast<std::uint32_t>(*limits.concurrency);
+  config.min_replicas = static_cast<std::uint32_t>(limits.min_replicas);
+  config.max_replicas = static_cast<std::uint32_t>(limits.max_replicas);
+  config.idle = limits.idle;
+  config.queue_wait = limits.queue_wait;
+  config.is_async = version.handler_async.value_or(false);
+  return config;
+}
+
+}  // namespace sterna::server

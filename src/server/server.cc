@@ -1,0 +1,286 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "bundle/bundle_store.h"
+#include "gateway/gateway.h"
+#include "launch/zygote_launcher.h"
+#include "logs/function_logs.h"
+#include "net/background.h"
+#include "net/http_server.h"
+#include "server/cgroup_home.h"
+#include "server/registry_bridge.h"
+#include "server/runtimes.h"
+#include "store/data_lock.h"
+
+namespace sterna::server {
+namespace {
+
+constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
+constexpr Duration kStopPatience = std::chrono::seconds(3);
+
+std::string_view text(const std::string& value) { return value; }
+
+Status make_directory(const std::filesystem::path& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (!failed) return {};
+  return fail(Code::kIo, Component::kGateway, "io_error", "cannot make " + path.string() + ": " + failed.message());
+}
+
+// Thousands of idle connections need more descriptors than the usual soft limit.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// SIGTERM and SIGINT as events of the loop.
+class Signals final : public net::EventHandler {
+ public:
+  Signals(net::Loop& loop, std::function<void()> on_signal) : loop_(loop), on_signal_(std::move(on_signal)) {
+    const sigset_t set = mask();
+    fd_.reset(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+    STERNA_ASSERT(fd_ && loop_.add(fd_.get(), *this, EPOLLIN));
+  }
+  ~Signals() override { loop_.remove(fd_.get(), *this); }
+
+  static sigset_t mask() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+  }
+
+  void on_event(std::uint32_t) override {
+    signalfd_siginfo info{};
+    while (::read(fd_.get(), &info, sizeof info) == sizeof info) on_signal_();
+  }
+
+ private:
+  net::Loop& loop_;
+  const std::function<void()> on_signal_;
+  UniqueFd fd_;
+};
+
+// Everything that lives as long as the server; made top down, ended bottom up.
+class Server {
+ public:
+  Server(const Config& config, store::DataLock lock, CgroupHome cgroups, Runtimes runtimes,
+         std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
+         std::unique_ptr<logs::FunctionLogs> logs);
+
+  Status listen();
+  void run() { loop_.run(); }
+  // Why the start failed or the run ended early; empty otherwise.
+  void stop_workers();
+
+ private:
+  pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version);
+  void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
+                std::string_view stream, std::string_view call_id, std::string_view text);
+  void on_signal();
+  void drain();
+  void wait_for_workers(MonotonicTime until);
+
+  const Config config_;
+  SystemClock clock_;
+  store::DataLock lock_;
+  CgroupHome cgroups_;
+  Runtimes runtimes_;
+  std::unique_ptr<registry::Registry> registry_;
+  std::unique_ptr<bundle::BundleStore> bundles_;
+  std::unique_ptr<logs::FunctionLogs> logs_;
+  prometheus::Registry metrics_;
+  net::Loop loop_;
+  UlidGenerator ids_;
+  invoke::InvocationMetrics invocation_metrics_;
+  launch::ZygoteLauncher launcher_;
+  net::Background management_thread_;
+  net::Background log_thread_;
+  RegistryBridge bridge_;
+  invoke::FunctionTable functions_;
+  gateway::Management management_;
+  gateway::Gateway gateway_;
+  net::BodyBudget bodies_;
+  std::unique_ptr<net::HttpServer> http_;
+  Signals signals_;
+  bool draining_ = false;
+  MonotonicTime drain_until_;
+};
+
+launch::LaunchSettings launch_settings(const Config& config, const Runtimes& runtimes, const CgroupHome& cgroups) {
+  return {.runtimes = runtimes.commands,
+          .root_dir = config.data_dir / "run" / "root",
+          .cgroups = cgroups.layout(),
+          .spares = static_cast<std::uint32_t>(config.spares)};
+}
+
+api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
+  api::SpecRules rules{.templates = runtimes.templates, .default_limits = {}};
+  rules.default_limits.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
+  rules.default_limits.queue_wait = config.limits.queue_wait;
+  return rules;
+}
+
+Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, Runtimes runtimes,
+               std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
+               std::unique_ptr<logs::FunctionLogs> logs)
+    : config_(config),
+      lock_(std::move(lock)),
+      cgroups_(std::move(cgroups)),
+      runtimes_(std::move(runtimes)),
+      registry_(std::move(registry)),
+      bundles_(std::move(bundles)),
+      logs_(std::move(logs)),
+      loop_(clock_),
+      ids_(clock_),
+      invocation_metrics_(metrics_),
+      launcher_(loop_, launch_settings(config_, runtimes_, cgroups_)),
+      bridge_(loop_, management_thread_, *registry_),
+      functions_(
+          loop_, launcher_, ids_,
+          {.queue_length = config_.limits.queue_length, .max_workers_total = config_.limits.max_replicas_total}, bridge_,
+          [this](const registry::Function& f, const registry::Version& v) { return config_of(f, v); },
+          [this](const std::string& id, const std::string& name, std::string_view instance, std::string_view stream,
+                 std::string_view call, std::string_view line) { log_line(id, name, instance, stream, call, line); },
+          invocation_metrics_),
+      management_(*registry_, *bundles_, spec_rules(config_, runtimes_),
+                  [this](const std::string& id) { return bridge_.metrics_of(id); }),
+      gateway_({.loop = loop_,
+                .functions = functions_,
+                .management = management_,
+                .logs = *logs_,
+                .management_thread = management_thread_,
+                .log_thread = log_thread_,
+                .metrics = metrics_,
+                .ids = ids_},
+               {.max_path_levels = config_.limits.max_path_levels, .max_code_bytes = config_.limits.max_code_bytes}),
+      bodies_{.spool_dir = config_.data_dir / "run"},
+      signals_(loop_, [this] { on_signal(); }) {}
+
+pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
+  pool::FunctionConfig made =
+      server::config_of(function, version, bundles_->path_of(version.bundle).string(), runtimes_);
+  launcher_.prepare(made.runtime, made.network);
+  return made;
+}
+
+void Server::log_line(const std::string& function_id, const std::string& name, std::string_view instance,
+                      std::string_view stream, std::string_view call_id, std::string_view lines) {
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    logs_->append(function_id, {.name = name,
+                                .instance = std::string(instance),
+                                .timestamp = clock_.wall(),
+                                .text = std::string(line),
+                                .stream = stream == "stdout"   ? logs::Stream::kStdout
+                                          : stream == "stderr" ? logs::Stream::kStderr
+                                                               : logs::Stream::kPlatform,
+                                .call_id = std::string(call_id)});
+  }
+}
+
+Status Server::listen() {
+  if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
+  const Limits& limits = config_.limits;
+  auto http = net::HttpServer::listen(loop_, config_.listen.host, config_.listen.port, gateway_,
+                                      {.max_header_bytes = limits.max_header_bytes,
+                                       .max_connections = limits.max_connections,
+                                       .header_timeout = limits.header_timeout,
+                                       .body_timeout = limits.body_timeout,
+                                       .keepalive = limits.keepalive},
+                                      bodies_);
+  if (!http) return std::unexpected(http.error());
+  http_ = std::move(*http);
+  const std::string address = to_string(Address{config_.listen.host, http_->port()});
+  std::ofstream(config_.data_dir / "address") << address << "\n";
+  log::info("listening", {{"address", text(address)},
+                          {"functions", static_cast<std::int64_t>(functions_.size())},
+                          {"data_dir", text(config_.data_dir.string())}});
+  return {};
+}
+
+void Server::on_signal() {
+  if (draining_) {
+    log::warn("second signal: stopping at once");
+    return loop_.stop();
+  }
+  draining_ = true;
+  log::info("draining", {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
+  gateway_.set_not_ready("the server is draining");
+  drain_until_ = loop_.now() + config_.drain;
+  if (http_) http_->drain();
+  drain();
+}
+
+void Server::drain() {
+  const bool quiet = gateway_.in_flight() == 0 && (!http_ || http_->connections() == 0);
+  if (!quiet && loop_.now() < drain_until_) {
+    loop_.after(kDrainPoll, [this] { drain(); });
+    return;
+  }
+  if (!quiet) {
+    log::warn("the drain time is over; calls are cut off",
+              {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
+  }
+  functions_.shut_down();
+  wait_for_workers(loop_.now() + kStopPatience);
+}
+
+void Server::wait_for_workers(MonotonicTime until) {
+  if (functions_.idle() || loop_.now() >= until) return loop_.stop();
+  loop_.after(kDrainPoll, [this, until] { wait_for_workers(until); });
+}
+
+}  // namespace
+
+Status serve(const Config& config) {
+  log::configure(config.log_level, config.log_format);
+  if (const Status valid = validate(config); !valid) return valid;
+  const sigset_t signals = Signals::mask();
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);  // inherited by all threads: only the loop takes them
+  ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+
+  auto lock = store::DataLock::acquire(config.data_dir);
+  if (!lock) return std::unexpected(lock.error());
+  if (const Status made = make_directory(config.data_dir / "run" / "root"); !made) return made;
+  std::vector<std::string> warnings;
+  CgroupHome cgroups = CgroupHome::open(config.data_dir, warnings);
+  Runtimes runtimes = Runtimes::find(config, warnings);
+  for (const std::string& warning : warnings) log::warn("not everything is in place", {{"what", text(warning)}});
+
+  const SystemClock clock;
+  auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock);
+  if (!registry) return std::unexpected(registry.error());
+  auto bundles = bundle::BundleStore::open(config.data_dir / "bundles");
+  if (!bundles) return std::unexpected(bundles.error());
+  const auto used = (*registry)->bundles();
+  if (!used) return std::unexpected(used.error());
+  if (const Status swept = (*bundles)->sweep(*used); !swept) return swept;
+  auto logs = logs::FunctionLogs::open(config.data_dir / "logs",
+                                       {.bytes_per_function = config.limits.function_log_bytes}, clock);
+  if (!logs) return std::unexpected(logs.error());
+
+  Server server(config, std::move(*lock), std::move(cgroups), std::move(runtimes), std::move(*registry),
+                std::move(*bundles), std::move(*logs));
+  if (const Status listening = server.listen(); !listening) return listening;
+  server.run();
+  log::info("stopped");
+  return {};
+}
+
+}  // namespace sterna::server

@@ -1,0 +1,12 @@
+// The composition root: makes the parts, wires them, runs them, ends them in order.
+#pragma once
+
+#include "server/config.h"
+
+namespace sterna::server {
+
+// Runs until SIGTERM or SIGINT and everything is drained, or a second signal. Call from the main thread, before any other
+// thread exists. Fails when the server cannot start, with what to do about it.
+Status serve(const Config& config);
+
+}  // namespace sterna::server
