@@ -1,0 +1,236 @@
+"""`sterna serve` as a program: start, refusal, signals, crash and restart, what operators look at."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+import processes
+from handlers import ECHO, SLOW
+from polling import eventually
+from raw_http import RawClient
+from sterna import BINARY
+
+FINE = "def handle(req):\n    return {'body': 'fine'}\n"
+
+
+def run(*arguments, environment=None, timeout=20):
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
+    return subprocess.run(
+        [str(BINARY), *map(str, arguments)], env={**clean, **(environment or {})}, capture_output=True, text=True,
+        timeout=timeout, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.sanitizer
+def test_health_and_readiness(server):
+    assert server.request("GET", "/healthz").status_code == 200
+    assert server.request("GET", "/readyz").status_code == 200
+
+
+@pytest.mark.sanitizer
+def test_metrics_are_prometheus_text(server):
+    server.deploy("measured", FINE)
+    assert server.call("measured").status_code == 200
+    answer = server.request("GET", "/metrics")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
+    sample = re.compile(r'[a-zA-Z_:][\w:]*(\{([a-z_]\w*="(\\.|[^"\\])*",?)*\})? -?([\d.e+-]+|\+?Inf|NaN)( \d+)?')
+    lines = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
+    assert lines and all(sample.fullmatch(line) for line in lines), [line for line in lines if not sample.fullmatch(line)]
+    assert any(line.startswith("sterna_") and 'function="measured"' in line and line.split()[-1] not in ("0", "0.0") for line in lines)
+
+
+@pytest.mark.sanitizer
+def test_a_second_server_on_the_same_data_is_refused(server):
+    second = run("serve", "--listen", "127.0.0.1:0", "--data-dir", server.data_dir, "--auth", "none")
+    assert second.returncode not in (0, -signal.SIGSEGV, -signal.SIGABRT)
+    assert "another" in second.stderr.lower() or "in use" in second.stderr.lower() or "already" in second.stderr.lower()
+    assert server.request("GET", "/healthz").status_code == 200
+
+
+def test_a_port_in_use_is_a_clear_error(server, tmp_path):
+    second = run("serve", "--listen", f"127.0.0.1:{server.address[1]}", "--data-dir", tmp_path / "data", "--auth", "none")
+    assert second.returncode > 0 and "in use" in second.stderr.lower()
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
+def test_no_auth_is_only_for_loopback(tmp_path, listen):
+    refused = run("serve", "--listen", listen, "--data-dir", tmp_path / "data", "--auth", "none")
+    assert refused.returncode > 0 and "loopback" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--listen", "nonsense"],
+        ["--listen", "127.0.0.1:99999"],
+        ["--auth", "maybe"],
+        ["--no-such-option"],
+        ["--queue-length", "-1"],
+        ["--data-dir", "/proc/no/such"],
+        ["--config", "/no/such/file.toml"],
+    ],
+)
+def test_bad_options_are_refused_with_a_reason(tmp_path, arguments):
+    refused = run("serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--auth", "none", *arguments)
+    assert refused.returncode > 0 and refused.stderr.strip()
+    assert "terminate called" not in refused.stderr
+
+
+def test_settings_come_from_file_environment_and_flags(start_server, tmp_path):
+    config = tmp_path / "sterna.toml"
+    config.write_text("[limits]\nmax_path_levels = 5\nqueue_wait_seconds = 0.5\n")
+    server = start_server("--config", str(config))
+    server.deploy("deep", FINE)
+    assert server.call("deep", "/a/b/c/d/e").status_code == 200
+    assert server.call("deep", "/a/b/c/d/e/f").status_code == 404
+    assert server.stop() == 0
+    server.environment = {"STERNA_MAX_PATH_LEVELS": "1"}
+    server.start()
+    assert server.call("deep", "/a").status_code == 200
+    assert server.call("deep", "/a/b").status_code == 404
+    assert server.stop() == 0
+    server.options = (*server.options, "--max-path-levels", "2")
+    server.start()
+    assert server.call("deep", "/a/b").status_code == 200
+
+
+def test_the_log_is_structured(start_server):
+    server = start_server("--log-format", "json")
+    server.deploy("fine", FINE)
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert len(lines) >= 2
+    assert all({"time", "level", "event"} <= set(line) for line in lines)
+    assert any(str(server.address[1]) in json.dumps(line) for line in lines)
+
+
+def test_version_and_help():
+    assert re.search(r"\d+\.\d+\.\d+", run("--version").stdout)
+    for arguments in (["--help"], ["serve", "--help"]):
+        shown = run(*arguments)
+        assert shown.returncode == 0 and "serve" in shown.stdout
+    assert run().returncode != 0
+    assert run("no-such-command").returncode != 0
+
+
+# Ending
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_calls_end(start_server, ending):
+    server = start_server()
+    server.deploy("slow", SLOW)
+    server.call("slow", "?seconds=0")
+    answers = []
+    calling = threading.Thread(target=lambda: answers.append(server.call("slow", "?seconds=1.5")))
+    calling.start()
+    eventually(lambda: server_is_busy(server, "slow"))
+    with RawClient(server.address) as idle:
+        os.kill(server.pid(), ending)
+        calling.join()
+        assert answers[0].status_code == 200 and answers[0].text == "done"
+        assert server.process.wait(10) == 0
+        assert idle.is_closed()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(server.address, 2)
+
+
+def server_is_busy(server, name):
+    """A second replica is only started when the first is busy; looking is enough."""
+    metrics = server.get(name)["metrics"]
+    return metrics["replicas"] > metrics["available_replicas"] or metrics["invocations"] >= 2
+
+
+def test_draining_has_an_end(start_server):
+    server = start_server("--drain-seconds", "0.5")
+    server.deploy("slow", SLOW, limits={"timeout_seconds": 60})
+    server.call("slow", "?seconds=0")
+    with server.open() as client:
+        client.request("GET", "/spaces/default/functions/slow/invoke?seconds=50")
+        eventually(lambda: server_is_busy(server, "slow"))
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
+        rest = client.read_to_end()
+    assert rest == b"" or rest.split(b" ")[1] in (b"502", b"503", b"504")
+
+
+def test_an_idle_server_ends_at_once(start_server):
+    server = start_server()
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 5
+    assert not (server.data_dir / "address").exists()
+
+
+def test_a_second_signal_during_the_drain_does_no_harm(start_server):
+    server = start_server("--drain-seconds", "1")
+    server.deploy("slow", SLOW)
+    with server.open() as client:
+        client.request("GET", "/spaces/default/functions/slow/invoke?seconds=20")
+        eventually(lambda: server.replicas("slow") == 1)
+        os.kill(server.pid(), signal.SIGTERM)
+        os.kill(server.pid(), signal.SIGTERM)
+        assert server.process.wait(15) in (0, 1, 130, 143)
+
+
+# Crashing
+
+
+@pytest.mark.sanitizer
+def test_kill_9_leaves_nothing_and_the_next_start_is_clean(start_server):
+    server = start_server()
+    server.deploy("slow", SLOW)
+    server.deploy("echo", ECHO)
+    assert server.call("echo", method="POST", content=b"x").content == b"x"
+    with server.open() as client:
+        client.request("GET", "/spaces/default/functions/slow/invoke?seconds=60")
+        eventually(lambda: server.replicas("slow") == 1)
+        started = server.processes()
+        own = set(processes.process(os.getpid()).cgroups())
+        cgroups = {folder for each in started for folder in each.cgroups()} - own
+        assert started
+        server.kill()
+        eventually(lambda: not [each for each in started if each.is_alive()], 10)
+
+    server.start()
+    eventually(lambda: not [folder for folder in cgroups if folder.exists()], 10)
+    assert server.get("slow")["status"] == "Running"
+    assert server.call("echo", method="POST", content=b"back").content == b"back"
+
+
+def test_kill_9_again_and_again(start_server):
+    server = start_server()
+    server.deploy("echo", ECHO)
+    for number in range(5):
+        body = str(number).encode()
+        eventually(lambda: server.call("echo", method="POST", content=body).content == body)
+        server.kill()
+        server.start()
+    assert server.stop() == 0
+
+
+def test_a_function_that_was_being_deployed_at_a_crash_is_deployed_after_it(start_server):
+    server = start_server()
+    server.deploy("half", FINE, wait_for=None)
+    server.kill()
+    server.start()
+    server.wait_for_status("half", "Running")
+    assert server.call("half").text == "fine"
+
+
+def test_a_stale_address_file_does_not_matter(start_server, tmp_path):
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "address").write_text("127.0.0.1:1\n")
+    server = start_server(data_dir=data_dir)
+    assert server.address[1] != 1
+    assert server.request("GET", "/healthz").status_code == 200
