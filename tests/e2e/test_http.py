@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import resource
 import socket
 
@@ -353,8 +354,6 @@ def test_a_head_request_for_an_invocation_is_405_with_allow(client):
 
 @pytest.mark.sanitizer
 def test_random_bytes_do_no_harm(server):
-    import random
-
     random.seed(7)
     for _ in range(200):
         with server.open(timeout=5) as client, contextlib.suppress(ConnectionError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -403,20 +404,16 @@ def test_a_blocked_async_worker_is_stopped_at_the_timeout(server):
 def test_an_async_call_over_its_time_does_not_end_its_neighbours(server):
     server.deploy(
         "neighbours",
-        "import asyncio\nasync def handle(req):\n    await asyncio.sleep(float(req.query['s']))\n    return {'body': 'fine'}\n",
+        "import asyncio\nasync def handle(req):\n    print('began')\n    await asyncio.sleep(float(req.query['s']))\n"
+        "    return {'body': 'fine'}\n",
         limits={"timeout_seconds": 1, "max_replicas": 1, "concurrency": 10},
     )
-    server.call("neighbours", "?s=0")
-
-    async def both():
-        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
-            late = asyncio.create_task(client.get(invoke_path("neighbours") + "?s=30"))
-            await asyncio.sleep(0.6)
-            return await asyncio.gather(late, client.get(invoke_path("neighbours") + "?s=0.7"))
-
-    late, neighbour = asyncio.run(both())
-    assert late.status_code == 504
-    assert (neighbour.status_code, neighbour.text) == (200, "fine")
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(server.call, "neighbours", "?s=30")
+        eventually(lambda: "began" in texts(server, "neighbours"))
+        neighbour = pool.submit(server.call, "neighbours", "?s=0.9")
+        assert late.result().status_code == 504
+        assert (neighbour.result().status_code, neighbour.result().text) == (200, "fine")
 
 
 def test_status_reason_of_a_running_function_is_empty(server):

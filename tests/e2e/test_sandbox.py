@@ -1,6 +1,7 @@
 """Hostile functions, seen from inside: what user code can reach, and how much it can take."""
 
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -292,8 +293,6 @@ for address in ('192.0.2.1', '10.0.0.1', '169.254.169.254'):
 
 
 def test_abstract_sockets_of_the_host_are_not_reachable(shell):
-    import socket
-
     name = f"\0sterna-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)

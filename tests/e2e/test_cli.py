@@ -1,0 +1,164 @@
+"""The command line against a real server: what it prints, and how it ends."""
+
+import json
+import os
+import select
+import subprocess
+
+import pytest
+
+from polling import eventually
+from sterna import BINARY, ROOT
+
+FINE = "def handle(req):\n    print('called', req.path)\n    return {'body': 'fine ' + req.path + ' ' + req.body.decode()}\n"
+
+
+class Cli:
+    def __init__(self, url, folder):
+        self.url, self.folder = url, folder
+
+    def run(self, *arguments, data=None):
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
+        return subprocess.run(
+            [str(BINARY), *map(str, arguments)], env={**clean, "STERNA_URL": self.url}, cwd=self.folder, input=data or "",
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def ok(self, *arguments, **options):
+        done = self.run(*arguments, **options)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    def json(self, *arguments):
+        return json.loads(self.ok(*arguments, "--json"))
+
+
+@pytest.fixture
+def cli(server, tmp_path):
+    return Cli(server.url, tmp_path)
+
+
+@pytest.mark.sanitizer
+def test_from_init_to_delete(cli):
+    cli.ok("init", "first")
+    assert (cli.folder / "first" / "handler.py").exists() and (cli.folder / "first" / "function.toml").exists()
+    cli.ok("deploy", "first")
+    assert "first" in cli.ok("list") and "Running" in cli.ok("list")
+    assert cli.ok("invoke", "first")
+    assert cli.json("get", "first")["status"] == "Running"
+    cli.ok("stop", "first")
+    eventually(lambda: cli.json("get", "first")["status"] == "Stopped")
+    assert cli.run("invoke", "first").returncode == 4
+    cli.ok("start", "first")
+    eventually(lambda: cli.json("get", "first")["status"] == "Running")
+    cli.ok("delete", "first")
+    assert cli.run("get", "first").returncode == 1
+
+
+def test_deploying_one_file_and_deploying_it_again(cli):
+    handler = cli.folder / "Single_File.py"
+    handler.write_text(FINE)
+    cli.ok("deploy", handler, "--env", "A=1")
+    assert cli.ok("invoke", "single-file", "-p", "/a/b", "-d", "x") == "fine /a/b x"
+    assert cli.json("get", "single-file")["env"] == {"A": "1"}
+    handler.write_text(FINE.replace("fine", "better"))
+    cli.ok("deploy", "--quiet", handler)
+    eventually(lambda: cli.ok("invoke", "single-file") == "better / ", 20)
+    assert [each["version"] for each in cli.json("versions", "single-file")["data"]] in ([2, 1], [1, 2])
+
+
+def test_deploying_what_cannot_be_loaded_fails_with_the_reason(cli):
+    (cli.folder / "broken.py").write_text("def handle(req:\n")
+    done = cli.run("deploy", "broken.py")
+    assert done.returncode == 1 and "SyntaxError" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in (ROOT / "examples").glob("*/function.toml")))
+def test_every_example_is_deployed_by_its_folder(cli, name):
+    cli.ok("deploy", "--quiet", ROOT / "examples" / name)
+    assert cli.json("get", name)["status"] == "Running"
+
+
+def test_the_first_example_answers_as_the_readme_says(cli):
+    cli.ok("deploy", "--quiet", ROOT / "examples" / "hello")
+    answer = json.loads(cli.ok("invoke", "hello", "-p", "/stock/market/today?company=Google"))
+    assert answer["path"] == "/stock/market/today" and answer["query"] == {"company": "Google"}
+
+
+@pytest.fixture
+def shown(cli, server):
+    server.deploy("shown", FINE)
+    server.deploy("failing", "def handle(req):\n    raise ValueError('inside')\n")
+    return cli
+
+
+@pytest.mark.sanitizer
+def test_invoke_is_like_curl_and_tells_faults_apart(shown):
+    assert shown.ok("invoke", "shown", "-d", "body") == "fine / body"
+    assert shown.ok("invoke", "shown", "-d", "@-", data="from stdin") == "fine / from stdin"
+    (shown.folder / "file").write_text("from a file")
+    assert shown.ok("invoke", "shown", "-X", "PUT", "-d", "@file") == "fine / from a file"
+    included = shown.ok("invoke", "shown", "-i")
+    assert "200" in included.splitlines()[0] and "x-call-id" in included.lower()
+    failed = shown.run("invoke", "failing")
+    assert failed.returncode == 5 and failed.stdout == "" and "function_raised" in failed.stderr
+    unknown = shown.run("invoke", "nobody")
+    assert unknown.returncode == 4 and "function_not_found" in unknown.stderr
+
+
+def test_a_functions_own_error_status_is_an_answer(cli, server):
+    server.deploy("teapot", "def handle(req):\n    return {'status_code': 418, 'body': 'short and stout'}\n")
+    assert cli.ok("invoke", "teapot") == "short and stout"
+
+
+def test_logs(shown):
+    shown.ok("invoke", "shown", "-p", "/seen")
+    eventually(lambda: "called /seen" in shown.ok("logs", "shown"))
+    records = [json.loads(line) for line in shown.ok("logs", "shown", "--tail", "1", "--json").splitlines()]
+    assert len(records) == 1 and records[0]["text"] == "called /seen"
+    assert "called /seen" in shown.ok("logs", "shown", "--call-id", records[0]["call_id"])
+    assert "called /seen" in shown.ok("logs", "shown", "--since", "10m")
+
+
+def test_following_logs(shown):
+    clean = {**os.environ, "STERNA_URL": shown.url}
+    following = subprocess.Popen([str(BINARY), "logs", "shown", "-f", "--tail", "0"], env=clean, stdout=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: shown.ok("invoke", "shown", "-p", "/live") and readable(following.stdout), 10, 0.2)
+        assert "called /live" in following.stdout.readline()
+    finally:
+        following.terminate()
+        following.wait(10)
+
+
+def readable(stream):
+    return select.select([stream], [], [], 0)[0]
+
+
+def test_rollback(cli, server):
+    server.deploy("turned", "def handle(req):\n    return {'body': 'one'}\n")
+    server.deploy("turned", "def handle(req):\n    return {'body': 'two'}\n")
+    eventually(lambda: cli.ok("invoke", "turned") == "two", 20)
+    cli.ok("rollback", "turned", "1")
+    eventually(lambda: cli.ok("invoke", "turned") == "one", 20)
+
+
+def test_spaces(cli):
+    cli.ok("spaces", "create", "lab")
+    assert "lab" in cli.ok("spaces", "list")
+    (cli.folder / "f.py").write_text(FINE)
+    cli.ok("--space", "lab", "deploy", "f.py")
+    assert cli.ok("invoke", "f", "--space", "lab") == "fine / "
+    assert cli.run("spaces", "delete", "lab").returncode == 1
+    cli.ok("spaces", "delete", "lab", "--force")
+    assert "lab" not in cli.ok("spaces", "list")
+
+
+def test_exit_statuses(cli):
+    assert cli.run("get", "nobody").returncode == 1
+    assert cli.run("deploy", "no-such-file.py").returncode == 2
+    assert cli.run("invoke").returncode == 2
+    assert cli.run("invoke", "Bad_Name").returncode in (2, 4)
+    assert cli.run("list", "--url", "http://127.0.0.1:1").returncode == 3
+    failed = cli.run("get", "nobody", "--json")
+    assert failed.returncode == 1 and json.loads(failed.stderr)["reason"] == "function_not_found"
