@@ -123,6 +123,7 @@ bool Channel::try_flush() {
 }
 
 bool Channel::claim(std::uint16_t slot, std::uint64_t call) {
+  if (closed()) return false;  // a fork shares the page with the worker
   if (page_->swap_from_queued(slot, wire::Claim::kStarted)) return true;
   wire::append_frame(out_, wire::FrameType::kRecalled, wire::More::kNo, slot, call, {});
   return false;

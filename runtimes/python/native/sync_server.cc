@@ -39,7 +39,7 @@ Ref take_exception() {
 }  // namespace
 
 bool SyncServer::run() {
-  while (true) {
+  while (!channel_.closed()) {
     if (!run_queued()) return false;
     auto frame = channel_.reader().next();
     if (!frame) return raise(frame.error());
@@ -48,8 +48,9 @@ bool SyncServer::run() {
       continue;
     }
     channel_.flush();
-    if (shutting_down_ || channel_.fill(Wait::kYes) == Channel::Filled::kEnd) return true;
+    if (shutting_down_ || channel_.fill(Wait::kYes) == Channel::Filled::kEnd) break;
   }
+  return true;
 }
 
 bool SyncServer::run_queued() {

@@ -34,32 +34,30 @@ def _bytes_steps(channel, call, slot, run_ns, answer):
         if not sent:
             raise Cancelled
     channel.respond(call, slot, run_ns, answer.status, answer.headers, body[:sent], len(body), sent < len(body))
-    rest = memoryview(body)[sent:]
-    while rest:
-        granted = yield min(len(rest), MAX_PART)
+    while sent < len(body):
+        granted = yield min(len(body) - sent, MAX_PART)
         if not granted:
             raise Cancelled
-        channel.part(call, slot, rest[:granted], granted < len(rest))
-        rest = rest[granted:]
+        channel.part(call, slot, body[sent : sent + granted], sent + granted < len(body))
+        sent += granted
 
 
 def _stream_steps(channel, call, slot, run_ns, answer):
     """The head leaves with the first chunk (which may be empty), so that a generator that fails before it has sent anything
     is an error for the caller, not a broken stream."""
-    first = yield NEXT_CHUNK
-    if first is None:
+    chunk = yield NEXT_CHUNK
+    if chunk is None:
         channel.respond(call, slot, run_ns, answer.status, answer.headers, b"", 0, False)
         return
     channel.respond(call, slot, run_ns, answer.status, answer.headers, b"", UNKNOWN_LENGTH, True)
-    chunk = first
     while chunk is not None:
-        rest = memoryview(chunk)
-        while rest:
-            granted = yield min(len(rest), MAX_PART)
+        sent = 0
+        while sent < len(chunk):
+            granted = yield min(len(chunk) - sent, MAX_PART)
             if not granted:
                 raise Cancelled
-            channel.part(call, slot, rest[:granted], True)
-            rest = rest[granted:]
+            channel.part(call, slot, chunk[sent : sent + granted], True)
+            sent += granted
         chunk = yield NEXT_CHUNK
     channel.part(call, slot, b"", False)
 

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextvars
+import os
 import time
 
 import _sterna
@@ -124,6 +125,8 @@ class AsyncServer:
             run_ns = time.monotonic_ns() - started
             if not self._channel.answer(call, slot, run_ns, answer):
                 await self._finish(call, slot, run_ns, answer, window)
+        if self._channel.is_closed():  # the server is gone, or the handler forked and this is the child
+            os._exit(0)
         del self._running[call]
         self._flush_soon()
         self._start_waiting()

@@ -2,6 +2,7 @@
 
 import collections
 import contextvars
+import os
 import threading
 import time
 
@@ -90,6 +91,8 @@ class ThreadServer:
                 current_call.set(call)
                 self._run(call, slot, event, window)
                 current_call.set(0)
+                if self._channel.is_closed():  # the server is gone, or the handler forked and this is the child
+                    os._exit(0)
             with self._changed:
                 del self._windows[call]
             self._channel.flush()

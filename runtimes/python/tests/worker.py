@@ -77,6 +77,12 @@ class Worker:
             self.logs.append((got.call, got.payload[0], text))
         return got
 
+    def next_frame_if_any(self):
+        """A frame that is there already; None otherwise."""
+        if not self.data and not select.select([self.socket], [], [], 0)[0]:
+            return None
+        return self.next_frame()
+
     def ready(self):
         got = self.next()
         assert got is not None and got.type == frames.READY, (got, self.output_text())
