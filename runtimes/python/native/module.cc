@@ -4,6 +4,7 @@
 #include "event.h"
 #include "inbox.h"
 #include "python.h"
+#include "zygote_main.h"
 
 namespace sterna::python {
 namespace {
@@ -21,6 +22,7 @@ PyObject* configure(PyObject* /*module*/, PyObject* args) {
 PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "(headers_class, query_class, json_encode): call once before serving"},
+    {"run_zygote", run_zygote, METH_VARARGS, "(control_fd, runtime, binds, rehearse, serve) -> exit code"},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,8 +1,11 @@
-"""Starts a worker: `python3 -m sterna_worker serve --socket-fd N --claim-fd M [--output-fd K]`."""
+"""Starts a worker or a zygote."""
 
 import argparse
+import faulthandler
+import os
+import sys
 
-from . import boot
+from . import boot, warm
 
 
 def main():
@@ -11,9 +14,28 @@ def main():
     serve = commands.add_parser("serve", help="serve on descriptors that the caller passes on; no sandbox")
     serve.add_argument("--socket-fd", type=int, required=True)
     serve.add_argument("--claim-fd", type=int, required=True)
-    serve.add_argument("--output-fd", type=int)
+    serve.add_argument("--output-fd", type=int, help="becomes standard output and error")
+    zygote = commands.add_parser("zygote", help="turn forks into sandboxed workers (src/zygote/CONTROL.md)")
+    zygote.add_argument("--control-fd", type=int, required=True)
     options = parser.parse_args()
-    boot.run(options.socket_fd, options.claim_fd, options.output_fd)
+
+    if options.command == "zygote":
+        faulthandler.enable(2)
+        sys.exit(warm.run_zygote(options.control_fd))
+    _set_up_descriptors(options.output_fd)
+    boot.run(options.socket_fd, options.claim_fd)
+
+
+def _set_up_descriptors(output_fd):
+    """What does not go through LOG frames goes to the output pipe."""
+    if output_fd is not None:
+        os.dup2(output_fd, 1)
+        os.dup2(output_fd, 2)
+        os.close(output_fd)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    faulthandler.enable(2)
 
 
 main()

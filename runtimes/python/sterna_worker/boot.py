@@ -3,11 +3,9 @@
 import asyncio
 import atexit
 import contextlib
-import faulthandler
 import gc
 import json
 import os
-import platform
 import sys
 import threading
 import time
@@ -24,13 +22,14 @@ EXIT_LOAD_FAILED = 1
 EXIT_BROKEN_STREAM = 70
 MAX_ATEXIT_SECONDS = 2
 
+RUNTIME = "python {}.{}.{}".format(*sys.version_info)
+
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _sterna.configure(Headers, ImmutableMultiDict, answers.encode_json)
 
 
-def run(socket_fd, claim_fd, output_fd=None):
-    """Serves one function in this process and ends the process."""
-    _set_up_descriptors(output_fd)
+def run(socket_fd, claim_fd):
+    """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up already."""
     pid = os.getpid()
     channel = _sterna.Channel(socket_fd, claim_fd)
     streams = logs.replace_streams(channel, channel.current_call)
@@ -47,7 +46,7 @@ def run(socket_fd, claim_fd, output_fd=None):
     logs.configure_logging()
     gc.freeze()  # what was loaded stays: later collections need not look at it
     gc.enable()
-    _send_json(channel, READY, {"runtime": f"python {platform.python_version()}", "async": is_async})
+    _send_json(channel, READY, {"runtime": RUNTIME, "async": is_async})
     code = _serve(channel, streams, handle, is_async, init.get("concurrency", 1))
     if os.getpid() == pid:
         _run_exit_hooks()
@@ -77,19 +76,6 @@ def _serve(channel, streams, handle, is_async, concurrency):
 def _count_calls_with(streams, current_call):
     for stream in streams:
         stream.buffer.current_call = current_call
-
-
-def _set_up_descriptors(output_fd):
-    """What does not go through LOG frames goes to the output pipe."""
-    if output_fd is not None:
-        os.dup2(output_fd, 1)
-        os.dup2(output_fd, 2)
-        if output_fd > 2:
-            os.close(output_fd)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    faulthandler.enable(2)
 
 
 def _set_up_environment(init):
