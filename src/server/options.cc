@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 4> kLevelWords = {"debug", "info", "warn"
 constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
 constexpr std::uint64_t kGiB = 1ULL << 30;
 
-#define STERNA_FIELD(type, member) +[](Config& config) -> type& { return config.member; }
+#define STERNA_FIELD(type, member) (+[](Config& config) -> type& { return config.member; })
 #define STERNA_NUMBER(member, min, max)           \
   Number {                                        \
     STERNA_FIELD(std::uint64_t, member), min, max \
@@ -120,8 +120,9 @@ std::unexpected<Error> refuse(const Setting& setting, std::string_view value, st
 // The whole of `text` as a number, or nothing.
 template <class T>
 bool parse_whole(std::string_view text, T& value) {
-  const auto* end = text.data() + text.size();
-  auto [stopped, error] = std::from_chars(text.data(), end, value);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  auto [stopped, error] = std::from_chars(begin, end, value);
   return error == std::errc() && stopped == end;
 }
 
