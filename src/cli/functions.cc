@@ -13,7 +13,7 @@ using api::Json;
 void print_list(const Target& target, const Json& items,
                 const std::vector<std::pair<std::string, std::string>>& columns) {
   if (target.json) {
-    print_json(items);
+    print_json(Json{{"data", items}});
     return;
   }
   std::vector<Row> rows(1);

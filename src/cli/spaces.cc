@@ -11,7 +11,7 @@ Result<int> list_spaces(const Target& target) {
   auto items = api.list("/spaces");
   if (!items) return std::unexpected(items.error());
   if (target.json) {
-    print_json(*items);
+    print_json(api::Json{{"data", *items}});
     return kExitOk;
   }
   std::vector<Row> rows = {{"NAME", "CREATED"}};
