@@ -82,13 +82,14 @@ std::ptrdiff_t receive_raw(int socket, void* buffer, std::size_t capacity, RawPa
 }
 
 Received receive_packet(int socket, Packet& packet) {
+  // Not in a string: sizing one writes all its pages, each a fault after a fork.
+  char buffer[kMaxPacketBytes];
   RawPacket raw;
   packet.fds.clear();
-  packet.bytes.resize(kMaxPacketBytes);
-  const std::ptrdiff_t got = receive_raw(socket, packet.bytes.data(), packet.bytes.size(), raw);
+  const std::ptrdiff_t got = receive_raw(socket, buffer, sizeof buffer, raw);
   const int error = errno;
   for (std::size_t i = 0; i < raw.fd_count; ++i) packet.fds.emplace_back(raw.fds[i]);
-  packet.bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  packet.bytes.assign(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) return Received::kPacket;
   return got < 0 && (error == EAGAIN || error == EWOULDBLOCK) ? Received::kNothing : Received::kClosed;
 }
