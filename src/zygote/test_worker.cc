@@ -128,6 +128,19 @@ std::string interfaces() {
   return all;
 }
 
+// The default route's gateway: the line of destination 0 in /proc/net/route, in hexadecimal.
+std::string gateway() {
+  const auto routes = sterna::sandbox::read_file("/proc/net/route");
+  for (const auto line : sterna::sandbox::split(routes.value_or(""), '\n')) {
+    const auto columns = sterna::sandbox::split(line, '\t');
+    if (columns.size() < 3 || columns[1] != "00000000") continue;
+    in_addr address{static_cast<in_addr_t>(std::stoul(std::string(columns[2]), nullptr, 16))};
+    char text[INET_ADDRSTRLEN];
+    return ::inet_ntop(AF_INET, &address, text, sizeof text);
+  }
+  return "none";
+}
+
 std::string capabilities() {
   const auto status = sterna::sandbox::read_file("/proc/self/status");
   std::string found;
@@ -191,6 +204,7 @@ std::string obey(const std::string& verb, const std::string& argument) {
   if (verb == "attempt") return attempt(argument);
   if (verb == "capabilities") return capabilities();
   if (verb == "interfaces") return interfaces();
+  if (verb == "gateway") return gateway();
   if (verb == "loopback") return loopback_inside();
   if (verb == "run_child") return run_child();
   if (verb == "connect") {

@@ -1,11 +1,13 @@
 // Real workers in real sandboxes: what they see, what they may, how their end is told.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/egress.h"
 #include "sandbox/files.h"
 #include "zygote/test_fixture.h"
 
@@ -208,6 +210,70 @@ TEST_F(ZygoteFixture, NetworkHostReachesTheHost) {
   auto host = plan();
   host.network = Network::kHost;
   EXPECT_EQ(started("a", host).ask("connect 127.0.0.1:" + listener.port()), "ok");
+}
+
+// Drives an EgressStarter as the server's event loop does, until the worker has answered `command`.
+std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,
+                            const std::string& command) {
+  EXPECT_GT(::send(worker.socket.get(), command.data(), command.size(), MSG_NOSIGNAL), 0);
+  while (true) {
+    pollfd polled[] = {
+        {worker.socket.get(), POLLIN, 0}, {egress.listener_fd(), POLLIN, 0}, {egress.ready_fd(), POLLIN, 0}};
+    if (::poll(polled, 3, 10'000) <= 0) return "<silent>";
+    if (polled[1].revents != 0) egress.on_listener();
+    if (polled[2].revents != 0) egress.on_ready();
+    if (polled[0].revents == 0) continue;
+    char answer[256];
+    const ssize_t got = ::recv(worker.socket.get(), answer, sizeof answer, 0);
+    return got > 0 ? std::string(answer, static_cast<std::size_t>(got)) : "<gone>";
+  }
+}
+
+class EgressTest : public ZygoteFixture {
+ protected:
+  void SetUp() override {
+    ZygoteFixture::SetUp();
+    if (!sandbox::egress_available()) GTEST_SKIP() << "pasta is not installed";
+    auto egress = plan();
+    egress.network = Network::kEgress;
+    worker_ = started("a", egress);
+    auto report = await<Started>("a");
+    ASSERT_TRUE(report);
+    ASSERT_TRUE(report->listener);
+    pid_ = report->pid;
+    starter_.emplace(std::move(report->listener), pid_, clock_, std::vector<int>());
+  }
+  std::string ask(const std::string& command) { return ask_with_egress(worker_, *starter_, command); }
+
+  SystemClock clock_;
+  TestWorker worker_;
+  pid_t pid_ = 0;
+  std::optional<sandbox::EgressStarter> starter_;
+};
+
+TEST_F(EgressTest, ComesUpOnTheFirstSocket) {
+  EXPECT_EQ(ask("ids"), "1000 1000 2");
+  EXPECT_EQ(starter_->state(), sandbox::EgressStarter::State::kIdle);
+  EXPECT_EQ(ask("loopback"), "ok");
+  EXPECT_EQ(starter_->state(), sandbox::EgressStarter::State::kUp) << starter_->error();
+  EXPECT_NE(ask("interfaces"), "lo");
+}
+
+TEST_F(EgressTest, HostLoopbackStaysOutOfReach) {
+  const HostListener listener;
+  EXPECT_EQ(ask("connect 127.0.0.1:" + listener.port()), "Connection refused");
+  const std::string gateway = ask("gateway");
+  ASSERT_NE(gateway, "none") << "no default route inside";
+  EXPECT_NE(ask("connect " + gateway + ":" + listener.port()), "ok");
+}
+
+TEST_F(EgressTest, FailureIsAnErrorOfTheCall) {
+  // A process that does not exist has no namespaces to join.
+  sandbox::EgressStarter broken(UniqueFd(::fcntl(starter_->listener_fd(), F_DUPFD_CLOEXEC, 3)), 999'999'999,
+                                clock_, {});
+  EXPECT_EQ(ask_with_egress(worker_, broken, "connect 127.0.0.1:1"), "socket: Network is unreachable");
+  EXPECT_EQ(broken.state(), sandbox::EgressStarter::State::kFailed);
+  EXPECT_NE(broken.error(), "");
 }
 
 }  // namespace

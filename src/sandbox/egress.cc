@@ -1,0 +1,136 @@
+#include "sandbox/egress.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "sandbox/files.h"
+#include "sandbox/launch.h"
+
+namespace sterna::sandbox {
+namespace {
+
+// Usually 140 ms; a busy machine is given time, a caller's own timeout should still end first.
+constexpr std::chrono::seconds kPatience{5};
+
+// The kernel's structures may be larger than those this was compiled with.
+std::size_t notification_bytes() {
+  static const std::size_t bytes = [] {
+    seccomp_notif_sizes sizes{};
+    if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) return sizeof(seccomp_notif);
+    return std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif));
+  }();
+  return bytes;
+}
+
+// In the foreground pasta is our child, and tells that it is ready by writing its pid to the "file" which is
+// our pipe. No port is forwarded either way, and the gateway's address does not lead to the host's loopback.
+std::vector<std::string> pasta_command(pid_t worker) {
+  const std::string ns = "/proc/" + std::to_string(worker) + "/ns/";
+  std::vector<std::string> argv{"pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw",
+                                "-t",    "none",         "-u",      "none",         "-T",
+                                "none",  "-U",           "none",    "--pid",        "/dev/stdout"};
+  if (::geteuid() == 0) argv.insert(argv.end(), {"--runas", "0"});
+  argv.insert(argv.end(), {"--netns", ns + "net", "--userns", ns + "user"});
+  return argv;
+}
+
+}  // namespace
+
+bool egress_available() {
+  const char* path = std::getenv("PATH");
+  for (const std::string_view directory : split(path != nullptr ? path : "/usr/bin:/bin", ':')) {
+    if (::access((std::string(directory) + "/pasta").c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+EgressStarter::EgressStarter(UniqueFd listener, pid_t worker, const Clock& clock, std::vector<int> join_fds)
+    : listener_(std::move(listener)), worker_(worker), clock_(clock), join_fds_(std::move(join_fds)) {}
+
+EgressStarter::~EgressStarter() {
+  if (pasta_ == 0) return;
+  ::kill(pasta_, SIGKILL);
+  ::waitpid(pasta_, nullptr, 0);
+}
+
+void EgressStarter::on_listener() {
+  std::vector<std::uint64_t> buffer;
+  while (true) {
+    // The receiving call waits when there is nothing, whatever the descriptor's mode: ask first.
+    pollfd polled{listener_.get(), POLLIN, 0};
+    if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLIN) == 0) return;
+    buffer.assign(notification_bytes() / sizeof(std::uint64_t) + 1, 0);
+    auto* notification = reinterpret_cast<seccomp_notif*>(buffer.data());
+    if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
+      if (errno == ENOENT || errno == EINTR) continue;  // its caller was killed meanwhile
+      return;
+    }
+    if (state_ == State::kIdle) begin();
+    if (state_ == State::kStarting)
+      held_.push_back(notification->id);
+    else
+      answer(notification->id);
+  }
+}
+
+void EgressStarter::begin() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+    return finish(State::kFailed, std::string("pipe: ") + std::strerror(errno));
+  ready_.reset(ends[0]);
+  const UniqueFd write_end(ends[1]);
+  auto started = launch(
+      {pasta_command(worker_), {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, {{write_end.get(), 1}}, join_fds_});
+  if (!started) return finish(State::kFailed, started.error().detail);
+  pasta_ = *started;
+  state_ = State::kStarting;
+  deadline_ = clock_.now() + kPatience;
+}
+
+void EgressStarter::on_ready() {
+  char text[32];
+  const ssize_t got = ::read(ready_.get(), text, sizeof text);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got > 0)
+    finish(State::kUp, {});
+  else
+    finish(State::kFailed, "pasta ended before the network was up");
+}
+
+void EgressStarter::on_deadline() {
+  if (state_ == State::kStarting) finish(State::kFailed, "pasta was not ready in time");
+}
+
+void EgressStarter::finish(State state, std::string error) {
+  state_ = state;
+  error_ = std::move(error);
+  ready_.reset();
+  deadline_.reset();
+  for (const std::uint64_t call : std::exchange(held_, {})) answer(call);
+}
+
+void EgressStarter::answer(std::uint64_t call) {
+  seccomp_notif_resp response{};
+  response.id = call;
+  if (state_ == State::kUp)
+    response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  else
+    response.error = -ENETUNREACH;
+  // Fails only when the caller is gone.
+  ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+}  // namespace sterna::sandbox
