@@ -35,13 +35,33 @@ std::size_t notification_bytes() {
   return bytes;
 }
 
-// In the foreground pasta is our child, and tells that it is ready by writing its pid to the "file" which is
-// our pipe. No port is forwarded either way, and the gateway's address does not lead to the host's loopback.
+// Joining the worker's user namespace makes pasta lose its death signal, so a shell holds it: it passes the
+// end on. Its own output is closed, so that the pipe's end tells pasta's.
+constexpr const char* kHolder = R"(trap 'kill -9 $p; exit' TERM; pasta "$@" & p=$!; exec >&-; wait $p)";
+
+// In the foreground pasta tells that it is ready by writing its pid to the "file" which is our pipe. No port
+// is forwarded either way, and the gateway's address does not lead to the host's loopback.
 std::vector<std::string> pasta_command(pid_t worker) {
   const std::string ns = "/proc/" + std::to_string(worker) + "/ns/";
-  std::vector<std::string> argv{"pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw",
-                                "-t",    "none",         "-u",      "none",         "-T",
-                                "none",  "-U",           "none",    "--pid",        "/dev/stdout"};
+  std::vector<std::string> argv{"/bin/sh",
+                                "-c",
+                                kHolder,
+                                "sterna-egress",
+                                "--foreground",
+                                "--quiet",
+                                "--config-net",
+                                "--no-map-gw",
+                                "--no-netns-quit",
+                                "-t",
+                                "none",
+                                "-u",
+                                "none",
+                                "-T",
+                                "none",
+                                "-U",
+                                "none",
+                                "--pid",
+                                "/dev/stdout"};
   if (::geteuid() == 0) argv.insert(argv.end(), {"--runas", "0"});
   argv.insert(argv.end(), {"--netns", ns + "net", "--userns", ns + "user"});
   return argv;
@@ -61,9 +81,9 @@ EgressStarter::EgressStarter(UniqueFd listener, pid_t worker, const Clock& clock
     : listener_(std::move(listener)), worker_(worker), clock_(clock), join_fds_(std::move(join_fds)) {}
 
 EgressStarter::~EgressStarter() {
-  if (pasta_ == 0) return;
-  ::kill(pasta_, SIGKILL);
-  ::waitpid(pasta_, nullptr, 0);
+  if (holder_ == 0) return;
+  ::kill(holder_, SIGTERM);
+  ::waitpid(holder_, nullptr, 0);
 }
 
 void EgressStarter::on_listener() {
@@ -92,10 +112,13 @@ void EgressStarter::begin() {
     return finish(State::kFailed, std::string("pipe: ") + std::strerror(errno));
   ready_.reset(ends[0]);
   const UniqueFd write_end(ends[1]);
-  auto started = launch(
-      {pasta_command(worker_), {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, {{write_end.get(), 1}}, join_fds_});
+  auto started = launch({.argv = pasta_command(worker_),
+                         .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                         .fds = {{write_end.get(), 1}},
+                         .join_fds = join_fds_,
+                         .death_signal = SIGTERM});
   if (!started) return finish(State::kFailed, started.error().detail);
-  pasta_ = *started;
+  holder_ = *started;
   state_ = State::kStarting;
   deadline_ = clock_.now() + kPatience;
 }

@@ -65,7 +65,7 @@ class EgressStarter {
   std::string error_;
   std::vector<std::uint64_t> held_;  // calls that wait; at most the worker's threads
   UniqueFd ready_;
-  pid_t pasta_ = 0;
+  pid_t holder_ = 0;  // the shell that holds pasta
   std::optional<MonotonicTime> deadline_;
 };
 

@@ -55,7 +55,8 @@ bool place_fds(const Launch& launch) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const bool tied = ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && ::getppid() == order.parent;
+  const bool tied =
+      ::prctl(PR_SET_PDEATHSIG, order.launch.death_signal, 0, 0, 0) == 0 && ::getppid() == order.parent;
   const int join = join_cgroups(order.launch.join_fds.data(), order.launch.join_fds.size());
   if (tied && join == 0 && place_fds(order.launch)) ::execvpe(order.argv[0], order.argv, order.env);
   order.error = join != 0 ? join : errno != 0 ? errno : ECHILD;

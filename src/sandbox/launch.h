@@ -2,6 +2,7 @@
 // its parent.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <string>
@@ -17,10 +18,11 @@ struct Launch {
   std::vector<std::string> env;          // "NAME=value", nothing else
   std::vector<std::pair<int, int>> fds;  // {ours, theirs}; at most 8; output and error stay ours unless named
   std::vector<int> join_fds;             // cgroup.procs files to join (cgroup.h)
+  int death_signal = SIGKILL;            // from the kernel when the calling *thread* ends
 };
 
 // Standard input is empty; descriptors that are not named are closed; signals are as at a fresh start. The
-// kernel kills it (SIGKILL) when the calling *thread* ends. The caller reaps the pid. Fails with io.
+// caller reaps the pid. Fails with io.
 Result<pid_t> launch(const Launch& launch);
 
 }  // namespace sterna::sandbox

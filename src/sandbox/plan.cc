@@ -46,8 +46,9 @@ class Reader {
   template <class Integer>
   void integer(const char* name, Integer& out) {
     if (const auto* value = take(name)) {
-      if (value->is_number_unsigned() && value->get<std::uint64_t>() <= std::numeric_limits<Integer>::max()) {
-        out = static_cast<Integer>(value->get<std::uint64_t>());
+      const bool natural = value->is_number_integer() && *value >= 0;
+      if (natural && value->get<std::uint64_t>() <= std::numeric_limits<Integer>::max()) {
+        out = value->get<Integer>();
       } else {
         fault(name, "must be an integer in range");
       }
@@ -114,7 +115,8 @@ Result<Network> parse_network(std::string_view text) {
 
 Status validate(const SandboxPlan& plan) {
   if (!is_clean_path(plan.bundle_dir)) return bad("bundle_dir", "must be an absolute path below /");
-  if (plan.host_uid == 0 || plan.host_gid == 0) return bad("host_uid", "must not be root's");
+  if (plan.host_uid == 0) return bad("host_uid", "must not be root's");
+  if (plan.host_gid == 0) return bad("host_gid", "must not be root's");
   if (plan.memory_bytes < 8 * kMiB || plan.memory_bytes > (1ULL << 44)) {
     return bad("memory_bytes", "must be 8 MiB to 16 TiB");
   }

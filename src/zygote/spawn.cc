@@ -15,7 +15,8 @@ Result<ZygoteClient> spawn_zygote(const std::vector<std::string>& argv, const st
   }
   UniqueFd ours(pair[0]);
   const UniqueFd theirs(pair[1]);
-  const auto pid = sandbox::launch({argv, env, {{theirs.get(), kControlFd}}, {}});
+  const auto pid =
+      sandbox::launch({.argv = argv, .env = env, .fds = {{theirs.get(), kControlFd}}, .join_fds = {}});
   if (!pid) return std::unexpected(pid.error());
   return ZygoteClient(std::move(ours), *pid);
 }

@@ -267,6 +267,44 @@ TEST_F(EgressTest, HostLoopbackStaysOutOfReach) {
   EXPECT_NE(ask("connect " + gateway + ":" + listener.port()), "ok");
 }
 
+// Whether a process has `word` in its command line.
+bool runs_with(const std::string& word) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto text = sandbox::read_file(entry.path().string() + "/cmdline");
+    if (text && text->find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_F(EgressTest, PastaEndsWithItsStarter) {
+  const std::string netns = "/proc/" + std::to_string(pid_) + "/ns/net";
+  EXPECT_EQ(ask("loopback"), "ok");
+  EXPECT_TRUE(runs_with(netns));
+  starter_.reset();
+  EXPECT_TRUE(eventually([&] { return !runs_with(netns); }));
+}
+
+TEST_F(EgressTest, PastaEndsWithAKilledServer) {
+  const std::string netns = "/proc/" + std::to_string(pid_) + "/ns/net";
+  // A process in the server's place, killed while the network is up.
+  int up[2];
+  ASSERT_EQ(::pipe2(up, O_CLOEXEC), 0);
+  const UniqueFd up_end(up[0]);
+  const pid_t server = ::fork();
+  if (server == 0) {
+    ask("loopback");
+    EXPECT_EQ(::write(up[1], "u", 1), 1);
+    while (true) ::pause();
+  }
+  ::close(up[1]);
+  char byte = 0;
+  ASSERT_EQ(::read(up_end.get(), &byte, 1), 1);
+  ASSERT_TRUE(runs_with(netns));
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+  EXPECT_TRUE(eventually([&] { return !runs_with(netns); }));
+}
+
 TEST_F(EgressTest, FailureIsAnErrorOfTheCall) {
   // A process that does not exist has no namespaces to join.
   sandbox::EgressStarter broken(UniqueFd(::fcntl(starter_->listener_fd(), F_DUPFD_CLOEXEC, 3)), 999'999'999,

@@ -1,0 +1,87 @@
+#include "sandbox/probe.h"
+
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "sandbox/egress.h"
+
+namespace sterna::sandbox {
+namespace {
+
+constexpr int kAllNamespaces =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+int end_at_once(void*) {
+  ::_exit(0);
+}
+
+// Answers errno, 0 when a child with all namespaces can be made. It borrows our memory and we stand still
+// until it has ended.
+int try_namespaces() {
+  alignas(16) char stack[16 * 1024];
+  const pid_t pid =
+      ::clone(end_at_once, stack + sizeof stack, kAllNamespaces | CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+  if (pid < 0) return errno;
+  ::waitpid(pid, nullptr, 0);
+  return 0;
+}
+
+bool has_mount_calls() {
+  // A bad descriptor is told from an unknown call.
+  return ::mount_setattr(-1, "", 0, nullptr, 0) != 0 && errno != ENOSYS;
+}
+
+bool has_seccomp() {
+  const std::uint32_t action = SECCOMP_RET_USER_NOTIF;
+  return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+}  // namespace
+
+Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
+  Probe found;
+  found.cgroups = std::move(cgroups);
+  found.warnings = std::move(warnings);
+  const auto warn = [&](std::string text) { found.warnings.push_back(std::move(text)); };
+  const int error = try_namespaces();
+  found.namespaces = error == 0;
+  found.mounts = has_mount_calls();
+  found.seccomp = has_seccomp();
+  found.own_users = ::geteuid() == 0;
+  found.egress = egress_available();
+  if (error != 0) {
+    warn(std::string("namespaces cannot be made (") + std::strerror(error) +
+         "): functions cannot run; allow user namespaces (user.max_user_namespaces, "
+         "kernel.apparmor_restrict_unprivileged_userns)");
+  }
+  if (!found.mounts) warn("the kernel is older than Linux 5.12: functions cannot run");
+  if (!found.seccomp) warn("the kernel has no seccomp with user notification: functions cannot run");
+  if (!found.own_users)
+    warn("not root: all functions are the same user for the host, kept apart by namespaces only");
+  if (!found.egress)
+    warn("pasta is not installed (package passt): functions with network egress have no network");
+  if (found.cgroups.memory.empty()) {
+    warn("no memory controller: memory is limited by each process's address space (RLIMIT_AS) only");
+  }
+  if (found.cgroups.pids.empty()) warn("no pids controller: processes are limited by RLIMIT_NPROC");
+  if (found.cgroups.cpu.empty()) warn("no cpu controller: the cpus limit is not enforced");
+  return found;
+}
+
+nlohmann::json to_json(const Probe& probe) {
+  return {{"namespaces", probe.namespaces}, {"mounts", probe.mounts}, {"seccomp", probe.seccomp},
+          {"own_users", probe.own_users},   {"egress", probe.egress}, {"cgroups", to_json(probe.cgroups)},
+          {"warnings", probe.warnings}};
+}
+
+}  // namespace sterna::sandbox

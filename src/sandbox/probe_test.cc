@@ -1,0 +1,71 @@
+#include "sandbox/probe.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "sandbox/launch.h"
+#include "sandbox/seccomp.h"
+
+namespace sterna::sandbox {
+namespace {
+
+TEST(Probe, SaysWhatIsMissing) {
+  const Probe found = probe({}, {"first"});
+  EXPECT_EQ(found.warnings.front(), "first");
+  for (const char* word : {"no memory controller", "no pids controller", "no cpu controller"}) {
+    EXPECT_TRUE(std::ranges::any_of(found.warnings, [&](const auto& each) { return each.starts_with(word); }))
+        << word;
+  }
+  EXPECT_EQ(found.own_users, ::geteuid() == 0);
+}
+
+TEST(Probe, IsQuietAboutWhatIsThere) {
+  const Probe found = probe({CgroupVersion::kV1, "/m", "/c", "/p"}, {});
+  EXPECT_FALSE(std::ranges::any_of(found.warnings, [](const auto& each) { return each.starts_with("no "); }));
+}
+
+TEST(Seccomp, FiltersFitTheKernel) {
+  const auto plain = make_filter(SocketRule::kAllow);
+  const auto notify = make_filter(SocketRule::kNotify);
+  ASSERT_TRUE(plain && notify);
+  EXPECT_GT(plain->size(), 100U);
+  EXPECT_LT(notify->size(), 4096U);  // BPF_MAXINSNS
+}
+
+// Runs a shell command and answers its output.
+std::string output_of(const std::string& command, std::vector<std::string> env) {
+  int ends[2];
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const auto pid = launch(
+      {.argv = {"/bin/sh", "-c", command}, .env = std::move(env), .fds = {{ends[1], 1}}, .join_fds = {}});
+  ::close(ends[1]);
+  EXPECT_TRUE(pid);
+  std::string all;
+  char part[512];
+  for (ssize_t got = 0; (got = ::read(ends[0], part, sizeof part)) > 0;)
+    all.append(part, static_cast<std::size_t>(got));
+  ::close(ends[0]);
+  if (pid) ::waitpid(*pid, nullptr, 0);
+  return all;
+}
+
+TEST(Launch, GivesOnlyWhatIsNamed) {
+  ::setenv("STERNA_SECRET", "x", 1);
+  EXPECT_EQ(output_of("echo $A$STERNA_SECRET", {"A=1"}), "1\n");
+  ::unsetenv("STERNA_SECRET");
+  // 3 is the directory that ls reads.
+  EXPECT_EQ(output_of("ls /proc/self/fd", {"PATH=/usr/bin:/bin"}), "0\n1\n2\n3\n");
+}
+
+TEST(Launch, MissingProgramIsAnError) {
+  const auto pid = launch({.argv = {"/nonexistent"}, .env = {}, .fds = {}, .join_fds = {}});
+  ASSERT_FALSE(pid);
+  EXPECT_EQ(pid.error().detail, "start /nonexistent: No such file or directory");
+}
+
+}  // namespace
+}  // namespace sterna::sandbox
