@@ -1,0 +1,9 @@
+# The management API's part of the gateway; openapi.json is built into the program.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/openapi.json)
+file(READ openapi.json STERNA_OPENAPI_JSON)
+configure_file(management_openapi.cc.in management_openapi.cc @ONLY)
+set(MANAGEMENT_SOURCES
+  management.cc management_code.cc management_functions.cc management_request.cc management_route.cc
+  management_spaces.cc ${CMAKE_CURRENT_BINARY_DIR}/management_openapi.cc)
+set(MANAGEMENT_LINKS sterna_registry sterna_bundle)
+set(MANAGEMENT_TESTS management_test.cc management_code_test.cc openapi_test.cc)

@@ -1,0 +1,109 @@
+// The management API: spaces, functions, their code and versions. Plain structs in and out, no sockets.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/function_json.h"
+#include "api/problem.h"
+#include "bundle/bundle_store.h"
+#include "gateway/management_route.h"
+#include "registry/registry.h"
+
+namespace sterna::gateway {
+
+inline constexpr std::size_t kMaxManagementBodyBytes = 64 << 20;
+
+struct ManagementRequest {
+  std::string method;
+  std::string path;   // raw, without query
+  std::string query;  // raw, without '?'
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+struct ManagementReply {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;  // Content-Type among them when there is a body
+  std::string body;                                          // to HEAD too: the transport leaves it out
+};
+
+// What only the pool knows.
+struct FunctionMetrics {
+  std::uint64_t invocations = 0;
+  std::uint64_t replicas = 0;
+  std::uint64_t available_replicas = 0;
+};
+using MetricsSource = std::function<FunctionMetrics(const std::string& function_id)>;
+
+// Any thread; every call blocks on the disk, so none belongs on an event loop.
+class Management {
+ public:
+  // Registry and bundles must outlive it; `metrics` is called on the thread of the request.
+  Management(registry::Registry& registry, bundle::BundleStore& bundles, api::SpecRules rules,
+             MetricsSource metrics);
+
+  // Always answers: failures are problem documents.
+  ManagementReply handle(const ManagementRequest& request);
+
+ private:
+  using Answer = std::expected<ManagementReply, api::Problem>;
+  struct Call {
+    const ManagementRequest& request;
+    ManagementRoute route;
+  };
+
+  Answer dispatch(const Call& call);
+
+  // management_spaces.cc
+  Answer list_spaces(const Call& call);
+  Answer create_space(const Call& call);
+  Answer get_space(const Call& call);
+  Answer patch_space(const Call& call);
+  Answer delete_space(const Call& call);
+
+  // management_functions.cc
+  Answer list_functions(const Call& call);
+  Answer create_function(const Call& call);
+  Answer get_function(const Call& call);
+  Answer put_function(const Call& call);
+  Answer patch_function(const Call& call);
+  Answer delete_function(const Call& call);
+  Answer stop_function(const Call& call);
+  Answer start_function(const Call& call);
+
+  // management_code.cc
+  Answer get_code(const Call& call);
+  Answer put_code(const Call& call);
+  Answer list_versions(const Call& call);
+  Answer roll_back(const Call& call);
+
+  Answer open_api(const Call& call);
+
+  ManagementReply function_reply(int status, const registry::Function& function) const;
+  api::OrderedJson function_json(const registry::Function& function) const;
+  // Stores the files and makes `commit` refer to them; a bundle that nothing refers to afterwards is removed
+  // again. Expects writes_ to be held.
+  template <class Commit>
+  auto store_and_commit(const std::optional<bundle::Files>& files, Commit commit)
+      -> decltype(commit(std::optional<std::string>()));
+  void drop(const registry::Orphans& orphans);
+  Answer save(const Call& call, const api::FunctionSpec& spec, const std::optional<bundle::Files>& files);
+
+  registry::Registry& registry_;
+  bundle::BundleStore& bundles_;
+  const api::SpecRules rules_;
+  const MetricsSource metrics_;
+  // Held while a change is read, merged and committed, and while bundles are written or removed, so that no
+  // bundle goes away between its writing and the commit that refers to it.
+  std::mutex writes_;
+};
+
+}  // namespace sterna::gateway

@@ -1,0 +1,130 @@
+#include <algorithm>
+
+#include "api/object_reader.h"
+#include "bundle/archive.h"
+#include "bundle/source.h"
+#include "gateway/management.h"
+#include "gateway/management_request.h"
+
+namespace sterna::gateway {
+namespace {
+
+bool is_gzip(std::string_view type) {
+  return type == kGzipType || type == "application/x-gzip" || type == "application/x-tar+gzip";
+}
+
+std::expected<bundle::Files, api::Problem> unpacked(const ManagementRequest& request,
+                                                    bundle::ArchiveKind kind,
+                                                    std::string_view template_name) {
+  Result<bundle::Files> files = bundle::unpack(request.body, kind);
+  if (!files) return problem(files.error());
+  if (Status handler = bundle::check_handler(*files, template_name); !handler)
+    return problem(handler.error());
+  return std::move(*files);
+}
+
+std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& request,
+                                                   std::string_view template_name) {
+  const std::string type = content_type(request);
+  if (type == kZipType) return unpacked(request, bundle::ArchiveKind::kZip, template_name);
+  if (is_gzip(type)) return unpacked(request, bundle::ArchiveKind::kTarGz, template_name);
+  if (!type.empty() && type != kJsonType) {
+    return unsupported_media_type("application/json, application/zip or application/gzip");
+  }
+  const auto json = json_body(request);
+  if (!json) return std::unexpected(json.error());
+  auto files = bundle::parse_source(*json, "", template_name);
+  if (!files) return problem(std::move(files.error()));
+  return std::move(*files);
+}
+
+// The first of the types that we have which `Accept` names; JSON when it names none.
+std::string_view wanted_type(std::string_view accept) {
+  while (!accept.empty()) {
+    std::string_view item = accept.substr(0, accept.find(','));
+    accept.remove_prefix(std::min(accept.size(), item.size() + 1));
+    item = item.substr(0, item.find(';'));
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (item == kZipType) return kZipType;
+    if (is_gzip(item)) return kGzipType;
+    if (item == kJsonType) return kJsonType;
+  }
+  return kJsonType;
+}
+
+api::OrderedJson version_json(const registry::Version& version) {
+  return {{"version", version.number},
+          {"state", to_string(version.state)},
+          {"reason", version.reason},
+          {"template", version.spec.template_name},
+          {"description", version.spec.description},
+          {"runtime", version.runtime},
+          {"bundle", version.bundle},
+          {"created_at", format_rfc3339(version.created_at)}};
+}
+
+}  // namespace
+
+Management::Answer Management::get_code(const Call& call) {
+  const auto function = registry_.find(call.route.space, call.route.function);
+  if (!function) return problem(function.error());
+  if (function->newest.bundle.empty()) {
+    return problem(Error{Code::kNotFound, Component::kRegistry, "no_code", "this function has no code yet"});
+  }
+  const auto files = bundles_.load(function->newest.bundle);
+  if (!files) return problem(files.error());
+  const std::string_view type = wanted_type(header_of(call.request, "accept"));
+  if (type == kJsonType)
+    return json_reply(200, bundle::source_json(*files, function->newest.spec.template_name));
+  const bool zip = type == kZipType;
+  Result<std::string> packed =
+      bundle::pack(*files, zip ? bundle::ArchiveKind::kZip : bundle::ArchiveKind::kTarGz);
+  if (!packed) return problem(packed.error());
+  const std::string file_name = function->name + (zip ? ".zip" : ".tar.gz");
+  return ManagementReply{200,
+                         {{"Content-Type", std::string(type)},
+                          {"Content-Disposition", "attachment; filename=\"" + file_name + "\""}},
+                         std::move(*packed)};
+}
+
+Management::Answer Management::put_code(const Call& call) {
+  const auto found = registry_.find(call.route.space, call.route.function);
+  if (!found) return problem(found.error());
+  // Unpacking may take long: before the lock, which others wait for.
+  auto files = code_of(call.request, found->newest.spec.template_name);
+  if (!files) return std::unexpected(files.error());
+  const std::scoped_lock lock(writes_);
+  const auto before = registry_.find(call.route.space, call.route.function);
+  if (!before) return problem(before.error());
+  return save(call, before->newest.spec, std::move(*files));
+}
+
+Management::Answer Management::list_versions(const Call& call) {
+  const auto page = page_of(call.request);
+  if (!page) return std::unexpected(page.error());
+  const auto listed = registry_.list_versions(call.route.space, call.route.function, *page);
+  if (!listed) return problem(listed.error());
+  api::OrderedJson data = api::OrderedJson::array();
+  for (const registry::Version& version : listed->items) data.push_back(version_json(version));
+  return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
+}
+
+Management::Answer Management::roll_back(const Call& call) {
+  const auto body = json_body(call.request);
+  if (!body) return std::unexpected(body.error());
+  api::FieldErrors errors;
+  api::ObjectReader reader(*body, "", errors);
+  std::int64_t number = 0;
+  reader.integer("version", number, 1, INT64_MAX);
+  if (errors.empty() && number == 0) reader.error("version", "is required");
+  reader.finish();
+  if (!errors.empty()) return problem(std::move(errors));
+  const std::scoped_lock lock(writes_);
+  const auto saved = registry_.rollback(call.route.space, call.route.function, number);
+  if (!saved) return problem(saved.error());
+  drop(saved->orphans);
+  return function_reply(200, saved->function);
+}
+
+}  // namespace sterna::gateway

@@ -1,0 +1,85 @@
+#include "bundle/archive.h"
+#include "gateway/management_fixture.h"
+
+namespace sterna::gateway {
+namespace {
+
+using bundle::ArchiveKind;
+using bundle::Executable;
+
+class ManagementCodeTest : public ManagementFixture {
+ protected:
+  const std::string code_ = std::string(kMotion) + "/code";
+  const bundle::Files files_ = {{"handler.py", "two", Executable::kNo}, {"run.sh", "x", Executable::kYes}};
+};
+
+TEST_F(ManagementCodeTest, PutMakesANewVersionWithTheSameSpec) {
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"motion","description":"d"})");
+  const api::Json put = expect(200, "PUT", code_, R"({"code":"dHdv"})");
+  EXPECT_EQ(put["version"], 2);
+  EXPECT_EQ(put["description"], "d");
+  EXPECT_EQ(put["status_reason"], "");
+  EXPECT_EQ(expect(200, "GET", code_), api::Json::parse(R"({"code":"dHdv"})"));
+  expect(200, "PUT", code_, R"({"files":{"handler.py":"dHdv","lib/a.py":""}})");
+  EXPECT_EQ(expect(200, "GET", code_)["files"]["lib/a.py"], "");
+}
+
+TEST_F(ManagementCodeTest, ArchivesGoInAndComeOut) {
+  create();
+  const std::string zip = bundle::pack(files_, ArchiveKind::kZip).value();
+  const std::string tar = bundle::pack(files_, ArchiveKind::kTarGz).value();
+  expect(200, "PUT", code_, zip, "application/zip");
+  const ManagementReply as_tar = send("GET", code_, "", "", "text/html, application/gzip;q=0.9");
+  EXPECT_EQ(header(as_tar, "Content-Type"), "application/gzip");
+  EXPECT_EQ(bundle::unpack(as_tar.body, ArchiveKind::kTarGz).value(), files_);
+  for (const char* type : {"application/gzip", "application/x-gzip", "application/x-tar+gzip"}) {
+    expect(200, "PUT", code_, tar, type);
+  }
+  const ManagementReply as_zip = send("GET", code_, "", "", "application/zip");
+  EXPECT_EQ(header(as_zip, "Content-Disposition"), "attachment; filename=\"motion.zip\"");
+  EXPECT_EQ(bundle::unpack(as_zip.body, ArchiveKind::kZip).value(), files_);
+  EXPECT_EQ(bundle_count(), 2);
+}
+
+TEST_F(ManagementCodeTest, BadCodeChangesNothing) {
+  create("one");
+  const std::string folder =
+      bundle::pack({{"app/handler.py", "x", Executable::kNo}}, ArchiveKind::kZip).value();
+  EXPECT_EQ(reason(422, "PUT", code_, folder, "application/zip"), "handler_missing");
+  EXPECT_EQ(reason(422, "PUT", code_, "no zip", "application/zip"), "bad_archive");
+  EXPECT_EQ(reason(422, "PUT", code_, R"({"code":"!"})"), "invalid_fields");
+  EXPECT_EQ(expect(422, "PUT", code_, R"({"code":"eA==","x":1})")["errors"][0]["field"], "x");
+  EXPECT_EQ(reason(415, "PUT", code_, "x", "application/x-tar"), "unsupported_media_type");
+  EXPECT_EQ(reason(404, "PUT", "/spaces/default/functions/nobody/code", "{}"), "function_not_found");
+  EXPECT_EQ(expect(200, "GET", kMotion)["version"], 1);
+  EXPECT_EQ(bundle_count(), 1);
+}
+
+TEST_F(ManagementCodeTest, VersionsAndRollback) {
+  const std::string id = create("one")["id"];
+  ASSERT_TRUE(registry_->activate(id, 1, false, "python"));
+  expect(200, "PUT", code_, R"({"code":"dHdv"})");
+  const api::Json versions = expect(200, "GET", std::string(kMotion) + "/versions");
+  ASSERT_EQ(versions["data"].size(), 2U);
+  EXPECT_EQ(versions["data"][0]["version"], 2);
+  EXPECT_EQ(versions["data"][0]["state"], "pending");
+  EXPECT_EQ(versions["data"][1]["state"], "active");
+  const std::string rollback = std::string(kMotion) + "/rollback";
+  EXPECT_EQ(expect(200, "POST", rollback, R"({"version":1})")["version"], 3);
+  EXPECT_EQ(expect(200, "GET", code_)["code"], api::base64_encode("one"));
+  EXPECT_EQ(reason(404, "POST", rollback, R"({"version":9})"), "version_not_found");
+  EXPECT_EQ(reason(422, "POST", rollback, "{}"), "invalid_fields");
+  EXPECT_EQ(reason(422, "POST", rollback, R"({"version":"1"})"), "invalid_fields");
+  EXPECT_EQ(reason(422, "POST", rollback, R"({"version":1,"x":2})"), "invalid_fields");
+}
+
+TEST_F(ManagementCodeTest, BundlesOfForgottenVersionsAreRemoved) {
+  create("0");
+  for (int i = 1; i <= 15; ++i) {
+    expect(200, "PUT", code_, R"({"code":")" + api::base64_encode(std::to_string(i)) + R"("})");
+  }
+  EXPECT_EQ(bundle_count(), registry::kKeptVersions);
+}
+
+}  // namespace
+}  // namespace sterna::gateway

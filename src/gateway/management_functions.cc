@@ -1,0 +1,168 @@
+#include <algorithm>
+
+#include "base/log.h"
+#include "bundle/source.h"
+#include "gateway/management.h"
+#include "gateway/management_request.h"
+#include "gateway/management_write.h"
+
+namespace sterna::gateway {
+namespace {
+
+struct Wanted {
+  api::FunctionSpec spec;
+  std::optional<bundle::Files> files;  // nullopt: no `source` was sent
+};
+
+// Spec and source together, so that the caller learns everything that is wrong at once.
+api::Validated<Wanted> parse_function(const api::Json& json, const api::SpecRules& rules) {
+  api::Validated<api::FunctionSpec> spec = api::parse_spec(json, rules);
+  api::FieldErrors errors = spec ? api::FieldErrors() : std::move(spec.error());
+  std::optional<bundle::Files> files;
+  if (json.is_object() && json.contains("source") && !json["source"].is_null()) {
+    const std::string template_name = spec ? spec->template_name : api::FunctionSpec().template_name;
+    api::Validated<bundle::Files> source = bundle::parse_source(json["source"], "source", template_name);
+    if (source) {
+      files = std::move(*source);
+    } else {
+      errors.insert(errors.end(), source.error().begin(), source.error().end());
+    }
+  }
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return Wanted{std::move(*spec), std::move(files)};
+}
+
+std::string location_of(const registry::Function& function) {
+  return "/spaces/" + function.space + "/functions/" + function.name;
+}
+
+}  // namespace
+
+api::OrderedJson Management::function_json(const registry::Function& function) const {
+  const registry::Version& newest = function.newest;
+  std::optional<bool> handler_async = newest.handler_async;
+  if (!handler_async && function.active) handler_async = function.active->handler_async;
+  const FunctionMetrics metrics = metrics_(function.id);
+  api::OrderedJson json = {{"id", function.id}, {"space", function.space}};
+  json.update(api::to_json(newest.spec, handler_async));
+  json["status"] = to_string(function.status);
+  json["status_reason"] = function.status_reason;
+  json["version"] = newest.number;
+  json["active_version"] = nullptr;
+  if (function.active) json["active_version"] = function.active->number;
+  json["runtime"] = function.active ? function.active->runtime : "";
+  json["metrics"] = {{"invocations", metrics.invocations},
+                     {"replicas", metrics.replicas},
+                     {"available_replicas", metrics.available_replicas}};
+  json["created_at"] = format_rfc3339(function.created_at);
+  json["updated_at"] = format_rfc3339(function.updated_at);
+  return json;
+}
+
+ManagementReply Management::function_reply(int status, const registry::Function& function) const {
+  return json_reply(status, function_json(function));
+}
+
+// What stays behind here is swept at the next start.
+void Management::drop(const registry::Orphans& orphans) {
+  for (const std::string& hash : orphans) {
+    if (const Status removed = bundles_.remove(hash); !removed) {
+      log::warn("unused bundle stays",
+                {{"bundle", std::string_view(hash)}, {"detail", std::string_view(removed.error().detail)}});
+    }
+  }
+}
+
+Management::Answer Management::list_functions(const Call& call) {
+  const auto page = page_of(call.request);
+  if (!page) return std::unexpected(page.error());
+  const auto listed = registry_.list(call.route.space, *page);
+  if (!listed) return problem(listed.error());
+  api::OrderedJson data = api::OrderedJson::array();
+  for (const registry::Function& function : listed->items) data.push_back(function_json(function));
+  return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
+}
+
+Management::Answer Management::create_function(const Call& call) {
+  if (const auto space = registry_.find_space(call.route.space); !space) return problem(space.error());
+  const auto body = json_body(call.request);
+  if (!body) return std::unexpected(body.error());
+  auto wanted = parse_function(*body, rules_);
+  if (!wanted) return problem(std::move(wanted.error()));
+  const std::scoped_lock lock(writes_);
+  const auto function = store_and_commit(wanted->files, [&](const std::optional<std::string>& hash) {
+    return registry_.create(call.route.space, wanted->spec, hash.value_or(""));
+  });
+  if (!function) return problem(function.error());
+  ManagementReply reply = function_reply(201, *function);
+  reply.headers.emplace_back("Location", location_of(*function));
+  return reply;
+}
+
+Management::Answer Management::get_function(const Call& call) {
+  const auto function = registry_.find(call.route.space, call.route.function);
+  if (!function) return problem(function.error());
+  return function_reply(200, *function);
+}
+
+// Expects writes_ to be held.
+Management::Answer Management::save(const Call& call, const api::FunctionSpec& spec,
+                                    const std::optional<bundle::Files>& files) {
+  const auto saved = store_and_commit(files, [&](const std::optional<std::string>& hash) {
+    return registry_.update(call.route.space, call.route.function, spec, hash);
+  });
+  if (!saved) return problem(saved.error());
+  drop(saved->orphans);
+  return function_reply(200, saved->function);
+}
+
+Management::Answer Management::put_function(const Call& call) {
+  if (const auto found = registry_.find(call.route.space, call.route.function); !found)
+    return problem(found.error());
+  auto body = json_body(call.request);
+  if (!body) return std::unexpected(body.error());
+  if (body->is_object() && !body->contains("name")) (*body)["name"] = call.route.function;
+  auto wanted = parse_function(*body, rules_);
+  if (!wanted) return problem(std::move(wanted.error()));
+  if (wanted->spec.name != call.route.function)
+    return problem(api::FieldErrors{{"name", "cannot be changed"}});
+  const std::scoped_lock lock(writes_);
+  return save(call, wanted->spec, wanted->files);
+}
+
+Management::Answer Management::patch_function(const Call& call) {
+  const auto patch = json_body(call.request, "application/merge-patch+json");
+  if (!patch) return std::unexpected(patch.error());
+  const std::scoped_lock lock(writes_);
+  const auto before = registry_.find(call.route.space, call.route.function);
+  if (!before) return problem(before.error());
+  api::Json merged = api::to_json(before->newest.spec);
+  merged.merge_patch(*patch);
+  auto wanted = parse_function(merged, rules_);
+  if (!wanted) return problem(std::move(wanted.error()));
+  if (wanted->spec.name != call.route.function)
+    return problem(api::FieldErrors{{"name", "cannot be changed"}});
+  return save(call, wanted->spec, wanted->files);
+}
+
+Management::Answer Management::delete_function(const Call& call) {
+  const std::scoped_lock lock(writes_);
+  const auto orphans = registry_.remove(call.route.space, call.route.function);
+  if (!orphans) return problem(orphans.error());
+  drop(*orphans);
+  return ManagementReply{204, {}, ""};
+}
+
+Management::Answer Management::stop_function(const Call& call) {
+  const auto function = registry_.stop(call.route.space, call.route.function);
+  if (!function) return problem(function.error());
+  return function_reply(200, *function);
+}
+
+Management::Answer Management::start_function(const Call& call) {
+  const auto function = registry_.start(call.route.space, call.route.function);
+  if (!function) return problem(function.error());
+  return function_reply(200, *function);
+}
+
+}  // namespace sterna::gateway

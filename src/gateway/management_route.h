@@ -1,0 +1,33 @@
+// Which resource of the management API a path names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sterna::gateway {
+
+enum class Resource : std::uint8_t {
+  kSpaces,     // /spaces
+  kSpace,      // /spaces/{space}
+  kFunctions,  // /spaces/{space}/functions
+  kFunction,   // /spaces/{space}/functions/{name}, {fn} from here on
+  kCode,       // {fn}/code
+  kVersions,   // {fn}/versions
+  kRollback,   // {fn}/rollback
+  kStop,       // {fn}/stop
+  kStart,      // {fn}/start
+  kOpenApi,    // /openapi.json
+};
+
+struct ManagementRoute {
+  Resource resource = Resource::kSpaces;
+  std::string space;     // percent-decoded
+  std::string function;  // percent-decoded
+};
+
+// `path` is raw; empty segments do not count. nullopt: there is no such resource.
+std::optional<ManagementRoute> parse_management_route(std::string_view path);
+
+}  // namespace sterna::gateway

@@ -1,0 +1,70 @@
+#include "api/space.h"
+#include "gateway/management.h"
+#include "gateway/management_request.h"
+
+namespace sterna::gateway {
+namespace {
+
+api::OrderedJson space_json(const registry::Space& space) {
+  return api::to_json(space.spec, space.created_at);
+}
+
+}  // namespace
+
+Management::Answer Management::list_spaces(const Call& call) {
+  const auto page = page_of(call.request);
+  if (!page) return std::unexpected(page.error());
+  const auto listed = registry_.list_spaces(*page);
+  if (!listed) return problem(listed.error());
+  api::OrderedJson data = api::OrderedJson::array();
+  for (const registry::Space& space : listed->items) data.push_back(space_json(space));
+  return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
+}
+
+Management::Answer Management::create_space(const Call& call) {
+  const auto body = json_body(call.request);
+  if (!body) return std::unexpected(body.error());
+  auto spec = api::parse_space(*body);
+  if (!spec) return problem(std::move(spec.error()));
+  const auto space = registry_.create_space(*spec);
+  if (!space) return problem(space.error());
+  ManagementReply reply = json_reply(201, space_json(*space));
+  reply.headers.emplace_back("Location", "/spaces/" + space->spec.name);
+  return reply;
+}
+
+Management::Answer Management::get_space(const Call& call) {
+  const auto space = registry_.find_space(call.route.space);
+  if (!space) return problem(space.error());
+  return json_reply(200, space_json(*space));
+}
+
+Management::Answer Management::patch_space(const Call& call) {
+  const auto patch = json_body(call.request, "application/merge-patch+json");
+  if (!patch) return std::unexpected(patch.error());
+  const std::scoped_lock lock(writes_);
+  const auto before = registry_.find_space(call.route.space);
+  if (!before) return problem(before.error());
+  api::Json merged = api::to_json(before->spec);
+  merged.merge_patch(*patch);
+  auto spec = api::parse_space(merged);
+  if (!spec) return problem(std::move(spec.error()));
+  if (spec->name != before->spec.name) return problem(api::FieldErrors{{"name", "cannot be changed"}});
+  const auto space = registry_.update_space(*spec);
+  if (!space) return problem(space.error());
+  return json_reply(200, space_json(*space));
+}
+
+Management::Answer Management::delete_space(const Call& call) {
+  const std::string force = query_of(call.request, "force").value_or("false");
+  if (force != "true" && force != "false")
+    return problem(api::FieldErrors{{"force", "must be true or false"}});
+  const std::scoped_lock lock(writes_);
+  const auto orphans = registry_.delete_space(call.route.space,
+                                              force == "true" ? registry::Force::kYes : registry::Force::kNo);
+  if (!orphans) return problem(orphans.error());
+  drop(*orphans);
+  return ManagementReply{204, {}, ""};
+}
+
+}  // namespace sterna::gateway
