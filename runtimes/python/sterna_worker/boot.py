@@ -32,29 +32,34 @@ def run(socket_fd, claim_fd):
     """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up already."""
     pid = os.getpid()
     channel = _sterna.Channel(socket_fd, claim_fd)
-    streams = logs.replace_streams(channel, channel.current_call)
-    text = channel.read_init()
-    if text is None:
-        os._exit(0)
-    init = json.loads(text)
-    _set_up_environment(init)
-    try:
-        handle, is_async = load.load_handler(init["bundle"], init["handler"])
-    except load.LoadError as error:
-        _send_json(channel, LOAD_FAILED, {"summary": error.summary, "detail": error.detail})
-        os._exit(EXIT_LOAD_FAILED)
-    logs.configure_logging()
-    gc.freeze()  # what was loaded stays: later collections need not look at it
-    gc.enable()
-    _send_json(channel, READY, {"runtime": RUNTIME, "async": is_async})
-    code = _serve(channel, streams, handle, is_async, init.get("concurrency", 1))
+    code = serve(channel)
     if os.getpid() == pid:
         _run_exit_hooks()
         channel.end_lines()
     os._exit(code)
 
 
-def _serve(channel, streams, handle, is_async, concurrency):
+def serve(channel):
+    """From INIT to the end; answers the exit code."""
+    streams = logs.replace_streams(channel, channel.current_call)
+    text = channel.read_init()
+    if text is None:
+        return 0
+    init = json.loads(text)
+    _set_up_environment(init)
+    try:
+        handle, is_async = load.load_handler(init["bundle"], init["handler"])
+    except load.LoadError as error:
+        _send_json(channel, LOAD_FAILED, {"summary": error.summary, "detail": error.detail})
+        return EXIT_LOAD_FAILED
+    logs.configure_logging()
+    gc.freeze()  # what was loaded stays: later collections need not look at it
+    gc.enable()
+    _send_json(channel, READY, {"runtime": RUNTIME, "async": is_async})
+    return _serve_calls(channel, streams, handle, is_async, init.get("concurrency", 1))
+
+
+def _serve_calls(channel, streams, handle, is_async, concurrency):
     try:
         if is_async:
             _count_calls_with(streams, serve_async.current_call.get)

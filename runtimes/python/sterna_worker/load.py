@@ -1,5 +1,6 @@
 """Finds the handler in a bundle; says what is wrong in words that help the author."""
 
+import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -34,7 +35,8 @@ def _import_file(bundle, file_name):
     if not os.path.isfile(path):
         raise LoadError(f"{file_name} is missing: put a file {file_name} with `def handle(req)` into the function's folder")
     name = os.path.splitext(os.path.basename(file_name))[0]
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -3,9 +3,12 @@
 import io
 import logging
 import os
+import sys
 
 STDOUT = 1
 STDERR = 2
+
+_ORIGINAL_STREAMS = (sys.stdout, sys.stderr)  # kept: taking them apart costs more than they do
 
 
 class LogBytes(io.BufferedIOBase):
@@ -61,8 +64,6 @@ class LogStream(io.TextIOBase):
 
 def replace_streams(channel, current_call):
     """Puts both streams in place and answers them; `current_call` tells the number of the running call, 0 outside."""
-    import sys
-
     sys.stdout = sys.__stdout__ = LogStream(channel, STDOUT, current_call)
     sys.stderr = sys.__stderr__ = LogStream(channel, STDERR, current_call)
     return sys.stdout, sys.stderr

@@ -29,6 +29,7 @@ def zygote(tmp_path_factory):
     yield zygote
     zygote.close()
     assert zygote.process.returncode == 0
+    assert zygote.error_text() == "", "nothing went wrong, in rehearsals neither"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import subprocess
+import tempfile
 import time
 
 import frames
@@ -19,7 +20,10 @@ class Zygote:
     def __init__(self, root_dir, python=workers.PYTHON):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [python, "-I", "-B", "-c", START, workers.RUNTIME, "zygote", "--control-fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin"})
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=self.errors, env={"PATH": "/usr/bin:/bin"}
+        )
         theirs.close()
         self.reports = []
         cgroups = {"version": "none", "memory": "", "cpu": "", "pids": ""}
@@ -45,6 +49,10 @@ class Zygote:
 
     def start(self, name, bundle, **limits):
         return SandboxedWorker(self, name, bundle, limits)
+
+    def error_text(self):
+        self.errors.seek(0)
+        return self.errors.read().decode()
 
     def close(self):
         self.control.close()
