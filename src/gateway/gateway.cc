@@ -43,7 +43,21 @@ Gateway::Gateway(const GatewayParts& parts, const GatewayLimits& limits)
 
 Gateway::~Gateway() = default;
 
+Error Gateway::not_found(const Route& route) const {
+  if (!parts_.functions.has_space(route.space)) {
+    return {Code::kNotFound, Component::kRegistry, "space_not_found", "there is no space of that name"};
+  }
+  return {Code::kNotFound, Component::kRegistry, "function_not_found",
+          "there is no function of that name in the space"};
+}
+
 std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
+  if (connection.request().target == "*") {  // RFC 9110 9.3.7
+    connection.begin(204);
+    connection.header("Allow", "GET, POST, PUT, PATCH, DELETE");
+    connection.send({});
+    return kNoBody;
+  }
   const auto route = parse_route(connection.request().target);
   if (!route) {
     answer_invocation_error(connection, status_of(route.error()), route.error(), {});
@@ -68,26 +82,18 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route
     answer_method_not_allowed(connection, "GET, POST, PUT, PATCH, DELETE");
     return 0;
   }
-  if (const auto path = function_path(route.tail, limits_.max_path_levels); !path) {
-    answer_invocation_error(connection, status_of(path.error()), path.error(), {});
+  const auto refuse = [&](unsigned status, const Error& error) -> std::uint64_t {
+    answer_invocation_error(connection, status, error, call_id_of(request, parts_.ids));
     return 0;
+  };
+  if (const auto path = function_path(route.tail, limits_.max_path_levels); !path) {
+    return refuse(status_of(path.error()), path.error());
   }
   const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
-  if (entry == nullptr) {
-    const bool space_known = parts_.functions.has_space(route.space);
-    answer_invocation_error(
-        connection, 404,
-        {Code::kNotFound, Component::kRegistry, space_known ? "function_not_found" : "space_not_found",
-         space_known ? "there is no function of that name in the space" : "there is no space of that name"},
-        {});
-    return 0;
-  }
+  if (entry == nullptr) return refuse(404, not_found(route));
   if (entry->access == api::Access::kInternal) {
-    answer_invocation_error(connection, 403,
-                            {Code::kDenied, Component::kAuth, "function_internal",
-                             "the function is only run by triggers (access: internal)"},
-                            {});
-    return 0;
+    return refuse(403, {Code::kDenied, Component::kAuth, "function_internal",
+                        "the function is only run by triggers (access: internal)"});
   }
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry)) {
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
@@ -141,18 +147,12 @@ void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
   auto made = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
   InvokeExchange& exchange = *made;
   exchanges_.emplace(&exchange, std::move(made));
-  exchange.start(*entry, std::move(call_id), std::move(encoded));
+  exchange.start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
 }
 
 void Gateway::logs(net::HttpConnection& connection, const Route& route) {
   const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
-  if (entry == nullptr) {
-    const bool space_known = parts_.functions.has_space(route.space);
-    return answer_problem(
-        connection, 404,
-        {Code::kNotFound, Component::kRegistry, space_known ? "function_not_found" : "space_not_found",
-         space_known ? "there is no function of that name in the space" : "there is no space of that name"});
-  }
+  if (entry == nullptr) return answer_problem(connection, 404, not_found(route));
   auto query = parse_log_query(route.query);
   if (!query) return answer_problem(connection, 400, query.error());
   LogExchange::start(parts_.loop, parts_.log_thread, parts_.logs, connection, entry->id, std::move(*query));
@@ -172,7 +172,7 @@ void Gateway::metrics(net::HttpConnection& connection) {
 }
 
 void Gateway::on_refused(net::HttpConnection& connection, unsigned status, const Error& error) {
-  answer_invocation_error(connection, status, error, {});
+  answer_invocation_error(connection, status, error, call_id_of(connection.request(), parts_.ids));
 }
 
 }  // namespace sterna::gateway

@@ -48,6 +48,7 @@ class Gateway final : public net::HttpService {
   void on_refused(net::HttpConnection& connection, unsigned status, const Error& error) override;
 
  private:
+  Error not_found(const Route& route) const;
   std::uint64_t check_invoke(net::HttpConnection& connection, const Route& route);
   void invoke(net::HttpConnection& connection, const Route& route);
   void logs(net::HttpConnection& connection, const Route& route);

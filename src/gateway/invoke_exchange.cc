@@ -24,10 +24,11 @@ bool is_ours(std::string_view name) {
 
 }  // namespace
 
-void InvokeExchange::start(invoke::FunctionEntry& entry, std::string call_id, std::string request) {
+void InvokeExchange::start(invoke::FunctionEntry& entry, std::string call_id, std::string request,
+                           MonotonicTime arrived) {
   connection_->observe(this);
   const net::Body* body = connection_->body().size() == 0 ? nullptr : &connection_->body();
-  invocation_.start(entry, std::move(call_id), std::move(request), body, connection_->arrived());
+  invocation_.start(entry, std::move(call_id), std::move(request), body, arrived);
 }
 
 void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) {

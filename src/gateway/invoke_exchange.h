@@ -17,7 +17,7 @@ class InvokeExchange final : private invoke::OutcomeObserver, private net::Respo
   InvokeExchange(invoke::FunctionTable& table, net::HttpConnection& connection, const Done& done)
       : connection_(&connection), invocation_(table, *this), done_(done) {}
 
-  void start(invoke::FunctionEntry& entry, std::string call_id, std::string request);
+  void start(invoke::FunctionEntry& entry, std::string call_id, std::string request, MonotonicTime arrived);
 
  private:
   void on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) override;

@@ -1,3 +1,5 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxWaiting = 64U << 10;  // pipelined bytes kept while a request is in flight
 constexpr std::size_t kKeptCapacity = 16U << 10;
 constexpr Duration kLinger = std::chrono::seconds(3);
+constexpr Duration kHalfClosed = std::chrono::seconds(1);
 constexpr std::uint64_t kMaxDropped = 8U << 20;  // of a body that nobody wants, before the connection closes
 
 Error timeout_error(std::string detail) {
@@ -72,9 +75,20 @@ void HttpConnection::read(bool until_end) {
     } else if (got < 0 && errno == EAGAIN) {
       return;
     } else {
-      return peer_closed();
+      return got == 0 ? end_of_input() : peer_closed();
     }
   }
+}
+
+// A client that has gone and one that only has nothing more to say look the same. The answer to what it asked
+// is given if it comes soon; a run that takes longer is not worth keeping for somebody who is most likely
+// gone.
+void HttpConnection::end_of_input() {
+  const bool owed = reading_ == Reading::kDone && (answer_ != Answer::kFinished || buffered() > 0);
+  if (!owed || lingering_) return peer_closed();
+  half_closed_ = true;
+  close_after_ = true;
+  progress_ = server_.loop_.now();
 }
 
 void HttpConnection::input(std::string_view data) {
@@ -131,7 +145,6 @@ std::size_t HttpConnection::process_head(std::string_view data) {
 
   scanned_ = 0;
   head_.assign(data.substr(0, *length));
-  request_.headers.clear();
   if (const auto parsed = parser_.parse_head(head_, request_); !parsed) {
     refuse(parsed.error().reason == "expectation_failed" ? 417 : 400, parsed.error());
     return data.size();
@@ -165,6 +178,10 @@ void HttpConnection::accept_body() {
     out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     server_.loop_.at_turn_end(*this);
   }
+  // Many clients send head and body apart, and hold the body back until the head is acknowledged (Nagle): do
+  // not let the kernel delay that by 40 ms.
+  const int on = 1;
+  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 std::size_t HttpConnection::process_body(std::string_view data) {
@@ -201,6 +218,7 @@ bool HttpConnection::next_request() {
   answer_ = Answer::kNone;
   arrived_ = server_.loop_.now();
   body_.clear();
+  request_.clear();
   shrink(head_);
   return true;
 }
@@ -254,7 +272,7 @@ void HttpConnection::send(std::string_view body) {
     out_ += "\r\n";
   }
   end_head();
-  if (!bodyless_) out_ += body;
+  if (!bodyless_ && request_.method != "HEAD") out_ += body;
   answer_ = Answer::kStreaming;
   chunked_ = false;
   finish();
@@ -275,7 +293,7 @@ void HttpConnection::begin_stream(std::optional<std::uint64_t> length) {
   }
   end_head();
   answer_ = Answer::kStreaming;
-  progress_ = server_.loop_.now();
+  if (!half_closed_) progress_ = server_.loop_.now();
   server_.loop_.at_turn_end(*this);
 }
 
@@ -296,7 +314,7 @@ void HttpConnection::finish() {
   if (chunked_) out_ += "0\r\n\r\n";
   answer_ = Answer::kFinished;
   observer_ = nullptr;
-  if (out_sent_ == 0) progress_ = server_.loop_.now();
+  if (out_sent_ == 0 && !half_closed_) progress_ = server_.loop_.now();
   server_.loop_.at_turn_end(*this);
 }
 
@@ -317,7 +335,7 @@ void HttpConnection::flush() {
     if (sent < 0 && errno == EAGAIN) break;
     if (sent < 0) return peer_closed();
     out_sent_ += static_cast<std::size_t>(sent);
-    progress_ = server_.loop_.now();
+    if (!half_closed_) progress_ = server_.loop_.now();
   }
   if (buffered() == 0) {
     shrink(out_);
@@ -381,6 +399,7 @@ void HttpConnection::close() {
 MonotonicTime HttpConnection::deadline() const {
   const HttpLimits& limits = server_.limits_;
   if (lingering_) return progress_ + kLinger;
+  if (half_closed_) return progress_ + kHalfClosed;
   if (buffered() > 0) return progress_ + limits.write_stall;
   switch (reading_) {
     case Reading::kHead:
@@ -397,9 +416,9 @@ MonotonicTime HttpConnection::deadline() const {
 
 void HttpConnection::check_deadline(MonotonicTime now) {
   if (!socket_ || now < deadline()) return;
+  if (half_closed_) return peer_closed();
   const bool waits_for_client = (reading_ == Reading::kHead && !in_.empty()) || reading_ == Reading::kBody;
   if (lingering_ || buffered() > 0 || !waits_for_client || answer_ != Answer::kNone) return peer_closed();
-  if (reading_ == Reading::kHead) request_ = {};
   refuse(408, timeout_error(reading_ == Reading::kHead ? "the request head did not arrive in time"
                                                        : "the request body did not arrive in time"));
 }

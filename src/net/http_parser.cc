@@ -20,6 +20,12 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
 
+// Origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 3.2); CONNECT is not for us.
+bool is_target(std::string_view target, std::string_view method) {
+  return target.starts_with('/') || target.starts_with("http://") || target.starts_with("https://") ||
+         (target == "*" && method == "OPTIONS");
+}
+
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
 }
@@ -29,6 +35,13 @@ std::string_view view(beast::string_view text) {
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+void HttpRequest::clear() {
+  std::vector<Header> kept = std::move(headers);
+  kept.clear();
+  *this = {};
+  headers = std::move(kept);
 }
 
 const std::string_view* HttpRequest::find(std::string_view name) const {
@@ -103,13 +116,19 @@ Status HttpParser::parse_head(std::string_view head, HttpRequest& request) {
   if (ec && ec != http::error::need_more)
     return bad_request("the request head is malformed: " + ec.message());
 
+  if (!is_target(request.target, request.method))
+    return bad_request("the request target must be a path, such as /healthz");
   request.keep_alive = impl_->keep_alive();
   request.chunked = impl_->chunked();
   request.content_length.reset();
   if (const auto length = impl_->content_length()) request.content_length = *length;
   int hosts = 0;
   for (const Header& header : request.headers) {
-    if (equal_ignoring_case(header.name, "host")) ++hosts;
+    if (equal_ignoring_case(header.name, "host")) {
+      ++hosts;
+      if (header.value.find_first_of(" \t/\\?#@,") != std::string_view::npos)
+        return bad_request("the Host header names no host");
+    }
     if (equal_ignoring_case(header.name, "transfer-encoding")) {
       if (!equal_ignoring_case(header.value, "chunked"))
         return bad_request("only Transfer-Encoding: chunked is accepted");

@@ -28,6 +28,8 @@ struct HttpRequest {
   bool chunked = false;
   std::optional<std::uint64_t> content_length;
 
+  // Forgets the request, keeps the memory.
+  void clear();
   // The first header of that name, without regard to case; nullptr when absent.
   const std::string_view* find(std::string_view name) const;
 };

@@ -64,7 +64,6 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   const Body& body() const { return body_; }
   // The client's address without port, e.g. "127.0.0.1".
   std::string_view client() const { return client_; }
-  MonotonicTime arrived() const { return arrived_; }
 
   void begin(unsigned status);
   // Names and values must be free of CR, LF and NUL; framing headers are the connection's own.
@@ -106,6 +105,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   void flush();
   void after_flush();
   void linger();
+  void end_of_input();
   void peer_closed();
   void close();
   void check_deadline(MonotonicTime now);
@@ -120,6 +120,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   Answer answer_ = Answer::kNone;
   bool close_after_ = false;  // the connection ends with this response
   bool lingering_ = false;    // our side is shut, what still comes is dropped
+  bool half_closed_ = false;  // the client has shut its side and may still read
   bool read_paused_ = false;  // bytes may wait in the kernel: edge-triggered epoll will not tell again
   bool bodyless_ = false;     // the response has no body by its status
   bool chunked_ = false;      // of the response
@@ -133,7 +134,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_bytes_ = 0;
   MonotonicTime arrived_;   // of the request's first byte, or since when the connection is idle
-  MonotonicTime progress_;  // last time the client took bytes, or lingering began
+  MonotonicTime progress_;  // last time the client took bytes; when it half-closed; when lingering began
   std::string out_;
   std::size_t out_sent_ = 0;
   ResponseObserver* observer_ = nullptr;
