@@ -55,13 +55,16 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
 
  private:
   void take(zygote::Ready& ready) {
-    log::info("a runtime is ready", {{"runtime", std::string_view(ready.runtime)}, {"pid", static_cast<std::int64_t>(client_->pid())}});
+    log::info("a runtime is ready", {{"runtime", std::string_view(ready.runtime)},
+                                     {"pid", static_cast<std::int64_t>(client_->pid())}});
   }
   void take(zygote::Failed& failed) {
     log::error("a runtime cannot start workers",
                {{"runtime", std::string_view(runtime_)}, {"error", std::string_view(failed.error)}});
   }
-  void take(zygote::Started&) {}
+  void take(zygote::Started& started) {
+    if (started.listener) launcher_.connect(started.worker, started.pid, std::move(started.listener));
+  }
   void take(zygote::Exited& exited) {
     launcher_.report_exit(
         exited.worker,
@@ -133,7 +136,8 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
 
 void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
                            pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) {
-  running_[instance] = {config.runtime, &observer};
+  running_[instance] = {
+      .runtime = config.runtime, .observer = &observer, .network = {}};
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);
@@ -142,6 +146,21 @@ void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConf
   const Status sent = parent->client().send_start(instance, plan, descriptors.socket.get(),
                                                   descriptors.claim_page.get(), descriptors.output.get());
   if (!sent) report_exit_later(instance, sent.error().detail);
+}
+
+void ZygoteLauncher::connect(const std::string& instance, pid_t worker, UniqueFd listener) {
+  const auto found = running_.find(instance);
+  if (found == running_.end()) return;
+  if (!network_group_) {
+    if (auto made = sandbox::Cgroup::make(settings_.cgroups, "network"))
+      network_group_.emplace(std::move(*made));
+  }
+  found->second.network = std::make_unique<EgressNetwork>(
+      loop_, std::move(listener), worker, network_group_ ? network_group_->join_fds() : std::vector<int>(),
+      [instance](const std::string& why) {
+        log::warn("a worker has no network",
+                  {{"instance", std::string_view(instance)}, {"error", std::string_view(why)}});
+      });
 }
 
 void ZygoteLauncher::kill(const std::string& instance) {

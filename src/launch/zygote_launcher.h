@@ -4,11 +4,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "launch/egress_network.h"
 #include "net/loop.h"
 #include "pool/launcher.h"
 #include "sandbox/cgroup.h"
@@ -47,10 +49,12 @@ class ZygoteLauncher final : public pool::Launcher {
   struct Running {
     std::string runtime;
     pool::LaunchObserver* observer = nullptr;
+    std::unique_ptr<EgressNetwork> network;
   };
 
   Zygote* zygote(const std::string& runtime, std::string& why_not);
   sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config);
+  void connect(const std::string& instance, pid_t worker, UniqueFd listener);
   void report_exit(const std::string& instance, const pool::WorkerExit& exit);
   void report_exit_later(const std::string& instance, std::string why);
   void on_zygote_gone(const std::string& runtime, const std::string& why);
@@ -59,6 +63,7 @@ class ZygoteLauncher final : public pool::Launcher {
   const LaunchSettings settings_;
   std::map<std::string, std::unique_ptr<Zygote>> zygotes_;
   std::map<std::string, MonotonicTime> start_not_before_;
+  std::optional<sandbox::Cgroup> network_group_;         // of all pasta processes, so that a sweep finds them
   std::unordered_map<std::string, Running> running_;     // by instance
   std::unordered_map<std::string, std::uint32_t> uids_;  // by function id
 };

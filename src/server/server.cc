@@ -17,6 +17,7 @@
 #include "logs/function_logs.h"
 #include "net/background.h"
 #include "net/http_server.h"
+#include "sandbox/probe.h"
 #include "server/cgroup_home.h"
 #include "server/registry_bridge.h"
 #include "server/runtimes.h"
@@ -260,6 +261,8 @@ Status serve(const Config& config) {
   if (const Status made = make_directory(config.data_dir / "run" / "root"); !made) return made;
   std::vector<std::string> warnings;
   CgroupHome cgroups = CgroupHome::open(config.data_dir, warnings);
+  const sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
+  warnings = probe.warnings;
   Runtimes runtimes = Runtimes::find(config, warnings);
   for (const std::string& warning : warnings) log::warn("not everything is in place", {{"what", text(warning)}});
 

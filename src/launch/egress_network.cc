@@ -1,0 +1,53 @@
+#include "launch/egress_network.h"
+
+namespace sterna::launch {
+
+EgressNetwork::EgressNetwork(net::Loop& loop, UniqueFd listener, pid_t worker, std::vector<int> join_fds,
+                             std::function<void(const std::string&)> on_failure)
+    : loop_(loop),
+      starter_(std::move(listener), worker, loop.clock(), std::move(join_fds)),
+      on_failure_(std::move(on_failure)) {
+  static_cast<void>(loop_.add(starter_.listener_fd(), listener_watch_, EPOLLIN | EPOLLET));
+}
+
+EgressNetwork::~EgressNetwork() {
+  loop_.cancel(timer_);
+  unwatch_ready();
+  if (starter_.listener_fd() >= 0) loop_.remove(starter_.listener_fd(), listener_watch_);
+}
+
+void EgressNetwork::on_listener() {
+  starter_.on_listener();
+  follow();
+}
+
+void EgressNetwork::unwatch_ready() {
+  if (watched_ready_fd_ >= 0) loop_.remove(std::exchange(watched_ready_fd_, -1), ready_watch_);
+}
+
+// The starter closes the descriptor when it is through with it.
+void EgressNetwork::on_ready() {
+  unwatch_ready();
+  starter_.on_ready();
+  follow();
+}
+
+void EgressNetwork::on_deadline() {
+  unwatch_ready();
+  starter_.on_deadline();
+  follow();
+}
+
+void EgressNetwork::follow() {
+  if (watched_ready_fd_ < 0 && starter_.ready_fd() >= 0) {
+    watched_ready_fd_ = starter_.ready_fd();
+    static_cast<void>(loop_.add(watched_ready_fd_, ready_watch_, EPOLLIN));
+    if (const auto deadline = starter_.deadline()) {
+      timer_ = loop_.after(*deadline - loop_.clock().now(), [this] { on_deadline(); });
+    }
+  }
+  if (starter_.state() != sandbox::EgressStarter::State::kFailed || std::exchange(told_, true)) return;
+  on_failure_(starter_.error());
+}
+
+}  // namespace sterna::launch

@@ -1,0 +1,50 @@
+// One worker's way out: turns the loop's events into the steps of its EgressStarter.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "net/loop.h"
+#include "sandbox/egress.h"
+
+namespace sterna::launch {
+
+class EgressNetwork final {
+ public:
+  // `on_failure` is told once, in words, when the network cannot be brought up.
+  EgressNetwork(net::Loop& loop, UniqueFd listener, pid_t worker, std::vector<int> join_fds,
+                std::function<void(const std::string&)> on_failure);
+  ~EgressNetwork();
+  EgressNetwork(const EgressNetwork&) = delete;
+  EgressNetwork& operator=(const EgressNetwork&) = delete;
+
+ private:
+  // Passes the events of one descriptor to a member function.
+  class Watch final : public net::EventHandler {
+   public:
+    Watch(EgressNetwork& network, void (EgressNetwork::*step)()) : network_(network), step_(step) {}
+    void on_event(std::uint32_t) override { (network_.*step_)(); }
+
+   private:
+    EgressNetwork& network_;
+    void (EgressNetwork::* const step_)();
+  };
+
+  void on_listener();
+  void on_ready();
+  void on_deadline();
+  void unwatch_ready();
+  // Watches what the starter waits for now.
+  void follow();
+
+  net::Loop& loop_;
+  sandbox::EgressStarter starter_;
+  const std::function<void(const std::string&)> on_failure_;
+  Watch listener_watch_{*this, &EgressNetwork::on_listener};
+  Watch ready_watch_{*this, &EgressNetwork::on_ready};
+  int watched_ready_fd_ = -1;
+  net::Loop::TimerId timer_{};
+  bool told_ = false;
+};
+
+}  // namespace sterna::launch
