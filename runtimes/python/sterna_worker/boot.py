@@ -11,9 +11,8 @@ import threading
 import time
 
 import _sterna
-from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from . import answers, failures, load, logs, serve_async, serve_sync, serve_threads
+from . import answers, load, logs, serve_async, serve_sync, serve_threads
 
 READY = 16
 LOAD_FAILED = 17
@@ -25,7 +24,22 @@ MAX_ATEXIT_SECONDS = 2
 RUNTIME = "python {}.{}.{}".format(*sys.version_info)
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-_sterna.configure(Headers, ImmutableMultiDict, answers.encode_json)
+# Debian's packages run on every Python 3; an interpreter that has no werkzeug of its own takes it from there.
+_DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
+
+
+def _configure():
+    try:
+        from werkzeug import datastructures
+    except ModuleNotFoundError:
+        sys.path.append(_DEBIAN_PACKAGES)
+        from werkzeug import datastructures
+
+        sys.path.remove(_DEBIAN_PACKAGES)
+    _sterna.configure(datastructures.Headers, datastructures.ImmutableMultiDict, answers.encode_json)
+
+
+_configure()
 
 
 def run(socket_fd, claim_fd):

@@ -163,7 +163,7 @@ def test_exception_is_told_in_one_line_and_its_traceback_is_logged(start):
 @pytest.mark.parametrize("statement,text", [
     ("raise SystemExit(3)", "SystemExit: 3"), ("import sys; sys.exit()", "SystemExit"), ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("return undefined", "NameError: name 'undefined' is not defined"),
-    ("class Bad(Exception):\n        def __str__(self): return 1 / 0\n    raise Bad", "<exception str() failed>"),
+    ("class Bad(Exception):\n        def __str__(self): return 1 / 0\n    raise Bad", "Bad: <"),
 ])
 @pytest.mark.parametrize("prefix,concurrency", [("", 1), ("", 2), ("async ", 4)])
 def test_whatever_is_raised_ends_the_call_only(start, statement, text, prefix, concurrency):
