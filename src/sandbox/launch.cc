@@ -55,6 +55,8 @@ bool place_fds(const Launch& launch) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Out of the terminal's reach: its Ctrl-C is for the server, which drains, and needs its helpers for that.
+  ::setsid();
   const bool tied =
       ::prctl(PR_SET_PDEATHSIG, order.launch.death_signal, 0, 0, 0) == 0 && ::getppid() == order.parent;
   const int join = join_cgroups(order.launch.join_fds.data(), order.launch.join_fds.size());

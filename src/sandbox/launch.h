@@ -21,8 +21,8 @@ struct Launch {
   int death_signal = SIGKILL;            // from the kernel when the calling *thread* ends
 };
 
-// Standard input is empty; descriptors that are not named are closed; signals are as at a fresh start. The
-// caller reaps the pid. Fails with io.
+// Standard input is empty; descriptors that are not named are closed; signals are as at a fresh start; the
+// session is its own. The caller reaps the pid. Fails with io.
 Result<pid_t> launch(const Launch& launch);
 
 }  // namespace sterna::sandbox

@@ -61,6 +61,11 @@ TEST(Launch, GivesOnlyWhatIsNamed) {
   EXPECT_EQ(output_of("ls /proc/self/fd", {"PATH=/usr/bin:/bin"}), "0\n1\n2\n3\n");
 }
 
+TEST(Launch, LeavesTheTerminalsSession) {
+  EXPECT_EQ(output_of("set -- $(cat /proc/$$/stat); [ $6 = $$ ] && echo own", {"PATH=/usr/bin:/bin"}),
+            "own\n");
+}
+
 TEST(Launch, MissingProgramIsAnError) {
   const auto pid = launch({.argv = {"/nonexistent"}, .env = {}, .fds = {}, .join_fds = {}});
   ASSERT_FALSE(pid);
