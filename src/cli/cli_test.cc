@@ -119,12 +119,29 @@ TEST(Invoke, ShowsTheHeadWhenAsked) {
   EXPECT_THAT(server.requests().at(0), StartsWith("PUT /spaces/default/functions/f/invoke/x HTTP/1.1\r\n"));
 }
 
+const std::string kFault = "X-Sterna-Fault: function\r\nContent-Type: application/problem+json\r\n";
+
+TEST(Invoke, TakesAFunctionsOwnErrorsAsAnswers) {
+  const std::string own = R"({"title": "out of tea"})";
+  const std::string large(100'000, 'x');
+  TestServer server({reply_with("418 I'm a teapot", "X-Sterna-Fault: function\r\n", "short"),
+                     reply_with("500 Oh", kFault, own), reply_with("500 Oh", kFault, large)});
+  const std::string url = server.url();
+  for (const std::string& body : {std::string("short"), own, large}) {
+    const Ran ran = run({"invoke", "f", "--url", url.c_str()});
+    EXPECT_EQ(ran.status, kExitOk);
+    EXPECT_EQ(ran.out, body);
+    EXPECT_EQ(ran.err, "");
+  }
+}
+
 TEST(Invoke, TellsAFunctionsFaultFromOurs) {
-  const std::string problem = R"({"reason": "function_raised", "detail": "the handler raised"})";
+  const std::string problem =
+      R"({"reason": "function_raised", "component": "function", "detail": "the handler raised"})";
   TestServer server(
-      {reply_with("500 Internal Server Error", "X-Sterna-Fault: function\r\nX-Call-Id: C1\r\n", problem),
+      {reply_with("500 Internal Server Error", kFault + "X-Call-Id: C1\r\n", problem),
        reply_with("429 Too Many Requests", "X-Sterna-Fault: platform\r\n", R"({"reason": "no_capacity"})"),
-       reply_with("500 Internal Server Error", "X-Sterna-Fault: function\r\n", problem)});
+       reply_with("500 Internal Server Error", kFault, problem)});
   const std::string url = server.url();
   const Ran function = run({"invoke", "f", "--url", url.c_str()});
   EXPECT_EQ(function.status, kExitFunctionFault);

@@ -49,13 +49,16 @@ Result<File> attach_body(HttpRequest& request, const std::string& data) {
   return file;
 }
 
-// Takes the answer: to stdout, or aside when it is a fault.
+// Takes the answer: to stdout, or aside while it may be a fault. A function's own error statuses are answers
+// like any other, though they carry X-Sterna-Fault too; a fault is a problem document of Sterna's.
 class AnswerWriter {
  public:
   explicit AnswerWriter(bool show_head) : show_head_(show_head) {}
 
   void take_head(const HttpHead& head) {
     reply_.head = head;
+    aside_ = fault() == "platform" ||
+             (!fault().empty() && head.find("content-type").starts_with("application/problem+json"));
     if (!show_head_) return;
     print(head.status_line + "\r\n");
     for (const auto& [name, value] : head.headers) print(fmt::format("{}: {}\r\n", name, value));
@@ -64,32 +67,48 @@ class AnswerWriter {
   }
 
   bool take_body(std::string_view part) {
-    if (is_fault()) {
-      reply_.body.append(part.substr(0, kMaxFaultBytes - std::min(kMaxFaultBytes, reply_.body.size())));
-      return true;
-    }
-    return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
+    if (!aside_) return write(part);
+    reply_.body.append(part);
+    if (reply_.body.size() <= kMaxFaultBytes) return true;
+    aside_ = false;  // larger than any problem of ours
+    return write(reply_.body);
   }
 
-  bool is_fault() const { return !reply_.head.find("x-sterna-fault").empty(); }
-
+  // The exit status, once the answer has ended.
   int finish(const Target& target, std::string_view function) const {
-    if (!is_fault()) return kExitOk;
-    const auto fault = reply_.head.find("x-sterna-fault");
-    if (target.json) {
-      fmt::print(stderr, "{}\n", reply_.body);
-    } else {
-      const Error error = error_of(reply_);
-      fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault, error.reason, error.detail);
-      if (const auto call = reply_.head.find("x-call-id"); !call.empty()) {
-        fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
-      }
+    if (!aside_) return kExitOk;
+    const auto problem = api::parse_json(reply_.body);
+    const bool is_ours =
+        problem && problem->is_object() && problem->contains("reason") && problem->contains("component");
+    if (!is_ours && fault() != "platform") {
+      write(reply_.body);
+      return kExitOk;
     }
-    return fault == "function" ? kExitFunctionFault : kExitPlatformFault;
+    tell_fault(target, function);
+    return fault() == "function" ? kExitFunctionFault : kExitPlatformFault;
   }
 
  private:
+  static bool write(std::string_view part) {
+    return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
+  }
+
+  std::string_view fault() const { return reply_.head.find("x-sterna-fault"); }
+
+  void tell_fault(const Target& target, std::string_view function) const {
+    if (target.json) {
+      fmt::print(stderr, "{}\n", reply_.body);
+      return;
+    }
+    const Error error = error_of(reply_);
+    fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault(), error.reason, error.detail);
+    if (const auto call = reply_.head.find("x-call-id"); !call.empty() && fault() == "function") {
+      fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
+    }
+  }
+
   bool show_head_;
+  bool aside_ = false;
   HttpReply reply_;
 };
 
