@@ -37,11 +37,13 @@ void answer_method_not_allowed(net::HttpConnection& connection, std::string_view
 }  // namespace
 
 Gateway::Gateway(const GatewayParts& parts, const GatewayLimits& limits)
-    : parts_(parts),
-      limits_(limits),
-      forget_([this](InvokeExchange& exchange) { exchanges_.erase(&exchange); }) {}
+    : parts_(parts), limits_(limits), forget_([this](InvokeExchange& exchange) {
+        exchanges_.erase_and_dispose(exchanges_.iterator_to(exchange), std::default_delete<InvokeExchange>());
+      }) {}
 
-Gateway::~Gateway() = default;
+Gateway::~Gateway() {
+  exchanges_.clear_and_dispose(std::default_delete<InvokeExchange>());
+}
 
 Error Gateway::not_found(const Route& route) const {
   if (!parts_.functions.has_space(route.space)) {
@@ -144,10 +146,9 @@ void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
                                         .call_id = call_id,
                                         .access = entry->access},
                                        parts_.ids);
-  auto made = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
-  InvokeExchange& exchange = *made;
-  exchanges_.emplace(&exchange, std::move(made));
-  exchange.start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
+  auto exchange = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
+  exchanges_.push_back(*exchange);
+  exchange.release()->start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
 }
 
 void Gateway::logs(net::HttpConnection& connection, const Route& route) {

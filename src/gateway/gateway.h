@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
@@ -59,7 +58,7 @@ class Gateway final : public net::HttpService {
   const GatewayLimits limits_;
   std::string not_ready_;
   InvokeExchange::Done forget_;
-  std::unordered_map<InvokeExchange*, std::unique_ptr<InvokeExchange>> exchanges_;
+  boost::intrusive::list<InvokeExchange> exchanges_;  // owned; an allocation and a link each
 };
 
 }  // namespace sterna::gateway

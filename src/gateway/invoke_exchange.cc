@@ -1,7 +1,8 @@
 #include "gateway/invoke_exchange.h"
 
+#include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
 
 #include "gateway/function_request.h"
 #include "gateway/problem_answer.h"
@@ -11,8 +12,26 @@ namespace {
 
 using net::equal_ignoring_case;
 
-double milliseconds(Duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
+// Appends `count` as a decimal number with `digits` digits after the point: 1234 with 3 is "1.234".
+void append_decimal(std::string& out, Duration::rep count, std::size_t digits) {
+  std::array<char, 24> text{};
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), std::max<Duration::rep>(count, 0)).ptr;
+  std::string_view number(text.data(), static_cast<std::size_t>(end - text.data()));
+  if (number.size() <= digits) {
+    out += "0.";
+    out.append(digits - number.size(), '0');
+  } else {
+    out += number.substr(0, number.size() - digits);
+    out += '.';
+    number.remove_prefix(number.size() - digits);
+  }
+  out += number;
+}
+
+void append_milliseconds(std::string& out, std::string_view name, Duration duration) {
+  out += name;
+  append_decimal(out, duration / std::chrono::microseconds(1), 3);
 }
 
 // Headers of an answer that are the platform's to set.
@@ -86,19 +105,14 @@ void InvokeExchange::copy_headers(const wire::ResponseHead& head) {
 
 void InvokeExchange::add_timings() {
   const invoke::Timings timings = invocation_.timings();
-  std::array<char, 96> text{};
-  const Duration total = timings.queued + timings.cold + timings.run;
-  auto length = std::snprintf(text.data(), text.size(), "%.6f", std::chrono::duration<double>(total).count());
-  connection_->header("X-Duration-Seconds", {text.data(), static_cast<std::size_t>(length)});
-  if (timings.was_cold) {
-    length =
-        std::snprintf(text.data(), text.size(), "queue;dur=%.3f, cold;dur=%.3f, run;dur=%.3f",
-                      milliseconds(timings.queued), milliseconds(timings.cold), milliseconds(timings.run));
-  } else {
-    length = std::snprintf(text.data(), text.size(), "queue;dur=%.3f, run;dur=%.3f",
-                           milliseconds(timings.queued), milliseconds(timings.run));
-  }
-  connection_->header("Server-Timing", {text.data(), static_cast<std::size_t>(length)});
+  std::string text;
+  append_decimal(text, (timings.queued + timings.cold + timings.run) / std::chrono::microseconds(1), 6);
+  connection_->header("X-Duration-Seconds", text);
+  text.clear();
+  append_milliseconds(text, "queue;dur=", timings.queued);
+  if (timings.was_cold) append_milliseconds(text, ", cold;dur=", timings.cold);
+  append_milliseconds(text, ", run;dur=", timings.run);
+  connection_->header("Server-Timing", text);
 }
 
 void InvokeExchange::on_client_gone() {
@@ -113,7 +127,7 @@ void InvokeExchange::on_drained() {
 
 void InvokeExchange::end() {
   if (connection_ != nullptr) connection_->observe(nullptr);
-  done_(*this);
+  done_(*this);  // it is gone now
 }
 
 }  // namespace sterna::gateway

@@ -1,6 +1,7 @@
 // A synchronous invocation: one HTTP request, one run, the answer streamed back as the client takes it.
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <functional>
 #include <string>
 
@@ -9,9 +10,11 @@
 
 namespace sterna::gateway {
 
-class InvokeExchange final : private invoke::OutcomeObserver, private net::ResponseObserver {
+class InvokeExchange final : public boost::intrusive::list_base_hook<>,
+                             private invoke::OutcomeObserver,
+                             private net::ResponseObserver {
  public:
-  // `done` is called once, at the end; it may destroy the exchange when the turn ends, not sooner.
+  // Called once, as the last thing that the exchange does: destroys it.
   using Done = std::function<void(InvokeExchange&)>;
 
   InvokeExchange(invoke::FunctionTable& table, net::HttpConnection& connection, const Done& done)

@@ -118,6 +118,7 @@ std::size_t HttpConnection::process(std::string_view data) {
     used += step;
     if (step == 0) break;
   }
+  if (socket_ && reading_ == Reading::kBody && !awaiting_body_) ask_for_body();
   return lingering_ ? data.size() : used;
 }
 
@@ -157,6 +158,7 @@ std::size_t HttpConnection::process_head(std::string_view data) {
 // Asks the service what to do with the body that follows the head.
 void HttpConnection::accept_body() {
   body_bytes_ = 0;
+  awaiting_body_ = false;
   reading_ = Reading::kBody;
   body_limit_ = server_.service_.on_head(*this);
   if (!socket_) return;
@@ -174,7 +176,12 @@ void HttpConnection::accept_body() {
     reading_ = Reading::kDone;
     return server_.service_.on_request(*this);
   }
-  if (request_.expects_continue) {
+}
+
+// The body has not come with the head.
+void HttpConnection::ask_for_body() {
+  awaiting_body_ = true;
+  if (request_.expects_continue && body_bytes_ == 0) {
     out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     server_.loop_.at_turn_end(*this);
   }

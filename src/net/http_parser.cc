@@ -106,7 +106,12 @@ HttpParser::HttpParser(std::size_t max_header_bytes) : max_header_bytes_(max_hea
 HttpParser::~HttpParser() = default;
 
 Status HttpParser::parse_head(std::string_view head, HttpRequest& request) {
-  impl_ = std::make_unique<Impl>();
+  if (impl_) {  // Beast's parsers take one message: a new one in the same place
+    std::destroy_at(impl_.get());
+    std::construct_at(impl_.get());
+  } else {
+    impl_ = std::make_unique<Impl>();
+  }
   impl_->header_limit(static_cast<std::uint32_t>(max_header_bytes_ + 1024));
   impl_->body_limit(boost::none);  // the connection counts, so that it can answer 413
   impl_->request = &request;

@@ -99,6 +99,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   std::size_t process_body(std::string_view data);
   bool next_request();
   void accept_body();
+  void ask_for_body();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
   void end_head();
@@ -120,6 +121,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   Answer answer_ = Answer::kNone;
   bool close_after_ = false;  // the connection ends with this response
   bool lingering_ = false;    // our side is shut, what still comes is dropped
+  bool awaiting_body_ = false;
   bool half_closed_ = false;  // the client has shut its side and may still read
   bool read_paused_ = false;  // bytes may wait in the kernel: edge-triggered epoll will not tell again
   bool bodyless_ = false;     // the response has no body by its status

@@ -66,11 +66,12 @@ bool FunctionPool::dispatch(Call& call) {
     const Worker& worker = *member.worker;
     const auto state = worker.state();
     const bool alive = state == Worker::State::kReady || state == Worker::State::kStarting;
-    views_.push_back({.in_flight = worker.in_flight(),
-                      .accepts = alive && !member.killed && !member.load_failed && worker.has_room(),
-                      .starting = state == Worker::State::kStarting,
-                      .stalled = member.stalled,
-                      .idle_since = worker.idle_since()});
+    views_.push_back(
+        {.in_flight = worker.in_flight(),
+         .accepts = alive && !member.killed && !member.load_failed && !member.hung && worker.has_room(),
+         .starting = state == Worker::State::kStarting,
+         .stalled = member.stalled,
+         .idle_since = worker.idle_since()});
   }
   const bool small = call.body == nullptr || call.body->size() <= wire::kInitialWindow;
   const std::size_t chosen = choose_worker(views_, concurrency(), run_time_, small);
@@ -169,11 +170,12 @@ void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, co
   count_failure(summary, loaded_ ? kToleratedLoadFailures : 0);
 }
 
-void FunctionPool::on_room(Worker& worker) {
+void FunctionPool::on_room(Worker& worker, Duration run) {
   Member* of = member(worker);
   if (of == nullptr) return;
+  run_time_.add(run);
   failures_ = 0;
-  of->stalled = false;
+  of->stalled = of->hung = false;
   if (!worker.calls().empty() && concurrency() == 1) {
     Call& next = worker.calls().front();
     of->run_began = context_.loop.now();
@@ -206,7 +208,6 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   if (of == nullptr) return;
   of->worker->drain();
   const bool retired = of->worker->state() == Worker::State::kRetiring;
-  const bool was_ready = !of->worker->runtime().empty();
   const bool expected = of->killed || of->load_failed || (retired && exit.code == 0);
   end_calls(*of, exit);
 
@@ -217,8 +218,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   if (!expected) {
     ++counters_.crashes;
     platform_log(instance, "the worker " + exit.text());
-    count_failure("the worker " + exit.text(),
-                  was_ready ? kToleratedCrashes : (loaded_ ? kToleratedLoadFailures : 0));
+    count_failure("the worker " + exit.text(), loaded_ ? kToleratedCrashes : kToleratedLoadFailures);
   }
   if (closed_) return;
   feed();
@@ -407,7 +407,7 @@ void FunctionPool::tick(MonotonicTime now) {
   for (std::size_t i = 0; i < workers_.size(); ++i) check_member(workers_[i], now);
   expire_line(now);
   if (closed_) return;
-  if (broken_ && replicas() == 0 && now >= start_not_before_) start_worker();
+  if ((broken_ || !loaded_) && workers_.empty() && now >= start_not_before_) start_worker();
   feed();
   scale(now);
   feed();
@@ -437,7 +437,7 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
   }
   const bool sequential = concurrency() == 1;
   if (worker.stuck(now)) {
-    if (sequential) return kill(member);
+    if (sequential || worker.calls().empty()) return kill(member);
     retire(member, now);
   }
   if (sequential && worker.in_flight() > 1 && now - member.run_began >= kStall) take_back_all(member);
@@ -454,9 +454,11 @@ void FunctionPool::time_out(Member& member, Call& call) {
   call.run = context_.loop.now() - call.started;
   const bool sequential = concurrency() == 1;
   member.worker->cancel(call, sequential ? Duration::zero() : kAsyncCancelGrace);
+  take_back_all(member);
   if (sequential) {
-    take_back_all(member);
     kill(member);
+  } else {
+    member.hung = true;
   }
   fail(call, Failure::kTimeout, "the run took longer than limits.timeout_seconds");
 }

@@ -97,8 +97,9 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
   struct Member {
     std::unique_ptr<Worker> worker;
     MonotonicTime run_began;  // of the oldest call of a worker that runs one at a time
-    bool stalled = false;
-    bool killed = false;  // by us: its end is no crash
+    bool stalled = false;     // nothing is sent ahead to it
+    bool hung = false;        // runs many at a time and let one time out: gets no call until one ends
+    bool killed = false;      // by us: its end is no crash
     bool load_failed = false;
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
@@ -106,7 +107,7 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
 
   void on_ready(Worker& worker) override;
   void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
-  void on_room(Worker& worker) override;
+  void on_room(Worker& worker, Duration run) override;
   void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) override;
   void on_disconnected(Worker& worker, std::string_view why) override;
   void on_exited(const std::string& instance, const WorkerExit& exit) override;

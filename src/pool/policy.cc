@@ -5,32 +5,35 @@
 namespace sterna::pool {
 namespace {
 
-bool may_send_ahead(const WorkerView& worker, std::size_t concurrency, const RunTime& run) {
-  if (worker.starting || worker.stalled || !run.known() || concurrency != 1) return false;
-  return worker.in_flight < kMaxPrefetch &&
+bool may_send_ahead(const WorkerView& worker, const RunTime& run) {
+  return !worker.starting && !worker.stalled && run.known() && worker.in_flight < kMaxPrefetch &&
          run.average() * static_cast<Duration::rep>(worker.in_flight) < kPrefetchWait;
+}
+
+// A ready worker before one that starts, then the one with the fewest runs, then the one used last: its
+// memory is warm, and the others can be stopped.
+bool is_freer(const WorkerView& a, const WorkerView& b) {
+  if (a.starting != b.starting) return b.starting;
+  if (a.in_flight != b.in_flight) return a.in_flight < b.in_flight;
+  return a.idle_since > b.idle_since;
 }
 
 }  // namespace
 
 std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
                           bool small) {
-  std::size_t best = kNobody;
-  std::size_t idle = kNobody;
+  std::size_t quick = kNobody;  // busy, and soon through with what it has
+  std::size_t free = kNobody;   // has room for a run beside those it has
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const WorkerView& worker = workers[i];
     if (!worker.accepts) continue;
-    const bool free = worker.in_flight < concurrency;
-    const bool busy_and_quick =
-        worker.in_flight > 0 && (free || (small && may_send_ahead(worker, concurrency, run)));
-    if (busy_and_quick && (best == kNobody || worker.in_flight < workers[best].in_flight)) best = i;
-    if (!free || worker.in_flight > 0) continue;
-    const bool better =
-        idle == kNobody || (workers[idle].starting && !worker.starting) ||
-        (workers[idle].starting == worker.starting && worker.idle_since > workers[idle].idle_since);
-    if (better) idle = i;
+    if (small && worker.in_flight > 0 && may_send_ahead(worker, run) &&
+        (quick == kNobody || worker.in_flight > workers[quick].in_flight)) {
+      quick = i;
+    }
+    if (worker.in_flight < concurrency && (free == kNobody || is_freer(worker, workers[free]))) free = i;
   }
-  return best != kNobody ? best : idle;
+  return quick != kNobody ? quick : free;
 }
 
 std::size_t workers_to_start(const Load& load, const RunTime& run) {

@@ -9,11 +9,11 @@
 
 namespace sterna::pool {
 
-// A wake-up of an idle process costs about this much: a call may as well wait that long behind short runs.
-inline constexpr Duration kPrefetchWait = std::chrono::microseconds(500);
+// A call may wait that long behind short runs: waking another process for it would cost all callers more.
+inline constexpr Duration kPrefetchWait = std::chrono::milliseconds(2);
 // A call that waits longer than this justifies another worker.
 inline constexpr Duration kPatience = std::chrono::milliseconds(10);
-inline constexpr std::size_t kMaxPrefetch = 128;
+inline constexpr std::size_t kMaxPrefetch = 256;
 
 // A moving average of how long runs take.
 class RunTime {
@@ -41,9 +41,8 @@ struct WorkerView {
 inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 
 // Which worker takes the next call, or kNobody: it waits in line. `concurrency` is how many calls of a worker
-// run at once; `small` tells that the call may be taken back cheaply. The busiest worker that is still quick
-// comes first (its memory is warm and one wake-up serves many calls), then the idle one used last, so that
-// the others can be stopped.
+// run at once; `small` tells that the call may be taken back cheaply. While runs are short, calls gather at
+// the busiest worker: one wake-up and one write serve many of them.
 std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
                           bool small);
 

@@ -338,6 +338,8 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
   if (call.answered_) return lose("a call was answered twice");
   if (!wire::read_response(frame.payload, head, body)) return lose("a RESPONSE frame is malformed");
   if (body.size() > call.window_) return lose("a response was sent beyond its window");
+  call.run = std::chrono::nanoseconds(head.run_ns);
+  call.instance = instance_;
   if (const auto problem = check_response(head); !problem.empty()) {
     CallObserver* observer = call.observer;
     if (frame.more == wire::More::kYes) {
@@ -346,17 +348,17 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     } else {
       release(call);
     }
+    const Duration run = call.run;
     observer->on_failed(call, Failure::kBadResponse, problem);
-    return observer_.on_room(*this);
+    return observer_.on_room(*this, run);
   }
   call.answered_ = true;
   call.window_ -= body.size();
-  call.run = std::chrono::nanoseconds(head.run_ns);
-  call.instance = instance_;
   const bool ends = frame.more == wire::More::kNo;
   if (ends) release(call);
+  const Duration run = call.run;
   call.observer->on_response(call, head, body, frame.more);
-  if (ends && socket_) observer_.on_room(*this);
+  if (ends && socket_) observer_.on_room(*this, run);
 }
 
 void Worker::on_body(const wire::Frame& frame, Call& call) {
@@ -368,8 +370,9 @@ void Worker::on_body(const wire::Frame& frame, Call& call) {
     call.run = loop_.now() - call.started;
     release(call);
   }
+  const Duration run = call.run;
   call.observer->on_body(call, frame.payload, frame.more);
-  if (ends && socket_) observer_.on_room(*this);
+  if (ends && socket_) observer_.on_room(*this, run);
 }
 
 void Worker::on_failed(const wire::Frame& frame, Call& call) {
@@ -381,8 +384,9 @@ void Worker::on_failed(const wire::Frame& frame, Call& call) {
   const Failure failure = failed.kind == wire::FailKind::kRaised        ? Failure::kRaised
                           : failed.kind == wire::FailKind::kBadResponse ? Failure::kBadResponse
                                                                         : Failure::kCancelled;
+  const Duration run = call.run;
   call.observer->on_failed(call, failure, failed.text);
-  if (socket_) observer_.on_room(*this);
+  if (socket_) observer_.on_room(*this, run);
 }
 
 void Worker::on_hello(const wire::Frame& frame) {
