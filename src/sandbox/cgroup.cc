@@ -125,6 +125,7 @@ Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
 
 std::vector<int> Cgroup::join_fds() const {
   std::vector<int> fds;
+  fds.reserve(join_.size());
   for (const UniqueFd& fd : join_) fds.push_back(fd.get());
   return fds;
 }

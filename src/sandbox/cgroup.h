@@ -1,6 +1,8 @@
 // Memory, cpu and process limits by control groups, version 2 or 1; counts who was killed for memory.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -63,6 +65,12 @@ CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warni
 // Kills what is left in the groups below the layout's directories, and removes them and the directories
 // themselves. For a server that died. Waits at most `patience`; fails with io when something stays.
 Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience);
+
+// The name of a zygote's group number `number`. Runtimes share a layout, so a name tells whose it is.
+std::string group_name(pid_t zygote, std::uint64_t number);
+
+// Removes the groups of zygotes that died without removing them; their processes died with them.
+void remove_orphan_groups(const CgroupLayout& layout);
 
 // One worker's group. Its directories are removed by `remove`, not by the destructor.
 class Cgroup {

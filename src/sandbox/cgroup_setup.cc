@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -45,6 +46,13 @@ std::string v1_directory(const std::string& root, std::string_view self, std::st
   const auto path = own_path(self, controller);
   if (!path || !is_directory(mount)) return {};
   return own_directory(mount, *path) + "/" + std::string(name);
+}
+
+bool has_line(const std::string& file, std::string_view line) {
+  const auto text = read_file(file, 1 << 20);
+  if (!text) return false;
+  const auto lines = split(*text, '\n');
+  return std::ranges::find(lines, line) != lines.end();
 }
 
 bool has_word(const std::string& file, std::string_view word) {
@@ -122,14 +130,28 @@ void kill_members(const std::string& group) {
   }
 }
 
-// One try: kills what is there and removes what is empty. True when all is gone.
+// The pid in a group's name, 0 for a name that is not a zygote's.
+pid_t owner_of(const std::string& group) {
+  const std::string_view name = std::string_view(group).substr(group.rfind('/') + 1);
+  pid_t owner = 0;
+  if (name.starts_with('z')) std::from_chars(name.data() + 1, name.data() + name.size(), owner);
+  return owner;
+}
+
+bool holds_this_process(const std::string& group) {
+  return has_line(group + "/cgroup.procs", std::to_string(::getpid()));
+}
+
+// One try: kills what is there and removes what is empty. True when all is gone, but for the group that this
+// very process is in.
 bool sweep_once(const std::string& directory) {
+  bool ours = false;
   for (const std::string& leaf : subdirectories(directory)) {
     kill_members(leaf);
-    ::rmdir(leaf.c_str());
+    if (::rmdir(leaf.c_str()) != 0) ours = ours || holds_this_process(leaf);
   }
   kill_members(directory);
-  return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
+  return ours || ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
 }
 
 }  // namespace
@@ -163,6 +185,19 @@ CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warni
       break;
   }
   return layout;
+}
+
+std::string group_name(pid_t zygote, std::uint64_t number) {
+  return "z" + std::to_string(zygote) + "-" + std::to_string(number);
+}
+
+void remove_orphan_groups(const CgroupLayout& layout) {
+  for (const std::string& directory : layout.directories()) {
+    for (const std::string& group : subdirectories(directory)) {
+      const pid_t owner = owner_of(group);
+      if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) ::rmdir(group.c_str());
+    }
+  }
 }
 
 Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience) {

@@ -34,7 +34,9 @@ std::unexpected<Error> failed(std::string_view step, int error) {
 
 Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege,
              ReportSink report)
-    : setup_(setup), cgroups_(std::move(cgroups)), privilege_(privilege), report_(std::move(report)) {}
+    : setup_(setup), cgroups_(std::move(cgroups)), privilege_(privilege), report_(std::move(report)) {
+  sandbox::remove_orphan_groups(cgroups_);
+}
 
 Brood::~Brood() {
   for (const auto& child : children_) ::kill(child->init, SIGKILL);
@@ -140,7 +142,7 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
   ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
   std::vector<int> join;
   if (cgroups_.version != sandbox::CgroupVersion::kNone) {
-    auto group = sandbox::Cgroup::make(cgroups_, "w" + std::to_string(next_leaf_++));
+    auto group = sandbox::Cgroup::make(cgroups_, sandbox::group_name(::getpid(), next_leaf_++));
     if (!group) return std::unexpected(group.error());
     child->group = std::move(*group);
     // The usual limits, so that at the start mostly nothing is left to write.

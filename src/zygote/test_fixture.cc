@@ -61,6 +61,11 @@ void ZygoteFixture::SetUp() {
       sandbox::locate_cgroups("/sys/fs/cgroup", sandbox::read_file("/proc/self/cgroup").value_or(""),
                               dir_.filename().string()),
       warnings);
+  spawn();
+}
+
+void ZygoteFixture::spawn() {
+  reports_.clear();
   const auto program =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sterna_zygote_test_worker";
   auto spawned = spawn_zygote({program.string()}, {"PATH=/usr/bin:/bin"});

@@ -29,6 +29,8 @@ class ZygoteFixture : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
+  void spawn();  // a zygote in the place of the last one, ready
+
   sandbox::SandboxPlan plan() const;
   TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan);
   TestWorker started(const std::string& name, const sandbox::SandboxPlan& plan);  // and wait for it

@@ -149,7 +149,7 @@ TEST_F(ZygoteFixture, NamesAreUsedOnce) {
 
 TEST_F(ZygoteFixture, GroupsGoWithTheirWorkers) {
   if (cgroups_.version == sandbox::CgroupVersion::kNone) GTEST_SKIP() << "no cgroups";
-  const std::string group = cgroups_.directories().front() + "/w1";
+  const std::string group = cgroups_.directories().front() + "/" + sandbox::group_name(zygote_->pid(), 1);
   {
     const auto worker = started("a", plan());
     EXPECT_TRUE(sandbox::is_directory(group));
@@ -168,6 +168,33 @@ TEST_F(ZygoteFixture, NothingOutlivesAKilledZygote) {
   EXPECT_TRUE(eventually([&] { return ::kill(report->pid, 0) != 0; }));
   EXPECT_TRUE(sandbox::sweep_cgroups(cgroups_, std::chrono::seconds(5)));
   for (const auto& directory : cgroups_.directories()) EXPECT_FALSE(sandbox::is_directory(directory));
+}
+
+TEST_F(ZygoteFixture, NextZygoteRemovesTheGroupsOfAKilledOne) {
+  if (cgroups_.version == sandbox::CgroupVersion::kNone) GTEST_SKIP() << "no cgroups";
+  const std::string group = cgroups_.directories().front() + "/" + sandbox::group_name(zygote_->pid(), 1);
+  const auto worker = started("a", plan());
+  ::kill(zygote_->pid(), SIGKILL);
+  ::waitpid(zygote_->pid(), nullptr, 0);
+  ASSERT_TRUE(eventually([&] { return worker.ask("ids") == "<gone>"; }));
+  ASSERT_TRUE(sandbox::is_directory(group));
+  ASSERT_TRUE(eventually([&] {
+    spawn();
+    return !sandbox::is_directory(group);
+  }));
+  EXPECT_EQ(started("a", plan()).ask("ids"), "1000 1000 2");
+}
+
+TEST_F(ZygoteFixture, ZygotesShareALayout) {
+  const auto first = started("a", plan());
+  auto other = std::move(*zygote_);
+  spawn();
+  EXPECT_EQ(started("a", plan()).ask("ids"), "1000 1000 2");
+  const pid_t pid = other.pid();
+  {
+    const auto end = std::move(other);
+  }
+  ::waitpid(pid, nullptr, 0);
 }
 
 TEST_F(ZygoteFixture, SweepKillsWhatIsLeft) {
