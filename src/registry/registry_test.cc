@@ -63,6 +63,9 @@ TEST_F(RegistryTest, DefaultSpaceExistsAndStays) {
 
 TEST_F(RegistryTest, SpacesAreMadeChangedListedDeleted) {
   ASSERT_TRUE(registry_->create_space({"b", {"10.0.0.0/8"}}));
+  ASSERT_EQ(changes_.size(), 1U);
+  EXPECT_EQ(changes_[0].kind, Change::Kind::kSpaceMade);
+  EXPECT_EQ(changes_[0].function.space, "b");
   ASSERT_TRUE(registry_->create_space({"a", {}}));
   EXPECT_EQ(registry_->create_space({"a", {}}).error().reason, "space_exists");
   EXPECT_EQ(registry_->find_space("b")->spec.callback_allow, std::vector<std::string>{"10.0.0.0/8"});
@@ -93,9 +96,11 @@ TEST_F(RegistryTest, SpaceWithFunctionsNeedsForce) {
   auto orphans = registry_->delete_space("s", Force::kYes);
   ASSERT_TRUE(orphans);
   EXPECT_EQ(*orphans, Orphans{"hash"});
-  ASSERT_EQ(changes_.size(), 1U);
+  ASSERT_EQ(changes_.size(), 2U);
   EXPECT_EQ(changes_[0].kind, Change::Kind::kDeleted);
   EXPECT_EQ(changes_[0].function.id, id);
+  EXPECT_EQ(changes_[1].kind, Change::Kind::kSpaceDeleted);
+  EXPECT_EQ(changes_[1].function.space, "s");
   EXPECT_EQ(registry_->find(id).error().reason, "function_not_found");
 }
 
