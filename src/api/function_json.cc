@@ -27,7 +27,7 @@ OrderedJson async_json(const AsyncPolicy& async) {
 OrderedJson options_json(const std::map<std::string, OptionValue>& options) {
   OrderedJson json = OrderedJson::object();
   for (const auto& [key, value] : options) {
-    std::visit([&](const auto& plain) { json[key] = plain; }, value);
+    json[key] = std::visit([](const auto& plain) { return OrderedJson(plain); }, value);
   }
   return json;
 }

@@ -24,6 +24,31 @@ constexpr std::array kStatusByReason = {
     std::pair<std::string_view, int>{"idempotency_key_reused", 422},
 };
 
+constexpr std::array kPhrases = {
+    std::pair<int, std::string_view>{400, "Bad Request"},
+    std::pair<int, std::string_view>{401, "Unauthorized"},
+    std::pair<int, std::string_view>{403, "Forbidden"},
+    std::pair<int, std::string_view>{404, "Not Found"},
+    std::pair<int, std::string_view>{405, "Method Not Allowed"},
+    std::pair<int, std::string_view>{408, "Request Timeout"},
+    std::pair<int, std::string_view>{409, "Conflict"},
+    std::pair<int, std::string_view>{411, "Length Required"},
+    std::pair<int, std::string_view>{413, "Content Too Large"},
+    std::pair<int, std::string_view>{414, "URI Too Long"},
+    std::pair<int, std::string_view>{415, "Unsupported Media Type"},
+    std::pair<int, std::string_view>{417, "Expectation Failed"},
+    std::pair<int, std::string_view>{422, "Unprocessable Content"},
+    std::pair<int, std::string_view>{429, "Too Many Requests"},
+    std::pair<int, std::string_view>{431, "Request Header Fields Too Large"},
+    std::pair<int, std::string_view>{500, "Internal Server Error"},
+    std::pair<int, std::string_view>{501, "Not Implemented"},
+    std::pair<int, std::string_view>{502, "Bad Gateway"},
+    std::pair<int, std::string_view>{503, "Service Unavailable"},
+    std::pair<int, std::string_view>{504, "Gateway Timeout"},
+    std::pair<int, std::string_view>{505, "HTTP Version Not Supported"},
+    std::pair<int, std::string_view>{507, "Insufficient Storage"},
+};
+
 }  // namespace
 
 int http_status(Code code) {
@@ -45,7 +70,6 @@ int http_status(Code code) {
     case Code::kFunctionFailed:
       return 502;
     case Code::kIo:
-      return 500;
     case Code::kInternal:
       return 500;
   }
@@ -59,54 +83,8 @@ int http_status(const Error& error) {
 }
 
 std::string_view status_phrase(int status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 411:
-      return "Length Required";
-    case 413:
-      return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 417:
-      return "Expectation Failed";
-    case 422:
-      return "Unprocessable Content";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
-    case 507:
-      return "Insufficient Storage";
-    default:
-      return "Error";
-  }
+  const auto* entry = std::ranges::find(kPhrases, status, &std::pair<int, std::string_view>::first);
+  return entry == kPhrases.end() ? "Error" : entry->second;
 }
 
 Problem to_problem(const Error& error) {

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include "base/log.h"
+
 namespace sterna::store {
 
 Statement::Statement(Database& database, std::string_view sql)
@@ -69,8 +71,10 @@ void Statement::check(int code) {
 }
 
 Transaction::~Transaction() {
-  // A failed rollback leaves nothing to do: SQLite has rolled back by itself then.
-  if (open_) static_cast<void>(database_.execute("ROLLBACK"));
+  if (!open_) return;
+  if (const Status undone = database_.execute("ROLLBACK"); !undone) {
+    log::warn("database rolled back by itself", {{"detail", std::string_view(undone.error().detail)}});
+  }
 }
 
 Status Transaction::begin() {
