@@ -29,7 +29,7 @@ std::string init_json(const std::string& instance, const FunctionConfig& config)
                          {"handler", config.handler},
                          {"env", config.env},
                          {"concurrency", config.concurrency.value_or(1)},
-                         {"auto_concurrency", config.concurrency ? 0U : kAsyncConcurrency}};
+                         {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)}};
   return init.dump();
 }
 

@@ -61,6 +61,7 @@ gateway::FunctionMetrics RegistryBridge::metrics_of(const std::string& id) {
       metrics.invocations = entry->metrics->invocations();
       for (const pool::FunctionPool* pool : {entry->active.get(), entry->candidate.get()}) {
         if (pool == nullptr) continue;
+        metrics.invocations += pool->running() + pool->waiting();  // those that have not ended yet
         metrics.replicas += pool->replicas();
         metrics.available_replicas += pool->ready_replicas();
       }

@@ -242,7 +242,11 @@ void Server::drain() {
 }
 
 void Server::wait_for_workers(MonotonicTime until) {
-  if (functions_.idle() || loop_.now() >= until) return loop_.stop();
+  if (functions_.idle() || loop_.now() >= until) {
+    std::error_code ignored;
+    std::filesystem::remove(config_.data_dir / "address", ignored);
+    return loop_.stop();
+  }
   loop_.after(kDrainPoll, [this, until] { wait_for_workers(until); });
 }
 

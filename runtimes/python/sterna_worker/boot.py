@@ -70,7 +70,8 @@ def serve(channel):
     gc.freeze()  # what was loaded stays: later collections need not look at it
     gc.enable()
     _send_json(channel, READY, {"runtime": RUNTIME, "async": is_async})
-    return _serve_calls(channel, streams, handle, is_async, init.get("concurrency", 1))
+    concurrency = init.get("async_concurrency" if is_async else "concurrency", 1)
+    return _serve_calls(channel, streams, handle, is_async, concurrency)
 
 
 def _serve_calls(channel, streams, handle, is_async, concurrency):
