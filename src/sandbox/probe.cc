@@ -68,8 +68,11 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
   if (!found.seccomp) warn("the kernel has no seccomp with user notification: functions cannot run");
   if (!found.own_users)
     warn("not root: all functions are the same user for the host, kept apart by namespaces only");
-  if (!found.egress)
-    warn("pasta is not installed (package passt): functions with network egress have no network");
+  if (!found.egress) {
+    warn(
+        "pasta is not installed (package passt) or /dev/net/tun may not be opened: functions with network "
+        "egress have none");
+  }
   if (found.cgroups.memory.empty()) {
     warn("no memory controller: memory is limited by each process's address space (RLIMIT_AS) only");
   }
