@@ -25,12 +25,10 @@ int end_at_once(void*) {
   ::_exit(0);
 }
 
-// Answers errno, 0 when a child with all namespaces can be made. It borrows our memory and we stand still
-// until it has ended.
+// Answers errno, 0 when a child with all namespaces can be made.
 int try_namespaces() {
-  alignas(16) char stack[16 * 1024];
-  const pid_t pid =
-      ::clone(end_at_once, stack + sizeof stack, kAllNamespaces | CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+  alignas(16) char stack[std::size_t{16} * 1024];
+  const pid_t pid = ::clone(end_at_once, stack + sizeof stack, kAllNamespaces | SIGCHLD, nullptr);
   if (pid < 0) return errno;
   ::waitpid(pid, nullptr, 0);
   return 0;
