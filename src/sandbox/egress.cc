@@ -37,7 +37,8 @@ std::size_t notification_bytes() {
 
 // Joining the worker's user namespace makes pasta lose its death signal, so a shell holds it: it passes the
 // end on. Its own output is closed, so that the pipe's end tells pasta's.
-constexpr const char* kHolder = R"(trap 'kill -9 $p; exit' TERM; pasta "$@" & p=$!; exec >&-; wait $p)";
+constexpr const char* kHolder =
+    R"(trap 'kill -9 $p 2>/dev/null; exit' TERM; pasta "$@" & p=$!; exec >&-; wait $p)";
 
 // In the foreground pasta tells that it is ready by writing its pid to the "file" which is our pipe. No port
 // is forwarded either way, and the gateway's address does not lead to the host's loopback.
@@ -70,6 +71,7 @@ std::vector<std::string> pasta_command(pid_t worker) {
 }  // namespace
 
 bool egress_available() {
+  if (::access("/dev/net/tun", R_OK | W_OK) != 0) return false;
   const char* path = std::getenv("PATH");
   for (const std::string_view directory : split(path != nullptr ? path : "/usr/bin:/bin", ':')) {
     if (::access((std::string(directory) + "/pasta").c_str(), X_OK) == 0) return true;

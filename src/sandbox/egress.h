@@ -15,7 +15,7 @@
 
 namespace sterna::sandbox {
 
-// Whether pasta is installed: without it functions with network egress have none.
+// Whether pasta is installed and may make its device: without it functions with network egress have none.
 bool egress_available();
 
 // For one worker; owned by its holder in the server, event loop thread only. Destroy it when the worker ends:

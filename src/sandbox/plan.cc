@@ -123,7 +123,7 @@ Status validate(const SandboxPlan& plan) {
   if (!std::isfinite(plan.cpus) || plan.cpus < 0.01 || plan.cpus > 1024)
     return bad("cpus", "must be 0.01 to 1024");
   if (plan.max_pids < 1 || plan.max_pids > 100'000) return bad("max_pids", "must be 1 to 100000");
-  if (plan.tmp_bytes < 64 * 1024 || plan.tmp_bytes > (1ULL << 40))
+  if (plan.tmp_bytes < std::uint64_t{64} * 1024 || plan.tmp_bytes > (1ULL << 40))
     return bad("tmp_bytes", "must be 64 KiB to 1 TiB");
   if (plan.max_open_files < 32 || plan.max_open_files > 1'000'000) {
     return bad("max_open_files", "must be 32 to 1000000");

@@ -25,12 +25,10 @@ int end_at_once(void*) {
   ::_exit(0);
 }
 
-// Answers errno, 0 when a child with all namespaces can be made. It borrows our memory and we stand still
-// until it has ended.
+// Answers errno, 0 when a child with all namespaces can be made.
 int try_namespaces() {
-  alignas(16) char stack[16 * 1024];
-  const pid_t pid =
-      ::clone(end_at_once, stack + sizeof stack, kAllNamespaces | CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+  alignas(16) char stack[std::size_t{16} * 1024];
+  const pid_t pid = ::clone(end_at_once, stack + sizeof stack, kAllNamespaces | SIGCHLD, nullptr);
   if (pid < 0) return errno;
   ::waitpid(pid, nullptr, 0);
   return 0;
@@ -68,8 +66,11 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
   if (!found.seccomp) warn("the kernel has no seccomp with user notification: functions cannot run");
   if (!found.own_users)
     warn("not root: all functions are the same user for the host, kept apart by namespaces only");
-  if (!found.egress)
-    warn("pasta is not installed (package passt): functions with network egress have no network");
+  if (!found.egress) {
+    warn(
+        "pasta is not installed (package passt) or /dev/net/tun may not be opened: functions with network "
+        "egress have none");
+  }
   if (found.cgroups.memory.empty()) {
     warn("no memory controller: memory is limited by each process's address space (RLIMIT_AS) only");
   }

@@ -94,10 +94,11 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
     auto status = child.group->set({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
     if (!status) return discard(std::unexpected(status.error()));
   }
-  if (const int error = write_maps(child.init, start.plan))
-    return discard(failed("write the user map", error));
-  const auto order = sandbox::make_order(start.plan, child.group && !cgroups_.memory.empty(),
-                                         child.group && !cgroups_.pids.empty());
+  if (const int error = write_maps(child, start.plan)) return discard(failed("write the user map", error));
+  auto order = sandbox::make_order(start.plan, child.group && !cgroups_.memory.empty(),
+                                   child.group && !cgroups_.pids.empty());
+  // Without root init is the same user, and counts.
+  if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
   const int order_fds[kOrderFds] = {bundle.get(), fds[0].get(), fds[1].get(), fds[2].get()};
   if (const int error =
           send_packet(child.socket.get(), {reinterpret_cast<const char*>(&order), sizeof order}, order_fds)) {
@@ -108,15 +109,14 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   return {};
 }
 
-int Brood::write_maps(pid_t init, const sandbox::SandboxPlan& plan) const {
+int Brood::write_maps(const Child& child, const sandbox::SandboxPlan& plan) const {
   const bool root = privilege_ == sandbox::Privilege::kRoot;
-  const auto line = [](std::uint32_t inner, std::uint32_t outer) {
-    return std::to_string(inner) + " " + std::to_string(outer) + " 1";
+  const auto map = [](const UniqueFd& file, std::uint32_t inner, std::uint32_t outer) {
+    const std::string line = std::to_string(inner) + " " + std::to_string(outer) + " 1";
+    return ::write(file.get(), line.data(), line.size()) < 0 ? errno : 0;
   };
-  const std::string proc = "/proc/" + std::to_string(init);
-  const int uid = sandbox::write_file(proc + "/uid_map", line(sandbox::kInnerUid, root ? plan.host_uid : 0));
-  if (uid != 0) return uid;
-  return sandbox::write_file(proc + "/gid_map", line(sandbox::kInnerGid, root ? plan.host_gid : 0));
+  const int uid = map(child.uid_map, sandbox::kInnerUid, root ? plan.host_uid : 0);
+  return uid != 0 ? uid : map(child.gid_map, sandbox::kInnerGid, root ? plan.host_gid : 0);
 }
 
 Brood::Child* Brood::find_spare(NetworkSpace space) {
@@ -163,6 +163,10 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
     return failed("fork", -init);
   }
   child->init = init;
+  // Opened now: once init has made itself unreadable, only root could.
+  const std::string proc = "/proc/" + std::to_string(init);
+  child->uid_map.reset(::open((proc + "/uid_map").c_str(), O_WRONLY | O_CLOEXEC));
+  child->gid_map.reset(::open((proc + "/gid_map").c_str(), O_WRONLY | O_CLOEXEC));
   children_.push_back(std::move(child));
   return children_.back().get();
 }

@@ -64,13 +64,15 @@ class Brood {
     std::string error;
     std::optional<int> wait_status;
     UniqueFd socket;
+    UniqueFd uid_map;  // open for the one write that the kernel takes
+    UniqueFd gid_map;
     std::optional<sandbox::Cgroup> group;
   };
 
   Result<Child*> make(sandbox::NetworkSpace space);
   Child* find_spare(sandbox::NetworkSpace space);
   Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);
-  int write_maps(pid_t init, const sandbox::SandboxPlan& plan) const;
+  int write_maps(const Child& child, const sandbox::SandboxPlan& plan) const;
   void take_note(Child& child, const ChildNote& note, pid_t sender, int listener);
   void bury(Child& child, int init_status);
   std::uint32_t wanted(sandbox::NetworkSpace space) const;

@@ -56,12 +56,15 @@ void ZygoteFixture::SetUp() {
   std::filesystem::create_directory(dir_ / "bundle");
   std::ofstream(dir_ / "bundle" / "handler.txt") << "the handler";
   std::ofstream(dir_ / "secret.txt") << "of the server";
-  std::vector<std::string> warnings;
-  cgroups_ = sandbox::create_cgroups(
-      sandbox::locate_cgroups("/sys/fs/cgroup", sandbox::read_file("/proc/self/cgroup").value_or(""),
-                              dir_.filename().string()),
-      warnings);
+  cgroups_ = find_cgroups();
   spawn();
+}
+
+CgroupLayout ZygoteFixture::find_cgroups() const {
+  std::vector<std::string> warnings;
+  const auto self = sandbox::read_file("/proc/self/cgroup").value_or("");
+  return sandbox::create_cgroups(sandbox::locate_cgroups("/sys/fs/cgroup", self, dir_.filename().string()),
+                                 warnings);
 }
 
 void ZygoteFixture::spawn() {

@@ -29,6 +29,7 @@ class ZygoteFixture : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
+  virtual sandbox::CgroupLayout find_cgroups() const;
   void spawn();  // a zygote in the place of the last one, ready
 
   sandbox::SandboxPlan plan() const;
