@@ -3,8 +3,8 @@
     curl --data-binary $'city;people\\nMainz;222000\\n' \\
         'http://127.0.0.1:8080/spaces/default/functions/csv-to-json/invoke?delimiter=;'
 
-`delimiter` is found by itself when it is not given. With `Accept: application/x-ndjson` the answer is one object a line, streamed.
-Numbers stay text unless `?numbers=true`. 422 names the line that does not fit.
+`delimiter` is found by itself when it is not given. With `Accept: application/x-ndjson` the answer is one object
+a line, streamed. Numbers stay text unless `?numbers=true`. 422 names the line that does not fit.
 """
 
 import csv

@@ -3,8 +3,8 @@
     curl -d '{"urls": ["https://example.com/", "https://www.debian.org/"], "timeout_seconds": 3}' \\
         http://127.0.0.1:8080/spaces/default/functions/fan-out/invoke
 
-A slow or broken address costs only its own line of the summary: each fetch has the deadline, all run beside each other. From a
-sandbox with network `egress` the machine's own loopback cannot be reached.
+A slow or broken address costs only its own line of the summary: each fetch has the deadline, all run beside each
+other. From a sandbox with network `egress` the machine's own loopback cannot be reached.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ async def handle(req):
         if not 0 < timeout <= MAX_TIMEOUT_SECONDS:
             raise ValueError
     except (ValueError, KeyError, TypeError):
-        text = f'send {{"urls": [1 to {MAX_URLS} http(s) addresses], "timeout_seconds": up to {MAX_TIMEOUT_SECONDS}}}'
-        return {"status_code": 400, "body": {"error": text}}
+        error = f"send urls (1 to {MAX_URLS}, http or https) and timeout_seconds (up to {MAX_TIMEOUT_SECONDS})"
+        return {"status_code": 400, "body": {"error": error}}
 
     began = time.monotonic()
     results = await asyncio.gather(*(fetch_within(url, timeout) for url in urls))
@@ -67,5 +67,8 @@ def fetch(url, timeout):
             return {"status": answer.status, "bytes": len(answer.read(MAX_BYTES_EACH))}
     except urllib.error.HTTPError as error:
         return {"status": error.code, "error": error.reason}
-    except (OSError, ValueError) as error:  # URLError is an OSError; http.client and bad addresses raise ValueError
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # URLError is an OSError; http.client and bad addresses raise ValueError
         return {"error": str(getattr(error, "reason", error))}

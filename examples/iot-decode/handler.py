@@ -2,8 +2,9 @@
 
     curl -d '{"data": "AWcBEAJoKA=="}' http://127.0.0.1:8080/spaces/default/functions/iot-decode/invoke
 
-Takes what network servers send (`data` of ChirpStack, `uplink_message.frm_payload` of The Things Stack, both base64), or the bare
-bytes as `application/octet-stream`. Channel 1 with 27.2 degrees comes as {"channel": 1, "type": "temperature", "value": 27.2}.
+Takes what network servers send (`data` of ChirpStack, `uplink_message.frm_payload` of The Things Stack, both base64),
+or the bare bytes as `application/octet-stream`. 27.2 degrees on channel 1 come as
+{"channel": 1, "type": "temperature", "value": 27.2}.
 """
 
 import base64
@@ -25,7 +26,10 @@ TYPES = {
     116: ("voltage", [("", 2, False, 100)]),
     117: ("current", [("", 2, False, 1000)]),
     134: ("gyrometer", [("x", 2, True, 100), ("y", 2, True, 100), ("z", 2, True, 100)]),
-    136: ("location", [("latitude", 3, True, 10000), ("longitude", 3, True, 10000), ("altitude", 3, True, 100)]),
+    136: (
+        "location",
+        [("latitude", 3, True, 10000), ("longitude", 3, True, 10000), ("altitude", 3, True, 100)],
+    ),
 }
 
 

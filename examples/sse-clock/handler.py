@@ -22,7 +22,10 @@ async def handle(req):
     except ValueError:
         return {"status_code": 400, "body": {"error": "count, interval and Last-Event-ID must be numbers"}}
     if not (0 <= count <= MAX_COUNT and MIN_INTERVAL_SECONDS <= interval <= MAX_INTERVAL_SECONDS):
-        return {"status_code": 400, "body": {"error": f"at most {MAX_COUNT} events, 0.01 to 60 seconds apart"}}
+        return {
+            "status_code": 400,
+            "body": {"error": f"at most {MAX_COUNT} events, 0.01 to 60 seconds apart"},
+        }
     return {
         "headers": {"content-type": "text/event-stream", "cache-control": "no-store"},
         "body": ticks(seen + 1, count, interval),
@@ -31,7 +34,9 @@ async def handle(req):
 
 async def ticks(first, last, interval):
     for number in range(first, last + 1):
-        data = json.dumps({"number": number, "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds")})
+        data = json.dumps(
+            {"number": number, "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
+        )
         yield f"id: {number}\nevent: tick\ndata: {data}\n\n"
         if number < last:
             await asyncio.sleep(interval)

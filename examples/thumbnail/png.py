@@ -49,7 +49,9 @@ def decode(data: bytes, max_pixels: int) -> Image:
         elif kind == b"IDAT":
             compressed += content
     samples = SAMPLES[colour]
-    rows = unfilter(inflate(compressed), (width * samples * depth + 7) // 8, height, max(1, samples * depth // 8))
+    rows = unfilter(
+        inflate(compressed), (width * samples * depth + 7) // 8, height, max(1, samples * depth // 8)
+    )
     if depth == 16:
         rows = (row[::2] for row in rows)  # the high byte of each sample
     elif depth < 8:
@@ -164,4 +166,9 @@ def encode(image: Image) -> bytes:
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+    )

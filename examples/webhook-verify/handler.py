@@ -6,8 +6,8 @@
     curl -d "$body" -H "webhook-id: $id" -H "webhook-timestamp: $now" -H "webhook-signature: v1,$signature" \\
         http://127.0.0.1:8080/spaces/default/functions/webhook-verify/invoke
 
-WEBHOOK_SECRET (in `env`) is the sender's secret. Standard Webhooks secrets begin with `whsec_`; for GitHub it is the text
-that was typed into its form. 401 when nothing valid signs the body, 400 when headers are missing.
+WEBHOOK_SECRET (in `env`) is the sender's secret. Standard Webhooks secrets begin with `whsec_`; for GitHub it is the
+text that was typed into its form. 401 when nothing valid signs the body, 400 when headers are missing.
 """
 
 import base64

@@ -28,8 +28,24 @@ class Pair:
     def __enter__(self):
         ip("netns", "add", self.here)
         ip("netns", "add", self.there)
-        ip("-n", self.here, "link", "add", "veth-here", "type", "veth", "peer", "name", "veth-there", "netns", self.there)
-        for name, link, address in ((self.here, "veth-here", self.here_address), (self.there, "veth-there", self.there_address)):
+        ip(
+            "-n",
+            self.here,
+            "link",
+            "add",
+            "veth-here",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "veth-there",
+            "netns",
+            self.there,
+        )
+        for name, link, address in (
+            (self.here, "veth-here", self.here_address),
+            (self.there, "veth-there", self.there_address),
+        ):
             ip("-n", name, "address", "add", f"{address}/24", "dev", link)
             ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "link", "set", "lo", "up")

@@ -79,7 +79,13 @@ def cgroup_mounts(controllers):
         fields, _, system = line.partition(" - ")
         kind, _, options = system.split(" ", 2)
         mount = pathlib.Path(fields.split(" ")[4])
-        if kind == "cgroup2" and not wanted or kind == "cgroup" and wanted and wanted <= set(options.split(",")):
+        if (
+            kind == "cgroup2"
+            and not wanted
+            or kind == "cgroup"
+            and wanted
+            and wanted <= set(options.split(","))
+        ):
             yield mount
 
 

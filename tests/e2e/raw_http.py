@@ -83,7 +83,9 @@ class RawClient:
     def read_head(self):
         lines = self.take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         version, status, reason = (lines[0].split(" ", 2) + [""])[:3]
-        headers = [tuple(line.split(": ", 1)) if ": " in line else (line.rstrip(":"), "") for line in lines[1:]]
+        headers = [
+            tuple(line.split(": ", 1)) if ": " in line else (line.rstrip(":"), "") for line in lines[1:]
+        ]
         return Answer(version, int(status), reason, headers)
 
     def read_chunk(self):

@@ -66,7 +66,9 @@ class Server:
         """Of the server itself, below what `prefix` starts."""
         if not self.prefix:
             return self.process.pid
-        return next(each.pid for each in processes.descendants(self.process.pid) if each.name() == BINARY.name)
+        return next(
+            each.pid for each in processes.descendants(self.process.pid) if each.name() == BINARY.name
+        )
 
     def processes(self):
         """Zygotes and workers: everything that the server started."""

@@ -41,7 +41,9 @@ def cli(server, tmp_path):
 @pytest.mark.sanitizer
 def test_from_init_to_delete(cli):
     cli.ok("init", "first")
-    assert (cli.folder / "first" / "handler.py").exists() and (cli.folder / "first" / "function.toml").exists()
+    assert (cli.folder / "first" / "handler.py").exists() and (
+        cli.folder / "first" / "function.toml"
+    ).exists()
     cli.ok("deploy", "first")
     assert "first" in cli.ok("list") and "Running" in cli.ok("list")
     assert cli.ok("invoke", "first")
@@ -73,7 +75,9 @@ def test_deploying_what_cannot_be_loaded_fails_with_the_reason(cli):
     assert done.returncode == 1 and "SyntaxError" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in (ROOT / "examples").glob("*/function.toml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.parent.name for path in (ROOT / "examples").glob("*/function.toml"))
+)
 def test_every_example_is_deployed_by_its_folder(cli, name):
     cli.ok("deploy", "--quiet", ROOT / "examples" / name)
     assert cli.json("get", name)["status"] == "Running"
@@ -122,7 +126,9 @@ def test_logs(shown):
 
 def test_following_logs(shown):
     clean = {**os.environ, "STERNA_URL": shown.url}
-    following = subprocess.Popen([str(BINARY), "logs", "shown", "-f", "--tail", "0"], env=clean, stdout=subprocess.PIPE, text=True)
+    following = subprocess.Popen(
+        [str(BINARY), "logs", "shown", "-f", "--tail", "0"], env=clean, stdout=subprocess.PIPE, text=True
+    )
     try:
         eventually(lambda: shown.ok("invoke", "shown", "-p", "/live") and readable(following.stdout), 10, 0.2)
         assert "called /live" in following.stdout.readline()

@@ -48,17 +48,26 @@ def test_the_folders_name_the_functions(server):
 @pytest.mark.sanitizer
 def test_hello(server):
     answer = server.call("hello", "/stock/market/today?company=Google")
-    assert answer.json() == {"message": "Hello, world!", "path": "/stock/market/today", "query": {"company": "Google"}}
+    assert answer.json() == {
+        "message": "Hello, world!",
+        "path": "/stock/market/today",
+        "query": {"company": "Google"},
+    }
     assert server.call("hello", "?name=Ada&x=1&x=2").json()["message"] == "Hello, Ada!"
     assert server.call("hello", "?x=1&x=2").json()["query"] == {"x": ["1", "2"]}
 
 
 def test_echo(server):
-    answer = server.call("echo", "/a/b?x=1&x=2", method="PUT", content="text é".encode(), headers={"X-Mine": "1"}).json()
+    answer = server.call(
+        "echo", "/a/b?x=1&x=2", method="PUT", content="text é".encode(), headers={"X-Mine": "1"}
+    ).json()
     assert answer["method"] == "PUT" and answer["path"] == "/a/b" and answer["body"] == "text é"
     assert answer["query"] == [["x", "1"], ["x", "2"]]
     assert ["x-mine", "1"] in [[name.lower(), value] for name, value in answer["headers"]]
-    assert base64.b64decode(server.call("echo", method="POST", content=b"\xff\x00").json()["body_base64"]) == b"\xff\x00"
+    assert (
+        base64.b64decode(server.call("echo", method="POST", content=b"\xff\x00").json()["body_base64"])
+        == b"\xff\x00"
+    )
 
 
 # thumbnail
@@ -83,7 +92,9 @@ def test_a_thumbnail_is_the_mean_of_what_it_covers(server, kinds):
     for y in range(4):
         for x in range(6):
             box = [(10 * x + i, 10 * y + j) for i in range(10) for j in range(10)]
-            expected = [sum(values) // 100 for values in zip(*((a * 4, b * 6, (a * b) % 256) for a, b in box))]
+            expected = [
+                sum(values) // 100 for values in zip(*((a * 4, b * 6, (a * b) % 256) for a, b in box))
+            ]
             assert list(rows[y][3 * x : 3 * x + 3]) == expected
 
 
@@ -198,13 +209,17 @@ def test_githubs_signature(server):
 @pytest.mark.sanitizer
 def test_the_clock_ticks_as_server_sent_events(server):
     began = time.monotonic()
-    with server.client.stream("GET", "/spaces/default/functions/sse-clock/invoke?count=4&interval=0.3") as answer:
+    with server.client.stream(
+        "GET", "/spaces/default/functions/sse-clock/invoke?count=4&interval=0.3"
+    ) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         arrivals, text = [], ""
         for part in filter(None, answer.iter_text()):
             text += part
             arrivals.append(time.monotonic() - began)
-    events = [dict(line.split(": ", 1) for line in event.splitlines()) for event in text.strip().split("\n\n")]
+    events = [
+        dict(line.split(": ", 1) for line in event.splitlines()) for event in text.strip().split("\n\n")
+    ]
     assert [event["id"] for event in events] == ["1", "2", "3", "4"]
     assert all(event["event"] == "tick" and "time" in json.loads(event["data"]) for event in events)
     assert len(arrivals) == 4 and arrivals[0] < arrivals[-1] - 0.7
@@ -256,7 +271,12 @@ def test_fan_out_fetches_at_the_same_time_within_a_deadline(start_server, web):
     server = start_server("--allow-network-host")
     deploy_example(server, ROOT / "examples" / "fan-out", limits={"network": "host"})
     url = f"http://127.0.0.1:{web.server_port}"
-    urls = [f"{url}/{n}" for n in range(5)] + [f"{url}/missing", f"{url}/never", "http://127.0.0.1:1/", "http://no-such.invalid/"]
+    urls = [f"{url}/{n}" for n in range(5)] + [
+        f"{url}/missing",
+        f"{url}/never",
+        "http://127.0.0.1:1/",
+        "http://no-such.invalid/",
+    ]
     answer = server.call("fan-out", method="POST", json={"urls": urls, "timeout_seconds": 2})
     assert answer.status_code == 200, answer.text
     summary = answer.json()
@@ -275,7 +295,9 @@ def test_fan_out_cannot_reach_the_hosts_loopback(server, web):
     assert summary["failed"] == 1 and "status" not in summary["results"][0]
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"urls": []}', '{"urls": ["file:///etc/passwd"]}', '{"urls": [7]}'])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"urls": []}', '{"urls": ["file:///etc/passwd"]}', '{"urls": [7]}']
+)
 def test_fan_out_refuses_nonsense(server, body):
     assert server.call("fan-out", method="POST", content=body).status_code == 400
 
@@ -325,7 +347,9 @@ def test_csv_in_another_encoding(server):
 
 
 def decoded(server, payload):
-    answer = server.call("iot-decode", method="POST", content=payload, headers={"Content-Type": "application/octet-stream"})
+    answer = server.call(
+        "iot-decode", method="POST", content=payload, headers={"Content-Type": "application/octet-stream"}
+    )
     assert answer.status_code == 200, answer.text
     return {(each["channel"], each["type"]): each["value"] for each in answer.json()["measurements"]}
 
@@ -333,7 +357,10 @@ def decoded(server, payload):
 @pytest.mark.sanitizer
 def test_cayenne_payloads(server):
     # The first three are the examples of the format's own documentation.
-    assert decoded(server, bytes.fromhex("03670110056700FF")) == {(3, "temperature"): 27.2, (5, "temperature"): 25.5}
+    assert decoded(server, bytes.fromhex("03670110056700FF")) == {
+        (3, "temperature"): 27.2,
+        (5, "temperature"): 25.5,
+    }
     assert decoded(server, bytes.fromhex("0167FFD7067104D2FB2E0000")) == {
         (1, "temperature"): -4.1,
         (6, "accelerometer"): {"x": 1.234, "y": -1.234, "z": 0},
@@ -346,14 +373,19 @@ def test_cayenne_payloads(server):
 
 def test_payloads_as_network_servers_send_them(server):
     data = base64.b64encode(bytes.fromhex("0167011002682E")).decode()
-    wanted = [{"channel": 1, "type": "temperature", "value": 27.2}, {"channel": 2, "type": "humidity", "value": 23}]
+    wanted = [
+        {"channel": 1, "type": "temperature", "value": 27.2},
+        {"channel": 2, "type": "humidity", "value": 23},
+    ]
     for message in ({"data": data}, {"uplink_message": {"frm_payload": data}}):
         assert server.call("iot-decode", method="POST", json=message).json()["measurements"] == wanted
 
 
 @pytest.mark.parametrize("payload", ["01", "0167", "016701", "01FE00"])
 def test_payloads_that_cannot_be_decoded(server, payload):
-    answer = server.call("iot-decode", method="POST", json={"data": base64.b64encode(bytes.fromhex(payload)).decode()})
+    answer = server.call(
+        "iot-decode", method="POST", json={"data": base64.b64encode(bytes.fromhex(payload)).decode()}
+    )
     assert answer.status_code == 422 and "byte" in answer.json()["error"]
     eventually(lambda: any("undecodable" in each["text"] for each in server.logs("iot-decode")))
 

@@ -134,12 +134,16 @@ def test_expect_100_continue(client):
 
 
 def test_expect_100_continue_of_a_body_that_is_too_big_is_refused_at_once(client):
-    client.send(f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+    client.send(
+        f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+    )
     assert client.read().status == 413
 
 
 def test_expect_100_continue_of_an_unknown_function_is_refused_at_once(client):
-    client.send(f"POST {invoke_path('nobody')} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    client.send(
+        f"POST {invoke_path('nobody')} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    )
     assert client.read().status == 404
 
 
@@ -159,7 +163,9 @@ def test_chunked_with_extensions_and_trailers(client):
 
 
 def test_transfer_encoding_is_matched_without_case(client):
-    client.send(f"POST {BYTES} HTTP/1.1\r\nHost: a\r\ntransfer-ENCODING: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n")
+    client.send(
+        f"POST {BYTES} HTTP/1.1\r\nHost: a\r\ntransfer-ENCODING: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n"
+    )
     assert client.read().body == b"0123456789"
 
 
@@ -223,7 +229,8 @@ REFUSED = {
     "no CRLF after a chunk": f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX0\r\n\r\n",
     "bare LF after a chunk size": f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n",
     "bare LF after a chunk": f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\n0\r\n\r\n",
-    "endless chunk extension": f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;" + "x" * 100_000,
+    "endless chunk extension": f"POST {BYTES} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;"
+    + "x" * 100_000,
 }
 
 
@@ -235,7 +242,13 @@ def test_ambiguous_requests_are_refused_and_end_the_connection(server, client, c
         client.send(REFUSED[case] + smuggled)
     answer = client.read()
     assert 400 <= answer.status < 500 or answer.status in (501, 505), answer
-    if case not in ("broken version", "lower-case version", "chunked not last", "chunked twice", "encoding with a tab"):
+    if case not in (
+        "broken version",
+        "lower-case version",
+        "chunked not last",
+        "chunked twice",
+        "encoding with a tab",
+    ):
         assert answer.status in (400, 413), answer  # 413: a length that is a number, only far too big
     assert b"smuggled" not in client.read_to_end(), "what follows must not be taken for a request"
 
@@ -285,7 +298,9 @@ def test_a_head_that_never_ends_is_refused(client):
 
 
 def test_slow_clients_are_cut_off(start_server):
-    server = start_server("--header-timeout-seconds", "0.5", "--body-timeout-seconds", "0.5", "--keepalive-seconds", "0.5")
+    server = start_server(
+        "--header-timeout-seconds", "0.5", "--body-timeout-seconds", "0.5", "--keepalive-seconds", "0.5"
+    )
     server.deploy("bytes", ECHO)
     with server.open() as client:
         client.send("GET / HTTP/1.1\r\nHost: a\r\n")

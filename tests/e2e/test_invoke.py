@@ -51,7 +51,13 @@ def test_the_five_methods_reach_the_function(mirror, method):
 def test_other_methods_are_refused_with_allow(mirror, method):
     answer = raw_mirror(mirror, "", method)
     assert answer.status == 405
-    assert {each.strip() for each in answer.header("Allow").split(",")} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+    assert {each.strip() for each in answer.header("Allow").split(",")} == {
+        "GET",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+    }
     assert answer.header("X-Sterna-Fault") == "platform"
 
 
@@ -88,7 +94,10 @@ def test_a_fourth_level_is_too_deep(mirror, target):
     problem_of(mirror.call("mirror", target), 404, "path_too_deep", "platform")
 
 
-@pytest.mark.parametrize("target", ["/.", "/..", "/a/../b", "/a/./b", "/a/..", "/%2e%2e/x", "/%2E", "/.%2e/x", "/%zz", "/%4", "/a%"])
+@pytest.mark.parametrize(
+    "target",
+    ["/.", "/..", "/a/../b", "/a/./b", "/a/..", "/%2e%2e/x", "/%2E", "/.%2e/x", "/%zz", "/%4", "/a%"],
+)
 def test_dot_segments_and_broken_escapes_are_bad_paths(mirror, target):
     answer = raw_mirror(mirror, target)
     assert answer.status == 400, answer.body
@@ -124,7 +133,9 @@ def test_a_question_mark_in_the_query_and_no_query(mirror):
 
 def test_a_thousand_query_parameters(mirror):
     query = "&".join(f"k={number}" for number in range(1000))
-    assert json.loads(raw_mirror(mirror, "/?" + query).body)["query"] == [["k", [str(n) for n in range(1000)]]]
+    assert json.loads(raw_mirror(mirror, "/?" + query).body)["query"] == [
+        ["k", [str(n) for n in range(1000)]]
+    ]
 
 
 # Request headers
@@ -132,7 +143,14 @@ def test_a_thousand_query_parameters(mirror):
 
 @pytest.mark.sanitizer
 def test_end_to_end_headers_reach_the_function_repeated_and_in_order(mirror):
-    headers = [("X-One", "1"), ("X-Two", "b"), ("x-one", "2"), ("X-Empty", ""), ("Cookie", "a=1; b=2"), ("Content-Type", "text/x")]
+    headers = [
+        ("X-One", "1"),
+        ("X-Two", "b"),
+        ("x-one", "2"),
+        ("X-Empty", ""),
+        ("Cookie", "a=1; b=2"),
+        ("Content-Type", "text/x"),
+    ]
     seen = json.loads(raw_mirror(mirror, "", "POST", headers, b"hi").body)
     assert header_of(seen, "X-One") == ["1", "2"]
     assert header_of(seen, "X-Empty") == [""]
@@ -151,7 +169,16 @@ def test_hop_by_hop_headers_do_not_reach_the_function(mirror):
     seen = json.loads(raw_mirror(mirror, "", headers=headers).body)
     names = {name.lower() for name, _ in seen["headers"]}
     assert "x-end" in names
-    assert not names & {"connection", "x-hop", "keep-alive", "te", "proxy-authorization", "proxy-connection", "upgrade", "transfer-encoding"}
+    assert not names & {
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "te",
+        "proxy-authorization",
+        "proxy-connection",
+        "upgrade",
+        "transfer-encoding",
+    }
 
 
 def test_the_call_id_of_the_client_is_kept_when_it_is_a_ulid(mirror):
@@ -161,7 +188,10 @@ def test_the_call_id_of_the_client_is_kept_when_it_is_a_ulid(mirror):
     assert header_of(answer.json(), "X-Call-Id") == [mine]
 
 
-@pytest.mark.parametrize("bad", ["x", "01ARZ3NDEKTSV4RRFFQ69G5FAU", "81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAV1", ""])
+@pytest.mark.parametrize(
+    "bad",
+    ["x", "01ARZ3NDEKTSV4RRFFQ69G5FAU", "81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAV1", ""],
+)
 def test_a_call_id_that_is_no_ulid_is_replaced(mirror, bad):
     answer = mirror.call("mirror", headers={"X-Call-Id": bad})
     assert ULID.fullmatch(answer.headers["X-Call-Id"])
@@ -178,10 +208,17 @@ def test_traceparent_is_made_when_absent_or_broken_and_its_trace_kept(mirror):
     form = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
     assert form.fullmatch(header_of(mirror.call("mirror").json(), "traceparent")[0])
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    seen = mirror.call("mirror", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "tracestate": "a=b"}).json()
+    seen = mirror.call(
+        "mirror", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "tracestate": "a=b"}
+    ).json()
     assert header_of(seen, "traceparent")[0].split("-")[1] == trace
     assert header_of(seen, "tracestate") == ["a=b"]
-    for broken in ("zz", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{trace}-{'0' * 16}-01", f"ff-{trace}-00f067aa0ba902b7-01"):
+    for broken in (
+        "zz",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{trace}-{'0' * 16}-01",
+        f"ff-{trace}-00f067aa0ba902b7-01",
+    ):
         made = header_of(mirror.call("mirror", headers={"traceparent": broken}).json(), "traceparent")
         assert len(made) == 1 and form.fullmatch(made[0]) and made[0] != broken
 
@@ -212,7 +249,9 @@ def test_binary_bodies_pass_untouched_both_ways(mirror):
     assert base64.b64decode(seen["body"]) == body
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 262_144, 262_145, 1_048_576, 1_048_577, MAX_BODY - 1, MAX_BODY])
+@pytest.mark.parametrize(
+    "size", [0, 1, 65_535, 65_536, 262_144, 262_145, 1_048_576, 1_048_577, MAX_BODY - 1, MAX_BODY]
+)
 def test_bodies_of_every_size_up_to_the_limit(mirror, size):
     body = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     answer = mirror.call("bytes", method="POST", content=body)
@@ -220,7 +259,9 @@ def test_bodies_of_every_size_up_to_the_limit(mirror, size):
 
 
 def test_a_body_over_the_limit_is_refused(mirror):
-    problem_of(mirror.call("mirror", method="POST", content=bytes(MAX_BODY + 1)), 413, "body_too_large", "platform")
+    problem_of(
+        mirror.call("mirror", method="POST", content=bytes(MAX_BODY + 1)), 413, "body_too_large", "platform"
+    )
 
 
 @pytest.mark.sanitizer
@@ -285,7 +326,9 @@ def test_statuses_without_a_body_have_none(server, answers, status):
     assert answers(f"{{'status_code': {status}}}").status_code == status
     with server.open() as client:
         for _ in range(2):  # a body would be taken for the second answer
-            client.request("POST", invoke_path("answers"), body=f"{{'status_code': {status}, 'body': 'text'}}".encode())
+            client.request(
+                "POST", invoke_path("answers"), body=f"{{'status_code': {status}, 'body': 'text'}}".encode()
+            )
             answer = client.read_head()
             assert answer.status == status
             assert answer.header("Transfer-Encoding") is None
@@ -311,7 +354,9 @@ def test_headers_as_a_dict_or_as_pairs(answers):
 
 
 def test_the_platforms_headers_cannot_be_overridden(answers):
-    answer = answers("{'headers': {'X-Call-Id': 'mine', 'X-Duration-Seconds': '-1', 'Server-Timing': 'mine;dur=1'}}")
+    answer = answers(
+        "{'headers': {'X-Call-Id': 'mine', 'X-Duration-Seconds': '-1', 'Server-Timing': 'mine;dur=1'}}"
+    )
     assert ULID.fullmatch(answer.headers["X-Call-Id"])
     assert float(answer.headers["X-Duration-Seconds"]) >= 0
     assert "mine" not in ", ".join(answer.headers.get_list("Server-Timing"))
@@ -400,7 +445,9 @@ def test_a_raised_exception_is_a_500_that_tells_nothing_of_it(server):
 
 @pytest.mark.sanitizer
 def test_a_worker_that_dies_is_replaced(server):
-    server.deploy("dies", "import os\ndef handle(req):\n    if req.query: os._exit(3)\n    return {'body': 'alive'}\n")
+    server.deploy(
+        "dies", "import os\ndef handle(req):\n    if req.query: os._exit(3)\n    return {'body': 'alive'}\n"
+    )
     for _ in range(2):
         problem_of(server.call("dies", "?now"), 502, "worker_died", "function")
         assert server.call("dies").text == "alive"
@@ -442,6 +489,10 @@ def test_no_free_worker_in_time_is_429(server):
 
 
 def test_error_answers_tell_no_internals(server):
-    for answer in (server.call("nobody"), server.call("mirror", "/a/b/c/d"), server.request("GET", "/nothing/here")):
+    for answer in (
+        server.call("nobody"),
+        server.call("mirror", "/a/b/c/d"),
+        server.request("GET", "/nothing/here"),
+    ):
         assert str(server.data_dir) not in answer.text
         assert ".cc" not in answer.text

@@ -82,7 +82,9 @@ def test_a_call_of_nobody_and_an_unknown_function(server):
 def test_following_shows_new_records_as_they_come(server, says):
     says("old")
     lines = []
-    with server.client.stream("GET", function_path("says") + "/logs", params={"follow": "true", "tail": 1}) as answer:
+    with server.client.stream(
+        "GET", function_path("says") + "/logs", params={"follow": "true", "tail": 1}
+    ) as answer:
         assert answer.status_code == 200
         talking = threading.Thread(target=lambda: [says(f"new {number}") for number in range(3)])
         talking.start()

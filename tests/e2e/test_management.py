@@ -106,7 +106,11 @@ def test_a_function_from_making_to_removal(server):
 
     problem_of(post_function(server, function_body("life")), 409, "function_exists")
     running = server.wait_for_status("life", "Running")
-    assert running["description"] == "lives" and running["env"] == {"A": "1"} and running["template"] == "python3-http"
+    assert (
+        running["description"] == "lives"
+        and running["env"] == {"A": "1"}
+        and running["template"] == "python3-http"
+    )
     assert server.request("DELETE", function_path("life")).status_code == 204
     problem_of(server.request("GET", function_path("life")), 404, "function_not_found")
     problem_of(server.request("DELETE", function_path("life")), 404, "function_not_found")
@@ -143,9 +147,18 @@ def test_put_replaces_and_makes_a_version(server):
 
 
 def test_patch_merges_and_makes_a_version(server):
-    server.deploy("patched", "import os\ndef handle(req):\n    return {'body': dict(os.environ)}\n", env={"A": "1", "B": "2"})
+    server.deploy(
+        "patched",
+        "import os\ndef handle(req):\n    return {'body': dict(os.environ)}\n",
+        env={"A": "1", "B": "2"},
+    )
     patch = {"env": {"A": None, "C": "3"}, "limits": {"timeout_seconds": 5}}
-    answer = server.request("PATCH", function_path("patched"), json=patch, headers={"Content-Type": "application/merge-patch+json"})
+    answer = server.request(
+        "PATCH",
+        function_path("patched"),
+        json=patch,
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
     assert answer.status_code == 200, answer.text
     function = answer.json()
     assert function["env"] == {"B": "2", "C": "3"} and function["version"] == 2
@@ -160,7 +173,9 @@ def test_patch_merges_and_makes_a_version(server):
 
 def test_a_change_that_is_wrong_changes_nothing(server):
     server.deploy("kept", FINE)
-    assert server.request("PATCH", function_path("kept"), json={"limits": {"memory_mb": -1}}).status_code == 422
+    assert (
+        server.request("PATCH", function_path("kept"), json={"limits": {"memory_mb": -1}}).status_code == 422
+    )
     assert server.request("PUT", function_path("kept"), json={"name": "kept"}).status_code in (200, 422)
     assert server.get("kept")["limits"]["memory_mb"] == 128
 
@@ -214,13 +229,20 @@ def test_all_wrong_fields_are_listed_at_once(server):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "a"} x', b"[" * 100_000])
 def test_bodies_that_are_no_json_object_are_refused(server, body):
-    answer = server.request("POST", "/spaces/default/functions", content=body, headers={"Content-Type": "application/json"})
+    answer = server.request(
+        "POST", "/spaces/default/functions", content=body, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code in (400, 422), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_methods_that_a_resource_has_not_are_405(server):
-    for method, path in (("PATCH", "/spaces"), ("POST", "/spaces/default"), ("PUT", "/spaces/default/functions"), ("POST", "/healthz")):
+    for method, path in (
+        ("PATCH", "/spaces"),
+        ("POST", "/spaces/default"),
+        ("PUT", "/spaces/default/functions"),
+        ("POST", "/healthz"),
+    ):
         answer = server.request(method, path)
         assert answer.status_code == 405 and answer.headers["Allow"], (method, path)
 
@@ -287,10 +309,15 @@ def tar_of(files, entries=()):
 
 
 def put_code(server, name, content, kind):
-    return server.request("PUT", function_path(name) + "/code", content=content, headers={"Content-Type": kind})
+    return server.request(
+        "PUT", function_path(name) + "/code", content=content, headers={"Content-Type": kind}
+    )
 
 
-FILES = {"handler.py": "from part.inner import TEXT\ndef handle(req):\n    return {'body': TEXT}\n", "part/inner.py": "TEXT = '%s'\n"}
+FILES = {
+    "handler.py": "from part.inner import TEXT\ndef handle(req):\n    return {'body': TEXT}\n",
+    "part/inner.py": "TEXT = '%s'\n",
+}
 
 
 def files_with(text):
@@ -321,10 +348,16 @@ def test_code_can_be_read_back(server):
         files = {path: base64.b64decode(text) for path, text in answer.json()["files"].items()}
     elif answer.headers["content-type"].startswith("application/zip"):
         with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-            files = {entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()}
+            files = {
+                entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()
+            }
     else:
         with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
-            files = {entry.name.removeprefix("./"): archive.extractfile(entry).read() for entry in archive if entry.isfile()}
+            files = {
+                entry.name.removeprefix("./"): archive.extractfile(entry).read()
+                for entry in archive
+                if entry.isfile()
+            }
     assert files == {"handler.py": FINE.encode(), "data/x.bin": b"\x00\xff"}
 
 
@@ -342,8 +375,14 @@ BAD_ARCHIVES = {
     "leaves the folder": (zip_of({"handler.py": FINE, "../out.py": "x"}), "application/zip"),
     "leaves it deeply": (tar_of({"handler.py": FINE, "a/../../out.py": "x"}), "application/gzip"),
     "absolute": (tar_of({"handler.py": FINE, "/tmp/sterna-escaped.py": "x"}), "application/gzip"),
-    "symbolic link": (tar_of({"handler.py": FINE}, [link("passwd", "/etc/passwd", tarfile.SYMTYPE)]), "application/gzip"),
-    "hard link": (tar_of({"handler.py": FINE}, [link("passwd", "/etc/passwd", tarfile.LNKTYPE)]), "application/gzip"),
+    "symbolic link": (
+        tar_of({"handler.py": FINE}, [link("passwd", "/etc/passwd", tarfile.SYMTYPE)]),
+        "application/gzip",
+    ),
+    "hard link": (
+        tar_of({"handler.py": FINE}, [link("passwd", "/etc/passwd", tarfile.LNKTYPE)]),
+        "application/gzip",
+    ),
     "device": (tar_of({"handler.py": FINE}, [link("null", "", tarfile.CHRTYPE)]), "application/gzip"),
     "fifo": (tar_of({"handler.py": FINE}, [link("pipe", "", tarfile.FIFOTYPE)]), "application/gzip"),
     "bomb": (zip_of({"handler.py": FINE, "zeros": b"\0" * (200 << 20)}), "application/zip"),

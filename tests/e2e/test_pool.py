@@ -139,14 +139,23 @@ def test_a_bad_new_version_does_not_end_the_good_one(server):
     server.deploy("careful", NONCE)
     assert server.call("careful", "?nonce=1").status_code == 200
     with Load(server.address, "careful", threads=2) as load:
-        server.request("PUT", function_path("careful"), json={"name": "careful", "source": {"code": to_base64("def handle(:\n")}})
+        server.request(
+            "PUT",
+            function_path("careful"),
+            json={"name": "careful", "source": {"code": to_base64("def handle(:\n")}},
+        )
         eventually(lambda: load.done() > 100, 30)
     statuses = {status for status, _ in load.outcomes}
     assert statuses == {200}, load.outcomes
 
 
 def put_version(server, name, version):
-    body = {"name": name, "source": {"code": to_base64(NONCE)}, "env": {"VERSION": str(version)}, "limits": {"max_replicas": 3}}
+    body = {
+        "name": name,
+        "source": {"code": to_base64(NONCE)},
+        "env": {"VERSION": str(version)},
+        "limits": {"max_replicas": 3},
+    }
     answer = server.request("PUT", function_path(name), json=body)
     assert answer.status_code == 200, answer.text
 
@@ -198,7 +207,10 @@ def test_ten_thousand_calls_while_workers_are_killed_and_versions_change(server)
         load.join()
     assert load.done() == total and not load.lost
     assert load.mixed_up == []
-    assert set(load.outcomes) - {(200, str(n)) for n in range(version + 1)} <= {(502, "worker_died"), (429, "no_capacity")}
+    assert set(load.outcomes) - {(200, str(n)) for n in range(version + 1)} <= {
+        (502, "worker_died"),
+        (429, "no_capacity"),
+    }
     good = sum(count for (status, _), count in load.outcomes.items() if status == 200)
     assert good > total * 0.9, load.outcomes
     eventually(lambda: server.call("storm", "?nonce=1").status_code == 200)

@@ -40,22 +40,41 @@ def test_metrics_are_prometheus_text(server):
     assert server.call("measured").status_code == 200
     answer = server.request("GET", "/metrics")
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
-    sample = re.compile(r'[a-zA-Z_:][\w:]*(\{([a-z_]\w*="(\\.|[^"\\])*",?)*\})? -?([\d.e+-]+|\+?Inf|NaN)( \d+)?')
+    sample = re.compile(
+        r'[a-zA-Z_:][\w:]*(\{([a-z_]\w*="(\\.|[^"\\])*",?)*\})? -?([\d.e+-]+|\+?Inf|NaN)( \d+)?'
+    )
     lines = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
-    assert lines and all(sample.fullmatch(line) for line in lines), [line for line in lines if not sample.fullmatch(line)]
-    assert any(line.startswith("sterna_") and 'function="measured"' in line and line.split()[-1] not in ("0", "0.0") for line in lines)
+    assert lines and all(sample.fullmatch(line) for line in lines), [
+        line for line in lines if not sample.fullmatch(line)
+    ]
+    assert any(
+        line.startswith("sterna_") and 'function="measured"' in line and line.split()[-1] not in ("0", "0.0")
+        for line in lines
+    )
 
 
 @pytest.mark.sanitizer
 def test_a_second_server_on_the_same_data_is_refused(server):
     second = run("serve", "--listen", "127.0.0.1:0", "--data-dir", server.data_dir, "--auth", "none")
     assert second.returncode not in (0, -signal.SIGSEGV, -signal.SIGABRT)
-    assert "another" in second.stderr.lower() or "in use" in second.stderr.lower() or "already" in second.stderr.lower()
+    assert (
+        "another" in second.stderr.lower()
+        or "in use" in second.stderr.lower()
+        or "already" in second.stderr.lower()
+    )
     assert server.request("GET", "/healthz").status_code == 200
 
 
 def test_a_port_in_use_is_a_clear_error(server, tmp_path):
-    second = run("serve", "--listen", f"127.0.0.1:{server.address[1]}", "--data-dir", tmp_path / "data", "--auth", "none")
+    second = run(
+        "serve",
+        "--listen",
+        f"127.0.0.1:{server.address[1]}",
+        "--data-dir",
+        tmp_path / "data",
+        "--auth",
+        "none",
+    )
     assert second.returncode > 0 and "in use" in second.stderr.lower()
 
 
@@ -78,7 +97,9 @@ def test_no_auth_is_only_for_loopback(tmp_path, listen):
     ],
 )
 def test_bad_options_are_refused_with_a_reason(tmp_path, arguments):
-    refused = run("serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--auth", "none", *arguments)
+    refused = run(
+        "serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--auth", "none", *arguments
+    )
     assert refused.returncode > 0 and refused.stderr.strip()
     assert "terminate called" not in refused.stderr
 

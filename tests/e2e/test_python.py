@@ -339,7 +339,9 @@ def test_a_worker_that_kills_itself_costs_only_its_own_call(server, how):
     eventually(lambda: server.call("suicidal").text == "alive")
 
 
-@pytest.mark.parametrize("how", ["sys.exit(3)", "raise_(SystemExit)", "raise_(KeyboardInterrupt)", "raise_(BaseException('x'))"])
+@pytest.mark.parametrize(
+    "how", ["sys.exit(3)", "raise_(SystemExit)", "raise_(KeyboardInterrupt)", "raise_(BaseException('x'))"]
+)
 def test_exceptions_that_are_no_exceptions_fail_the_call(server, how):
     server.deploy(
         "exits",
@@ -387,7 +389,10 @@ def test_a_handler_may_use_threads_and_processes(server):
 
 
 def test_reading_stdin_finds_it_empty(server):
-    server.deploy("reads", "import sys\ndef handle(req):\n    return {'body': repr(sys.stdin.read() if sys.stdin else '')}\n")
+    server.deploy(
+        "reads",
+        "import sys\ndef handle(req):\n    return {'body': repr(sys.stdin.read() if sys.stdin else '')}\n",
+    )
     assert server.call("reads").text == "''"
 
 

@@ -42,7 +42,10 @@ def shell(server):
 
     def run(code):
         answer = server.call("shell", method="POST", content=code.encode())
-        assert answer.status_code == 200, (answer.text, server.logs("shell", call_id=answer.headers["x-call-id"]))
+        assert answer.status_code == 200, (
+            answer.text,
+            server.logs("shell", call_id=answer.headers["x-call-id"]),
+        )
         return answer.json()["out"]
 
     return run
@@ -54,7 +57,9 @@ def shell(server):
 @pytest.mark.sanitizer
 def test_the_data_directory_and_other_functions_are_not_there(server, shell):
     assert shell(f"out = os.path.exists({str(server.data_dir)!r})") is False
-    names = shell("out = [name for _, folders, files in os.walk('/', followlinks=False) for name in folders + files]")
+    names = shell(
+        "out = [name for _, folders, files in os.walk('/', followlinks=False) for name in folders + files]"
+    )
     assert "handler.py" in names
     for hidden in ("neighbours-secret.txt", "address", "sterna.db", server.data_dir.parent.name):
         assert hidden not in names
@@ -62,7 +67,16 @@ def test_the_data_directory_and_other_functions_are_not_there(server, shell):
 
 def test_its_own_files_are_there_and_read_only(shell):
     assert "handler.py" in shell("out = os.listdir('/function')")
-    for path in ("/function/x", "/x", "/usr/x", "/etc/x", "/proc/sys/kernel/hostname", "/dev/x", "/sys/x", "/usr/bin/python3"):
+    for path in (
+        "/function/x",
+        "/x",
+        "/usr/x",
+        "/etc/x",
+        "/proc/sys/kernel/hostname",
+        "/dev/x",
+        "/sys/x",
+        "/usr/bin/python3",
+    ):
         code = f"try:\n    open({path!r}, 'a').close(); out = 'written'\nexcept OSError as error:\n    out = error.errno\n"
         assert shell(code) != "written", path
 
@@ -114,13 +128,23 @@ def test_processes_of_the_host_are_not_there(shell):
 
 
 def test_etc_shadow_and_home_folders_are_not_readable(shell):
-    for path in ("/etc/shadow", "/etc/gshadow", "/root", "/home", "/var/lib/dpkg/status", "/etc/ssh", "/proc/1/root/etc/shadow"):
+    for path in (
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/root",
+        "/home",
+        "/var/lib/dpkg/status",
+        "/etc/ssh",
+        "/proc/1/root/etc/shadow",
+    ):
         code = f"try:\n    out = os.listdir({path!r}) if os.path.isdir({path!r}) else open({path!r}).read()\nexcept OSError:\n    out = None\n"
         assert not shell(code), path
 
 
 def test_descriptors_of_the_server_are_not_there(server, shell):
-    targets = shell("out = {fd: os.readlink('/proc/self/fd/' + fd) for fd in os.listdir('/proc/self/fd')[:-1]}")
+    targets = shell(
+        "out = {fd: os.readlink('/proc/self/fd/' + fd) for fd in os.listdir('/proc/self/fd')[:-1]}"
+    )
     assert len(targets) <= 12, targets
     for target in targets.values():
         assert str(server.data_dir) not in target and ".db" not in target and "cgroup" not in target, targets
@@ -134,7 +158,11 @@ def test_the_host_name_is_not_the_hosts(shell):
 
 
 def test_there_are_no_privileges(server, shell):
-    status = dict(line.split(":\t", 1) for line in shell("out = open('/proc/self/status').read()").splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1)
+        for line in shell("out = open('/proc/self/status').read()").splitlines()
+        if ":\t" in line
+    )
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
@@ -194,7 +222,22 @@ def test_calls_that_reach_for_the_host_fail(shell, call):
 
 
 def test_devices_are_only_the_harmless_ones(shell):
-    allowed = {"null", "zero", "full", "random", "urandom", "tty", "shm", "fd", "stdin", "stdout", "stderr", "pts", "ptmx", "mqueue"}
+    allowed = {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "shm",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+        "pts",
+        "ptmx",
+        "mqueue",
+    }
     assert set(shell("out = os.listdir('/dev')")) <= allowed
     assert shell("open('/dev/null', 'w').write('x'); out = len(open('/dev/urandom', 'rb').read(8))") == 8
 
@@ -212,7 +255,9 @@ def test_signals_do_not_leave_the_sandbox(server, shell):
 @pytest.mark.sanitizer
 def test_too_much_memory_is_out_of_memory(server):
     server.deploy("greedy", SHELL, limits={"memory_mb": 64, "network": "none", "max_replicas": 1})
-    answer = server.call("greedy", method="POST", content=b"blocks = [bytearray(b'x' * (1 << 20)) for _ in range(500)]")
+    answer = server.call(
+        "greedy", method="POST", content=b"blocks = [bytearray(b'x' * (1 << 20)) for _ in range(500)]"
+    )
     problem_of(answer, 502, "out_of_memory", "function")
     assert server.call("greedy", method="POST", content=b"out = 1").json()["out"] == 1
 
@@ -252,9 +297,13 @@ def test_what_a_killed_worker_started_is_killed_with_it(server):
     before = {each for each in server.processes()}
     code = "subprocess.Popen(['/bin/sleep', '999'], start_new_session=True); time.sleep(60)"
     answers = []
-    calling = threading.Thread(target=lambda: answers.append(server.call("litters", method="POST", content=code.encode())))
+    calling = threading.Thread(
+        target=lambda: answers.append(server.call("litters", method="POST", content=code.encode()))
+    )
     calling.start()
-    sleeping = eventually(lambda: [each for each in server.processes() if each.name() == "sleep" and each not in before])
+    sleeping = eventually(
+        lambda: [each for each in server.processes() if each.name() == "sleep" and each not in before]
+    )
     calling.join()
     problem_of(answers[0], 504, "function_timeout", "function")
     eventually(lambda: not [each for each in sleeping if each.is_alive()])
@@ -382,7 +431,9 @@ def test_many_egress_calls_at_once(two_hosts, tmp_path):
         server.deploy("out", SHELL, limits={"network": "egress", "max_replicas": 3})
         code = f"{REACH}\nout = [reach({pair.there_address!r}, {port})[-24:] for _ in range(5)]".encode()
         with ThreadPoolExecutor(6, initializer=pair.enter_here) as pool:
-            answers = list(pool.map(lambda _: server.call("out", method="POST", content=code).json()["out"], range(12)))
+            answers = list(
+                pool.map(lambda _: server.call("out", method="POST", content=code).json()["out"], range(12))
+            )
         return answers
 
     assert in_servers_host(pair, tmp_path, body) == [["hello from the test host"] * 5] * 12

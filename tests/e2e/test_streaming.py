@@ -166,7 +166,9 @@ def test_a_slow_reader_does_not_grow_the_server(server):
             assert client.read_head().status == 200
         grown = []
         deadline = time.monotonic() + 2
-        eventually(lambda: grown.append(server.memory_kib() - before) or time.monotonic() > deadline, within=5)
+        eventually(
+            lambda: grown.append(server.memory_kib() - before) or time.monotonic() > deadline, within=5
+        )
         assert max(grown) < 16 * 1024
     finally:
         for client in clients:
