@@ -19,11 +19,12 @@ def handle(req):
     return {"headers": {"content-type": "application/octet-stream"}, "body": req.body}
 """
 
-# Runs as long as ?seconds= says and blocks its worker meanwhile.
+# Runs as long as ?seconds= says and blocks its worker meanwhile; its log tells when it begins.
 SLOW = """
 import time
 
 def handle(req):
+    print("began", req.query.get("seconds"))
     time.sleep(float(req.query.get("seconds", "1")))
     return {"body": "done"}
 """

@@ -222,7 +222,7 @@ def test_the_clock_ticks_as_server_sent_events(server):
     ]
     assert [event["id"] for event in events] == ["1", "2", "3", "4"]
     assert all(event["event"] == "tick" and "time" in json.loads(event["data"]) for event in events)
-    assert len(arrivals) == 4 and arrivals[0] < arrivals[-1] - 0.7
+    assert arrivals[0] < arrivals[-1] - 0.7
 
 
 def test_the_clock_goes_on_where_a_client_left_it(server):

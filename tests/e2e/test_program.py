@@ -153,7 +153,7 @@ def test_a_signal_lets_running_calls_end(start_server, ending):
     answers = []
     calling = threading.Thread(target=lambda: answers.append(server.call("slow", "?seconds=1.5")))
     calling.start()
-    eventually(lambda: server_is_busy(server, "slow"))
+    wait_until_it_runs(server, "1.5")
     with RawClient(server.address) as idle:
         os.kill(server.pid(), ending)
         calling.join()
@@ -164,10 +164,9 @@ def test_a_signal_lets_running_calls_end(start_server, ending):
         socket.create_connection(server.address, 2)
 
 
-def server_is_busy(server, name):
-    """A second replica is only started when the first is busy; looking is enough."""
-    metrics = server.get(name)["metrics"]
-    return metrics["replicas"] > metrics["available_replicas"] or metrics["invocations"] >= 2
+def wait_until_it_runs(server, seconds):
+    """Until SLOW has begun the call that takes so long."""
+    eventually(lambda: f"began {seconds}" in [each["text"] for each in server.logs("slow")])
 
 
 def test_draining_has_an_end(start_server):
@@ -176,7 +175,7 @@ def test_draining_has_an_end(start_server):
     server.call("slow", "?seconds=0")
     with server.open() as client:
         client.request("GET", "/spaces/default/functions/slow/invoke?seconds=50")
-        eventually(lambda: server_is_busy(server, "slow"))
+        wait_until_it_runs(server, "50")
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 10
@@ -197,7 +196,7 @@ def test_a_second_signal_during_the_drain_does_no_harm(start_server):
     server.deploy("slow", SLOW)
     with server.open() as client:
         client.request("GET", "/spaces/default/functions/slow/invoke?seconds=20")
-        eventually(lambda: server.replicas("slow") == 1)
+        wait_until_it_runs(server, "20")
         os.kill(server.pid(), signal.SIGTERM)
         os.kill(server.pid(), signal.SIGTERM)
         assert server.process.wait(15) in (0, 1, 130, 143)
@@ -214,7 +213,7 @@ def test_kill_9_leaves_nothing_and_the_next_start_is_clean(start_server):
     assert server.call("echo", method="POST", content=b"x").content == b"x"
     with server.open() as client:
         client.request("GET", "/spaces/default/functions/slow/invoke?seconds=60")
-        eventually(lambda: server.replicas("slow") == 1)
+        wait_until_it_runs(server, "60")
         started = server.processes()
         own = set(processes.process(os.getpid()).cgroups())
         cgroups = {folder for each in started for folder in each.cgroups()} - own

@@ -105,7 +105,7 @@ out = written
 
 
 @pytest.mark.sanitizer
-def test_nothing_of_the_servers_environment_is_there(shell):
+def test_nothing_of_the_servers_environment_is_there(server, shell):
     code = """
 found = []
 for each in os.listdir('/proc'):
@@ -118,7 +118,8 @@ for each in os.listdir('/proc'):
 out = found + [str(dict(os.environ))]
 """
     seen = " ".join(shell(code))
-    assert "hunter2" not in seen and "STERNA_" not in seen and "--data-dir" not in seen
+    for hidden in ("SECRET_OF_THE_SERVER", "hunter2hunter2", "--data-dir", str(server.data_dir)):
+        assert hidden not in seen
 
 
 def test_processes_of_the_host_are_not_there(shell):
