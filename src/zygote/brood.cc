@@ -73,7 +73,6 @@ void Brood::start(const Start& start, std::vector<UniqueFd> fds) {
 void Brood::kill(const std::string& worker) {
   for (const auto& child : children_) {
     if (child->worker != worker) continue;
-    child->kill_asked = true;
     ::kill(child->init, SIGKILL);
   }
 }
@@ -244,7 +243,7 @@ void Brood::bury(Child& child, int init_status) {
   else
     exited.code = WEXITSTATUS(status);
   if (child.group) {
-    exited.oom = !child.kill_asked && exited.signal == SIGKILL && child.group->oom_kills() > 0;
+    exited.oom = exited.signal == SIGKILL && child.group->oom_kills() > 0;
     if (!child.group->remove()) leaving_.push_back(std::move(*child.group));
   }
   if (child.worker.empty()) {

@@ -59,7 +59,6 @@ class Brood {
     State state = State::kPreparing;
     sandbox::NetworkSpace space = sandbox::NetworkSpace::kOwn;
     bool from_spare = false;
-    bool kill_asked = false;
     std::string worker;
     std::string error;
     std::optional<int> wait_status;
