@@ -51,7 +51,7 @@ void Brood::set_spares(const Spares& spares) {
   spares_[static_cast<std::size_t>(spares.network)] = std::min(spares.count, kMaxSpares);
 }
 
-void Brood::start(const Start& start, std::vector<UniqueFd> fds) {
+void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
   const auto refuse = [&](std::string why) {
     report_(Exited{start.worker, std::nullopt, std::nullopt, false, std::move(why)}, -1);
   };
@@ -94,8 +94,8 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
     if (!status) return discard(std::unexpected(status.error()));
   }
   if (const int error = write_maps(child, start.plan)) return discard(failed("write the user map", error));
-  auto order = sandbox::make_order(start.plan, child.group && !cgroups_.memory.empty(),
-                                   child.group && !cgroups_.pids.empty());
+  auto order = sandbox::make_order(start.plan, child.group != nullptr && !cgroups_.memory.empty(),
+                                   child.group != nullptr && !cgroups_.pids.empty());
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
   const int order_fds[kOrderFds] = {bundle.get(), fds[0].get(), fds[1].get(), fds[2].get()};
@@ -143,7 +143,7 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
   if (cgroups_.version != sandbox::CgroupVersion::kNone) {
     auto group = sandbox::Cgroup::make(cgroups_, sandbox::group_name(::getpid(), next_leaf_++));
     if (!group) return std::unexpected(group.error());
-    child->group = std::move(*group);
+    child->group = std::make_unique<sandbox::Cgroup>(std::move(*group));
     // The usual limits, so that at the start mostly nothing is left to write.
     const sandbox::SandboxPlan usual;
     if (auto status = child->group->set({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1});

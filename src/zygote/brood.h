@@ -36,7 +36,7 @@ class Brood {
 
   // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page,
   // output. Every failure ends in an `exited` report.
-  void start(const Start& start, std::vector<UniqueFd> fds);
+  void start(const Start& start, const std::vector<UniqueFd>& fds);
   void kill(const std::string& worker);
 
   // Reaps the ended. Call on SIGCHLD.
@@ -65,7 +65,7 @@ class Brood {
     UniqueFd socket;
     UniqueFd uid_map;  // open for the one write that the kernel takes
     UniqueFd gid_map;
-    std::optional<sandbox::Cgroup> group;
+    std::unique_ptr<sandbox::Cgroup> group;  // null without cgroups
   };
 
   Result<Child*> make(sandbox::NetworkSpace space);

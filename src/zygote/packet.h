@@ -11,7 +11,7 @@
 
 namespace sterna::zygote {
 
-inline constexpr std::size_t kMaxPacketBytes = 64 * 1024;
+inline constexpr std::size_t kMaxPacketBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxPacketFds = 8;
 
 // Sends without blocking beyond what the socket's mode says, never raises SIGPIPE. Answers errno, 0 when

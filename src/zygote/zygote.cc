@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "zygote/brood.h"
@@ -35,7 +36,7 @@ class Zygote {
   Status set_up(const Configure& configure);
   std::optional<Configure> first_message();
   bool read_control();
-  void handle(Request request, std::vector<UniqueFd> fds);
+  void handle(const Request& request, const std::vector<UniqueFd>& fds);
   void report(const Report& report, int listener) const;
   int timeout_ms() const;
   void wait_and_serve();
@@ -47,8 +48,8 @@ class Zygote {
   sandbox::Privilege privilege_ = sandbox::Privilege::kRoot;
   sandbox::SeccompProgram plain_filter_;
   sandbox::SeccompProgram notify_filter_;
-  std::optional<ChildSetup> setup_;
-  std::optional<Brood> brood_;
+  std::unique_ptr<ChildSetup> setup_;
+  std::unique_ptr<Brood> brood_;
   UniqueFd signals_;
   SteadyClock::time_point last_message_ = SteadyClock::now();
   bool work_waits_ = false;
@@ -89,15 +90,16 @@ Status Zygote::set_up(const Configure& configure) {
   sigset_t child_signal;
   sigemptyset(&child_signal);
   sigaddset(&child_signal, SIGCHLD);
-  setup_.emplace(ChildSetup{config_, child_main_, root_dir_, plain_filter_, notify_filter_, {}});
+  setup_ = std::make_unique<ChildSetup>(
+      ChildSetup{config_, child_main_, root_dir_, plain_filter_, notify_filter_, {}});
   ::sigprocmask(SIG_BLOCK, &child_signal, &setup_->signal_mask);
   signals_.reset(::signalfd(-1, &child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return fail_errno(Component::kWorker, "signalfd", errno);
   return {};
 }
 
-void Zygote::handle(Request request, std::vector<UniqueFd> fds) {
-  if (const auto* start = std::get_if<Start>(&request)) brood_->start(*start, std::move(fds));
+void Zygote::handle(const Request& request, const std::vector<UniqueFd>& fds) {
+  if (const auto* start = std::get_if<Start>(&request)) brood_->start(*start, fds);
   if (const auto* kill = std::get_if<Kill>(&request)) brood_->kill(kill->worker);
   if (const auto* spares = std::get_if<Spares>(&request)) brood_->set_spares(*spares);
 }
@@ -112,7 +114,7 @@ bool Zygote::read_control() {
   work_waits_ = true;
   auto request = decode_request(packet.bytes);
   if (request) {
-    handle(std::move(*request), std::move(packet.fds));
+    handle(*request, packet.fds);
   } else {
     std::fprintf(stderr, "sterna zygote: refused a control message: %s\n", request.error().detail.c_str());
   }
@@ -161,8 +163,8 @@ int Zygote::run() {
     report(Failed{status.error().detail}, -1);
     return 1;
   }
-  brood_.emplace(*setup_, configure->cgroups, privilege_,
-                 [this](const Report& each, int listener) { report(each, listener); });
+  brood_ = std::make_unique<Brood>(*setup_, configure->cgroups, privilege_,
+                                   [this](const Report& each, int listener) { report(each, listener); });
   ::fcntl(control_.get(), F_SETFL, O_NONBLOCK);
   report(Ready{config_.runtime}, -1);
   while (!closed_) wait_and_serve();
