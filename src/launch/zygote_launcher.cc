@@ -136,8 +136,7 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
 
 void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
                            pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) {
-  running_[instance] = {
-      .runtime = config.runtime, .observer = &observer, .network = {}};
+  running_[instance] = {.runtime = config.runtime, .observer = &observer, .network = {}};
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);

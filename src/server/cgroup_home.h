@@ -9,8 +9,8 @@
 
 namespace sterna::server {
 
-// Removes its groups when destroyed. What a killed server left behind is found by a file in the data directory, since the next
-// server may be started in another group.
+// Removes its groups when destroyed. What a killed server left behind is found by a file in the data
+// directory, since the next server may be started in another group.
 class CgroupHome {
  public:
   static CgroupHome open(const std::filesystem::path& data_dir, std::vector<std::string>& warnings);

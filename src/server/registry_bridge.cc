@@ -76,8 +76,8 @@ void RegistryBridge::run(std::string what, Change change) {
   thread_.run([this, what = std::move(what), change = std::move(change)] {
     const Status done = change(registry_);
     if (done || done.error().code == Code::kNotFound || done.error().code == Code::kConflict) return;
-    log::error("cannot record a function's state", {{"change", std::string_view(what)},
-                                                    {"error", std::string_view(done.error().detail)}});
+    log::error("cannot record a function's state",
+               {{"change", std::string_view(what)}, {"error", std::string_view(done.error().detail)}});
   });
 }
 
@@ -85,12 +85,14 @@ void RegistryBridge::set_building(const std::string& id, std::uint32_t version) 
   run("building", [=](registry::Registry& registry) { return registry.set_building(id, version); });
 }
 
-void RegistryBridge::activate(const std::string& id, std::uint32_t version, bool async, const std::string& runtime) {
+void RegistryBridge::activate(const std::string& id, std::uint32_t version, bool async,
+                              const std::string& runtime) {
   run("active", [=](registry::Registry& registry) { return registry.activate(id, version, async, runtime); });
 }
 
 void RegistryBridge::fail_version(const std::string& id, std::uint32_t version, const std::string& reason) {
-  run("version failed", [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
+  run("version failed",
+      [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
 }
 
 void RegistryBridge::set_failed(const std::string& id, const std::string& reason) {

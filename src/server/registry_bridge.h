@@ -10,7 +10,8 @@
 
 namespace sterna::server {
 
-// Makes what the pools find out durable on the management thread, and brings every committed change back to the table.
+// Makes what the pools find out durable on the management thread, and brings every committed change back to
+// the table.
 class RegistryBridge final : public invoke::VersionStore {
  public:
   // All outlive it. Becomes the registry's listener.
@@ -23,7 +24,8 @@ class RegistryBridge final : public invoke::VersionStore {
   gateway::FunctionMetrics metrics_of(const std::string& id);
 
   void set_building(const std::string& id, std::uint32_t version) override;
-  void activate(const std::string& id, std::uint32_t version, bool async, const std::string& runtime) override;
+  void activate(const std::string& id, std::uint32_t version, bool async,
+                const std::string& runtime) override;
   void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) override;
   void set_failed(const std::string& id, const std::string& reason) override;
   void set_running(const std::string& id) override;

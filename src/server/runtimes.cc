@@ -12,8 +12,8 @@ namespace {
 constexpr const char* kStartZygote =
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import sterna_worker.__main__";
 
-// "3.11", as the file is called that the path leads to (/usr/bin/python3 is a link to python3.11); empty when it is not
-// called so or cannot be run.
+// "3.11", as the file is called that the path leads to (/usr/bin/python3 is a link to python3.11); empty when
+// it is not called so or cannot be run.
 std::string python_version(const std::string& interpreter) {
   constexpr std::string_view kPrefix = "python";
   std::error_code failed;
@@ -26,8 +26,8 @@ std::string python_version(const std::string& interpreter) {
 }
 
 launch::RuntimeCommand python_command(const std::string& interpreter, const Config& config) {
-  return {.argv = {interpreter, "-I", "-B", "-c", kStartZygote, (config.runtime_dir / "python").string(), "zygote",
-                   "--control-fd", std::to_string(zygote::kControlFd)},
+  return {.argv = {interpreter, "-I", "-B", "-c", kStartZygote, (config.runtime_dir / "python").string(),
+                   "zygote", "--control-fd", std::to_string(zygote::kControlFd)},
           .env = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp"}};
 }
 
@@ -60,7 +60,8 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.space = function.space;
   config.name = function.name;
   config.version = static_cast<std::uint32_t>(version.number);
-  if (const auto found = runtimes.runtime_of.find(version.spec.template_name); found != runtimes.runtime_of.end()) {
+  if (const auto found = runtimes.runtime_of.find(version.spec.template_name);
+      found != runtimes.runtime_of.end()) {
     config.runtime = found->second;
   }
   config.handler = "handler.py";

@@ -29,13 +29,16 @@ namespace {
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
 
-std::string_view text(const std::string& value) { return value; }
+std::string_view text(const std::string& value) {
+  return value;
+}
 
 Status make_directory(const std::filesystem::path& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
   if (!failed) return {};
-  return fail(Code::kIo, Component::kGateway, "io_error", "cannot make " + path.string() + ": " + failed.message());
+  return fail(Code::kIo, Component::kGateway, "io_error",
+              "cannot make " + path.string() + ": " + failed.message());
 }
 
 // Thousands of idle connections need more descriptors than the usual soft limit.
@@ -121,7 +124,8 @@ class Server {
   MonotonicTime drain_until_;
 };
 
-launch::LaunchSettings launch_settings(const Config& config, const Runtimes& runtimes, const CgroupHome& cgroups) {
+launch::LaunchSettings launch_settings(const Config& config, const Runtimes& runtimes,
+                                       const CgroupHome& cgroups) {
   return {.runtimes = runtimes.commands,
           .root_dir = config.data_dir / "run" / "root",
           .cgroups = cgroups.layout(),
@@ -152,10 +156,13 @@ Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, R
       bridge_(loop_, management_thread_, *registry_),
       functions_(
           loop_, launcher_, ids_,
-          {.queue_length = config_.limits.queue_length, .max_workers_total = config_.limits.max_replicas_total}, bridge_,
+          {.queue_length = config_.limits.queue_length,
+           .max_workers_total = config_.limits.max_replicas_total},
+          bridge_,
           [this](const registry::Function& f, const registry::Version& v) { return config_of(f, v); },
-          [this](const std::string& id, const std::string& name, std::string_view instance, std::string_view stream,
-                 std::string_view call, std::string_view line) { log_line(id, name, instance, stream, call, line); },
+          [this](const std::string& id, const std::string& name, std::string_view instance,
+                 std::string_view stream, std::string_view call,
+                 std::string_view line) { log_line(id, name, instance, stream, call, line); },
           invocation_metrics_),
       management_(*registry_, *bundles_, spec_rules(config_, runtimes_),
                   [this](const std::string& id) { return bridge_.metrics_of(id); }),
@@ -167,7 +174,8 @@ Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, R
                 .log_thread = log_thread_,
                 .metrics = metrics_,
                 .ids = ids_},
-               {.max_path_levels = config_.limits.max_path_levels, .max_code_bytes = config_.limits.max_code_bytes}),
+               {.max_path_levels = config_.limits.max_path_levels,
+                .max_code_bytes = config_.limits.max_code_bytes}),
       bodies_{.spool_dir = config_.data_dir / "run"},
       signals_(loop_, [this] { on_signal(); }) {}
 
@@ -268,7 +276,8 @@ Status serve(const Config& config) {
   const sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
   warnings = probe.warnings;
   Runtimes runtimes = Runtimes::find(config, warnings);
-  for (const std::string& warning : warnings) log::warn("not everything is in place", {{"what", text(warning)}});
+  for (const std::string& warning : warnings)
+    log::warn("not everything is in place", {{"what", text(warning)}});
 
   const SystemClock clock;
   auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock);

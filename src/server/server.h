@@ -5,8 +5,8 @@
 
 namespace sterna::server {
 
-// Runs until SIGTERM or SIGINT and everything is drained, or a second signal. Call from the main thread, before any other
-// thread exists. Fails when the server cannot start, with what to do about it.
+// Runs until SIGTERM or SIGINT and everything is drained, or a second signal. Call from the main thread,
+// before any other thread exists. Fails when the server cannot start, with what to do about it.
 Status serve(const Config& config);
 
 }  // namespace sterna::server
