@@ -24,9 +24,7 @@ def fill(binary: Path, data_dir: Path, log: Path, count: int) -> None:
     """Deploys `count` functions into a new data directory and stops the server again."""
     with Sterna(binary, data_dir, log) as sterna:
         for number in range(count):
-            sterna.create(name_of(number))
-        for number in range(count):
-            sterna.wait_running(name_of(number))
+            sterna.deploy(name_of(number))
 
 
 def measure(binary: Path, scratch: Path, rounds: int, seconds: int, results: Results,

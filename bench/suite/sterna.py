@@ -18,12 +18,15 @@ ECHO = b"""def handle(req):
 class Sterna:
     """One running server. Use as a context manager; raises TimeoutError, RuntimeError and HttpError."""
 
-    def __init__(self, binary: Path, data_dir: Path, log: Path, under: Sequence[str] = (), patience_s: float = 30.0):
+    def __init__(self, binary: Path, data_dir: Path, log: Path, under: Sequence[str] = (),
+                 settings: Sequence[str] = (), patience_s: float = 30.0):
+        """`under` goes before the program on the command line, `settings` after its own."""
         address = data_dir / "address"
         data_dir.mkdir(parents=True, exist_ok=True)
         address.unlink(missing_ok=True)
         started = time.perf_counter()
-        argv = [*under, str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir), "--auth", "none"]
+        argv = [*under, str(binary), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir),
+                "--auth", "none", *settings]
         self.child = Child(argv, log)
         try:
             wait_until("sterna's address", lambda: self._still_alive() and address.exists() and
@@ -59,14 +62,11 @@ class Sterna:
             raise HttpError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
         return answer
 
-    def create(self, name: str, limits: Optional[dict] = None) -> None:
-        """Deploys the echo under this name without waiting for it."""
+    def deploy(self, name: str, limits: Optional[dict] = None) -> None:
+        """Deploys the echo under this name and waits until it is Running."""
         document = {"name": name, "template": "python3-http", "access": "public",
                     "source": {"code": base64.b64encode(ECHO).decode()}, "limits": limits or {}}
         self.call("POST", FUNCTIONS, document, (201,))
-
-    def deploy(self, name: str, limits: Optional[dict] = None) -> None:
-        self.create(name, limits)
         self.wait_running(name)
 
     def wait_running(self, name: str) -> None:

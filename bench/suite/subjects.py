@@ -1,5 +1,6 @@
 """The servers whose instructions are counted: Sterna's server process, and two peers without a compiler in time."""
 
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Sequence
@@ -26,10 +27,20 @@ def subjects(servers: Sequence[str], binary: Path) -> list[Subject]:
     return found
 
 
+def without_debug_information(binary: Path, scratch: Path) -> Path:
+    """A copy that valgrind can load: Debian's gives up on clang's DWARF 5."""
+    bare = scratch / "sterna-bare"
+    if not bare.exists():
+        subprocess.run(["objcopy", "--strip-debug", str(binary), str(bare)], check=True)
+    return bare
+
+
 def _sterna(binary: Path):
     @contextmanager
     def start(under: list[str], scratch: Path) -> Iterator[Server]:
-        with Sterna(binary, scratch / "callgrind", scratch / "callgrind.log", under, PATIENCE_S) as sterna:
+        bare = without_debug_information(binary, scratch)
+        settings = ["--runtime-dir", str(binary.parent / "runtimes")]
+        with Sterna(bare, scratch / "callgrind", scratch / "callgrind.log", under, settings, PATIENCE_S) as sterna:
             if sterna.exists("echo"):
                 sterna.wait_running("echo")
             else:
