@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr fs::perms kFolderMode = fs::perms(0555);
+constexpr mode_t kFolderMode = 0555;
 
 std::unexpected<Error> failed(std::string_view what) {
   return fail_errno(Component::kRegistry, what, errno);
@@ -54,10 +54,8 @@ Status write_file(const fs::path& path, const File& file) {
 // Parents come before children in the set, so they are closed last when it is walked backwards.
 Status close_folders(const fs::path& root, const std::set<std::string>& folders) {
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
-    std::error_code error;
     const fs::path path = folder->empty() ? root : root / *folder;
-    fs::permissions(path, kFolderMode, error);
-    if (error) return failed("cannot write a bundle", error);
+    if (::chmod(path.c_str(), kFolderMode) != 0) return failed("cannot write a bundle");
     if (Status synced = sync_folder(path); !synced) return synced;
   }
   return {};
@@ -80,9 +78,9 @@ Status write_all(const fs::path& root, const Files& files) {
 // Folders are read-only, which holds for their owner too when that is not root.
 void remove_tree(const fs::path& root) {
   std::error_code ignored;  // what stays behind is cleared at the next start
-  fs::permissions(root, fs::perms(0700), ignored);
+  fs::permissions(root, fs::perms::owner_all, ignored);
   for (fs::recursive_directory_iterator entry(root, ignored), end; entry != end; entry.increment(ignored)) {
-    if (entry->is_directory(ignored)) fs::permissions(entry->path(), fs::perms(0700), ignored);
+    if (entry->is_directory(ignored)) fs::permissions(entry->path(), fs::perms::owner_all, ignored);
   }
   fs::remove_all(root, ignored);
 }
@@ -107,7 +105,7 @@ Result<std::unique_ptr<BundleStore>> BundleStore::open(const fs::path& root) {
   std::error_code error;
   fs::create_directories(root, error);
   if (error) return failed("cannot create the folder of the bundles", error);
-  fs::permissions(root, fs::perms(0755), error);
+  if (::chmod(root.c_str(), 0755) != 0) return failed("cannot open the folder of the bundles");
   for (const auto& entry : fs::directory_iterator(root, error)) {
     if (entry.path().filename().string().starts_with('.')) remove_tree(entry.path());
   }
@@ -121,7 +119,7 @@ fs::path BundleStore::path_of(std::string_view hash) const {
 }
 
 Result<std::string> BundleStore::put(const Files& files) {
-  const std::string hash = hash_of(files);
+  std::string hash = hash_of(files);
   const fs::path path = path_of(hash);
   std::error_code error;
   if (fs::exists(path, error)) return hash;

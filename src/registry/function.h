@@ -58,10 +58,10 @@ struct Space {
 struct StatusFacts {
   bool stopped = false;
   bool has_active = false;
-  std::string_view crash_reason = "";  // of the active version, set by the pool; empty: it runs
+  std::string_view crash_reason;  // of the active version, set by the pool; empty: it runs
   std::int64_t newest_number = 0;
   VersionState newest_state = VersionState::kPending;
-  std::string_view newest_reason = "";
+  std::string_view newest_reason;
   bool newest_has_code = true;
 };
 struct StatusAndReason {

@@ -36,24 +36,39 @@ class RegistryTest : public ::testing::Test {
   std::vector<Change> changes_;
 };
 
-TEST(StatusOf, FollowsFromTheFacts) {
-  using enum FunctionStatus;
-  const auto of = [](StatusFacts facts) { return status_of(facts); };
-  EXPECT_EQ(of({}).status, kPending);
-  EXPECT_EQ(of({}).reason, "");
-  EXPECT_NE(of({.newest_has_code = false}).reason, "");
-  EXPECT_EQ(of({.newest_state = VersionState::kBuilding}).status, kBuilding);
-  EXPECT_EQ(of({.newest_state = VersionState::kFailed, .newest_reason = "no"}).status, kFailed);
-  EXPECT_EQ(of({.newest_state = VersionState::kFailed, .newest_reason = "no"}).reason, "no");
-  EXPECT_EQ(of({.has_active = true, .newest_state = VersionState::kActive}).status, kRunning);
-  EXPECT_EQ(of({.has_active = true, .newest_state = VersionState::kBuilding}).status, kRunning);
-  const auto half = of(
-      {.has_active = true, .newest_number = 3, .newest_state = VersionState::kFailed, .newest_reason = "no"});
-  EXPECT_EQ(half.status, kRunning);
-  EXPECT_EQ(half.reason, "version 3 failed: no");
-  EXPECT_EQ(of({.has_active = true, .crash_reason = "crashes"}).status, kFailed);
-  EXPECT_EQ(of({.has_active = true, .crash_reason = "crashes"}).reason, "crashes");
-  EXPECT_EQ(of({.stopped = true, .has_active = true, .crash_reason = "crashes"}).status, kStopped);
+TEST(StatusOf, BeforeTheFirstVersionIsLoaded) {
+  StatusFacts facts;
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kPending);
+  EXPECT_EQ(status_of(facts).reason, "");
+  facts.newest_has_code = false;
+  EXPECT_NE(status_of(facts).reason, "");
+  facts.newest_has_code = true;
+  facts.newest_state = VersionState::kBuilding;
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kBuilding);
+  facts.newest_state = VersionState::kFailed;
+  facts.newest_reason = "no";
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kFailed);
+  EXPECT_EQ(status_of(facts).reason, "no");
+}
+
+TEST(StatusOf, WithAVersionThatRuns) {
+  StatusFacts facts;
+  facts.has_active = true;
+  for (const VersionState newest : {VersionState::kActive, VersionState::kPending, VersionState::kBuilding}) {
+    facts.newest_state = newest;
+    EXPECT_EQ(status_of(facts).status, FunctionStatus::kRunning);
+    EXPECT_EQ(status_of(facts).reason, "");
+  }
+  facts.newest_number = 3;
+  facts.newest_state = VersionState::kFailed;
+  facts.newest_reason = "no";
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kRunning);
+  EXPECT_EQ(status_of(facts).reason, "version 3 failed: no");
+  facts.crash_reason = "crashes";
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kFailed);
+  EXPECT_EQ(status_of(facts).reason, "crashes");
+  facts.stopped = true;
+  EXPECT_EQ(status_of(facts).status, FunctionStatus::kStopped);
 }
 
 TEST_F(RegistryTest, DefaultSpaceExistsAndStays) {
