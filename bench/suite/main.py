@@ -5,7 +5,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Optional, Sequence
 
 from . import cold_start, instructions, many_functions, memory, results as store, throughput
 from .compare import comparison
@@ -74,7 +74,7 @@ class Run:
             if sterna:
                 servers.insert(0, sterna.server(ECHO, "sterna"))
             if "memory" in options.cases:
-                self.part("memory at rest", lambda: memory.measure_idle(servers, self.results))
+                self.part("memory at rest", lambda: self.memory_at_rest(sterna, servers))
             if sterna:
                 sterna.deploy(ECHO)
             if options.loads:
@@ -83,6 +83,11 @@ class Run:
                 self.part("memory of replicas", lambda: memory.measure_replicas(sterna, options.rounds, self.results))
             if sterna and "cold-start" in options.cases:
                 self.part("cold start", lambda: cold_start.measure(sterna, options.cold_starts, self.results))
+
+    def memory_at_rest(self, sterna: Optional[Sterna], servers: Sequence[Server]) -> None:
+        if sterna:
+            memory.bring_to_rest(sterna)
+        memory.measure_idle(servers, self.results)
 
     def loads(self, servers: Sequence[Server]) -> None:
         for server in servers:

@@ -12,6 +12,7 @@ from .sterna import Sterna
 IDLE = "memory-idle"
 REPLICA = "memory-replica"
 NAME = "replica-echo"
+RESTING = "resting-echo"
 REPLICAS = (1, 5)
 
 
@@ -57,6 +58,12 @@ def measure_idle(servers: Sequence[Server], results: Results) -> None:
             results.add(Sample(IDLE, "sterna, all (Pss)", 0, "MiB", all_pss))
         else:
             results.add(Sample(IDLE, server.name, 0, "MiB", mib(tree(server.child.pid), "Rss")))
+
+
+def bring_to_rest(sterna: Sterna) -> None:
+    """Deploys a function and lets it scale to zero: only then is the zygote up, as on a server in use."""
+    sterna.deploy(RESTING, {"idle_seconds": 0.2})
+    sterna.wait_replicas(RESTING, 0)
 
 
 def measure_replicas(sterna: Sterna, rounds: int, results: Results) -> None:
