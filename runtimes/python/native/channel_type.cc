@@ -55,10 +55,10 @@ void dealloc(PyObject* self) {
 PyObject* read_init(PyObject* self, PyObject* /*none*/) {
   Channel& channel = channel_of(self);
   while (true) {
-    const auto frame = channel.reader().next();
-    if (!frame) return raise(frame.error());
-    if (*frame) {
-      if ((*frame)->type == wire::FrameType::kInit) return to_bytes((*frame)->payload);
+    const auto read = channel.reader().next();
+    if (!read) return raise(read.error());
+    if (const std::optional<wire::Frame>& frame = *read) {
+      if (frame->type == wire::FrameType::kInit) return to_bytes(frame->payload);
       PyErr_SetString(PyExc_ConnectionError, "the first frame is not INIT");
       return nullptr;
     }
@@ -133,10 +133,11 @@ PyObject* describe(const Arrival& arrival) {
 
 bool append_arrivals(Channel& channel, PyObject* list) {
   while (true) {
-    const auto frame = channel.reader().next();
-    if (!frame) return raise(frame.error()) != nullptr;
-    if (!*frame) return true;
-    const Result<Arrival> arrival = channel.inbox().accept(**frame);
+    const auto read = channel.reader().next();
+    if (!read) return raise(read.error()) != nullptr;
+    const std::optional<wire::Frame>& frame = *read;
+    if (!frame) return true;
+    const Result<Arrival> arrival = channel.inbox().accept(*frame);
     if (!arrival) return raise(arrival.error()) != nullptr;
     if (arrival->kind == Arrival::Kind::kNothing) continue;
     const Ref described(describe(*arrival));

@@ -93,9 +93,7 @@ PyObject* make(const Event* event, Slot slot) {
   }
 }
 
-PyObject* get(PyObject* self, void* closure) {
-  Event* const event = as_event(self);
-  const auto slot = static_cast<Slot>(reinterpret_cast<std::uintptr_t>(closure));
+PyObject* get_slot(Event* event, Slot slot) {
   if (event->made[slot] == nullptr) {
     Ref made(make(event, slot));  // may run Python code, and so let another thread in
     if (event->made[slot] == nullptr) event->made[slot] = made.release();
@@ -104,9 +102,14 @@ PyObject* get(PyObject* self, void* closure) {
   return event->made[slot];
 }
 
+template <Slot kSlot>
+PyObject* get(PyObject* self, void* /*closure*/) {
+  return get_slot(as_event(self), kSlot);
+}
+
 PyObject* repr(PyObject* self) {
-  const Ref method(get(self, reinterpret_cast<void*>(kMethod)));
-  const Ref path(get(self, reinterpret_cast<void*>(kPath)));
+  const Ref method(get_slot(as_event(self), kMethod));
+  const Ref path(get_slot(as_event(self), kPath));
   if (!method || !path) return nullptr;
   return PyUnicode_FromFormat("<Event %U %U, %zu bytes>", method.get(), path.get(),
                               as_event(self)->body.size());
@@ -119,16 +122,17 @@ void dealloc(PyObject* self) {
   Py_DECREF(event_type);
 }
 
-PyGetSetDef attribute(const char* name, Slot slot, const char* doc) {
-  return {name, get, nullptr, doc, reinterpret_cast<void*>(slot)};
+template <Slot kSlot>
+PyGetSetDef attribute(const char* name, const char* doc) {
+  return {name, get<kSlot>, nullptr, doc, nullptr};
 }
 
 PyGetSetDef attributes[] = {
-    attribute("method", kMethod, "str: the HTTP method, e.g. 'POST'"),
-    attribute("path", kPath, "str: what follows /invoke, percent-decoded; '/' when nothing follows"),
-    attribute("body", kBody, "bytes: the request's body"),
-    attribute("headers", kHeaders, "werkzeug.datastructures.Headers: repeated ones in order"),
-    attribute("query", kQuery, "werkzeug.datastructures.ImmutableMultiDict: repeated keys in order"),
+    attribute<kMethod>("method", "str: the HTTP method, e.g. 'POST'"),
+    attribute<kPath>("path", "str: what follows /invoke, percent-decoded; '/' when nothing follows"),
+    attribute<kBody>("body", "bytes: the request's body"),
+    attribute<kHeaders>("headers", "werkzeug.datastructures.Headers: repeated ones in order"),
+    attribute<kQuery>("query", "werkzeug.datastructures.ImmutableMultiDict: repeated keys in order"),
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -49,7 +49,7 @@ bool add_constants(PyObject* module) {
 }  // namespace
 }  // namespace sterna::python
 
-PyMODINIT_FUNC PyInit__sterna() {
+PyMODINIT_FUNC PyInit__sterna() {  // NOLINT(bugprone-reserved-identifier): the import protocol's name
   using sterna::python::add_constants;
   using sterna::python::Ref;
   Ref module(PyModule_Create(&sterna::python::definition));

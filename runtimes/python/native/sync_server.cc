@@ -41,10 +41,10 @@ Ref take_exception() {
 bool SyncServer::run() {
   while (!channel_.closed()) {
     if (!run_queued()) return false;
-    auto frame = channel_.reader().next();
-    if (!frame) return raise(frame.error());
-    if (*frame) {
-      if (!run_frame(**frame)) return false;
+    const auto read = channel_.reader().next();
+    if (!read) return raise(read.error());
+    if (const std::optional<wire::Frame>& frame = *read) {
+      if (!run_frame(*frame)) return false;
       continue;
     }
     channel_.flush();
@@ -144,10 +144,11 @@ std::optional<bool> SyncServer::is_cancelled() {
 bool SyncServer::read_while_sending(Wait wait) {
   if (!channel_.reader().has_frame() && channel_.fill(wait) != Channel::Filled::kBytes) return true;
   while (true) {
-    auto frame = channel_.reader().next();
-    if (!frame) return raise(frame.error());
-    if (!*frame) return true;
-    Result<Arrival> arrival = channel_.inbox().accept(**frame);
+    const auto read = channel_.reader().next();
+    if (!read) return raise(read.error());
+    const std::optional<wire::Frame>& frame = *read;
+    if (!frame) return true;
+    Result<Arrival> arrival = channel_.inbox().accept(*frame);
     if (!arrival) return raise(arrival.error());
     if (!take_in(std::move(*arrival))) return false;
   }

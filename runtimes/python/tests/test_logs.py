@@ -4,6 +4,7 @@ import json
 
 import frames
 import pytest
+import worker as workers
 
 PRINTS = """
     import logging, sys, warnings
@@ -120,6 +121,7 @@ def test_lines_leave_while_the_handler_still_runs(start):
     assert worker.outcome().status == 200
 
 
+@pytest.mark.skipif(workers.UNDER_SANITIZER, reason="the sanitizer takes the signal")
 def test_segfault_leaves_lines_and_a_trace(start):
     worker = start("""
         import ctypes

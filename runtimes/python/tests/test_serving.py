@@ -276,6 +276,7 @@ def test_descriptors_of_ours_are_not_inherited(start):
     assert "socket:" not in seen and "memfd:" not in seen
 
 
+@pytest.mark.skipif(workers.UNDER_SANITIZER, reason="a sanitizer keeps freed memory")
 def test_memory_of_a_steady_worker_does_not_grow(start):
     worker = start("""
         kept = {}

@@ -17,6 +17,15 @@ DEADLINE_SECONDS = 20
 FREE, QUEUED, STARTED, TAKEN_BACK = 0, 1, 2, 3
 
 
+UNDER_SANITIZER = "STERNA_PYTHON_PRELOAD" in os.environ
+
+
+def sanitizer_environment():
+    """What a worker needs whose native part is built with a sanitizer (runtimes/python/CMakeLists.txt)."""
+    preload = os.environ.get("STERNA_PYTHON_PRELOAD")
+    return {"LD_PRELOAD": preload, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")} if preload else {}
+
+
 class Worker:
     def __init__(self, bundle, env=None, concurrency=1, handler="handler.py"):
         self.socket, theirs = socket.socketpair()
@@ -29,7 +38,7 @@ class Worker:
         self.process = subprocess.Popen(
             command,
             pass_fds=(theirs.fileno(), claim_fd, output_fd),
-            env={"PYTHONPATH": RUNTIME + os.pathsep + os.environ.get("STERNA_PYTHON_PATH", ""), "SECRET_OF_SERVER": "x"},
+            env={"PYTHONPATH": RUNTIME, "SECRET_OF_SERVER": "x", **sanitizer_environment()},
             cwd="/",
         )
         theirs.close()

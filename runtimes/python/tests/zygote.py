@@ -22,7 +22,11 @@ class Zygote:
         command = [python, "-I", "-B", "-c", START, workers.RUNTIME, "zygote", "--control-fd", str(theirs.fileno())]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=self.errors, env={"PATH": "/usr/bin:/bin"}
+            command,
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stderr=self.errors,
+            env={"PATH": "/usr/bin:/bin", **workers.sanitizer_environment()},
         )
         theirs.close()
         self.reports = []
