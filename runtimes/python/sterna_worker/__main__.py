@@ -11,11 +11,15 @@ from . import boot, warm
 def main():
     parser = argparse.ArgumentParser(prog="sterna_worker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="serve on descriptors that the caller passes on; no sandbox")
+    serve = commands.add_parser(
+        "serve", help="serve on descriptors that the caller passes on; no sandbox"
+    )
     serve.add_argument("--socket-fd", type=int, required=True)
     serve.add_argument("--claim-fd", type=int, required=True)
     serve.add_argument("--output-fd", type=int, help="becomes standard output and error")
-    zygote = commands.add_parser("zygote", help="turn forks into sandboxed workers (src/zygote/CONTROL.md)")
+    zygote = commands.add_parser(
+        "zygote", help="turn forks into sandboxed workers (src/zygote/CONTROL.md)"
+    )
     zygote.add_argument("--control-fd", type=int, required=True)
     options = parser.parse_args()
 

@@ -1,4 +1,5 @@
-"""Brings every form of answer that a handler may return into one; says exactly what is wrong with all others."""
+"""Brings every form of answer that a handler may return into one; says exactly what is wrong with all
+others."""
 
 import collections.abc
 import inspect
@@ -35,7 +36,9 @@ def read_answer(answer):
     if not isinstance(answer, dict):
         raise BadAnswer(_describe_wrong_type(answer))
     if answer and not any(key in answer for key in _KEYS):
-        raise BadAnswer(f"the dict has none of the keys {', '.join(_KEYS)}: to send it as JSON, return {{'body': ...}} around it")
+        raise BadAnswer(
+            f"the dict has none of the keys {', '.join(_KEYS)}: to send it as JSON, return {{'body': ...}} around it"
+        )
     status = _read_status(answer)
     body, content_type = _read_body(answer.get("body"))
     headers = _read_headers(answer.get("headers"))
@@ -72,7 +75,9 @@ def _read_status(answer):
     if isinstance(status, bool) or not isinstance(status, int):
         raise BadAnswer(f"{key} is {_type_of(status)}: it must be an int from 200 to 599")
     if not 200 <= status <= 599:
-        raise BadAnswer(f"{key} is {int(status) if abs(status) < 10**9 else 'huge'}: it must be an int from 200 to 599")
+        raise BadAnswer(
+            f"{key} is {int(status) if abs(status) < 10**9 else 'huge'}: it must be an int from 200 to 599"
+        )
     return int(status)
 
 
@@ -88,7 +93,9 @@ def _read_body(body):
         return body, None
     if inspect.iscoroutine(body):
         body.close()
-        raise BadAnswer("body is a coroutine that nothing awaits: await it in an `async def handle(req)`")
+        raise BadAnswer(
+            "body is a coroutine that nothing awaits: await it in an `async def handle(req)`"
+        )
     try:
         return _encode_text(encode_json(body)), b"application/json"
     except (TypeError, ValueError, RecursionError) as error:
@@ -102,7 +109,9 @@ def _encode_text(text):
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise BadAnswer("body has a lone surrogate and cannot be written as UTF-8: return bytes instead") from None
+        raise BadAnswer(
+            "body has a lone surrogate and cannot be written as UTF-8: return bytes instead"
+        ) from None
 
 
 def _read_headers(headers):
@@ -127,24 +136,34 @@ def _iterate_headers(headers):
     if isinstance(headers, (list, tuple)):
         for pair in headers:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                raise BadAnswer("headers is a list with an entry that is not a pair: use [('Name', 'value'), ...]")
+                raise BadAnswer(
+                    "headers is a list with an entry that is not a pair: use [('Name', 'value'), ...]"
+                )
         return headers
     raise BadAnswer(f"headers is {_type_of(headers)}: it must be a dict or a list of pairs")
 
 
 def _encode_header(name, value):
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise BadAnswer(f"header name {_shown(name)} is not a token: use letters, digits and hyphens")
+        raise BadAnswer(
+            f"header name {_shown(name)} is not a token: use letters, digits and hyphens"
+        )
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise BadAnswer(f"header {name} is {_type_of(value)}: it must be a str, an int, or a list of them")
+        raise BadAnswer(
+            f"header {name} is {_type_of(value)}: it must be a str, an int, or a list of them"
+        )
     if _CONTROL.search(value):
-        raise BadAnswer(f"header {name} has a line break or another control character in its value: remove it")
+        raise BadAnswer(
+            f"header {name} has a line break or another control character in its value: remove it"
+        )
     try:
         return name.encode("ascii"), value.strip(" \t").encode("latin-1")
     except UnicodeEncodeError:
-        raise BadAnswer(f"header {name} has a character that is not in Latin-1: percent-encode the value") from None
+        raise BadAnswer(
+            f"header {name} has a character that is not in Latin-1: percent-encode the value"
+        ) from None
 
 
 def _shown(value):

@@ -24,7 +24,8 @@ MAX_ATEXIT_SECONDS = 2
 RUNTIME = "python {}.{}.{}".format(*sys.version_info)
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-# Debian's packages run on every Python 3; an interpreter that has no werkzeug of its own takes it from there.
+# Debian's packages run on every Python 3; an interpreter that has no werkzeug of its own takes it from
+# there.
 _DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
 
 
@@ -36,14 +37,17 @@ def _configure():
         from werkzeug import datastructures
 
         sys.path.remove(_DEBIAN_PACKAGES)
-    _sterna.configure(datastructures.Headers, datastructures.ImmutableMultiDict, answers.encode_json)
+    _sterna.configure(
+        datastructures.Headers, datastructures.ImmutableMultiDict, answers.encode_json
+    )
 
 
 _configure()
 
 
 def run(socket_fd, claim_fd):
-    """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up already."""
+    """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up
+    already."""
     pid = os.getpid()
     channel = _sterna.Channel(socket_fd, claim_fd)
     code = serve(channel)
@@ -88,7 +92,9 @@ def _serve_calls(channel, streams, handle, is_async, concurrency):
         else:
             serve_sync.serve(channel, handle)
     except ConnectionError as error:
-        os.write(2, f"sterna: the connection to the server broke: {error}\n".encode("utf-8", "replace"))
+        os.write(
+            2, f"sterna: the connection to the server broke: {error}\n".encode("utf-8", "replace")
+        )
         return EXIT_BROKEN_STREAM
     return 0
 
@@ -100,7 +106,10 @@ def _count_calls_with(streams, current_call):
 
 def _set_up_environment(init):
     """User code sees the function's environment only, nothing of ours."""
-    ours = {f"STERNA_{name.upper()}": str(init.get(name, "")) for name in ("space", "function", "version", "instance")}
+    ours = {
+        f"STERNA_{name.upper()}": str(init.get(name, ""))
+        for name in ("space", "function", "version", "instance")
+    }
     os.environ.clear()
     os.environ.update({"PATH": _PATH, "HOME": "/tmp", "LANG": "C.UTF-8"})
     os.environ.update(init.get("env", {}))

@@ -1,4 +1,5 @@
-"""Says what went wrong: a line for the server, a traceback without our own frames for the function's log."""
+"""Says what went wrong: a line for the server, a traceback without our own frames for the function's
+log."""
 
 import os
 import traceback

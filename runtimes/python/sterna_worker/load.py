@@ -11,7 +11,8 @@ from . import failures
 
 
 class LoadError(Exception):
-    """The function cannot be started. `summary` is one line that names file and line; `detail` is a traceback or empty."""
+    """The function cannot be started. `summary` is one line that names file and line; `detail` is a
+    traceback or empty."""
 
     def __init__(self, summary, detail=""):
         super().__init__(summary)
@@ -23,17 +24,23 @@ def load_handler(bundle, file_name):
     """(handle, whether it is async) of the handler file in `bundle`; raises LoadError."""
     module = _import_file(bundle, file_name)
     name, handle = _find(module, file_name)
-    is_async = inspect.iscoroutinefunction(handle) or inspect.iscoroutinefunction(getattr(handle, "__call__", None))
+    is_async = inspect.iscoroutinefunction(handle) or inspect.iscoroutinefunction(
+        getattr(handle, "__call__", None)
+    )
     _check(name, handle, file_name)
     if name == "handle_async" and not is_async:
-        raise LoadError(f"{_place(handle, file_name)}: `handle_async` is not async: write `async def handle_async(req)`")
+        raise LoadError(
+            f"{_place(handle, file_name)}: `handle_async` is not async: write `async def handle_async(req)`"
+        )
     return handle, is_async
 
 
 def _import_file(bundle, file_name):
     path = os.path.join(bundle, file_name)
     if not os.path.isfile(path):
-        raise LoadError(f"{file_name} is missing: put a file {file_name} with `def handle(req)` into the function's folder")
+        raise LoadError(
+            f"{file_name} is missing: put a file {file_name} with `def handle(req)` into the function's folder"
+        )
     name = os.path.splitext(os.path.basename(file_name))[0]
     loader = importlib.machinery.SourceFileLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
@@ -59,12 +66,16 @@ def _find(module, file_name):
     for name in ("handle", "handle_async"):
         if hasattr(module, name):
             return name, getattr(module, name)
-    raise LoadError(f"{file_name} has no function `handle`: define `def handle(req)` or `async def handle(req)`")
+    raise LoadError(
+        f"{file_name} has no function `handle`: define `def handle(req)` or `async def handle(req)`"
+    )
 
 
 def _check(name, handle, file_name):
     if not callable(handle):
-        raise LoadError(f"{file_name}: `{name}` is {type(handle).__name__}, not a function: define `def {name}(req)`")
+        raise LoadError(
+            f"{file_name}: `{name}` is {type(handle).__name__}, not a function: define `def {name}(req)`"
+        )
     if inspect.isgeneratorfunction(handle) or inspect.isasyncgenfunction(handle):
         raise LoadError(
             f"{_place(handle, file_name)}: `{name}` is a generator itself: to stream, return {{'body': generator}} from it"
@@ -86,7 +97,9 @@ def _check(name, handle, file_name):
 def _plainly_takes_one(handle):
     """True for `def handle(req)`; spares most cold starts the work of inspect.signature."""
     code = getattr(handle, "__code__", None)
-    return type(handle) is types.FunctionType and code.co_argcount == 1 and not code.co_kwonlyargcount
+    return (
+        type(handle) is types.FunctionType and code.co_argcount == 1 and not code.co_kwonlyargcount
+    )
 
 
 def _place(function, file_name):
@@ -118,5 +131,7 @@ def _within(path, bundle):
 
 def _advice(error):
     if isinstance(error, ModuleNotFoundError):
-        return f": put {error.name} into the function's folder or import something that is installed"
+        return (
+            f": put {error.name} into the function's folder or import something that is installed"
+        )
     return ""

@@ -1,4 +1,5 @@
-"""sys.stdout and sys.stderr of user code: what they are given leaves as LOG frames with the number of the running call."""
+"""sys.stdout and sys.stderr of user code: what they are given leaves as LOG frames with the number of
+the running call."""
 
 import io
 import logging
@@ -35,7 +36,8 @@ class LogBytes(io.BufferedIOBase):
 
 
 class LogStream(io.TextIOBase):
-    """A text stream whose whole lines are sent at once; the rest of a line is sent with its end or at the end of its call."""
+    """A text stream whose whole lines are sent at once; the rest of a line is sent with its end or at
+    the end of its call."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -63,7 +65,8 @@ class LogStream(io.TextIOBase):
 
 
 def replace_streams(channel, current_call):
-    """Puts both streams in place and answers them; `current_call` tells the number of the running call, 0 outside."""
+    """Puts both streams in place and answers them; `current_call` tells the number of the running call,
+    0 outside."""
     sys.stdout = sys.__stdout__ = LogStream(channel, STDOUT, current_call)
     sys.stderr = sys.__stderr__ = LogStream(channel, STDERR, current_call)
     return sys.stdout, sys.stderr

@@ -1,4 +1,5 @@
-"""How an answer leaves in parts, under the window of its call: one sequence of steps, driven by sync and async servers."""
+"""How an answer leaves in parts, under the window of its call: one sequence of steps, driven by sync
+and async servers."""
 
 import asyncio
 import collections.abc
@@ -18,9 +19,10 @@ class Cancelled(Exception):
 
 
 def steps(channel, call, slot, run_ns, answer):
-    """A generator that sends `answer`. It asks its driver for what may take time: it yields NEXT_CHUNK and is sent the next
-    chunk of the body as bytes, or None at its end; it yields a number and is sent how many bytes, at most that many, may
-    leave now. It yields DONE at the end. Raises Cancelled when it is sent 0."""
+    """A generator that sends `answer`. It asks its driver for what may take time: it yields NEXT_CHUNK
+    and is sent the next chunk of the body as bytes, or None at its end; it yields a number and is sent
+    how many bytes, at most that many, may leave now. It yields DONE at the end. Raises Cancelled when
+    it is sent 0."""
     send = _bytes_steps if isinstance(answer.body, bytes) else _stream_steps
     yield from send(channel, call, slot, run_ns, answer)
     yield DONE
@@ -33,7 +35,9 @@ def _bytes_steps(channel, call, slot, run_ns, answer):
         sent = yield sent
         if not sent:
             raise Cancelled
-    channel.respond(call, slot, run_ns, answer.status, answer.headers, body[:sent], len(body), sent < len(body))
+    channel.respond(
+        call, slot, run_ns, answer.status, answer.headers, body[:sent], len(body), sent < len(body)
+    )
     while sent < len(body):
         granted = yield min(len(body) - sent, MAX_PART)
         if not granted:
@@ -43,8 +47,8 @@ def _bytes_steps(channel, call, slot, run_ns, answer):
 
 
 def _stream_steps(channel, call, slot, run_ns, answer):
-    """The head leaves with the first chunk (which may be empty), so that a generator that fails before it has sent anything
-    is an error for the caller, not a broken stream."""
+    """The head leaves with the first chunk (which may be empty), so that a generator that fails before
+    it has sent anything is an error for the caller, not a broken stream."""
     chunk = yield NEXT_CHUNK
     if chunk is None:
         channel.respond(call, slot, run_ns, answer.status, answer.headers, b"", 0, False)
@@ -63,8 +67,8 @@ def _stream_steps(channel, call, slot, run_ns, answer):
 
 
 def send_sync(channel, call, slot, run_ns, answer, window):
-    """Sends an answer from this thread and ends its call. `window.take_window(wanted)` waits until bytes may leave and answers
-    how many (0: cancelled); `window.is_cancelled()` does not wait."""
+    """Sends an answer from this thread and ends its call. `window.take_window(wanted)` waits until
+    bytes may leave and answers how many (0: cancelled); `window.is_cancelled()` does not wait."""
     body = answer.body
     chunks = _drain(body) if isinstance(body, collections.abc.AsyncIterable) else body
     failure = None
@@ -87,7 +91,8 @@ def send_sync(channel, call, slot, run_ns, answer, window):
 
 
 async def send_async(channel, call, slot, run_ns, answer, window):
-    """The same in an event loop; `window.take_window` is a coroutine there, `window.flush` asks for a flush soon."""
+    """The same in an event loop; `window.take_window` is a coroutine there, `window.flush` asks for a
+    flush soon."""
     body = answer.body
     is_async = isinstance(body, collections.abc.AsyncIterable)
     chunks = aiter(body) if is_async else body
@@ -158,8 +163,8 @@ async def _next_of(source):
 
 
 async def _next_in_thread(chunks):
-    """A sync generator may block: it runs beside the loop. Not left alone on cancellation, because a generator cannot be
-    closed while it runs."""
+    """A sync generator may block: it runs beside the loop. Not left alone on cancellation, because a
+    generator cannot be closed while it runs."""
     running = asyncio.ensure_future(asyncio.to_thread(next, chunks, _END))
     try:
         return await asyncio.shield(running)

@@ -1,4 +1,5 @@
-"""Serves an async handler: every call is a task of one event loop; answers that are ready in one turn leave in one write."""
+"""Serves an async handler: every call is a task of one event loop; answers that are ready in one turn
+leave in one write."""
 
 import asyncio
 import collections
@@ -48,7 +49,9 @@ class AsyncServer:
         self._channel = channel
         self._handle = handle
         self._concurrency = concurrency
-        self._waiting = collections.OrderedDict()  # call -> (slot, event); the server sends at most one a slot
+        self._waiting = (
+            collections.OrderedDict()
+        )  # call -> (slot, event); the server sends at most one a slot
         self._running = {}  # call -> (task, Window)
         self._flush_planned = False
         self._stopping = False
@@ -89,7 +92,9 @@ class AsyncServer:
         elif kind == _sterna.WINDOW:
             if call in self._running:
                 self._running[call][1].add(value)
-        elif kind == _sterna.CANCEL_UNSTARTED or (kind == _sterna.CANCEL and self._waiting.pop(call, None)):
+        elif kind == _sterna.CANCEL_UNSTARTED or (
+            kind == _sterna.CANCEL and self._waiting.pop(call, None)
+        ):
             failures.fail(self._channel, call, slot, failures.KIND_CANCELLED, 0, "cancelled")
             self._flush_soon()
         elif kind == _sterna.CANCEL:
@@ -108,7 +113,10 @@ class AsyncServer:
                 continue
             window = Window(self._flush_soon)
             current_call.set(call)  # the task copies the context
-            self._running[call] = (self._loop.create_task(self._run(call, slot, event, window)), window)
+            self._running[call] = (
+                self._loop.create_task(self._run(call, slot, event, window)),
+                window,
+            )
             current_call.set(0)
         if self._stopping and not self._running and not self._waiting:
             self._channel.flush()
@@ -125,7 +133,9 @@ class AsyncServer:
             run_ns = time.monotonic_ns() - started
             if not self._channel.answer(call, slot, run_ns, answer):
                 await self._finish(call, slot, run_ns, answer, window)
-        if self._channel.is_closed():  # the server is gone, or the handler forked and this is the child
+        if (
+            self._channel.is_closed()
+        ):  # the server is gone, or the handler forked and this is the child
             os._exit(0)
         del self._running[call]
         self._flush_soon()
@@ -134,7 +144,9 @@ class AsyncServer:
     async def _finish(self, call, slot, run_ns, answer, window):
         try:
             read = answers.read_answer(answer)
-        except BaseException as error:  # BadAnswer, or an object of user code that breaks when it is looked at
+        except (
+            BaseException
+        ) as error:  # BadAnswer, or an object of user code that breaks when it is looked at
             sending.end_badly(self._channel, call, slot, run_ns, error)
         else:
             await sending.send_async(self._channel, call, slot, run_ns, read, window)

@@ -1,4 +1,5 @@
-"""Serves a sync handler one call at a time: the loop is native, only what is not a common answer comes here."""
+"""Serves a sync handler one call at a time: the loop is native, only what is not a common answer comes
+here."""
 
 from . import answers, failures, sending
 

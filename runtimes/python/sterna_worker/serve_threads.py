@@ -1,4 +1,5 @@
-"""Serves a sync handler with several calls at the same time: this thread reads, a fixed number of threads run calls."""
+"""Serves a sync handler with several calls at the same time: this thread reads, a fixed number of
+threads run calls."""
 
 import collections
 import contextvars
@@ -49,10 +50,15 @@ class ThreadServer:
         self._channel = channel
         self._handle = handle
         self._changed = threading.Condition()
-        self._waiting = collections.OrderedDict()  # call -> (slot, event); the server sends at most one a slot
+        self._waiting = (
+            collections.OrderedDict()
+        )  # call -> (slot, event); the server sends at most one a slot
         self._windows = {}  # call -> Window, of the calls that run
         self._stopping = False
-        self._threads = [threading.Thread(target=self._work, name=f"call-{n}", daemon=True) for n in range(concurrency)]
+        self._threads = [
+            threading.Thread(target=self._work, name=f"call-{n}", daemon=True)
+            for n in range(concurrency)
+        ]
 
     def serve(self):
         """Until SHUTDOWN, when all calls that came have ended, or until the server is gone."""
@@ -75,7 +81,9 @@ class ThreadServer:
         elif kind == _sterna.WINDOW:
             if call in self._windows:
                 self._windows[call].add(value)
-        elif kind == _sterna.CANCEL_UNSTARTED or (kind == _sterna.CANCEL and self._waiting.pop(call, None)):
+        elif kind == _sterna.CANCEL_UNSTARTED or (
+            kind == _sterna.CANCEL and self._waiting.pop(call, None)
+        ):
             failures.fail(self._channel, call, slot, failures.KIND_CANCELLED, 0, "cancelled")
         elif kind == _sterna.CANCEL:
             if call in self._windows:
@@ -91,7 +99,9 @@ class ThreadServer:
                 current_call.set(call)
                 self._run(call, slot, event, window)
                 current_call.set(0)
-                if self._channel.is_closed():  # the server is gone, or the handler forked and this is the child
+                if (
+                    self._channel.is_closed()
+                ):  # the server is gone, or the handler forked and this is the child
                     os._exit(0)
             with self._changed:
                 del self._windows[call]

@@ -1,4 +1,5 @@
-"""The zygote: an interpreter with everything loaded that functions usually need, so that a cold start is a fork."""
+"""The zygote: an interpreter with everything loaded that functions usually need, so that a cold start
+is a fork."""
 
 import gc
 import importlib
@@ -46,7 +47,8 @@ def handle(req):
     body = {"q": req.query.get("q"), "accept": req.headers.get("Accept"), "text": req.body.decode(), "names": shop.greet(2)}
     return {"status_code": 200, "body": json.dumps(json.loads(json.dumps(body))), "headers": {"Content-Type": "application/json"}}
 """
-# The interpreter adapts code to its use in the first runs, which writes to it: done once here, all workers share the result.
+# The interpreter adapts code to its use in the first runs, which writes to it: done once here, all
+# workers share the result.
 _REHEARSALS = 20
 _QUEUED = b"\1"  # the state of the first slot of a claim page
 _CLAIM_PAGE_BYTES = 4096
@@ -68,13 +70,15 @@ def run_zygote(control_fd):
 
 def _binds():
     """Where this interpreter lives when that is not in /usr."""
-    prefixes = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    prefixes = {
+        os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    }
     return sorted(prefix for prefix in prefixes if os.path.commonpath([prefix, "/usr"]) != "/usr")
 
 
 def rehearse():
-    """Serves a made-up call in a fork that does not know its function yet. A page of memory that this touches is copied now,
-    not during a cold start, where copying pages is most of the time."""
+    """Serves a made-up call in a fork that does not know its function yet. A page of memory that this
+    touches is copied now, not during a cold start, where copying pages is most of the time."""
     before = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, sys.path[0]
     ours, theirs = socket.socketpair()
     claim_fd = os.memfd_create("claims")
@@ -84,7 +88,15 @@ def rehearse():
     init = {"bundle": "/proc/self/fd", "handler": str(source_fd), "env": {}, "concurrency": 1}
     ours.sendall(
         _frame(1, json.dumps(init).encode())
-        + _frame(2, struct.pack("<5I", 4, 1, 3, 1, 18) + b"POST/q=1" + struct.pack("<2I", 6, 4) + b"Accepttext" + b"body", call=1)
+        + _frame(
+            2,
+            struct.pack("<5I", 4, 1, 3, 1, 18)
+            + b"POST/q=1"
+            + struct.pack("<2I", 6, 4)
+            + b"Accepttext"
+            + b"body",
+            call=1,
+        )
         + _frame(6)
     )
     boot.serve(_sterna.Channel(theirs.detach(), claim_fd))

@@ -11,13 +11,17 @@ from worker import Worker  # noqa: E402
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a worker for the source of a handler; ended after the test. With `files`, more files of the bundle."""
+    """Starts a worker for the source of a handler; ended after the test. With `files`, more files of
+    the bundle."""
     workers = []
 
     def start_worker(source=None, files=None, ready=True, **options):
         bundle = tmp_path / f"bundle{len(workers)}"
         bundle.mkdir()
-        for name, text in {**({"handler.py": source} if source is not None else {}), **(files or {})}.items():
+        for name, text in {
+            **({"handler.py": source} if source is not None else {}),
+            **(files or {}),
+        }.items():
             (bundle / name).parent.mkdir(parents=True, exist_ok=True)
             (bundle / name).write_text(textwrap.dedent(text))
         worker = Worker(bundle, **options)

@@ -1,4 +1,5 @@
-"""Frames in plain Python, written from wire/PROTOCOL.md and independent of the C++ code that is tested."""
+"""Frames in plain Python, written from wire/PROTOCOL.md and independent of the C++ code that is
+tested."""
 
 import json
 import struct
@@ -36,9 +37,20 @@ def cut(data):
     return Frame(kind, bool(flags & 1), slot, call, data[_HEADER.size : end]), data[end:]
 
 
-def init(bundle, env=None, concurrency=1, handler="handler.py"):
-    text = {"space": "default", "function": "hello", "version": 3, "instance": "hello-1", "bundle": str(bundle)}
-    return frame(INIT, json.dumps({**text, "handler": handler, "env": env or {}, "concurrency": concurrency}).encode())
+def init(bundle, env=None, concurrency=1, async_concurrency=None, handler="handler.py"):
+    """Without `async_concurrency` both kinds of handlers get the same."""
+    text = {
+        "space": "default",
+        "function": "hello",
+        "version": 3,
+        "instance": "hello-1",
+        "bundle": str(bundle),
+        "handler": handler,
+        "env": env or {},
+        "concurrency": concurrency,
+        "async_concurrency": async_concurrency or concurrency,
+    }
+    return frame(INIT, json.dumps(text).encode())
 
 
 def headers_block(headers):
@@ -48,7 +60,9 @@ def headers_block(headers):
     return block
 
 
-def request(call=1, slot=None, method=b"POST", path=b"/", query=b"", headers=(), body=b"", more=False):
+def request(
+    call=1, slot=None, method=b"POST", path=b"/", query=b"", headers=(), body=b"", more=False
+):
     slot = call if slot is None else slot
     block = headers_block(headers)
     head = struct.pack("<IIIII", len(method), len(path), len(query), len(headers), len(block))
@@ -75,7 +89,12 @@ def read_response(payload):
     for _ in range(count):
         name_bytes, value_bytes = struct.unpack_from("<II", payload, at)
         at += 8
-        headers.append((payload[at : at + name_bytes].decode(), payload[at + name_bytes : at + name_bytes + value_bytes].decode("latin-1")))
+        headers.append(
+            (
+                payload[at : at + name_bytes].decode(),
+                payload[at + name_bytes : at + name_bytes + value_bytes].decode("latin-1"),
+            )
+        )
         at += name_bytes + value_bytes
     assert at == 32 + size
     return Response(status, run_ns, length, headers, payload[at:])

@@ -22,7 +22,12 @@ GOOD = [
     ("{'body': b'\\x00\\xff'}", 200, b"\x00\xff", "application/octet-stream"),
     ("{'body': bytearray(b'ab')}", 200, b"ab", "application/octet-stream"),
     ("{'body': memoryview(b'abcd')[::2]}", 200, b"ac", "application/octet-stream"),
-    ("{'body': {'a': [1, None, 'h\\u00e9']}}", 200, b'{"a":[1,null,"h\xc3\xa9"]}', "application/json"),
+    (
+        "{'body': {'a': [1, None, 'h\\u00e9']}}",
+        200,
+        b'{"a":[1,null,"h\xc3\xa9"]}',
+        "application/json",
+    ),
     ("{'body': [1, 2]}", 200, b"[1,2]", "application/json"),
     ("{'body': (1, 2)}", 200, b"[1,2]", "application/json"),
     ("{'body': 1.5}", 200, b"1.5", "application/json"),
@@ -91,7 +96,10 @@ BAD = [
     ("{'headers': {'X\\r\\nY': 'v'}}", "header name 'X\\r\\nY' is not a token"),
     ("{'headers': {'X-\\u00e9': 'v'}}", "is not a token"),
     ("{'headers': {1: 'v'}}", "header name 1 is not a token"),
-    ("{'headers': {'X': 'a\\r\\nSet-Cookie: b'}}", "header X has a line break or another control character"),
+    (
+        "{'headers': {'X': 'a\\r\\nSet-Cookie: b'}}",
+        "header X has a line break or another control character",
+    ),
     ("{'headers': {'X': 'a\\nb'}}", "control character"),
     ("{'headers': {'X': 'a\\0b'}}", "control character"),
     ("{'headers': {'X': '\\u20ac'}}", "header X has a character that is not in Latin-1"),
@@ -106,7 +114,10 @@ def test_bad_answers_say_what_is_wrong(evaluate, expression, text):
     outcome = evaluate(expression)
     assert outcome.kind == frames.BAD_ANSWER
     assert text in outcome.text
-    assert any("bad answer" in logged and call == 1 and stream == 2 for call, stream, logged in outcome.logs)
+    assert any(
+        "bad answer" in logged and call == 1 and stream == 2
+        for call, stream, logged in outcome.logs
+    )
 
 
 HEADERS = [
@@ -127,10 +138,14 @@ def test_header_forms(evaluate, expression, headers):
     assert evaluate(f"{{'headers': {expression}}}").headers == headers
 
 
-@pytest.mark.parametrize("form", ["{'content-TYPE': 'text/html'}", "[('content-TYPE', 'text/html')]"])
+@pytest.mark.parametrize(
+    "form", ["{'content-TYPE': 'text/html'}", "[('content-TYPE', 'text/html')]"]
+)
 @pytest.mark.parametrize("body", ["'x'", "b'x'", "{}"])
 def test_own_content_type_wins(evaluate, form, body):
-    assert evaluate(f"{{'headers': {form}, 'body': {body}}}").header("content-type") == ["text/html"]
+    assert evaluate(f"{{'headers': {form}, 'body': {body}}}").header("content-type") == [
+        "text/html"
+    ]
 
 
 def test_coroutine_from_a_sync_handler(start):
@@ -145,32 +160,40 @@ def test_run_time_is_told(start):
 
 
 def test_exception_is_told_in_one_line_and_its_traceback_is_logged(start):
-    worker = start("""
+    worker = start(
+        """
         def inner():
             raise ValueError("no\\nsecond line")
 
         def handle(req):
             inner()
-    """)
+    """
+    )
     outcome = worker.call(7)
     assert (outcome.kind, outcome.text) == (frames.RAISED, "ValueError: no")
-    (call, stream, text), = outcome.logs
+    ((call, stream, text),) = outcome.logs
     assert (call, stream) == (7, 2)
     assert text.startswith("Traceback (most recent call last):\n")
     assert "in inner" in text and "in handle" in text and "sterna_worker" not in text
 
 
-@pytest.mark.parametrize("statement,text", [
-    ("raise SystemExit(3)", "SystemExit: 3"), ("import sys; sys.exit()", "SystemExit"), ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-    ("return undefined", "NameError: name 'undefined' is not defined"),
-    ("class Bad(Exception):\n        def __str__(self): return 1 / 0\n    raise Bad", "Bad: <"),
-])
+@pytest.mark.parametrize(
+    "statement,text",
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("return undefined", "NameError: name 'undefined' is not defined"),
+        ("class Bad(Exception):\n        def __str__(self): return 1 / 0\n    raise Bad", "Bad: <"),
+    ],
+)
 @pytest.mark.parametrize("prefix,concurrency", [("", 1), ("", 2), ("async ", 4)])
 def test_whatever_is_raised_ends_the_call_only(start, statement, text, prefix, concurrency):
-    worker = start(f"{prefix}def handle(req):\n    if req.path == '/ok': return {{'body': 'ok'}}\n    {statement}\n", concurrency=concurrency)
+    worker = start(
+        f"{prefix}def handle(req):\n    if req.path == '/ok': return {{'body': 'ok'}}\n    {statement}\n",
+        concurrency=concurrency,
+    )
     outcome = worker.call()
     assert outcome.kind == frames.RAISED and text in outcome.text
     assert all("sterna_worker" not in logged for _, _, logged in outcome.logs)
     assert worker.call(2, path=b"/ok").body == b"ok"
-
-

@@ -22,18 +22,33 @@ def show(start, **parts):
 
 def test_all_parts_arrive(start):
     seen = show(
-        start, method=b"PATCH", path=b"/stock/market", query=b"company=Google",
-        headers=[(b"Accept", b"a"), (b"X-B", b"caf\xe9"), (b"accept", b"b")], body=b"\x00\xff body",
+        start,
+        method=b"PATCH",
+        path=b"/stock/market",
+        query=b"company=Google",
+        headers=[(b"Accept", b"a"), (b"X-B", b"caf\xe9"), (b"accept", b"b")],
+        body=b"\x00\xff body",
     )
     assert seen == {
-        "method": "PATCH", "path": "/stock/market", "body": "\x00\xff body", "query": [["company", "Google"]],
+        "method": "PATCH",
+        "path": "/stock/market",
+        "body": "\x00\xff body",
+        "query": [["company", "Google"]],
         "headers": [["Accept", "a"], ["X-B", "café"], ["accept", "b"]],
     }
 
 
 def test_query_keeps_order_repeated_and_blank(start):
     seen = show(start, query=b"b=1&a=2&b=3&blank=&bare&x=a+b%20c%2B&%C3%A9=%ff&&")
-    assert seen["query"] == [["b", "1"], ["b", "3"], ["a", "2"], ["blank", ""], ["bare", ""], ["x", "a b c+"], ["é", "\ufffd"]]
+    assert seen["query"] == [
+        ["b", "1"],
+        ["b", "3"],
+        ["a", "2"],
+        ["blank", ""],
+        ["bare", ""],
+        ["x", "a b c+"],
+        ["é", "\ufffd"],
+    ]
 
 
 def test_path_is_utf8_with_replacement(start):
@@ -41,7 +56,13 @@ def test_path_is_utf8_with_replacement(start):
 
 
 def test_empty_everything(start):
-    assert show(start, method=b"GET") == {"method": "GET", "path": "/", "body": "", "headers": [], "query": []}
+    assert show(start, method=b"GET") == {
+        "method": "GET",
+        "path": "/",
+        "body": "",
+        "headers": [],
+        "query": [],
+    }
 
 
 def test_golden_request_is_understood(start):
@@ -62,7 +83,8 @@ def test_golden_request_is_understood(start):
 
 
 def test_attributes_are_read_only_and_kept(start):
-    worker = start("""
+    worker = start(
+        """
         def refuses(action):
             try:
                 action()
@@ -75,38 +97,56 @@ def test_attributes_are_read_only_and_kept(start):
             def remove(): del req.path
             same = all(getattr(req, n) is getattr(req, n) for n in ("method", "path", "body", "headers", "query"))
             return {"body": [refuses(replace), refuses(add), refuses(remove), hasattr(req, "__dict__"), same, repr(req)]}
-    """)
-    assert json.loads(worker.call(path=b"/a", body=b"123").body) == [True, True, True, False, True, "<Event POST /a, 3 bytes>"]
+    """
+    )
+    assert json.loads(worker.call(path=b"/a", body=b"123").body) == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        "<Event POST /a, 3 bytes>",
+    ]
 
 
 def test_cannot_be_made_by_hand(start):
-    worker = start("""
+    worker = start(
+        """
         def handle(req):
             try:
                 type(req)()
             except TypeError as error:
                 return {"body": str(error)}
-    """)
+    """
+    )
     assert "cannot create" in worker.call().body.decode()
 
 
 def test_lives_on_after_its_call(start):
-    worker = start("""
+    worker = start(
+        """
         kept = []
 
         def handle(req):
             kept.append(req)
             first = kept[0]
             return {"body": [first.path, first.body.decode(), first.headers["X-N"], first.query["n"]]}
-    """)
+    """
+    )
     for call in range(1, 6):
         n = b"%d" % call
-        seen = json.loads(worker.call(call, path=b"/" + n, body=n * 1000, headers=[(b"X-N", n)], query=b"n=" + n).body)
+        seen = json.loads(
+            worker.call(
+                call, path=b"/" + n, body=n * 1000, headers=[(b"X-N", n)], query=b"n=" + n
+            ).body
+        )
         assert seen == ["/1", "1" * 1000, "1", "1"]
 
 
 def test_many_calls_of_one_read_are_not_mixed_up(start):
-    worker = start("def handle(req):\n    return {'body': req.body, 'headers': {'X-Path': req.path}}\n")
+    worker = start(
+        "def handle(req):\n    return {'body': req.body, 'headers': {'X-Path': req.path}}\n"
+    )
     data = b""
     for call in range(1, 201):
         worker.set_claim(call, 1)
@@ -118,7 +158,9 @@ def test_many_calls_of_one_read_are_not_mixed_up(start):
 
 
 def test_body_in_parts(start):
-    worker = start("def handle(req):\n    return {'body': str(len(req.body)) + req.body[-3:].decode()}\n")
+    worker = start(
+        "def handle(req):\n    return {'body': str(len(req.body)) + req.body[-3:].decode()}\n"
+    )
     worker.request(1, body=b"a" * 1000, more=True)
     worker.request(2, body=b"two")
     for part in (b"b" * (1 << 20), b"", b"c" * 500):

@@ -20,7 +20,10 @@ def logs_of(start, statement, call=5):
 
 
 def test_print_leaves_with_its_call_before_the_answer(start):
-    assert logs_of(start, "print('one'); print('two', file=sys.stderr, flush=True)") == [(5, 1, "one\n"), (5, 2, "two\n")]
+    assert logs_of(start, "print('one'); print('two', file=sys.stderr, flush=True)") == [
+        (5, 1, "one\n"),
+        (5, 2, "two\n"),
+    ]
 
 
 def test_rest_of_a_line_is_sent_at_the_end_of_the_call(start):
@@ -39,34 +42,42 @@ def test_long_lines_are_cut_but_complete(start):
 
 
 def test_odd_text_and_bytes(start):
-    logs = logs_of(start, "print('\\ud800é'); sys.stdout.buffer.write(b'\\xffraw\\n'); sys.stdout.write('')")
+    logs = logs_of(
+        start, "print('\\ud800é'); sys.stdout.buffer.write(b'\\xffraw\\n'); sys.stdout.write('')"
+    )
     assert logs == [(5, 1, "\\ud800é\n"), (5, 1, "\ufffdraw\n")]
 
 
 def test_logging_works_without_configuration(start):
-    logs = logs_of(start, "logging.info('hello %d', 1); logging.getLogger('shop').debug('no'); logging.getLogger('shop').warning('low')")
+    logs = logs_of(
+        start,
+        "logging.info('hello %d', 1); logging.getLogger('shop').debug('no'); logging.getLogger('shop').warning('low')",
+    )
     assert logs == [(5, 2, "INFO root: hello 1\n"), (5, 2, "WARNING shop: low\n")]
 
 
 def test_own_logging_configuration_wins(start):
-    worker = start("""
+    worker = start(
+        """
         import logging, sys
         logging.basicConfig(level=logging.DEBUG, format="%(message)s!", stream=sys.stdout)
 
         def handle(req):
             logging.debug("mine")
             return {}
-    """)
+    """
+    )
     assert worker.call().logs == [(1, 1, "mine!\n")]
 
 
 def test_warnings_are_logged(start):
-    (call, stream, text), = logs_of(start, "warnings.warn('careful')")
+    ((call, stream, text),) = logs_of(start, "warnings.warn('careful')")
     assert (call, stream) == (5, 2) and "UserWarning: careful" in text
 
 
 def test_stream_attributes_that_libraries_use(start):
-    worker = start("""
+    worker = start(
+        """
         import sys
 
         def handle(req):
@@ -78,14 +89,24 @@ def test_stream_attributes_that_libraries_use(start):
                 refused = str(error)
             return {"body": [out.fileno(), sys.stderr.fileno(), out.isatty(), out.encoding, out.writable(), out.readable(),
                              sys.__stdout__ is out, sys.stdin.read(), refused]}
-    """)
+    """
+    )
     assert json.loads(worker.call().body) == [
-        1, 2, False, "utf-8", True, False, True, "", "write() argument must be str, not bytes",
+        1,
+        2,
+        False,
+        "utf-8",
+        True,
+        False,
+        True,
+        "",
+        "write() argument must be str, not bytes",
     ]
 
 
 def test_raw_output_goes_to_the_pipe(start):
-    worker = start("""
+    worker = start(
+        """
         import os, subprocess
 
         def handle(req):
@@ -93,7 +114,8 @@ def test_raw_output_goes_to_the_pipe(start):
             os.write(2, b"raw two\\n")
             subprocess.run(["echo", "from a child"], check=True)
             return {}
-    """)
+    """
+    )
     assert worker.call().logs == []
     assert worker.shut_down() == 0
     assert worker.output_text() == "raw one\nraw two\nfrom a child\n"
@@ -105,7 +127,8 @@ def test_output_at_import_belongs_to_no_call(start):
 
 
 def test_lines_leave_while_the_handler_still_runs(start):
-    worker = start("""
+    worker = start(
+        """
         import os, time
 
         def handle(req):
@@ -113,7 +136,8 @@ def test_lines_leave_while_the_handler_still_runs(start):
             while not os.path.exists("go"):
                 time.sleep(0.005)
             return {}
-    """)
+    """
+    )
     worker.request(3)
     got = worker.next_frame()
     assert (got.type, got.call, got.payload) == (frames.LOG, 3, b"\x01started\n")
@@ -123,13 +147,15 @@ def test_lines_leave_while_the_handler_still_runs(start):
 
 @pytest.mark.skipif(workers.UNDER_SANITIZER, reason="the sanitizer takes the signal")
 def test_segfault_leaves_lines_and_a_trace(start):
-    worker = start("""
+    worker = start(
+        """
         import ctypes
 
         def handle(req):
             print("about to crash")
             ctypes.string_at(0)
-    """)
+    """
+    )
     worker.request(3)
     assert worker.next() is None
     assert worker.logs == [(3, 1, "about to crash\n")]
@@ -138,7 +164,8 @@ def test_segfault_leaves_lines_and_a_trace(start):
 
 
 def test_calls_of_threads_are_kept_apart(start):
-    worker = start("""
+    worker = start(
+        """
         import threading
         barrier = threading.Barrier(2, timeout=10)
 
@@ -147,7 +174,9 @@ def test_calls_of_threads_are_kept_apart(start):
             barrier.wait()
             print("end", req.path)
             return {}
-    """, concurrency=2)
+    """,
+        concurrency=2,
+    )
     worker.request(1, path=b"/one")
     worker.request(2, path=b"/two")
     worker.outcome(), worker.outcome()
@@ -155,7 +184,8 @@ def test_calls_of_threads_are_kept_apart(start):
 
 
 def test_calls_of_tasks_are_kept_apart(start):
-    worker = start("""
+    worker = start(
+        """
         import asyncio
         both = []
 
@@ -169,12 +199,15 @@ def test_calls_of_tasks_are_kept_apart(start):
             await asyncio.gather(nested(req))
             await asyncio.to_thread(print, "thread", req.path)
             return {}
-    """, concurrency=2)
+    """,
+        concurrency=2,
+    )
     worker.request(1, path=b"/one")
     worker.request(2, path=b"/two")
     worker.outcome(), worker.outcome()
     assert {call: sorted(t for c, _, t in worker.logs if c == call) for call in (1, 2)} == {
-        1: ["nested /one\n", "thread /one\n"], 2: ["nested /two\n", "thread /two\n"],
+        1: ["nested /one\n", "thread /one\n"],
+        2: ["nested /two\n", "thread /two\n"],
     }
 
 
@@ -186,7 +219,8 @@ def test_a_flood_of_lines_arrives_whole(start):
 
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_background_thread_after_the_call(start, concurrency):
-    worker = start("""
+    worker = start(
+        """
         import os, threading, time
 
         def later():
@@ -197,7 +231,9 @@ def test_background_thread_after_the_call(start, concurrency):
         def handle(req):
             threading.Thread(target=later, daemon=True).start()
             return {}
-    """, concurrency=concurrency)
+    """,
+        concurrency=concurrency,
+    )
     assert worker.call(4).status == 200
     (worker.bundle / "go").touch()
     got = worker.next_frame()

@@ -1,4 +1,5 @@
-"""Claims, cancellation, concurrency, forks, and the end of a worker. Most run for a sync handler, for threads, and for async."""
+"""Claims, cancellation, concurrency, forks, and the end of a worker. Most run for a sync handler, for
+threads, and for async."""
 
 import json
 import os
@@ -41,7 +42,8 @@ def test_a_call_that_was_taken_back_does_not_run(mode, value):
 
 
 def test_a_waiting_call_can_be_taken_back_while_another_runs(start):
-    worker = start("""
+    worker = start(
+        """
         import os, time
 
         def handle(req):
@@ -49,7 +51,8 @@ def test_a_waiting_call_can_be_taken_back_while_another_runs(start):
             while req.path == "/slow" and not os.path.exists("go"):
                 time.sleep(0.005)
             return {}
-    """)
+    """
+    )
     worker.request(1, path=b"/slow")
     worker.request(2, path=b"/next")
     assert worker.next_frame().type == frames.LOG
@@ -78,12 +81,18 @@ def test_cancel_of_ended_and_unknown_calls_is_ignored(mode):
     assert worker.call(2).body == b"ok"
 
 
-@pytest.mark.parametrize("keyword,concurrency,wait", [
-    ("def", 2, "while not os.path.exists('go'): time.sleep(0.005)"),
-    ("async def", 2, "while not os.path.exists('go'): await asyncio.sleep(0.005)"),
-])
+@pytest.mark.parametrize(
+    "keyword,concurrency,wait",
+    [
+        ("def", 2, "while not os.path.exists('go'): time.sleep(0.005)"),
+        ("async def", 2, "while not os.path.exists('go'): await asyncio.sleep(0.005)"),
+    ],
+)
 def test_cancel_of_a_waiting_call(start, keyword, concurrency, wait):
-    worker = start(f"import asyncio, os, time\n{keyword} handle(req):\n    print(req.path)\n    {wait}\n    return {{}}\n", concurrency=concurrency)
+    worker = start(
+        f"import asyncio, os, time\n{keyword} handle(req):\n    print(req.path)\n    {wait}\n    return {{}}\n",
+        concurrency=concurrency,
+    )
     for call in (1, 2, 3):
         worker.request(call, path=b"/%d" % call)
     assert {worker.next_frame().call, worker.next_frame().call} == {1, 2}, "both run and print"
@@ -95,7 +104,8 @@ def test_cancel_of_a_waiting_call(start, keyword, concurrency, wait):
 
 
 def test_cancel_of_a_running_async_call(start):
-    worker = start("""
+    worker = start(
+        """
         import asyncio
 
         async def handle(req):
@@ -106,7 +116,9 @@ def test_cancel_of_a_running_async_call(start):
                 await asyncio.sleep(60)
             finally:
                 print("cleaned up")
-    """, concurrency=4)
+    """,
+        concurrency=4,
+    )
     worker.request(1)
     assert worker.next_frame().type == frames.LOG
     worker.send(frames.frame(frames.CANCEL, b"", 1, 1))
@@ -116,13 +128,16 @@ def test_cancel_of_a_running_async_call(start):
 
 
 def test_cancellation_that_is_not_ours_counts_as_raised(start):
-    worker = start("import asyncio\nasync def handle(req):\n    raise asyncio.CancelledError('mine')\n")
+    worker = start(
+        "import asyncio\nasync def handle(req):\n    raise asyncio.CancelledError('mine')\n"
+    )
     failed = worker.call()
     assert failed.kind == frames.RAISED and "CancelledError: mine" in failed.text
 
 
 def test_async_calls_run_at_the_same_time(start):
-    worker = start("""
+    worker = start(
+        """
         import asyncio
         seen = []
 
@@ -131,15 +146,21 @@ def test_async_calls_run_at_the_same_time(start):
             while len(seen) < 50:
                 await asyncio.sleep(0)
             return {"body": req.body}
-    """, concurrency=50)
+    """,
+        concurrency=1,
+        async_concurrency=50,
+    )
     for call in range(1, 51):
         worker.request(call, body=b"%d" % call)
     assert sorted(int(worker.outcome().body) for _ in range(50)) == list(range(1, 51))
 
 
-@pytest.mark.parametrize("keyword,pause", [("def", "time.sleep(0.002)"), ("async def", "await asyncio.sleep(0.002)")])
+@pytest.mark.parametrize(
+    "keyword,pause", [("def", "time.sleep(0.002)"), ("async def", "await asyncio.sleep(0.002)")]
+)
 def test_never_more_calls_at_once_than_allowed(start, keyword, pause):
-    worker = start(f"""
+    worker = start(
+        f"""
 import asyncio, threading, time
 running, most, lock = 0, 0, threading.Lock()
 
@@ -152,7 +173,9 @@ running, most, lock = 0, 0, threading.Lock()
     with lock:
         running -= 1
     return {{"body": str(most)}}
-""", concurrency=3)
+""",
+        concurrency=3,
+    )
     for call in range(1, 31):
         worker.request(call)
     assert max(int(worker.outcome().body) for _ in range(30)) == 3
@@ -171,7 +194,10 @@ def test_answers_of_one_read_leave_in_one_write(start):
 
 
 def test_shutdown_finishes_what_came(mode):
-    worker = mode("time.sleep(0.01); return {'body': req.body}", "import atexit, time\natexit.register(print, 'exit hook')")
+    worker = mode(
+        "time.sleep(0.01); return {'body': req.body}",
+        "import atexit, time\natexit.register(print, 'exit hook')",
+    )
     for call in range(1, 9):
         worker.request(call, body=b"%d" % call)
     worker.send(frames.frame(frames.SHUTDOWN))
@@ -182,7 +208,9 @@ def test_shutdown_finishes_what_came(mode):
 
 
 def test_exit_hooks_do_not_hold_a_worker_for_ever(start):
-    worker = start("import atexit, time\natexit.register(time.sleep, 600)\ndef handle(req): return {}\n")
+    worker = start(
+        "import atexit, time\natexit.register(time.sleep, 600)\ndef handle(req): return {}\n"
+    )
     assert worker.shut_down() == 0
 
 
@@ -199,10 +227,18 @@ def test_ends_when_the_server_goes_before_init(start):
     assert worker.exit_code() in (0, 1)
 
 
-@pytest.mark.parametrize("broken", [
-    b"\xff" * 16, frames.frame(0), frames.frame(frames.RESPONSE), frames.frame(frames.INIT, b"{}"),
-    frames.frame(frames.WINDOW, b"abc", 1, 1), frames.frame(frames.REQUEST, b"short", 1, 1), frames.frame(frames.CANCEL, b"", 1, 5000),
-])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\xff" * 16,
+        frames.frame(0),
+        frames.frame(frames.RESPONSE),
+        frames.frame(frames.INIT, b"{}"),
+        frames.frame(frames.WINDOW, b"abc", 1, 1),
+        frames.frame(frames.REQUEST, b"short", 1, 1),
+        frames.frame(frames.CANCEL, b"", 1, 5000),
+    ],
+)
 def test_a_broken_stream_ends_the_worker(mode, broken):
     worker = mode("return {}")
     worker.set_claim(1, workers.QUEUED)
@@ -220,7 +256,10 @@ def test_an_exit_in_the_handler_ends_the_worker(mode):
 
 
 def test_a_fork_that_returns_neither_answers_nor_reads(mode):
-    worker = mode("pid = os.fork(); print('pid'); return {'body': 'parent' if pid else 'child'}", "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+    worker = mode(
+        "pid = os.fork(); print('pid'); return {'body': 'parent' if pid else 'child'}",
+        "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    )
     for call in range(1, 4):
         outcome = worker.call(call)
         assert outcome.body == b"parent"
@@ -230,7 +269,9 @@ def test_a_fork_that_returns_neither_answers_nor_reads(mode):
 
 
 def test_a_fork_does_not_run_the_calls_that_its_worker_has_read(start):
-    worker = start("import os\ndef handle(req):\n    print(req.path)\n    return {'body': 'parent' if os.fork() else 'child'}\n")
+    worker = start(
+        "import os\ndef handle(req):\n    print(req.path)\n    return {'body': 'parent' if os.fork() else 'child'}\n"
+    )
     for call in (1, 2, 3):
         worker.set_claim(call, workers.QUEUED)
     worker.send(b"".join(frames.request(call, path=b"/%d" % call) for call in (1, 2, 3)))
@@ -241,7 +282,8 @@ def test_a_fork_does_not_run_the_calls_that_its_worker_has_read(start):
 
 
 def test_multiprocessing_and_its_output(start):
-    worker = start("""
+    worker = start(
+        """
         import multiprocessing
 
         def work(queue):
@@ -256,7 +298,8 @@ def test_multiprocessing_and_its_output(start):
             result = queue.get(timeout=10)
             child.join()
             return {"body": [result, child.exitcode]}
-    """)
+    """
+    )
     assert json.loads(worker.call().body) == [42, 0]
     assert worker.call(2).status == 200
     assert worker.shut_down() == 0
@@ -264,28 +307,32 @@ def test_multiprocessing_and_its_output(start):
 
 
 def test_descriptors_of_ours_are_not_inherited(start):
-    worker = start("""
+    worker = start(
+        """
         import subprocess
 
         def handle(req):
             text = subprocess.run(["/bin/sh", "-c", "for f in /proc/self/fd/*; do readlink $f; done"],
                                   close_fds=False, capture_output=True, text=True).stdout
             return {"body": text}
-    """)
+    """
+    )
     seen = worker.call().body.decode()
     assert "socket:" not in seen and "memfd:" not in seen
 
 
 @pytest.mark.skipif(workers.UNDER_SANITIZER, reason="a sanitizer keeps freed memory")
 def test_memory_of_a_steady_worker_does_not_grow(start):
-    worker = start("""
+    worker = start(
+        """
         kept = {}
 
         def handle(req):
             kept["req"] = req
             req.headers, req.query, req.path
             return {"body": {"n": len(req.body)}, "headers": {"X-A": "b"}} if req.body else {"body": None}
-    """)
+    """
+    )
 
     def run(rounds):
         for _ in range(rounds):
@@ -293,7 +340,9 @@ def test_memory_of_a_steady_worker_does_not_grow(start):
             data = b""
             for call in calls:
                 worker.set_claim(call, workers.QUEUED)
-                data += frames.request(call, headers=[(b"A", b"b")], query=b"a=b", body=b"x" * (call % 3))
+                data += frames.request(
+                    call, headers=[(b"A", b"b")], query=b"a=b", body=b"x" * (call % 3)
+                )
             worker.send(data)
             for _ in calls:
                 assert worker.outcome().status == 200

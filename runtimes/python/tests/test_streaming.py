@@ -1,4 +1,5 @@
-"""Answers in parts: generators, windows, cancellation. Every test runs for a sync handler, for threads, and for async."""
+"""Answers in parts: generators, windows, cancellation. Every test runs for a sync handler, for threads,
+and for async."""
 
 import struct
 
@@ -11,7 +12,8 @@ WINDOW = 262144
 
 @pytest.fixture(params=MODES, ids=["sync", "threads", "async"])
 def stream(request, start):
-    """Starts a worker whose handler returns the given body expression; `before` is the text above the handler."""
+    """Starts a worker whose handler returns the given body expression; `before` is the text above the
+    handler."""
     keyword, concurrency = request.param
 
     def start_stream(before, body="chunks(req)", **options):
@@ -28,7 +30,8 @@ def grant(worker, call, count):
 
 
 def test_generator_chunk_by_chunk(stream):
-    worker = stream("""
+    worker = stream(
+        """
         import os, time
 
         def chunks(req):
@@ -38,11 +41,17 @@ def test_generator_chunk_by_chunk(stream):
             yield b"\\xff"
             yield ""
             yield bytearray(b"last")
-    """)
+    """
+    )
     worker.request()
     head = worker.next()
     response = frames.read_response(head.payload)
-    assert (head.type, head.more, response.status, response.content_length) == (frames.RESPONSE, True, 200, frames.UNKNOWN)
+    assert (head.type, head.more, response.status, response.content_length) == (
+        frames.RESPONSE,
+        True,
+        200,
+        frames.UNKNOWN,
+    )
     assert response.headers == [("X-A", "1")]
     first = response.body or worker.next().payload
     assert first == b"one", "the first chunk leaves before the second one is there"
@@ -59,19 +68,22 @@ def test_other_iterators(stream):
 
 
 def test_async_generator(stream):
-    worker = stream("""
+    worker = stream(
+        """
         import asyncio
 
         async def chunks(req):
             for n in range(3):
                 await asyncio.sleep(0)
                 yield f"{n};"
-    """)
+    """
+    )
     assert worker.call().body == b"0;1;2;"
 
 
 def test_empty_first_chunk_sends_the_head(stream):
-    worker = stream("""
+    worker = stream(
+        """
         import os, time
 
         def chunks(req):
@@ -79,7 +91,8 @@ def test_empty_first_chunk_sends_the_head(stream):
             while not os.path.exists("go"):
                 time.sleep(0.005)
             yield "later"
-    """)
+    """
+    )
     worker.request()
     head = worker.next()
     assert head.more and frames.read_response(head.payload).body == b""
@@ -89,7 +102,8 @@ def test_empty_first_chunk_sends_the_head(stream):
 
 
 def parts_until(worker, total):
-    """Reads RESPONSE and BODY frames until that many bytes have come; answers the bytes and whether more are announced."""
+    """Reads RESPONSE and BODY frames until that many bytes have come; answers the bytes and whether
+    more are announced."""
     head = worker.next()
     response = frames.read_response(head.payload)
     body, more = response.body, head.more
@@ -101,7 +115,15 @@ def parts_until(worker, total):
     return response, body, more
 
 
-@pytest.mark.parametrize("body", ["b'x' * 1000000", "'x' * 1000000", "iter(['x' * 1000000])", "('x' * 999 + 'x' for n in range(1000))"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "b'x' * 1000000",
+        "'x' * 1000000",
+        "iter(['x' * 1000000])",
+        "('x' * 999 + 'x' for n in range(1000))",
+    ],
+)
 def test_window_is_kept(stream, body):
     worker = stream("", body)
     worker.request(1)
@@ -168,7 +190,8 @@ def test_cancel_closes_the_generator(stream):
 
 
 def test_cancel_is_seen_between_small_chunks(stream):
-    worker = stream("""
+    worker = stream(
+        """
         import time
 
         def chunks(req):
@@ -178,7 +201,8 @@ def test_cancel_is_seen_between_small_chunks(stream):
                     yield "tick"
             finally:
                 print("closed")
-    """)
+    """
+    )
     worker.request(1)
     parts_until(worker, 20)
     worker.send(frames.frame(frames.CANCEL, b"", 1, 1))
@@ -201,7 +225,7 @@ def test_generator_that_fails_before_its_first_chunk_is_an_error(stream):
     worker = stream("def chunks(req):\n    raise ValueError('early')\n    yield 'x'\n")
     failed = worker.call()
     assert (failed.kind, failed.text) == (frames.RAISED, "ValueError: early")
-    (call, stream_number, text), = failed.logs
+    ((call, stream_number, text),) = failed.logs
     assert (call, stream_number) == (1, 2) and "in chunks" in text and "sterna_worker" not in text
 
 
@@ -220,13 +244,15 @@ def test_chunk_of_a_wrong_type(stream, chunk):
 
 
 def test_failing_close_is_logged_and_harmless(stream):
-    worker = stream("""
+    worker = stream(
+        """
         def chunks(req):
             try:
                 yield "x" * 300000
             finally:
                 raise ValueError("in finally")
-    """)
+    """
+    )
     worker.request(1)
     parts_until(worker, WINDOW)
     worker.send(frames.frame(frames.CANCEL, b"", 1, 1))
@@ -235,11 +261,16 @@ def test_failing_close_is_logged_and_harmless(stream):
 
 
 def test_event_is_usable_inside_the_generator(stream):
-    worker = stream("""
+    worker = stream(
+        """
         def chunks(req):
             for n in range(3):
                 yield req.body + req.path.encode() + req.headers["X-N"].encode()
-    """)
+    """
+    )
     for call in (1, 2):
         n = b"%d" % call
-        assert worker.call(call, path=b"/" + n, body=b"b" * 5000, headers=[(b"X-N", n)]).body == (b"b" * 5000 + b"/" + n + n) * 3
+        assert (
+            worker.call(call, path=b"/" + n, body=b"b" * 5000, headers=[(b"X-N", n)]).body
+            == (b"b" * 5000 + b"/" + n + n) * 3
+        )

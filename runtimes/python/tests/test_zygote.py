@@ -9,7 +9,8 @@ import worker as workers
 from zygote import Zygote
 
 pytestmark = pytest.mark.skipif(
-    workers.UNDER_SANITIZER, reason="a sanitizer reserves terabytes of addresses, which the sandbox's limits forbid"
+    workers.UNDER_SANITIZER,
+    reason="a sanitizer reserves terabytes of addresses, which the sandbox's limits forbid",
 )
 
 HANDLER = """
@@ -63,9 +64,24 @@ def test_a_call_in_the_sandbox(sandboxed):
     assert worker.ready()["async"] is False
     outcome = worker.call(path=b"/stock", query=b"company=Google")
     path, company, cwd, uid, host, env, first_path, files, data = json.loads(outcome.body)
-    assert (path, company, cwd, host, first_path, data) == ("/stock", "Google", "/function", "hello", "/function", "data")
+    assert (path, company, cwd, host, first_path, data) == (
+        "/stock",
+        "Google",
+        "/function",
+        "hello",
+        "/function",
+        "data",
+    )
     assert uid == 1000 and sorted(files) == ["data.txt", "handler.py"]
-    assert sorted(env) == ["HOME", "LANG", "PATH", "STERNA_FUNCTION", "STERNA_INSTANCE", "STERNA_SPACE", "STERNA_VERSION"]
+    assert sorted(env) == [
+        "HOME",
+        "LANG",
+        "PATH",
+        "STERNA_FUNCTION",
+        "STERNA_INSTANCE",
+        "STERNA_SPACE",
+        "STERNA_VERSION",
+    ]
     assert outcome.logs == [(1, 1, "path /stock\n")]
 
 
@@ -99,7 +115,9 @@ def test_load_failure(sandboxed):
 def test_spares_serve_and_are_independent(zygote, sandboxed):
     zygote.send({"op": "spares", "network": "none", "count": 2})
     try:
-        first, second = sandboxed(HANDLER, "one"), sandboxed("async def handle(req): return {'body': open('data.txt').read()}\n", "two")
+        first, second = sandboxed(HANDLER, "one"), sandboxed(
+            "async def handle(req): return {'body': open('data.txt').read()}\n", "two"
+        )
         assert first.ready()["async"] is False and second.ready()["async"] is True
         assert second.call().body == b"two"
         assert json.loads(first.call().body)[-1] == "one"

@@ -11,7 +11,9 @@ import time
 
 import frames
 
-RUNTIME = os.environ.get("STERNA_PYTHON_RUNTIME") or os.path.join(os.path.dirname(__file__), "../../../build/dev/runtimes/python")
+RUNTIME = os.environ.get("STERNA_PYTHON_RUNTIME") or os.path.join(
+    os.path.dirname(__file__), "../../../build/dev/runtimes/python"
+)
 PYTHON = os.environ.get("STERNA_PYTHON", "/usr/bin/python3")
 DEADLINE_SECONDS = 20
 FREE, QUEUED, STARTED, TAKEN_BACK = 0, 1, 2, 3
@@ -21,13 +23,18 @@ UNDER_SANITIZER = "STERNA_PYTHON_PRELOAD" in os.environ
 
 
 def sanitizer_environment():
-    """What a worker needs whose native part is built with a sanitizer (runtimes/python/CMakeLists.txt)."""
+    """What a worker needs whose native part is built with a sanitizer
+    (runtimes/python/CMakeLists.txt)."""
     preload = os.environ.get("STERNA_PYTHON_PRELOAD")
-    return {"LD_PRELOAD": preload, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")} if preload else {}
+    return (
+        {"LD_PRELOAD": preload, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
+        if preload
+        else {}
+    )
 
 
 class Worker:
-    def __init__(self, bundle, env=None, concurrency=1, handler="handler.py"):
+    def __init__(self, bundle, **init):
         self.socket, theirs = socket.socketpair()
         claim_fd = os.memfd_create("claims")
         os.ftruncate(claim_fd, 4096)
@@ -47,7 +54,7 @@ class Worker:
         self.deadline = time.monotonic() + DEADLINE_SECONDS
         self.data = b""
         self.logs = []  # (call, stream, text)
-        self.send(frames.init(bundle, env, concurrency, handler))
+        self.send(frames.init(bundle, **init))
 
     def send(self, data):
         self.socket.sendall(data)

@@ -19,7 +19,17 @@ START = "import sys; sys.path.insert(0, sys.argv.pop(1)); import sterna_worker._
 class Zygote:
     def __init__(self, root_dir, python=workers.PYTHON):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [python, "-I", "-B", "-c", START, workers.RUNTIME, "zygote", "--control-fd", str(theirs.fileno())]
+        command = [
+            python,
+            "-I",
+            "-B",
+            "-c",
+            START,
+            workers.RUNTIME,
+            "zygote",
+            "--control-fd",
+            str(theirs.fileno()),
+        ]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command,
@@ -44,7 +54,11 @@ class Zygote:
             for at, report in enumerate(self.reports):
                 if report["op"] == op and report.get("worker") == worker:
                     return self.reports.pop(at)
-            assert select.select([self.control], [], [], max(0, deadline - time.monotonic()))[0], (op, worker, self.reports)
+            assert select.select([self.control], [], [], max(0, deadline - time.monotonic()))[0], (
+                op,
+                worker,
+                self.reports,
+            )
             data, fds, _, _ = socket.recv_fds(self.control, 65536, 4)
             assert data, "the zygote is gone"
             for fd in fds:
@@ -72,12 +86,20 @@ class SandboxedWorker(workers.Worker):
         os.ftruncate(claim_fd, 4096)
         self.claims = mmap.mmap(claim_fd, 4096)
         self.output, output_fd = os.pipe()
-        plan = {"bundle_dir": str(bundle), "host_uid": 200017, "host_gid": 200017, "hostname": "hello", **limits}
+        plan = {
+            "bundle_dir": str(bundle),
+            "host_uid": 200017,
+            "host_gid": 200017,
+            "hostname": "hello",
+            **limits,
+        }
         self.deadline = time.monotonic() + workers.DEADLINE_SECONDS
         self.data = b""
         self.logs = []
         self.send(frames.init("/function"))
-        zygote.send({"op": "start", "worker": name, "plan": plan}, [theirs.fileno(), claim_fd, output_fd])
+        zygote.send(
+            {"op": "start", "worker": name, "plan": plan}, [theirs.fileno(), claim_fd, output_fd]
+        )
         theirs.close()
         os.close(claim_fd)
         os.close(output_fd)
