@@ -207,7 +207,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   Member* of = member(instance);
   if (of == nullptr) return;
   of->worker->drain();
-  const bool retired = of->worker->state() == Worker::State::kRetiring;
+  const bool retired = of->leave_by != MonotonicTime::max();
   const bool expected = of->killed || of->load_failed || (retired && exit.code == 0);
   end_calls(*of, exit);
 
@@ -236,8 +236,8 @@ void FunctionPool::end_calls(Member& member, const WorkerExit& exit) {
     worker.cancel(call, Duration::zero());
     fail(call, failure, "the worker " + exit.text());
   }
-  if (!closed_ || line_.empty()) return;
-  while (!line_.empty()) {  // a closed pool starts no worker for what came back
+  if (!closed_ && !broken_) return;
+  while (!line_.empty()) {  // no worker is started for what came back
     Call& call = line_.front();
     line_.pop_front();
     fail(call, Failure::kNotRunning, "the function is not running");

@@ -1,0 +1,229 @@
+// What workers send, and what becomes of those that break the rules.
+#include "pool/testing/pool_fixture.h"
+
+namespace sterna::pool {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+using wire::FrameType;
+using wire::More;
+
+TEST_F(PoolTest, BadHeaderIsABadResponseAndTheWorkerGoesOn) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  one.respond_with_header(request(one), "X", "a\r\nSet-Cookie: b");
+  settle();
+  EXPECT_EQ(call.failure, Failure::kBadResponse);
+  EXPECT_FALSE(call.answered);
+  EXPECT_FALSE(one.killed());
+  const TestCall& next = submit();
+  one.respond(request(one), "ok", microseconds(1));
+  settle();
+  EXPECT_EQ(next.body, "ok");
+}
+
+TEST_F(PoolTest, BadHeaderOfAStreamEndsItsRun) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond_with_header(run, "bad name", "", More::kYes);
+  settle();
+  EXPECT_EQ(call.failure, Failure::kBadResponse);
+  EXPECT_FALSE(call.call.pending());
+  EXPECT_EQ(one.receive(FrameType::kCancel).size(), 1U);
+  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "rest");
+  settle();
+  EXPECT_EQ(pool().running(), 0U);
+  EXPECT_FALSE(one.killed());
+}
+
+TEST_F(PoolTest, RaisedIsTold) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  one.fail(request(one), wire::FailKind::kRaised, "ValueError: no");
+  settle();
+  EXPECT_EQ(call.failure, Failure::kRaised);
+  EXPECT_EQ(call.detail, "ValueError: no");
+}
+
+TEST_F(PoolTest, StreamComesInParts) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, "a", microseconds(1), More::kYes);
+  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "b");
+  settle();
+  EXPECT_EQ(call.body, "ab");
+  EXPECT_FALSE(call.ended);
+  call.call.grant(2);
+  settle();
+  const auto windows = one.receive(FrameType::kWindow);
+  ASSERT_EQ(windows.size(), 1U);
+  std::uint32_t bytes = 0;
+  ASSERT_TRUE(wire::read_window(windows[0].payload, bytes));
+  EXPECT_EQ(bytes, 2U);
+  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "c");
+  settle();
+  EXPECT_EQ(call.body, "abc");
+  EXPECT_TRUE(call.ended);
+}
+
+TEST_F(PoolTest, StreamMayFillItsWindowAndNoMore) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, std::string(wire::kInitialWindow, 'x'), microseconds(1), More::kYes);
+  settle();
+  EXPECT_EQ(call.body.size(), wire::kInitialWindow);
+  call.call.grant(1);
+  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "y");
+  settle();
+  EXPECT_FALSE(one.killed());
+  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "z");
+  settle();
+  EXPECT_TRUE(one.killed());
+  EXPECT_TRUE(record_.logged("beyond its window"));
+  EXPECT_FALSE(call.ended);
+  one.exit(exit_signal(9));
+  EXPECT_EQ(call.failure, Failure::kWorkerDied);
+}
+
+// What a worker may not do: each is cut off, and its call fails.
+TEST_F(PoolTest, BrokenRulesEndTheWorker) {
+  using Misdeed = void (*)(FakeWorker&, const OwnedFrame&);
+  const std::pair<const char*, Misdeed> misdeeds[] = {
+      {"an answer too large",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.respond(r, std::string(wire::kInitialWindow + 1, 'x'), microseconds(1));
+       }},
+      {"an unknown call",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.respond({.slot = r.slot, .call = r.call + 1000, .payload = {}}, "", microseconds(1));
+       }},
+      {"an unknown slot",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.respond({.slot = 1023, .call = r.call, .payload = {}}, "", microseconds(1));
+       }},
+      {"no call at all",
+       [](FakeWorker& w, const OwnedFrame&) { w.respond({.payload = {}}, "", microseconds(1)); }},
+      {"two answers",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.respond(r, "", microseconds(1), More::kYes);
+         w.respond(r, "", microseconds(1), More::kYes);
+       }},
+      {"a body without an answer",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.send(FrameType::kResponseBody, More::kYes, r.slot, r.call, "x");
+       }},
+      {"a frame of the server",
+       [](FakeWorker& w, const OwnedFrame& r) { w.send(FrameType::kCancel, More::kNo, r.slot, r.call, {}); }},
+      {"a call dropped that nobody took back",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.send(FrameType::kRecalled, More::kNo, r.slot, r.call, {});
+       }},
+      {"a short RESPONSE",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.send(FrameType::kResponse, More::kNo, r.slot, r.call, "x");
+       }},
+      {"a short FAILED",
+       [](FakeWorker& w, const OwnedFrame& r) {
+         w.send(FrameType::kFailed, More::kNo, r.slot, r.call, "x");
+       }},
+      {"an empty LOG",
+       [](FakeWorker& w, const OwnedFrame& r) { w.send(FrameType::kLog, More::kNo, r.slot, r.call, ""); }},
+      {"READY that is no JSON",
+       [](FakeWorker& w, const OwnedFrame&) { w.send(FrameType::kReady, More::kNo, 0, 0, "{"); }},
+  };
+  for (const auto& [what, misdeed] : misdeeds) {
+    SCOPED_TRACE(what);
+    const TestCall& call = submit();
+    FakeWorker& bad = worker(launcher_.started() - 1);
+    const OwnedFrame run = request(bad);
+    bad.ready();
+    settle();
+    bad.begin(run);
+    misdeed(bad, run);
+    settle();
+    EXPECT_TRUE(bad.killed());
+    EXPECT_TRUE(record_.logged("broke the protocol"));
+    EXPECT_FALSE(call.ended);  // the reason is known when the process has ended
+    bad.exit(exit_signal(9));
+    EXPECT_EQ(call.failure, Failure::kWorkerDied);
+    record_.lines.clear();
+    pool_->close(nullptr, FunctionPool::Leave::kNow);
+    pool_.reset();
+    settle();
+  }
+}
+
+TEST_F(PoolTest, LargeBodyGoesInPartsAndPausesWhileNobodyReads) {
+  net::BodyBudget budget;
+  net::Body body(budget);
+  std::string sent;
+  for (int i = 0; sent.size() < 3'000'000; ++i) sent += std::to_string(i) + " ";
+  ASSERT_TRUE(body.append(sent));
+  const TestCall& call = submit(&body);
+  FakeWorker& one = worker(0);
+  one.ready();
+
+  std::string got;
+  std::optional<OwnedFrame> first;
+  More more = More::kYes;
+  for (int round = 0; round < 100 && more == More::kYes; ++round) {
+    for (OwnedFrame& frame : one.receive()) {
+      if (frame.type == FrameType::kInit) continue;
+      EXPECT_EQ(frame.type, first ? FrameType::kRequestBody : FrameType::kRequest);
+      if (first) {
+        EXPECT_EQ(frame.call, first->call);
+        got += frame.payload;
+      }
+      more = frame.more;
+      if (!first) first = std::move(frame);
+    }
+    settle();
+  }
+  EXPECT_EQ(more, More::kNo);
+  EXPECT_EQ(got, sent);
+  ASSERT_TRUE(first);
+  one.respond(*first, "thanks", microseconds(1));
+  settle();
+  EXPECT_EQ(call.body, "thanks");
+}
+
+TEST_F(PoolTest, SmallBodyGoesWithItsRequest) {
+  net::BodyBudget budget;
+  net::Body body(budget);
+  ASSERT_TRUE(body.append("ping"));
+  FakeWorker& one = warm();
+  const TestCall& call = submit(&body);
+  const OwnedFrame frame = request(one);
+  EXPECT_EQ(frame.more, More::kNo);
+  EXPECT_EQ(frame.payload, call.call.request + "ping");
+}
+
+TEST_F(PoolTest, LogLinesCarryTheirCall) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.log(&run, "in the call");
+  one.log(nullptr, "outside");
+  one.print("printed\nunfinished");
+  settle();
+  ASSERT_EQ(record_.lines.size(), 3U);
+  EXPECT_EQ(record_.lines[0].call_id, call.call.id);
+  EXPECT_EQ(record_.lines[0].stream, "stderr");
+  EXPECT_EQ(record_.lines[0].text, "in the call");
+  EXPECT_EQ(record_.lines[1].call_id, "");
+  EXPECT_EQ(record_.lines[2].text, "printed\n");
+  EXPECT_EQ(record_.lines[2].call_id, call.call.id);
+  EXPECT_EQ(record_.lines[2].stream, "stdout");
+  one.exit(exit_code(1));
+  EXPECT_TRUE(record_.logged("unfinished"));  // what the dead process left is not lost
+}
+
+}  // namespace
+}  // namespace sterna::pool

@@ -1,0 +1,236 @@
+// How workers die, fail to load, leave, and are replaced.
+#include "pool/testing/pool_fixture.h"
+
+namespace sterna::pool {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+using wire::FrameType;
+
+TEST_F(PoolTest, DeathFailsTheStartedCallAndGivesTheOtherToTheNextWorker) {
+  FakeWorker& one = warm();
+  const TestCall& started = submit();
+  one.begin(request(one));
+  const TestCall& ahead = submit();
+  request(one);
+  one.exit(exit_code(3));
+  EXPECT_EQ(started.failure, Failure::kWorkerDied);
+  EXPECT_NE(started.detail.find("exited with code 3"), std::string::npos);
+  EXPECT_FALSE(ahead.ended);
+  EXPECT_EQ(pool().counters().crashes, 1U);
+  ASSERT_EQ(launcher_.started(), 2U);
+  settle();
+  worker(1).ready();
+  worker(1).respond(request(worker(1)), "two", microseconds(1));
+  settle();
+  EXPECT_EQ(ahead.body, "two");
+}
+
+TEST_F(PoolTest, AnswerOfADeadWorkerStillCounts) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, "last words", microseconds(1));
+  one.exit(exit_code(0));
+  EXPECT_EQ(call.body, "last words");
+  EXPECT_FALSE(call.failure);
+}
+
+TEST_F(PoolTest, OutOfMemoryIsToldApart) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  one.begin(request(one));
+  one.exit(exit_out_of_memory());
+  EXPECT_EQ(call.failure, Failure::kOutOfMemory);
+  EXPECT_EQ(pool().counters().out_of_memory, 1U);
+}
+
+TEST_F(PoolTest, CrashLoopBreaksThePoolUntilAWorkerLoads) {
+  for (int crash = 1; crash <= 10; ++crash) {
+    EXPECT_TRUE(record_.broken.empty()) << crash;
+    pass(seconds(7));  // beyond the pause after the crash before
+    const TestCall& call = submit();
+    FakeWorker& one = worker(launcher_.started() - 1);
+    const OwnedFrame run = request(one);
+    one.ready();
+    settle();
+    one.begin(run);
+    one.exit(exit_signal(11));
+    EXPECT_EQ(call.failure, Failure::kWorkerDied);
+  }
+  ASSERT_EQ(record_.broken.size(), 1U);
+  EXPECT_NE(record_.broken[0].find("signal 11"), std::string::npos);
+  EXPECT_TRUE(pool().broken());
+  EXPECT_EQ(submit().failure, Failure::kNotRunning);
+
+  const std::size_t before = launcher_.started();
+  pass(record_.retry_after - milliseconds(1));
+  EXPECT_EQ(launcher_.started(), before);
+  pass(milliseconds(1));
+  ASSERT_EQ(launcher_.started(), before + 1);
+  worker(before).ready();
+  settle();
+  EXPECT_FALSE(pool().broken());
+  EXPECT_FALSE(submit().ended);
+}
+
+TEST_F(PoolTest, CrashesAreFollowedByGrowingPauses) {
+  const auto crash = [this] {
+    submit();
+    worker(launcher_.started() - 1).exit(exit_signal(11));
+  };
+  config_.queue_wait = seconds(1000);
+  crash();
+  EXPECT_EQ(launcher_.started(), 2U);  // the first two are followed at once
+  worker(1).exit(exit_signal(11));
+  EXPECT_EQ(launcher_.started(), 3U);
+  worker(2).exit(exit_signal(11));
+  EXPECT_EQ(launcher_.started(), 3U);
+  pass(milliseconds(99));
+  EXPECT_EQ(launcher_.started(), 3U);
+  pass(milliseconds(1));
+  EXPECT_EQ(launcher_.started(), 4U);
+}
+
+TEST_F(PoolTest, NewVersionThatDoesNotLoadIsBrokenAtOnce) {
+  config_.proven = false;
+  pool().probe();
+  settle();
+  worker(0).load_failed("SyntaxError", "Traceback");
+  settle();
+  ASSERT_EQ(record_.broken, std::vector<std::string>{"SyntaxError"});
+  EXPECT_TRUE(record_.logged("Traceback"));
+  worker(0).exit(exit_code(1));
+  EXPECT_EQ(pool().counters().crashes, 0U);  // told once
+  EXPECT_EQ(record_.broken.size(), 1U);
+}
+
+// The call is in the worker's hands when the pool breaks; it must not wait out its time in the line.
+TEST_F(PoolTest, CallOfAWorkerThatDoesNotLoadHearsThatTheFunctionDoesNotRun) {
+  const TestCall& call = submit();
+  for (std::size_t attempt = 0; attempt < 3; ++attempt) {
+    ASSERT_EQ(launcher_.started(), attempt + 1);
+    settle();
+    EXPECT_FALSE(call.ended);
+    worker(attempt).load_failed("ImportError", "");
+    settle();
+    worker(attempt).exit(exit_code(1));
+  }
+  EXPECT_TRUE(pool().broken());
+  EXPECT_EQ(call.failure, Failure::kNotRunning);
+  EXPECT_EQ(pool().waiting(), 0U);
+}
+
+TEST_F(PoolTest, HandlerThatNeverLoadsIsStopped) {
+  config_.proven = false;
+  pool().probe();
+  pass(seconds(29));
+  EXPECT_FALSE(worker(0).killed());
+  pass(seconds(1));
+  EXPECT_TRUE(worker(0).killed());
+  EXPECT_EQ(record_.broken.size(), 1U);
+}
+
+TEST_F(PoolTest, CloseMovesWhatHasNotBegunToTheHeir) {
+  FakeWorker& one = warm();
+  const TestCall& runs = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  const TestCall& ahead = submit();
+  FunctionPool heir(context_, config_);
+  pool().close(&heir, FunctionPool::Leave::kAfterCalls);
+  settle();
+  EXPECT_EQ(one.receive(FrameType::kShutdown).size(), 1U);
+  ASSERT_EQ(launcher_.started(), 2U);
+  worker(1).ready();
+  worker(1).respond(request(worker(1)), "heir", microseconds(1));
+  one.respond(run, "old", microseconds(1));
+  settle();
+  EXPECT_EQ(runs.body, "old");
+  EXPECT_EQ(ahead.body, "heir");
+  one.exit(exit_code(0));
+  EXPECT_TRUE(pool().empty());
+  EXPECT_EQ(pool().counters().crashes, 0U);
+  EXPECT_EQ(submit().failure, Failure::kNotRunning);
+  heir.close(nullptr, FunctionPool::Leave::kNow);
+  worker(1).exit(exit_signal(9));
+  EXPECT_TRUE(heir.empty());
+  EXPECT_EQ(context_.workers_total, 0U);
+  settle();
+}
+
+TEST_F(PoolTest, CloseNowFailsAllCalls) {
+  FakeWorker& one = warm();
+  const TestCall& runs = submit();
+  one.begin(request(one));
+  const TestCall& ahead = submit();
+  pool().close(nullptr, FunctionPool::Leave::kNow);
+  EXPECT_EQ(runs.failure, Failure::kNotRunning);
+  EXPECT_EQ(ahead.failure, Failure::kNotRunning);
+  EXPECT_TRUE(one.killed());
+}
+
+TEST_F(PoolTest, WorkerThatDoesNotLeaveIsKilled) {
+  FakeWorker& one = warm();
+  pool().close(nullptr, FunctionPool::Leave::kAfterCalls);
+  pass(milliseconds(4999));
+  EXPECT_FALSE(one.killed());
+  pass(milliseconds(1));
+  EXPECT_TRUE(one.killed());
+}
+
+TEST_F(PoolTest, IdleWorkersLeaveButForTheMinimum) {
+  config_.min_replicas = 1;
+  FakeWorker& one = warm();
+  const TestCall& slow = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  submit();
+  pass(milliseconds(11));
+  ASSERT_EQ(launcher_.started(), 2U);
+  FakeWorker& two = worker(1);
+  two.ready();
+  two.respond(request(two), "", microseconds(1));
+  one.respond(run, "", milliseconds(11));
+  settle();
+  EXPECT_TRUE(slow.ended);
+  EXPECT_EQ(pool().ready_replicas(), 2U);
+  pass(config_.idle - milliseconds(1));
+  EXPECT_EQ(pool().replicas(), 2U);
+  pass(milliseconds(1));
+  EXPECT_EQ(pool().replicas(), 1U);
+  pass(config_.idle);
+  EXPECT_EQ(pool().replicas(), 1U);
+  EXPECT_EQ(one.receive(FrameType::kShutdown).size() + two.receive(FrameType::kShutdown).size(), 1U);
+}
+
+TEST_F(PoolTest, MinimumIsStartedWithoutCalls) {
+  config_.min_replicas = 2;
+  pass(milliseconds(100));
+  EXPECT_EQ(launcher_.started(), 2U);
+}
+
+TEST_F(PoolTest, ServerWideLimitAsksForAnIdleWorker) {
+  context_.limits.max_workers_total = 1;
+  int asked = 0;
+  context_.evict_idle = [&asked] { return ++asked > 1; };
+  context_.workers_total = 1;  // of another function
+  const TestCall& call = submit();
+  EXPECT_EQ(launcher_.started(), 0U);
+  pass(milliseconds(5));
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_FALSE(call.ended);
+}
+
+TEST(WorkerExit, TextSaysWhy) {
+  EXPECT_EQ(exit_code(3).text(), "exited with code 3");
+  EXPECT_NE(exit_signal(11).text().find("signal 11"), std::string::npos);
+  EXPECT_NE(exit_out_of_memory().text().find("memory_mb"), std::string::npos);
+  WorkerExit failed;
+  failed.error = "no fork";
+  EXPECT_EQ(failed.text(), "could not be started: no fork");
+}
+
+}  // namespace
+}  // namespace sterna::pool

@@ -1,0 +1,108 @@
+// Stands in for processes in tests of the pool: a started worker is the other end of its socket, driven by
+// the test.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pool/launcher.h"
+#include "wire/messages.h"
+
+namespace sterna::pool::testing {
+
+// How a process ended.
+inline WorkerExit exit_code(int code) {
+  WorkerExit exit;
+  exit.code = code;
+  return exit;
+}
+inline WorkerExit exit_signal(int signal) {
+  WorkerExit exit;
+  exit.signal = signal;
+  return exit;
+}
+inline WorkerExit exit_out_of_memory() {
+  WorkerExit exit = exit_signal(9);
+  exit.out_of_memory = true;
+  return exit;
+}
+
+// A frame that outlives the reader's buffer.
+struct OwnedFrame {
+  wire::FrameType type{};
+  wire::More more = wire::More::kNo;
+  std::uint16_t slot = 0;
+  std::uint64_t call = 0;
+  std::string payload;
+};
+
+// The worker's side of the protocol.
+class FakeWorker {
+ public:
+  FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors,
+             LaunchObserver& observer);
+  ~FakeWorker();
+  FakeWorker(const FakeWorker&) = delete;
+  FakeWorker& operator=(const FakeWorker&) = delete;
+
+  const std::string& instance() const { return instance_; }
+  bool killed() const { return killed_; }
+  bool exited() const { return exited_; }
+  wire::Claim claim(std::uint16_t slot) const { return claims_->get(slot); }
+
+  // Whole frames that the server has sent since the last call.
+  std::vector<OwnedFrame> receive();
+  // The same, those of one type only.
+  std::vector<OwnedFrame> receive(wire::FrameType type);
+
+  // What a worker does before user code runs; false when the call was taken back.
+  bool begin(const OwnedFrame& request) {
+    return claims_->swap_from_queued(request.slot, wire::Claim::kStarted);
+  }
+  void ready(bool async = false);
+  void load_failed(std::string_view summary, std::string_view detail);
+  void respond(const OwnedFrame& request, std::string_view body, Duration run,
+               wire::More more = wire::More::kNo);
+  void respond_with_header(const OwnedFrame& request, std::string_view name, std::string_view value,
+                           wire::More more = wire::More::kNo);
+  void fail(const OwnedFrame& request, wire::FailKind kind, std::string_view text);
+  void log(const OwnedFrame* request, std::string_view text);
+  void send(wire::FrameType type, wire::More more, std::uint16_t slot, std::uint64_t call,
+            std::string_view payload);
+  void print(std::string_view text);  // to its stdout
+
+  // The process ends, and the launcher hears of it.
+  void exit(WorkerExit exit);
+
+ private:
+  friend class FakeLauncher;
+  const std::string instance_;
+  const FunctionConfig config_;
+  WorkerDescriptors descriptors_;
+  LaunchObserver& observer_;
+  wire::ClaimPage* claims_ = nullptr;
+  wire::FrameReader reader_;
+  bool killed_ = false;
+  bool exited_ = false;
+};
+
+class FakeLauncher final : public Launcher {
+ public:
+  void start(const std::string& instance, const FunctionConfig& config, WorkerDescriptors descriptors,
+             LaunchObserver& observer) override;
+  // Notes the wish only: the test lets the worker end with FakeWorker::exit.
+  void kill(const std::string& instance) override;
+
+  std::size_t started() const { return workers_.size(); }
+  // In the order in which they were started.
+  FakeWorker& worker(std::size_t index) { return *workers_.at(index); }
+  // Ends all that still live.
+  void exit_all();
+
+ private:
+  std::vector<std::unique_ptr<FakeWorker>> workers_;
+};
+
+}  // namespace sterna::pool::testing
