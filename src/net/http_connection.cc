@@ -84,7 +84,7 @@ void HttpConnection::read(bool until_end) {
 // is given if it comes soon; a run that takes longer is not worth keeping for somebody who is most likely
 // gone.
 void HttpConnection::end_of_input() {
-  const bool owed = reading_ == Reading::kDone && (answer_ != Answer::kFinished || buffered() > 0);
+  const bool owed = answer_ == Answer::kFinished ? buffered() > 0 : reading_ == Reading::kDone;
   if (!owed || lingering_) return peer_closed();
   half_closed_ = true;
   close_after_ = true;
@@ -279,7 +279,7 @@ void HttpConnection::send(std::string_view body) {
     out_ += "\r\n";
   }
   end_head();
-  if (!bodyless_ && request_.method != "HEAD") out_ += body;
+  if (!bodyless_ && !is_head()) out_ += body;
   answer_ = Answer::kStreaming;
   chunked_ = false;
   finish();
@@ -306,7 +306,7 @@ void HttpConnection::begin_stream(std::optional<std::uint64_t> length) {
 
 void HttpConnection::write(std::string_view part) {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
-  if (part.empty() || bodyless_) return;
+  if (part.empty() || bodyless_ || is_head()) return;
   if (chunked_) {
     append_number(out_, part.size(), 16);
     out_ += "\r\n";
@@ -318,7 +318,7 @@ void HttpConnection::write(std::string_view part) {
 
 void HttpConnection::finish() {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
-  if (chunked_) out_ += "0\r\n\r\n";
+  if (chunked_ && !is_head()) out_ += "0\r\n\r\n";
   answer_ = Answer::kFinished;
   observer_ = nullptr;
   if (out_sent_ == 0 && !half_closed_) progress_ = server_.loop_.now();
@@ -384,7 +384,7 @@ void HttpConnection::linger() {
   progress_ = server_.loop_.now();
   ::shutdown(socket_.get(), SHUT_WR);
   shrink(in_);
-  if (reading_ == Reading::kDone || reading_ == Reading::kHead) close();
+  if (half_closed_ || reading_ == Reading::kDone || reading_ == Reading::kHead) close();
 }
 
 void HttpConnection::peer_closed() {

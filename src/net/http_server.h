@@ -102,6 +102,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   void ask_for_body();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
+  bool is_head() const { return request_.method == "HEAD"; }
   void end_head();
   void flush();
   void after_flush();

@@ -1,0 +1,274 @@
+// Streams, slow and vanishing clients, deadlines, and the drain.
+#include <optional>
+
+#include "net/testing/http_fixture.h"
+
+namespace sterna::net {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+class HttpEndingTest : public HttpTest {
+ protected:
+  // The request is kept and answered by the test.
+  HttpEndingTest() {
+    service_.request = [this](HttpConnection& connection) {
+      held_ = &connection;
+      connection.observe(&observer_);
+    };
+  }
+  HttpConnection& hold(Client& client, std::string_view request = kGet) {
+    client.send(request);
+    EXPECT_TRUE(until([&] { return held_ != nullptr; }));
+    return *std::exchange(held_, nullptr);
+  }
+
+  HttpConnection* held_ = nullptr;
+  TestObserver observer_;
+};
+
+TEST_F(HttpEndingTest, PipelinedRequestWaitsItsTurn) {
+  Client client(*this);
+  HttpConnection& first = hold(client, std::string(kGet).append(kGet));
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_EQ(service_.requests, 1);
+  first.begin(200);
+  first.send("one");
+  ASSERT_TRUE(until([&] { return held_ != nullptr; }));
+  held_->begin(200);
+  held_->send("two");
+  EXPECT_TRUE(ends_with(client, "two"));
+  EXPECT_NE(client.text.find("one"), std::string::npos);
+}
+
+TEST_F(HttpEndingTest, PipelineIsBounded) {
+  Client client(*this);
+  HttpConnection& first = hold(client);
+  const std::string much =
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n" + std::string(900, 'x');
+  int sent = 0;
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(200);
+    connection.send("ok");
+  };
+  for (; sent < 200; ++sent) client.send(much);  // 190 kB, beyond what the server keeps
+  first.begin(200);
+  first.send("first");
+  EXPECT_TRUE(until([&] { return client.read(), service_.requests == 201; })) << service_.requests;
+}
+
+TEST_F(HttpEndingTest, StreamOfUnknownLengthIsChunked) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("hello");
+  connection.write("");
+  ASSERT_TRUE(ends_with(client, "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"));
+  connection.write(std::string(26, 'x'));
+  connection.finish();
+  ASSERT_TRUE(ends_with(client, "1a\r\n" + std::string(26, 'x') + "\r\n0\r\n\r\n"));
+  hold(client).begin(204);  // the connection serves on
+}
+
+TEST_F(HttpEndingTest, StreamOfKnownLengthIsPlain) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(6);
+  connection.write("abc");
+  connection.write("def");
+  connection.finish();
+  ASSERT_TRUE(ends_with(client, "Content-Length: 6\r\n\r\nabcdef"));
+}
+
+TEST_F(HttpEndingTest, StreamToAnOldClientEndsWithTheConnection) {
+  Client client(*this);
+  HttpConnection& connection = hold(client, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("abc");
+  connection.finish();
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("Connection: close\r\n\r\nabc")) << client.text;
+}
+
+TEST_F(HttpEndingTest, StreamForHeadHasNoBody) {
+  Client client(*this);
+  HttpConnection& connection = hold(client, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("abc");
+  connection.finish();
+  HttpConnection& next = hold(client);
+  next.begin(200);
+  next.send("next");
+  ASSERT_TRUE(ends_with(client, "next"));
+  EXPECT_NE(client.text.find("Transfer-Encoding: chunked\r\n\r\nHTTP/1.1 200"), std::string::npos)
+      << client.text;
+}
+
+TEST_F(HttpEndingTest, SlowReaderIsWaitedForAndBufferedWithinBounds) {
+  constexpr std::size_t kPart = 32U << 10;
+  constexpr int kParts = 400;
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  int written = 0;
+  std::size_t most = 0;
+  const auto fill = [&] {
+    while (written < kParts && connection.buffered() <= kLowWater) {
+      connection.write(std::string(kPart, 'x'));
+      ++written;
+      most = std::max(most, connection.buffered());
+    }
+    if (written == kParts) connection.finish();
+  };
+  observer_.drained = fill;
+  connection.begin(200);
+  connection.begin_stream(kPart * kParts);
+  fill();
+  for (int i = 0; i < 20; ++i) turn();
+  EXPECT_LT(written, kParts);  // nobody reads
+  EXPECT_TRUE(until([&] { return client.read(), client.text.size() >= kPart * kParts; }))
+      << client.text.size();
+  EXPECT_LE(most, kLowWater + kPart);
+  EXPECT_EQ(written, kParts);
+}
+
+TEST_F(HttpEndingTest, ReaderThatStallsIsCutOff) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write(std::string(16U << 20, 'x'));
+  for (int i = 0; i < 20; ++i) turn();
+  EXPECT_GT(connection.buffered(), 0U);
+  pass(limits_.write_stall - seconds(1));
+  EXPECT_FALSE(observer_.gone);
+  pass(seconds(2));
+  EXPECT_TRUE(observer_.gone);
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpEndingTest, ClientThatGoesIsTold) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("a");
+  ASSERT_TRUE(ends_with(client, "a\r\n"));
+  client.close();
+  EXPECT_TRUE(until([&] {
+    if (observer_.gone) return true;
+    connection.write("more");  // a reset comes as the answer to bytes
+    return false;
+  }));
+  turn();
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpEndingTest, HalfClosedClientGetsAnAnswerThatComesSoon) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  client.half_close();
+  for (int i = 0; i < 5; ++i) turn();
+  ASSERT_FALSE(observer_.gone);
+  connection.begin(200);
+  connection.send("still here");
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("still here"));
+}
+
+TEST_F(HttpEndingTest, HalfClosedClientIsNotWaitedForLong) {
+  Client client(*this);
+  hold(client);
+  client.half_close();
+  for (int i = 0; i < 5; ++i) turn();
+  pass(milliseconds(900));
+  EXPECT_FALSE(observer_.gone);
+  pass(milliseconds(600));
+  EXPECT_TRUE(observer_.gone);
+}
+
+TEST_F(HttpEndingTest, RefusedUploadIsDroppedSoThatTheAnswerArrives) {
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n");
+  client.send(std::string(500'000, 'x'));
+  ASSERT_TRUE(ends_with(client, "body_too_large"));
+  EXPECT_EQ(server().connections(), 1U);  // it lingers
+  pass(seconds(4));
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpEndingTest, SlowHeadsAndBodiesTimeOut) {
+  Client head(*this);
+  head.send("GET / HT");
+  for (int i = 0; i < 5; ++i) turn();
+  pass(limits_.header_timeout - milliseconds(600));
+  EXPECT_EQ(service_.refused, 0U);
+  pass(seconds(1));
+  EXPECT_EQ(service_.refused, 408U);
+  EXPECT_EQ(service_.reason, "request_timeout");
+  ASSERT_TRUE(closes(head));
+  EXPECT_TRUE(head.text.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+
+  service_.refused = 0;
+  Client body(*this);
+  body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+  for (int i = 0; i < 5; ++i) turn();
+  pass(limits_.body_timeout + seconds(1));
+  EXPECT_EQ(service_.refused, 408U);
+  EXPECT_TRUE(ends_with(body, "request_timeout"));
+}
+
+TEST_F(HttpEndingTest, IdleConnectionsEndSilently) {
+  Client fresh(*this);
+  ASSERT_TRUE(until([&] { return server().connections() == 1; }));
+  pass(limits_.keepalive - seconds(1));
+  EXPECT_EQ(server().connections(), 1U);
+  pass(seconds(2));
+  ASSERT_TRUE(closes(fresh));
+  EXPECT_EQ(fresh.text, "");
+}
+
+TEST_F(HttpEndingTest, RunsThatTakeLongAreLeftInPeace) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  pass(std::chrono::hours(1));
+  connection.begin(200);
+  connection.send("done");
+  EXPECT_TRUE(ends_with(client, "done"));
+}
+
+TEST_F(HttpEndingTest, DrainEndsIdleConnectionsAndLetsOthersFinish) {
+  Client idle(*this);
+  ASSERT_TRUE(until([&] { return server().connections() == 1; }));
+  Client busy(*this);
+  HttpConnection& connection = hold(busy);
+  server().drain();
+  ASSERT_TRUE(closes(idle));
+  connection.begin(200);
+  connection.send("last");
+  ASSERT_TRUE(closes(busy));
+  EXPECT_TRUE(busy.text.ends_with("Connection: close\r\n\r\nlast")) << busy.text;
+  turn();
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpEndingTest, AbortCutsAStream) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("half");
+  ASSERT_TRUE(ends_with(client, "half\r\n"));
+  connection.abort();
+  ASSERT_TRUE(closes(client));
+  EXPECT_FALSE(client.text.ends_with("0\r\n\r\n"));
+  EXPECT_FALSE(observer_.gone);  // who aborts need not be told
+}
+
+}  // namespace
+}  // namespace sterna::net

@@ -1,0 +1,223 @@
+#include "net/loop.h"
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+
+#include <string>
+#include <thread>
+
+#include "net/background.h"
+
+namespace sterna::net {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class LoopTest : public ::testing::Test {
+ protected:
+  void turn() { loop_.turn(Duration::zero()); }
+
+  ManualClock clock_;
+  Loop loop_{clock_};
+  std::string order_;
+};
+
+TEST_F(LoopTest, TimersRunInOrderOfTheirTimes) {
+  loop_.after(milliseconds(20), [this] { order_ += "c"; });
+  loop_.after(milliseconds(10), [this] { order_ += "a"; });
+  loop_.after(milliseconds(10), [this] { order_ += "b"; });
+  const auto cancelled = loop_.after(milliseconds(15), [this] { order_ += "x"; });
+  turn();
+  EXPECT_EQ(order_, "");
+  loop_.cancel(cancelled);
+  clock_.advance(milliseconds(10));
+  turn();
+  EXPECT_EQ(order_, "ab");
+  clock_.advance(milliseconds(10));
+  turn();
+  EXPECT_EQ(order_, "abc");
+  clock_.advance(seconds(1));
+  turn();
+  EXPECT_EQ(order_, "abc");
+}
+
+TEST_F(LoopTest, ATimerMayCancelTheNextAndSetAnother) {
+  Loop::TimerId second{};
+  loop_.after(milliseconds(1), [&] {
+    loop_.cancel(second);
+    loop_.after(milliseconds(5), [this] { order_ += "later"; });
+  });
+  second = loop_.after(milliseconds(2), [this] { order_ += "x"; });
+  clock_.advance(milliseconds(2));
+  turn();
+  EXPECT_EQ(order_, "");
+  clock_.advance(milliseconds(5));
+  turn();
+  EXPECT_EQ(order_, "later");
+}
+
+TEST_F(LoopTest, TimeStandsStillDuringATurn) {
+  const MonotonicTime before = clock_.now();
+  loop_.post([&] {
+    clock_.advance(seconds(1));
+    EXPECT_EQ(loop_.now(), before);
+  });
+  turn();
+  turn();
+  EXPECT_EQ(loop_.now(), before + seconds(1));
+}
+
+TEST_F(LoopTest, JobsPostedByJobsRunInALaterTurn) {
+  loop_.post([this] {
+    order_ += "a";
+    loop_.post([this] { order_ += "c"; });
+  });
+  loop_.post([this] { order_ += "b"; });
+  turn();
+  EXPECT_EQ(order_, "ab");
+  turn();
+  EXPECT_EQ(order_, "abc");
+}
+
+class Recorder final : public TurnEnd {
+ public:
+  Recorder(std::string& order, char name) : order_(order), name_(name) {}
+  std::function<void()> then = [] {};
+  void on_turn_end() override {
+    order_ += name_;
+    then();
+  }
+
+ private:
+  std::string& order_;
+  const char name_;
+};
+
+TEST_F(LoopTest, TurnEndCallsEachOnceAndForgets) {
+  Recorder a(order_, 'a');
+  Recorder b(order_, 'b');
+  Recorder c(order_, 'c');
+  loop_.at_turn_end(a);
+  loop_.at_turn_end(a);
+  loop_.at_turn_end(b);
+  loop_.at_turn_end(c);
+  loop_.forget(b);
+  turn();
+  EXPECT_EQ(order_, "ac");
+  turn();
+  EXPECT_EQ(order_, "ac");
+}
+
+TEST_F(LoopTest, TurnEndEntriesMayListAndForgetOthers) {
+  Recorder a(order_, 'a');
+  Recorder b(order_, 'b');
+  Recorder c(order_, 'c');
+  a.then = [&] {
+    loop_.forget(b);
+    loop_.at_turn_end(c);
+    a.then = [] {};
+    loop_.at_turn_end(a);
+  };
+  loop_.at_turn_end(a);
+  loop_.at_turn_end(b);
+  turn();
+  EXPECT_EQ(order_, "aca");
+}
+
+// Whichever of two comes first removes the other, whose event is already fetched.
+class Rival final : public EventHandler {
+ public:
+  explicit Rival(Loop& loop) : loop_(loop), fd_(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    EXPECT_TRUE(loop_.add(fd_.get(), *this));
+  }
+  ~Rival() override { loop_.remove(fd_.get(), *this); }
+  std::unique_ptr<Rival>* other = nullptr;
+  int* events = nullptr;
+  void on_event(std::uint32_t) override {
+    ++*events;
+    if (other != nullptr) other->reset();
+  }
+
+ private:
+  Loop& loop_;
+  UniqueFd fd_;
+};
+
+TEST_F(LoopTest, RemovedHandlerHearsNothingOfTheSameBatch) {
+  int events = 0;
+  auto one = std::make_unique<Rival>(loop_);
+  auto two = std::make_unique<Rival>(loop_);
+  one->events = two->events = &events;
+  one->other = &two;
+  two->other = &one;
+  turn();
+  EXPECT_EQ(events, 1);
+  EXPECT_NE(one == nullptr, two == nullptr);
+}
+
+TEST_F(LoopTest, DisposedHandlersLiveUntilTheTurnEnds) {
+  struct Garbage final : EventHandler {
+    explicit Garbage(std::string& order) : order_(order) {}
+    ~Garbage() override { order_ += "gone"; }
+    void on_event(std::uint32_t) override {}
+    std::string& order_;
+  };
+  loop_.post([this] {
+    loop_.dispose(std::make_unique<Garbage>(order_));
+    order_ += "still here, ";
+  });
+  turn();
+  EXPECT_EQ(order_, "still here, gone");
+}
+
+TEST_F(LoopTest, BadDescriptorIsAnError) {
+  struct Deaf final : EventHandler {
+    void on_event(std::uint32_t) override {}
+  } deaf;
+  const Status added = loop_.add(-1, deaf);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code, Code::kIo);
+}
+
+TEST(LoopThreads, OtherThreadsPostAndStop) {
+  const SystemClock clock;
+  Loop loop(clock);
+  int sum = 0;  // of the loop's thread
+  std::thread loop_thread([&] { loop.run(); });
+  std::thread other([&] {
+    for (int i = 1; i <= 100; ++i) loop.post([&sum, i] { sum += i; });
+    loop.post([&] { loop.stop(); });
+  });
+  other.join();
+  loop_thread.join();
+  EXPECT_EQ(sum, 5050);
+}
+
+TEST(Background, RunsInOrderAndEndsWithAnEmptyQueue) {
+  std::string order;
+  {
+    Background background;
+    for (const char c : std::string("abcdef")) background.run([&order, c] { order += c; });
+  }
+  EXPECT_EQ(order, "abcdef");
+}
+
+TEST(Background, CountsWhatWaits) {
+  std::mutex gate;
+  gate.lock();
+  std::atomic<bool> begun = false;
+  Background background;
+  background.run([&] {
+    begun = true;
+    const std::scoped_lock lock(gate);
+  });
+  while (!begun) std::this_thread::yield();
+  background.run([] {});
+  background.run([] {});
+  EXPECT_EQ(background.waiting(), 2U);
+  gate.unlock();
+}
+
+}  // namespace
+}  // namespace sterna::net
