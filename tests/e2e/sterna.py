@@ -15,6 +15,8 @@ from raw_http import RawClient, parse_address
 
 ROOT = pathlib.Path(__file__).parents[2]
 BINARY = pathlib.Path(os.environ.get("STERNA_BIN", ROOT / "build" / "sterna")).resolve()
+# A sanitized server takes its workers from here: the interpreter, which is not sanitized, could not load sanitized ones.
+RUNTIME_OPTIONS = ["--runtime-dir", os.environ["STERNA_TEST_RUNTIMES"]] if "STERNA_TEST_RUNTIMES" in os.environ else []
 # Sanitizers make the program several times slower.
 PATIENCE = 60 if "asan" in str(BINARY) or "tsan" in str(BINARY) else 20
 
@@ -42,7 +44,7 @@ class Server:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command("serve", "--listen", "127.0.0.1:0", "--data-dir", self.data_dir, "--auth", "none",
-                             *self.options),
+                             *RUNTIME_OPTIONS, *self.options),
                 env={**clean, **self.environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.address = parse_address(eventually(lambda: self.read_address(address_file), PATIENCE))
