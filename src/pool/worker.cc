@@ -295,6 +295,12 @@ Call* Worker::find(const wire::Frame& frame) const {
   return slots_[frame.slot].call;
 }
 
+Call* Worker::find_number(std::uint64_t number) const {
+  if (number == 0) return nullptr;
+  const auto found = std::ranges::find_if(slots_, [&](const auto& slot) { return slot.number == number; });
+  return found == slots_.end() ? nullptr : found->call;
+}
+
 void Worker::on_frame(const wire::Frame& frame) {
   switch (frame.type) {
     case wire::FrameType::kReady:
@@ -303,7 +309,7 @@ void Worker::on_frame(const wire::Frame& frame) {
     case wire::FrameType::kLog: {
       wire::LogText log;
       if (!wire::read_log(frame.payload, log)) return lose("a LOG frame is malformed");
-      return observer_.on_log(*this, log.stream, find(frame), log.text);
+      return observer_.on_log(*this, log.stream, find_number(frame.call), log.text);
     }
     default:
       break;

@@ -81,6 +81,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void on_failed(const wire::Frame& frame, Call& call);
   void on_hello(const wire::Frame& frame);
   Call* find(const wire::Frame& frame) const;
+  // For LOG frames, which name their call by its number alone; null when it is none of this worker's.
+  Call* find_number(std::uint64_t number) const;
   void release(Call& call);
   void free_slot(std::uint16_t slot);
   void pump();

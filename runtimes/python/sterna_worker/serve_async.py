@@ -61,6 +61,7 @@ class AsyncServer:
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._loop.add_reader(self._channel.fileno(), self._read)
+        self._loop.call_soon(self._read)  # INIT may have brought the first requests along
         await self._ended
 
     def _end(self, error=None):
