@@ -56,7 +56,7 @@ async def fetch_within(url, timeout):
         # urllib's own timeout is for each read; the deadline is for the whole.
         work = asyncio.get_running_loop().run_in_executor(threads, fetch, url, timeout)
         result = await asyncio.wait_for(work, timeout)
-    except asyncio.TimeoutError:
+    except (asyncio.TimeoutError, TimeoutError):  # one and the same since Python 3.11
         result = {"error": f"no answer within {timeout:g} s"}
     return {"url": url, **result, "seconds": round(time.monotonic() - began, 3)}
 
@@ -67,8 +67,8 @@ def fetch(url, timeout):
             return {"status": answer.status, "bytes": len(answer.read(MAX_BYTES_EACH))}
     except urllib.error.HTTPError as error:
         return {"status": error.code, "error": error.reason}
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # URLError is an OSError; http.client and bad addresses raise ValueError
-        return {"error": str(getattr(error, "reason", error))}
+    except (OSError, ValueError) as error:  # of urllib, of http.client, of an address that is none
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise reason from None
+        return {"error": str(reason)}

@@ -106,7 +106,7 @@ def test_bad_options_are_refused_with_a_reason(tmp_path, arguments):
 
 def test_settings_come_from_file_environment_and_flags(start_server, tmp_path):
     config = tmp_path / "sterna.toml"
-    config.write_text("[limits]\nmax_path_levels = 5\nqueue_wait_seconds = 0.5\n")
+    config.write_text("[limits]\nmax_path_levels = 5\n")
     server = start_server("--config", str(config))
     server.deploy("deep", FINE)
     assert server.call("deep", "/a/b/c/d/e").status_code == 200

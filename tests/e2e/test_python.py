@@ -154,6 +154,18 @@ async def handle(req):
     assert len({each["pid"] for each in answers}) == 1
 
 
+def test_an_async_function_answers_from_a_cold_start(server):
+    server.deploy(
+        "cold-async",
+        "async def handle(req):\n    return {'body': req.query['n']}\n",
+        limits={"max_replicas": 1, "idle_seconds": 0.1},
+    )
+    for number in range(3):
+        eventually(lambda: server.replicas("cold-async") == 0)
+        answer = server.call("cold-async", f"?n={number}")
+        assert answer.text == str(number) and "cold" in answer.headers["Server-Timing"]
+
+
 def test_a_sync_worker_runs_one_call_at_a_time(server):
     server.deploy(
         "alone",
