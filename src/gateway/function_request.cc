@@ -41,6 +41,17 @@ bool is_platform_token(const net::Header& header, api::Access access) {
          equal_ignoring_case(header.value.substr(0, kBearer.size()), kBearer);
 }
 
+// All Connection headers as one list (RFC 9110 5.3).
+std::string connection_of(const net::HttpRequest& request) {
+  std::string all;
+  for (const net::Header& header : request.headers) {
+    if (!equal_ignoring_case(header.name, "connection")) continue;
+    if (!all.empty()) all += ',';
+    all += header.value;
+  }
+  return all;
+}
+
 class HeaderBlock {
  public:
   void add(std::string_view name, std::string_view value) {
@@ -79,13 +90,13 @@ bool is_traceparent(std::string_view value) {
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
                            UlidGenerator& ids) {
   HeaderBlock headers;
-  const std::string_view* connection = request.find("connection");
+  const std::string connection = connection_of(request);
   std::string forwarded_for;
   bool has_proto = false;
   bool has_host = false;
   bool has_trace = false;
   for (const net::Header& header : request.headers) {
-    if (is_hop_by_hop(header.name, connection == nullptr ? std::string_view() : *connection)) continue;
+    if (is_hop_by_hop(header.name, connection)) continue;
     if (equal_ignoring_case(header.name, "x-call-id") || is_platform_token(header, context.access)) continue;
     if (equal_ignoring_case(header.name, "x-forwarded-for")) {
       forwarded_for.append(header.value).append(", ");

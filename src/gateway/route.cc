@@ -91,16 +91,14 @@ Result<std::string> function_path(std::string_view tail, std::size_t max_levels)
   if (path.find('\0') != std::string::npos) return bad_path("the path holds a NUL byte");
   if (path.empty()) path = "/";
 
-  std::size_t levels = 0;
-  std::string decoded;
-  for (std::string_view rest = tail; !rest.empty();) {
-    rest.remove_prefix(1);  // the slash
+  // Dots are looked for in what the function sees: an escaped slash must not hide them.
+  for (std::string_view rest = path; take(rest, "/");) {
     const std::string_view segment = take_segment(rest);
-    if (segment.empty()) continue;
-    ++levels;
-    decoded.clear();
-    percent_decode(segment, decoded);
-    if (decoded == "." || decoded == "..") return bad_path("the path holds a . or .. segment");
+    if (segment == "." || segment == "..") return bad_path("the path holds a . or .. segment");
+  }
+  std::size_t levels = 0;
+  for (std::string_view rest = tail; take(rest, "/");) {
+    if (!take_segment(rest).empty()) ++levels;
   }
   if (levels > max_levels) {
     return fail(Code::kNotFound, Component::kGateway, "path_too_deep",

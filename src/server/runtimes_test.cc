@@ -1,0 +1,101 @@
+#include "server/runtimes.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+namespace sterna::server {
+namespace {
+
+class RuntimesTest : public ::testing::Test {
+ protected:
+  RuntimesTest() {
+    std::string pattern = ::testing::TempDir() + "runtimes-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    config_.runtime_dir = "/opt/sterna/runtimes";
+  }
+  ~RuntimesTest() override { std::filesystem::remove_all(folder_); }
+
+  enum class Mode : std::uint8_t { kRuns, kDoesNot };
+  std::string file(const std::string& name, Mode mode = Mode::kRuns) {
+    const auto path = folder_ / name;
+    std::ofstream(path) << "#!/bin/sh\n";
+    std::filesystem::permissions(path, std::filesystem::perms(mode == Mode::kRuns ? 0755 : 0644));
+    return path;
+  }
+  std::string link(const std::string& name, const std::string& target) {
+    std::filesystem::create_symlink(target, folder_ / name);
+    return folder_ / name;
+  }
+  Runtimes find() { return Runtimes::find(config_, warnings_); }
+
+  std::filesystem::path folder_;
+  Config config_;
+  std::vector<std::string> warnings_;
+};
+
+TEST_F(RuntimesTest, EachInterpreterGivesATemplateAndTheFirstTheDefault) {
+  const std::string newer = file("python3.12");
+  config_.python = {link("python3", newer), file("python3.9"), newer};
+  const Runtimes runtimes = find();
+  EXPECT_TRUE(warnings_.empty());
+  EXPECT_EQ(runtimes.templates,
+            (std::vector<std::string>{"python3", "python3-http", "python3.12-http", "python3.9-http"}));
+  EXPECT_EQ(runtimes.runtime_of.at("python3-http"), "python3.12");
+  EXPECT_EQ(runtimes.runtime_of.at("python3.9-http"), "python3.9");
+  ASSERT_EQ(runtimes.commands.size(), 2U);
+  const auto& argv = runtimes.commands.at("python3.12").argv;
+  EXPECT_EQ(argv.front(), config_.python[0]);
+  EXPECT_NE(std::ranges::find(argv, "/opt/sterna/runtimes/python"), argv.end());
+}
+
+TEST_F(RuntimesTest, WhatCannotBeUsedIsNamedAndLeftOut) {
+  config_.python = {file("python2.7"),
+                    file("ruby3.1"),
+                    file("python3"),
+                    file("python3.x"),
+                    file("python3.8", Mode::kDoesNot),
+                    "/nowhere/python3.11"};
+  if (::geteuid() == 0) EXPECT_NE(::access(config_.python[4].c_str(), X_OK), 0);  // root needs one x bit too
+  const Runtimes runtimes = find();
+  EXPECT_TRUE(runtimes.templates.empty());
+  ASSERT_EQ(warnings_.size(), config_.python.size());
+  for (std::size_t i = 0; i < warnings_.size(); ++i) {
+    EXPECT_NE(warnings_[i].find(config_.python[i]), std::string::npos) << warnings_[i];
+  }
+}
+
+TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
+  config_.python = {file("python3.12")};
+  registry::Function function;
+  function.id = "id";
+  function.space = "home";
+  function.name = "motion";
+  registry::Version version;
+  version.number = 7;
+  version.spec.env = {{"A", "b"}};
+  version.spec.limits.memory_mb = 64;
+  version.spec.limits.concurrency = 3;
+  version.spec.limits.network = api::Network::kNone;
+  version.handler_async = true;
+  const pool::FunctionConfig config = config_of(function, version, "/bundles/x", find());
+  EXPECT_EQ(config.id, "id");
+  EXPECT_EQ(config.space, "home");
+  EXPECT_EQ(config.name, "motion");
+  EXPECT_EQ(config.version, 7U);
+  EXPECT_EQ(config.runtime, "python3.12");
+  EXPECT_EQ(config.bundle_dir, "/bundles/x");
+  EXPECT_EQ(config.env.at("A"), "b");
+  EXPECT_EQ(config.memory_bytes, 64U << 20);
+  EXPECT_EQ(config.concurrency, 3U);
+  EXPECT_EQ(config.network, "none");
+  EXPECT_TRUE(config.is_async);
+  version.spec.limits.concurrency.reset();
+  EXPECT_FALSE(config_of(function, version, "", find()).concurrency);
+}
+
+}  // namespace
+}  // namespace sterna::server
