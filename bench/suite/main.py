@@ -120,8 +120,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="sterna-bench-") as folder:
             run = Run(options, Path(folder))
-            run.all()
-            run.report()
+            try:
+                run.all()
+            finally:  # an interrupted run, too, shows and keeps what it has measured
+                run.report()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 1 if run.failures.seen else 0
