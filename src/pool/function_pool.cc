@@ -176,6 +176,7 @@ void FunctionPool::on_room(Worker& worker, Duration run) {
   run_time_.add(run);
   failures_ = 0;
   of->stalled = of->hung = false;
+  of->served = true;
   if (!worker.calls().empty() && concurrency() == 1) {
     Call& next = worker.calls().front();
     of->run_began = context_.loop.now();
@@ -209,6 +210,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   of->worker->drain();
   const bool retired = of->leave_by != MonotonicTime::max();
   const bool expected = of->killed || of->load_failed || (retired && exit.code == 0);
+  const bool served = of->served;
   end_calls(*of, exit);
 
   context_.loop.dispose(std::move(of->worker));
@@ -218,7 +220,8 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   if (!expected) {
     ++counters_.crashes;
     platform_log(instance, "the worker " + exit.text());
-    count_failure("the worker " + exit.text(), loaded_ ? kToleratedCrashes : kToleratedLoadFailures);
+    if (!served)
+      count_failure("the worker " + exit.text(), loaded_ ? kToleratedCrashes : kToleratedLoadFailures);
   }
   if (closed_) return;
   feed();

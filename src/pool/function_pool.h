@@ -100,6 +100,7 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
     bool stalled = false;     // nothing is sent ahead to it
     bool hung = false;        // runs many at a time and let one time out: gets no call until one ends
     bool killed = false;      // by us: its end is no crash
+    bool served = false;      // has ended a call: its crash says nothing about the next start
     bool load_failed = false;
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
