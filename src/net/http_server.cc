@@ -80,6 +80,7 @@ HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const 
 HttpServer::~HttpServer() {
   loop_.cancel(sweep_timer_);
   if (socket_) loop_.remove(socket_.get(), *this);
+  connections_.clear();  // they still need the server
 }
 
 void HttpServer::on_event(std::uint32_t) {

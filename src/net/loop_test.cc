@@ -5,6 +5,7 @@
 
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "net/background.h"
 
@@ -86,7 +87,7 @@ class Recorder final : public TurnEnd {
   std::function<void()> then = [] {};
   void on_turn_end() override {
     order_ += name_;
-    then();
+    std::exchange(then, [] {})();
   }
 
  private:
@@ -116,7 +117,6 @@ TEST_F(LoopTest, TurnEndEntriesMayListAndForgetOthers) {
   a.then = [&] {
     loop_.forget(b);
     loop_.at_turn_end(c);
-    a.then = [] {};
     loop_.at_turn_end(a);
   };
   loop_.at_turn_end(a);
