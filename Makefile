@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build format lint install clean
+.PHONY: help run test sanitize bench build format lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,8 +11,11 @@ help: ## list these targets
 run: ## install what running needs, build, start on 127.0.0.1:8080 with the examples (STERNA_LISTEN=host:port)
 	@scripts/run
 
-test: ## install what is missing, build, run every test, sanitizer, format, layer and lint check
+test: ## install what is missing, build, run the unit, runtime, bench and end-to-end tests, format and layer check
 	@scripts/test
+
+sanitize: ## unit tests and a part of the end-to-end tests under ASan+UBSan and TSan
+	@scripts/test asan tsan
 
 bench: ## measure Sterna and its peers side by side
 	@scripts/install-deps build run bench

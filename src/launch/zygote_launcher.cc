@@ -26,8 +26,11 @@ sandbox::Network network_of(std::string_view text) {
 class ZygoteLauncher::Zygote final : public net::EventHandler {
  public:
   Zygote(ZygoteLauncher& launcher, std::string runtime, zygote::ZygoteClient client)
-      : launcher_(launcher), runtime_(std::move(runtime)), client_(std::move(client)) {}
+      : launcher_(launcher), runtime_(std::move(runtime)), client_(std::move(client)) {
+    ++launcher_.starting_;
+  }
   ~Zygote() override {
+    settle();
     launcher_.loop_.remove(client_->fd(), *this);
     const pid_t pid = client_->pid();
     client_.reset();  // it kills its workers and exits when the socket closes
@@ -54,7 +57,11 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
   }
 
  private:
+  void settle() {
+    if (std::exchange(starting_, false)) --launcher_.starting_;
+  }
   void take(zygote::Ready& ready) {
+    settle();
     log::info("a runtime is ready", {{"runtime", std::string_view(ready.runtime)},
                                      {"pid", static_cast<std::int64_t>(client_->pid())}});
   }
@@ -74,6 +81,7 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
   ZygoteLauncher& launcher_;
   const std::string runtime_;
   std::optional<zygote::ZygoteClient> client_;
+  bool starting_ = true;
   std::set<sandbox::Network> spares_;  // kinds that were asked for
 };
 

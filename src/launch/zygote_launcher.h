@@ -39,6 +39,8 @@ class ZygoteLauncher final : public pool::Launcher {
 
   // Starts the runtime's zygote and its spares ahead of the first call.
   void prepare(const std::string& runtime, std::string_view network);
+  // Whether every zygote that was started is warm, or has failed.
+  bool settled() const { return starting_ == 0; }
 
   void start(const std::string& instance, const pool::FunctionConfig& config,
              pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) override;
@@ -61,6 +63,7 @@ class ZygoteLauncher final : public pool::Launcher {
 
   net::Loop& loop_;
   const LaunchSettings settings_;
+  std::size_t starting_ = 0;  // zygotes that have not said ready yet
   std::map<std::string, std::unique_ptr<Zygote>> zygotes_;
   std::map<std::string, MonotonicTime> start_not_before_;
   std::optional<sandbox::Cgroup> network_group_;         // of all pasta processes, so that a sweep finds them

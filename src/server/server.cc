@@ -26,6 +26,7 @@
 namespace sterna::server {
 namespace {
 
+constexpr Duration kWarmUpPatience = std::chrono::seconds(5);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
 
@@ -204,6 +205,10 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 
 Status Server::listen() {
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
+  // The first call after a restart should not wait for an interpreter to warm up.
+  const MonotonicTime patience = clock_.now() + kWarmUpPatience;
+  while (!launcher_.settled() && clock_.now() < patience) loop_.turn(kDrainPoll);
+
   const Limits& limits = config_.limits;
   auto http = net::HttpServer::listen(loop_, config_.listen.host, config_.listen.port, gateway_,
                                       {.max_header_bytes = limits.max_header_bytes,
