@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -22,6 +23,12 @@ class Body {
  public:
   explicit Body(BodyBudget& budget) : budget_(budget) {}
   ~Body() { clear(); }
+  // Leaves an empty body of the same budget behind.
+  Body(Body&& other) noexcept
+      : budget_(other.budget_),
+        memory_(std::exchange(other.memory_, {})),
+        file_(std::move(other.file_)),
+        spooled_(std::exchange(other.spooled_, 0)) {}
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
 
@@ -32,6 +39,7 @@ class Body {
   std::uint64_t size() const { return memory_.size() + spooled_; }
   // The part that is in memory; bytes [0, memory().size()) of the body.
   std::string_view memory() const { return memory_; }
+  bool spooled() const { return static_cast<bool>(file_); }
   // Appends up to `limit` bytes from `offset` to `out`; answers how many.
   Result<std::size_t> read(std::uint64_t offset, std::size_t limit, std::string& out) const;
 

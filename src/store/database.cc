@@ -15,9 +15,13 @@ constexpr const char* kPragmas =
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=FULL;"
     "PRAGMA foreign_keys=ON;"
-    "PRAGMA trusted_schema=OFF;"
-    "PRAGMA cache_size=-2000;"  // KiB; the idle server has to stay small
-    "PRAGMA journal_size_limit=4194304;";
+    "PRAGMA trusted_schema=OFF;";
+
+std::string pragmas(const DatabaseTuning& tuning) {
+  return std::string(kPragmas) + "PRAGMA cache_size=-" + std::to_string(tuning.cache_kib) +
+         ";PRAGMA wal_autocheckpoint=" + std::to_string(tuning.checkpoint_pages) +
+         ";PRAGMA journal_size_limit=" + std::to_string(tuning.log_limit_bytes);
+}
 
 }  // namespace
 
@@ -38,14 +42,14 @@ Error last_error(sqlite3* handle) {
   return error;
 }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, const DatabaseTuning& tuning) {
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> database(new Database(handle));  // closes the handle of a failed open too
   if (code != SQLITE_OK) return std::unexpected(last_error(handle));
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
-  if (Status set = database->execute(kPragmas); !set) return std::unexpected(set.error());
+  if (Status set = database->execute(pragmas(tuning)); !set) return std::unexpected(set.error());
   return database;
 }
 

@@ -15,12 +15,19 @@ struct sqlite3_stmt;
 
 namespace sterna::store {
 
+// How much a connection may keep in memory, and how far its log may grow before it is written back.
+struct DatabaseTuning {
+  std::int64_t cache_kib = 2000;              // the idle server has to stay small
+  std::int64_t checkpoint_pages = 1000;       // of 4 KiB
+  std::int64_t log_limit_bytes = 4LL << 20U;  // what the file keeps after it was written back
+};
+
 // WAL, synchronous=FULL, foreign keys on. One thread at a time; the owner brings the mutex.
 class Database {
  public:
   // Opens or creates the file at `path` (or ":memory:").
   // Fails with io, reason `store_error`, when it is no database or cannot be written.
-  static Result<std::unique_ptr<Database>> open(const std::string& path);
+  static Result<std::unique_ptr<Database>> open(const std::string& path, const DatabaseTuning& tuning = {});
 
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;

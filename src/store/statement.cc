@@ -46,6 +46,13 @@ std::string Statement::text(int column) const {
           static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
+std::string_view Statement::blob(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_, column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes),
+          static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
 std::optional<std::int64_t> Statement::optional_integer(int column) const {
   if (is_null(column)) return std::nullopt;
   return integer(column);
@@ -60,6 +67,12 @@ void Statement::bind_text(int index, std::string_view value) {
   // A view without data would be bound as NULL.
   const char* data = value.data() == nullptr ? "" : value.data();
   check(sqlite3_bind_text64(statement_, index, data, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+}
+
+void Statement::bind_blob(int index, std::string_view bytes) {
+  if (statement_ == nullptr) return;
+  const char* data = bytes.data() == nullptr ? "" : bytes.data();
+  check(sqlite3_bind_blob64(statement_, index, data, bytes.size(), SQLITE_STATIC));
 }
 
 void Statement::bind_null(int index) {

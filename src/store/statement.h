@@ -11,6 +11,11 @@
 
 namespace sterna::store {
 
+// Bytes to be stored as they are. They are not copied: they must stay until the statement has run.
+struct Blob {
+  std::string_view bytes;
+};
+
 // A statement in use: bind, step, read; the destructor gives it back to the connection's cache.
 // What fails while preparing or binding is told by `step`.
 class Statement {
@@ -20,7 +25,7 @@ class Statement {
   Statement& operator=(const Statement&) = delete;
   ~Statement();
 
-  // Sets the parameters from ?1 on, in order: integers, enums as integers, text, nullopt as NULL.
+  // Sets the parameters from ?1 on, in order: integers, enums as integers, text, blobs, nullopt as NULL.
   template <class... Values>
   Statement& bind(const Values&... values) {
     int index = 0;
@@ -37,11 +42,14 @@ class Statement {
   bool is_null(int column) const;
   std::int64_t integer(int column) const;
   std::string text(int column) const;
+  // Good until the next step.
+  std::string_view blob(int column) const;
   std::optional<std::int64_t> optional_integer(int column) const;
 
  private:
   void bind_integer(int index, std::int64_t value);
   void bind_text(int index, std::string_view value);
+  void bind_blob(int index, std::string_view bytes);
   void bind_null(int index);
   void check(int code);
 
@@ -49,6 +57,8 @@ class Statement {
   void bind_one(int index, const T& value) {
     if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) {
       bind_integer(index, static_cast<std::int64_t>(value));
+    } else if constexpr (std::is_same_v<T, Blob>) {
+      bind_blob(index, value.bytes);
     } else {
       bind_text(index, value);
     }
