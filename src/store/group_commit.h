@@ -22,7 +22,8 @@ class Write {
   // Changes the database inside the transaction. May fail with conflict, invalid or not_found only as long as
   // it has changed nothing; any other failure undoes the writes of the whole batch.
   virtual Status apply(Database& database) = 0;
-  // The outcome: of `apply`, or of the batch that could not be committed. After success the change is on disk.
+  // The outcome: of `apply`, or of the batch that could not be committed. After success the change is on
+  // disk.
   virtual void done(const Status& status) = 0;
   // Bytes that it brings, so that a batch stays small enough.
   virtual std::size_t weight() const { return 0; }

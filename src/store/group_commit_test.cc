@@ -35,10 +35,11 @@ class GroupCommitTest : public ::testing::Test {
     auto database = Database::open((folder_ / "test.db").string());
     ASSERT_TRUE(database);
     ASSERT_TRUE((*database)->execute("CREATE TABLE t(n INTEGER PRIMARY KEY)"));
-    writer_ = std::make_unique<GroupCommit>(std::move(*database), [this](std::vector<GroupCommit::Ended> batch) {
-      batches_ += 1;
-      for (GroupCommit::Ended& ended : batch) ended.write->done(ended.status);
-    });
+    writer_ =
+        std::make_unique<GroupCommit>(std::move(*database), [this](std::vector<GroupCommit::Ended> batch) {
+          batches_ += 1;
+          for (GroupCommit::Ended& ended : batch) ended.write->done(ended.status);
+        });
   }
   void TearDown() override {
     writer_.reset();
@@ -113,7 +114,8 @@ TEST_F(GroupCommitTest, AnyOtherFailureUndoesTheBatch) {
   std::promise<void> open;
   hold(open.get_future().share());
   auto first = insert(1);
-  auto broken = submit([](Database&) -> Status { return fail(Code::kIo, Component::kQueue, "io_error", "no"); });
+  auto broken =
+      submit([](Database&) -> Status { return fail(Code::kIo, Component::kQueue, "io_error", "no"); });
   open.set_value();
   EXPECT_EQ(first.get().error().reason, "io_error");
   EXPECT_EQ(broken.get().error().reason, "io_error");

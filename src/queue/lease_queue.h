@@ -1,0 +1,148 @@
+// The durable queue of asynchronous invocations: accepted once, run at least once, settled exactly once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "net/body.h"
+#include "queue/record.h"
+
+namespace sterna::queue {
+
+// Called on the loop, in this turn or a later one.
+template <class T>
+using Done = std::move_only_function<void(Result<T>)>;
+
+// The key of an Idempotency-Key header and what the first request with it looked like.
+struct IdempotencyKey {
+  std::string key;
+  std::string fingerprint;  // of the request; another one with the same key is refused
+  WallTime forgotten_at;
+};
+
+// What a caller hands in.
+struct Submission {
+  FunctionName function;
+  std::string id;       // a ULID: the call id
+  std::string request;  // payload of a REQUEST frame without the body (wire/PROTOCOL.md)
+  net::Body body;
+  std::string callback_url;  // empty: none
+  WallTime created_at;
+  WallTime not_before;            // no run begins earlier
+  WallTime expires_at;            // no run begins later
+  std::int64_t max_attempts = 0;  // 0: as the function says when it is run
+  std::optional<IdempotencyKey> idempotency;
+};
+
+struct Accepted {
+  std::string id;
+  State state = State::kQueued;
+  bool repeated = false;  // an earlier submission with the same idempotency key; `id` is that one's
+};
+
+// Proof of a lease: settling with an old one fails with conflict, reason `stale_receipt`.
+struct Receipt {
+  std::uint64_t seq = 0;
+  std::uint64_t epoch = 0;
+
+  friend bool operator==(const Receipt&, const Receipt&) = default;
+};
+
+// One invocation in the hands of one runner.
+struct Lease {
+  Receipt receipt;
+  FunctionName function;
+  std::string id;
+  std::string request;
+  net::Body body;
+  WallTime created_at;
+  WallTime expires_at;
+  std::int64_t attempt = 1;       // the number of this attempt
+  std::int64_t spent = 0;         // attempts that count, since it was enqueued or redriven
+  std::int64_t max_attempts = 0;  // 0: as the function says
+  std::string callback_url;
+};
+
+// What a function answered, or the problem document that stands for its failure.
+struct Answer {
+  int status_code = 0;
+  std::uint32_t header_count = 0;
+  std::string headers;  // a block (wire/messages.h) of end-to-end headers
+  net::Body body;
+};
+
+// How an attempt ended. `retry_at`: it is run again then; else this is the end, with `state` and the answer.
+struct Settlement {
+  Attempt attempt;
+  std::int64_t version = 0;
+  std::optional<WallTime> retry_at;
+  State state = State::kSucceeded;
+  std::string reason;
+  std::optional<Answer> answer;
+};
+
+// Who wants to know what happens. On the loop.
+class QueueObserver {
+ public:
+  virtual ~QueueObserver() = default;
+  // Something may be taken now that could not before.
+  virtual void on_ready() = 0;
+  // The lease ended before its holder settled it (cancelled, expired, the function is gone): stop the run.
+  virtual void on_revoked(const Receipt& receipt) = 0;
+  // The state is on disk. `callback` tells that a delivery is pending.
+  virtual void on_settled(const FunctionName& function, const std::string& id, State state,
+                          const std::string& reason, Delivery callback) = 0;
+};
+
+// Whether a run of the function may begin now. kNotNow: it is not asked for again until `wake`.
+enum class Gate : std::uint8_t { kOpen, kNotNow };
+using MayRun = std::function<Gate(const FunctionName&)>;
+
+struct Depth {
+  std::size_t waiting = 0;  // ready, delayed and leased
+  std::size_t leased = 0;
+  std::optional<WallTime> oldest;  // acceptance of the oldest that is ready or leased
+};
+
+// All calls and answers on the loop's thread. Failures of the disk: unavailable, reason `queue_unavailable`.
+class LeaseQueue {
+ public:
+  virtual ~LeaseQueue() = default;
+
+  virtual void observe(QueueObserver& observer) = 0;
+
+  // Answers when it is on disk. Fails with conflict `call_id_in_use`, invalid `idempotency_key_reused`,
+  // exhausted `backlog_full`, unavailable `queue_unavailable`.
+  virtual void enqueue(Submission submission, Done<Accepted> done) = 0;
+
+  // Takes the next invocation of a function that `may_run`: spaces in turn, functions of a space in turn, the
+  // oldest of a function first. False when there is none, then `done` is not called. `done` fails when the
+  // invocation could not be read (it is tried again later) or was settled meanwhile (not_found).
+  virtual bool take(const MayRun& may_run, Duration lease, Done<Lease> done) = 0;
+  // The function may be able to run again.
+  virtual void wake(const std::string& function_id) = 0;
+  // Fails with conflict `stale_receipt`.
+  virtual Status renew(const Receipt& receipt, Duration lease) = 0;
+  // Ends the attempt. Until it is on disk the lease holds; after a failure it holds still: settle again.
+  // A stale receipt fails with conflict `stale_receipt`.
+  virtual void settle(const Receipt& receipt, Settlement settlement, Done<void> done) = 0;
+  // A fault of the platform: as if it had not been taken, but not before `pause` has passed.
+  virtual void give_back(const Receipt& receipt, Duration pause) = 0;
+
+  // Ends a queued or running one as cancelled. Fails with not_found `invocation_not_found`, conflict
+  // `already_ended`.
+  virtual void cancel(const std::string& function_id, const std::string& id, Done<void> done) = 0;
+  // Queues a failed or expired one again with fresh attempts until `expires_at`. Conflict `not_failed`.
+  virtual void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+                       Done<void> done) = 0;
+  // The function is gone: what waits for it is cancelled, reason `function_deleted`.
+  virtual void forget(const std::string& function_id) = 0;
+
+  virtual Depth depth(const std::string& function_id) const = 0;
+};
+
+}  // namespace sterna::queue
