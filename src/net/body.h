@@ -1,6 +1,7 @@
 // The body of one request: in memory while small, in an unlinked file when large, never without a bound.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,14 +12,15 @@
 
 namespace sterna::net {
 
-// How much memory all bodies together may take, and where the rest goes. One loop.
+// How much memory all bodies together may take, and where the rest goes. Shared by all threads.
 struct BodyBudget {
   std::size_t memory_limit = 64U << 20;  // bytes, all bodies together
   std::size_t body_limit = 256U << 10;   // bytes, one body
   std::string spool_dir = "/tmp";        // for O_TMPFILE files: nothing is left behind after a crash
-  std::size_t in_use = 0;
+  std::atomic<std::size_t> in_use = 0;
 };
 
+// One thread at a time.
 class Body {
  public:
   explicit Body(BodyBudget& budget) : budget_(budget) {}

@@ -85,6 +85,11 @@ struct Settlement {
   std::optional<Answer> answer;
 };
 
+// The reason of a state that no attempt has brought about.
+inline constexpr std::string_view kExpired = "invocation_expired";
+inline constexpr std::string_view kCancelled = "cancelled";
+inline constexpr std::string_view kFunctionDeleted = "function_deleted";
+
 // Who wants to know what happens. On the loop.
 class QueueObserver {
  public:

@@ -1,0 +1,195 @@
+// The statements that change invocations. On the writer's thread.
+#include "api/problem.h"
+#include "queue/sqlite/io.h"
+#include "wire/messages.h"
+
+namespace sterna::queue::sqlite {
+namespace {
+
+// The id of the invocation that the key stands for, if it is known and not forgotten.
+Result<std::optional<Accepted>> find_repeated(store::Database& database, std::int64_t lane,
+                                              const Submission& submission) {
+  const IdempotencyKey& wanted = *submission.idempotency;
+  store::Statement known(database,
+                         "SELECT k.fingerprint, k.id, i.state FROM idempotency k"
+                         " JOIN invocations i ON i.lane = k.lane AND i.id = k.id"
+                         " WHERE k.lane = ?1 AND k.key = ?2 AND k.forgotten_at > ?3");
+  known.bind(lane, wanted.key, to_millis(submission.created_at));
+  const Result<bool> row = known.step();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  if (known.text(0) != wanted.fingerprint) {
+    return fail(Code::kInvalid, Component::kQueue, "idempotency_key_reused",
+                "this Idempotency-Key was used for another request; use a new key");
+  }
+  return Accepted{
+      .id = known.text(1), .state = state_of(static_cast<StoredState>(known.integer(2))), .repeated = true};
+}
+
+Status remember(store::Database& database, std::int64_t lane, const Submission& submission) {
+  return store::Statement(database,
+                          "INSERT OR REPLACE INTO idempotency(lane, key, fingerprint, id, forgotten_at)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5)")
+      .bind(lane, submission.idempotency->key, submission.idempotency->fingerprint, submission.id,
+            to_millis(submission.idempotency->forgotten_at))
+      .run();
+}
+
+Status insert_row(store::Database& database, const Placement& place, const Submission& submission) {
+  const bool in_row = is_inline(submission.body);
+  const Status stored =
+      store::Statement(
+          database,
+          "INSERT INTO invocations(seq, lane, id, state, due, created_at, not_before, expires_at,"
+          " max_attempts, body_bytes, callback_url, request, body)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")
+          .bind(place.seq, place.lane, submission.id,
+                place.due > 0 ? StoredState::kDelayed : StoredState::kReady, place.due,
+                to_millis(submission.created_at), to_millis(submission.not_before),
+                to_millis(submission.expires_at), submission.max_attempts, submission.body.size(),
+                submission.callback_url, store::Blob{submission.request},
+                store::Blob{in_row ? submission.body.memory() : std::string_view()})
+          .run();
+  if (!stored || in_row) return stored;
+  return write_parts(database, place.seq, PartKind::kRequest, submission.body);
+}
+
+Status expect_one_row(const store::Database& database) {
+  if (database.changed_rows() == 1) return {};
+  return stale_receipt();
+}
+
+// Of a statement that answers the row it has changed.
+Result<SettledRow> settled_row(store::Statement& update) {
+  const Result<bool> changed = update.step();
+  if (!changed) return std::unexpected(changed.error());
+  if (!*changed) return stale_receipt();
+  SettledRow row{.id = update.text(0), .callback_url = update.text(1), .attempt = update.integer(2)};
+  if (const Status rest = update.run(); !rest) return std::unexpected(rest.error());
+  return row;
+}
+
+}  // namespace
+
+Error unavailable(const Error& cause) {
+  if (cause.component == Component::kQueue) return cause;
+  return {Code::kUnavailable, Component::kQueue, "queue_unavailable",
+          "the queue cannot be used now (" + cause.reason + "); try again later"};
+}
+
+std::unexpected<Error> stale_receipt() {
+  return fail(Code::kConflict, Component::kQueue, "stale_receipt", "the lease has ended");
+}
+
+std::unexpected<Error> invocation_not_found() {
+  return fail(Code::kNotFound, Component::kQueue, "invocation_not_found",
+              "the function has no invocation with this id; settled ones are kept for a time only");
+}
+
+Status insert(store::Database& database, const Placement& place, const Submission& submission,
+              Accepted& accepted) {
+  if (!place.lane_stored) {
+    const FunctionName& function = submission.function;
+    const Status lane =
+        store::Statement(database,
+                         "INSERT OR IGNORE INTO lanes(lane, function, space, name) VALUES(?1, ?2, ?3, ?4)")
+            .bind(place.lane, function.id, function.space, function.name)
+            .run();
+    if (!lane) return lane;
+  }
+  if (submission.idempotency) {
+    const auto repeated = find_repeated(database, place.lane, submission);
+    if (!repeated) return std::unexpected(repeated.error());
+    if (*repeated) {
+      accepted = **repeated;
+      return {};
+    }
+  }
+  accepted = {.id = submission.id};
+  if (const Status stored = insert_row(database, place, submission); !stored) return stored;
+  return submission.idempotency ? remember(database, place.lane, submission) : Status();
+}
+
+Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, const Settlement& settlement,
+                                  Millis now) {
+  const bool redrivable = settlement.state == State::kFailed;
+  const Answer* answer = settlement.answer ? &*settlement.answer : nullptr;
+  const bool in_row = answer == nullptr || is_inline(answer->body);
+  const std::string attempt = attempt_text(settlement.attempt);
+  store::Statement update(
+      database,
+      "UPDATE invocations SET state = ?2, reason = ?3, status = ?4, version = ?5,"
+      " started_at = coalesce(started_at, ?6), ended_at = ?7, run_started_at = ?6, run_ended_at = ?8,"
+      " spent = spent + 1, attempt_count = attempt_count + 1, attempts = attempts || ?9, header_count = ?10,"
+      " headers = ?11, answer = ?12, answer_bytes = ?13, delivery = iif(callback_url = '', 0, 1),"
+      " delivery_due = ?7, delivery_tried = 0, request = iif(?14, request, NULL), body = iif(?14, body, NULL)"
+      " WHERE seq = ?1 AND state <= 1 RETURNING id, callback_url, attempt_count");
+  update.bind(seq, stored_of(settlement.state), settlement.reason,
+              answer == nullptr ? 0 : answer->status_code, settlement.version,
+              to_millis(settlement.attempt.started_at), now, to_millis(settlement.attempt.ended_at), attempt,
+              answer == nullptr ? 0U : answer->header_count,
+              store::Blob{answer == nullptr ? std::string_view() : std::string_view(answer->headers)},
+              store::Blob{answer != nullptr && in_row ? answer->body.memory() : std::string_view()},
+              answer == nullptr ? 0U : answer->body.size(), redrivable);
+  auto row = settled_row(update);
+  if (!row) return row;
+  if (!redrivable) {
+    if (const Status gone = delete_parts(database, seq, PartKind::kRequest); !gone)
+      return std::unexpected(gone.error());
+  }
+  if (in_row) return row;
+  if (const Status stored = write_parts(database, seq, PartKind::kAnswer, answer->body); !stored)
+    return std::unexpected(stored.error());
+  return row;
+}
+
+Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, Millis now) {
+  store::Statement waiting(database, "SELECT id FROM invocations WHERE seq = ?1 AND state <= 1");
+  waiting.bind(seq);
+  if (const Result<bool> there = waiting.step(); !there || !*there)
+    return there ? Result<SettledRow>(stale_receipt()) : std::unexpected(there.error());
+  const std::string body =
+      api::to_json(api::Problem{.status = 504,
+                                .component = Component::kQueue,
+                                .reason = std::string(kExpired),
+                                .detail = "the invocation could not be run in time (async.max_age_seconds)",
+                                .call_id = waiting.text(0),
+                                .errors = {}});
+  std::string headers;
+  wire::append_header(headers, "Content-Type", api::kProblemType);
+  store::Statement update(
+      database,
+      "UPDATE invocations SET state = ?2, reason = ?3, status = 504, ended_at = ?4,"
+      " run_started_at = ?4, run_ended_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
+      " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4"
+      " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
+  update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{headers}, store::Blob{body},
+              body.size());
+  return settled_row(update);
+}
+
+Status update_retry(store::Database& database, std::uint64_t seq, const Settlement& settlement, Millis due) {
+  const Status updated =
+      store::Statement(database,
+                       "UPDATE invocations SET state = ?2, due = ?3, reason = ?4, status = ?5, version = ?6,"
+                       " started_at = coalesce(started_at, ?7), spent = spent + 1,"
+                       " attempt_count = attempt_count + 1, attempts = attempts || ?8"
+                       " WHERE seq = ?1 AND state <= 1")
+          .bind(seq, StoredState::kDelayed, due, settlement.reason, settlement.attempt.status_code,
+                settlement.version, to_millis(settlement.attempt.started_at),
+                attempt_text(settlement.attempt))
+          .run();
+  return updated ? expect_one_row(database) : updated;
+}
+
+Status update_ended(store::Database& database, std::uint64_t seq, StoredState state, std::string_view reason,
+                    Millis now) {
+  const Status updated = store::Statement(database,
+                                          "UPDATE invocations SET state = ?2, reason = ?3, ended_at = ?4"
+                                          " WHERE seq = ?1 AND state <= 1")
+                             .bind(seq, state, reason, now)
+                             .run();
+  return updated ? expect_one_row(database) : updated;
+}
+
+}  // namespace sterna::queue::sqlite

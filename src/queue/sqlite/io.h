@@ -1,0 +1,69 @@
+// How the parts of SqliteQueue reach the disk. Internal to queue/sqlite.
+#pragma once
+
+#include "queue/sqlite/sqlite_queue.h"
+
+namespace sterna::queue::sqlite {
+
+// What a caller is told when the database fails; errors of the queue's own pass.
+Error unavailable(const Error& cause);
+std::unexpected<Error> stale_receipt();
+std::unexpected<Error> invocation_not_found();
+
+struct Placement {
+  std::int64_t lane = 0;
+  bool lane_stored = false;
+  std::uint64_t seq = 0;
+  Millis due = 0;
+};
+// Writes a new invocation. `accepted` tells whether it stands for an earlier one.
+Status insert(store::Database& database, const Placement& place, const Submission& submission,
+              Accepted& accepted);
+// What a settled row says about its callback.
+struct SettledRow {
+  std::string id;
+  std::string callback_url;  // empty: none
+  std::int64_t attempt = 0;
+};
+// All fail with conflict `stale_receipt` when it is settled already.
+Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, const Settlement& settlement,
+                                  Millis now);
+Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, Millis now);
+Status update_retry(store::Database& database, std::uint64_t seq, const Settlement& settlement, Millis due);
+// Ends one without an attempt.
+Status update_ended(store::Database& database, std::uint64_t seq, StoredState state, std::string_view reason,
+                    Millis now);
+
+template <class Apply, class Answer>
+class FunctionWrite final : public store::Write {
+ public:
+  FunctionWrite(std::size_t weight, Apply apply, Answer answer)
+      : weight_(weight), apply_(std::move(apply)), answer_(std::move(answer)) {}
+  Status apply(store::Database& database) override { return apply_(database); }
+  void done(const Status& status) override { answer_(status); }
+  std::size_t weight() const override { return weight_; }
+
+ private:
+  const std::size_t weight_;
+  Apply apply_;
+  Answer answer_;
+};
+
+// `apply(database)` on the writer's thread, then `answer(status)` on the loop.
+template <class Apply, class Answer>
+void SqliteQueue::write(std::size_t weight, Apply apply, Answer answer) {
+  writer_->submit(
+      std::make_unique<FunctionWrite<Apply, Answer>>(weight, std::move(apply), std::move(answer)));
+}
+
+// `read(database)` on the reader's thread, then `answer(what it answered)` on the loop.
+template <class Read, class Answer>
+void SqliteQueue::read(Read read, Answer answer) {
+  reader_thread_->run([this, read = std::move(read), answer = std::move(answer)]() mutable {
+    loop_.post([alive = alive_, answer = std::move(answer), result = read(*reader_)]() mutable {
+      if (*alive) answer(std::move(result));
+    });
+  });
+}
+
+}  // namespace sterna::queue::sqlite

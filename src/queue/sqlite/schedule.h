@@ -1,0 +1,130 @@
+// What waits and what runs, in memory: numbers only, so that a million of them stay small. The database has
+// the rest.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "queue/lease_queue.h"
+
+namespace sterna::queue::sqlite {
+
+// Milliseconds since 1970, as stored.
+using Millis = std::int64_t;
+
+struct Ticket {
+  std::uint64_t seq = 0;  // order of acceptance
+  Millis created_at = 0;
+  Millis expires_at = 0;
+};
+
+struct Space;
+
+// The waiting line of one function.
+struct Lane {
+  std::int64_t key = 0;  // in the database
+  FunctionName function;
+  Space* space = nullptr;
+  bool stored = false;       // its row is on disk
+  bool parked = false;       // may not run now
+  bool listed = false;       // stands in its space's round
+  bool forgotten = false;    // the function is gone
+  std::size_t arriving = 0;  // submissions on their way to the disk
+  std::deque<Ticket> ready;
+  Millis first_expiry = kNever;  // no ticket of `ready` expires earlier
+  std::size_t waiting = 0;       // ready, delayed and leased
+  std::size_t leased = 0;
+
+  static constexpr Millis kNever = INT64_MAX;
+};
+
+struct Space {
+  std::deque<Lane*> round;  // lanes that may run, the next one in front
+  bool listed = false;
+  std::size_t waiting = 0;  // of all its lanes
+};
+
+struct Leased {
+  Ticket ticket;
+  Lane* lane = nullptr;
+  std::uint64_t epoch = 0;
+  MonotonicTime until;
+  Millis taken_at = 0;
+};
+
+// Loop only.
+class Schedule {
+ public:
+  // Makes the lane when it is new, with the next free key.
+  Lane& lane(const FunctionName& function);
+  // As read from the database.
+  Lane& restore_lane(const FunctionName& function, std::int64_t key);
+  Lane* find_lane(const std::string& function_id);
+
+  // `due` in the past or 0: it may run at once.
+  void add(Lane& lane, const Ticket& ticket, Millis due);
+  // Moves what is due; answers whether anything was.
+  bool promote(Millis now);
+  std::optional<Millis> next_due() const;
+
+  // The next one in fair order, taken for `lease`.
+  const Leased* take(const MayRun& may_run, MonotonicTime until, Millis now);
+  void wake(Lane& lane);
+
+  Leased* leased(std::uint64_t seq);
+  Leased* leased(const Receipt& receipt);
+  // Ends the lease; the ticket is not waiting any more.
+  void end(std::uint64_t seq);
+  // Ends the lease and puts the ticket back.
+  void put_back(std::uint64_t seq, Millis due);
+  // Takes out what is ready or delayed: it will not be taken.
+  void drop(Lane& lane, std::uint64_t seq);
+  bool dropped(std::uint64_t seq) const { return dropped_.contains(seq); }
+  // Takes out all that waits, without the leased ones.
+  void clear(Lane& lane);
+  // Of a function that is gone and has nothing waiting.
+  void erase_lane(std::int64_t key);
+
+  // Leases that have run out; tickets that may not run any more.
+  std::vector<Receipt> overdue(MonotonicTime now) const;
+  std::vector<std::pair<Lane*, Ticket>> take_expired(Millis now);
+
+  std::vector<std::uint64_t> leased_of(const Lane& lane) const;
+  std::optional<Millis> oldest(const Lane& lane) const;
+  const std::unordered_map<std::string, std::unique_ptr<Lane>>& lanes() const { return lanes_; }
+
+ private:
+  struct Delayed {
+    Millis due = 0;
+    Ticket ticket;
+    Lane* lane = nullptr;
+    bool operator>(const Delayed& other) const {
+      return due != other.due ? due > other.due : ticket.seq > other.ticket.seq;
+    }
+  };
+
+  void push_ready(Lane& lane, const Ticket& ticket);
+  void list(Lane& lane);
+  bool is_dropped(const Ticket& ticket);
+  void unlist_front(Space& space);
+  void count(Lane& lane, std::ptrdiff_t by);
+
+  std::unordered_map<std::string, std::unique_ptr<Lane>> lanes_;    // by function id
+  std::unordered_map<std::string, std::unique_ptr<Space>> spaces_;  // by name
+  std::deque<Space*> round_;                                        // spaces with lanes that may run
+  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  std::unordered_map<std::uint64_t, Leased> leases_;
+  std::unordered_set<std::uint64_t> dropped_;  // still stands in `ready` or `delayed_`
+  std::int64_t next_key_ = 1;
+  std::uint64_t next_epoch_ = 1;
+};
+
+}  // namespace sterna::queue::sqlite

@@ -1,0 +1,243 @@
+// The end of leases and of invocations.
+#include "base/log.h"
+#include "queue/sqlite/io.h"
+
+namespace sterna::queue::sqlite {
+namespace {
+
+constexpr Millis kUnwritablePause = 1000;
+
+}  // namespace
+
+void SqliteQueue::settled(const FunctionName& function, const std::string& id, State state,
+                          std::string_view reason, Delivery callback) {
+  if (observer_ != nullptr) observer_->on_settled(function, id, state, std::string(reason), callback);
+  if (callback == Delivery::kPending) delivery_wanted_();
+}
+
+void SqliteQueue::settle(const Receipt& receipt, Settlement settlement, Done<void> done) {
+  if (schedule_.leased(receipt) == nullptr || !settling_.insert(receipt.seq).second)
+    return done(stale_receipt());
+  if (settlement.retry_at) {
+    retry(receipt, std::move(settlement), std::move(done));
+  } else {
+    finish(receipt, std::move(settlement), std::move(done));
+  }
+}
+
+// False when it could not be written: the lease holds, or it is over because it was ended otherwise
+// meanwhile.
+bool SqliteQueue::settle_written(const Receipt& receipt, const Status& status) {
+  settling_.erase(receipt.seq);
+  const bool ended = !status && status.error().code == Code::kConflict;
+  if (ended) schedule_.end(receipt.seq);
+  return status.has_value();
+}
+
+void SqliteQueue::retry(const Receipt& receipt, Settlement settlement, Done<void> done) {
+  const Leased& held = *schedule_.leased(receipt);
+  // At its age it is taken out, whatever its schedule says.
+  const Millis due = std::max<Millis>(1, std::min(to_millis(*settlement.retry_at), held.ticket.expires_at));
+  auto kept = std::make_unique<Settlement>(std::move(settlement));
+  write(
+      256,
+      [&in = *kept, receipt, due](store::Database& database) {
+        return update_retry(database, receipt.seq, in, due);
+      },
+      [this, receipt, due, kept = std::move(kept), done = std::move(done)](const Status& status) mutable {
+        if (!settle_written(receipt, status)) return done(std::unexpected(unavailable(status.error())));
+        schedule_.put_back(receipt.seq, due);
+        done({});
+      });
+}
+
+void SqliteQueue::finish(const Receipt& receipt, Settlement settlement, Done<void> done) {
+  struct Call {
+    Settlement settlement;
+    SettledRow row;
+    Done<void> done;
+  };
+  auto call =
+      std::make_unique<Call>(Call{.settlement = std::move(settlement), .row = {}, .done = std::move(done)});
+  Call& in = *call;
+  const std::size_t weight =
+      in.settlement.answer ? static_cast<std::size_t>(in.settlement.answer->body.size()) : 0;
+  write(
+      weight,
+      [&in, receipt, at = now()](store::Database& database) -> Status {
+        auto row = update_settled(database, receipt.seq, in.settlement, at);
+        if (!row) return std::unexpected(row.error());
+        in.row = std::move(*row);
+        return {};
+      },
+      [this, receipt, call = std::move(call)](const Status& status) {
+        if (!settle_written(receipt, status)) return call->done(std::unexpected(unavailable(status.error())));
+        const Lane& lane = *schedule_.leased(receipt)->lane;
+        schedule_.end(receipt.seq);
+        const Delivery callback = call->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
+        const std::string id = call->row.id;
+        if (callback == Delivery::kPending) keep_delivery(receipt.seq, lane, call->row, call->settlement);
+        settled(lane.function, id, call->settlement.state, call->settlement.reason, callback);
+        call->done({});
+      });
+}
+
+void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
+  const Leased* held = schedule_.leased(receipt);
+  if (held == nullptr || settling_.contains(receipt.seq)) return;
+  const Millis wait = std::chrono::ceil<std::chrono::milliseconds>(pause).count();
+  schedule_.put_back(receipt.seq, wait > 0 ? std::min(now() + wait, held->ticket.expires_at) : 0);
+  if (wait <= 0) tell_ready();
+}
+
+void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
+  take_kept(ticket.seq);
+  auto row = std::make_unique<SettledRow>();
+  write(
+      256,
+      [&out = *row, seq = ticket.seq, at = now()](store::Database& database) -> Status {
+        auto ended = update_expired(database, seq, at);
+        if (!ended) return std::unexpected(ended.error());
+        out = std::move(*ended);
+        return {};
+      },
+      [this, ticket, function = lane.function, row = std::move(row)](const Status& status) {
+        if (status) {
+          const bool callback = !row->callback_url.empty();
+          if (callback) due_.set(ticket.seq, now());
+          return settled(function, row->id, State::kExpired, kExpired,
+                         callback ? Delivery::kPending : Delivery::kNone);
+        }
+        if (status.error().code == Code::kConflict) return;  // ended meanwhile
+        if (Lane* still = schedule_.find_lane(function.id))
+          schedule_.add(*still, ticket, now() + kUnwritablePause);
+      });
+}
+
+// --- what users ask for ---
+
+void SqliteQueue::find_then(const std::string& function_id, const std::string& id, Done<Found> done) {
+  const Lane* lane = schedule_.find_lane(function_id);
+  if (lane == nullptr) return done(invocation_not_found());
+  read(
+      [key = lane->key, id](store::Database& database) -> Result<Found> {
+        store::Statement row(database,
+                             "SELECT seq, state, delivery, callback_url <> '', created_at FROM invocations"
+                             " WHERE lane = ?1 AND id = ?2");
+        row.bind(key, id);
+        const Result<bool> there = row.step();
+        if (!there) return std::unexpected(unavailable(there.error()));
+        if (!*there) return invocation_not_found();
+        return Found{.seq = static_cast<std::uint64_t>(row.integer(0)),
+                     .state = static_cast<StoredState>(row.integer(1)),
+                     .delivery = static_cast<Delivery>(row.integer(2)),
+                     .has_callback = row.integer(3) != 0,
+                     .created_at = row.integer(4)};
+      },
+      std::move(done));
+}
+
+void SqliteQueue::cancel(const std::string& function_id, const std::string& id, Done<void> done) {
+  const auto already_ended = [] {
+    return fail(Code::kConflict, Component::kQueue, "already_ended",
+                "the invocation has ended already; its state tells how");
+  };
+  find_then(function_id, id,
+            [this, function_id, id, already_ended, done = std::move(done)](Result<Found> found) mutable {
+              if (!found) return done(std::unexpected(found.error()));
+              if (found->state > StoredState::kDelayed) return done(already_ended());
+              write(
+                  256,
+                  [seq = found->seq, at = now()](store::Database& database) {
+                    return update_ended(database, seq, StoredState::kCancelled, kCancelled, at);
+                  },
+                  [this, function_id, id, already_ended, seq = found->seq,
+                   done = std::move(done)](const Status& status) mutable {
+                    if (!status && status.error().code == Code::kConflict) return done(already_ended());
+                    if (!status) return done(std::unexpected(unavailable(status.error())));
+                    if (Lane* lane = schedule_.find_lane(function_id)) {
+                      take_out(*lane, seq);
+                      settled(lane->function, id, State::kCancelled, kCancelled, Delivery::kNone);
+                    }
+                    done({});
+                  });
+            });
+}
+
+// It is settled on disk: nobody takes it any more, and who holds it stops.
+void SqliteQueue::take_out(Lane& lane, std::uint64_t seq) {
+  take_kept(seq);
+  const Leased* held = schedule_.leased(seq);
+  if (held == nullptr) return schedule_.drop(lane, seq);
+  const Receipt receipt{.seq = seq, .epoch = held->epoch};
+  // A settlement that is on its way finds the row settled, and ends as stale.
+  if (!settling_.contains(seq)) schedule_.end(seq);
+  if (observer_ != nullptr) observer_->on_revoked(receipt);
+}
+
+void SqliteQueue::redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+                          Done<void> done) {
+  find_then(function_id, id,
+            [this, function_id, expires_at, done = std::move(done)](Result<Found> found) mutable {
+              if (!found) return done(std::unexpected(found.error()));
+              if (found->state != StoredState::kFailed && found->state != StoredState::kExpired) {
+                return done(fail(Code::kConflict, Component::kQueue, "not_failed",
+                                 "only a failed or expired invocation can be run again"));
+              }
+              const Ticket ticket{
+                  .seq = found->seq, .created_at = found->created_at, .expires_at = to_millis(expires_at)};
+              write(
+                  256,
+                  [ticket](store::Database& database) -> Status {
+                    if (const Status gone = delete_parts(database, ticket.seq, PartKind::kAnswer); !gone)
+                      return gone;
+                    const Status updated =
+                        store::Statement(
+                            database,
+                            "UPDATE invocations SET state = 0, due = 0, reason = '', status = 0, spent = 0,"
+                            " ended_at = NULL, expires_at = ?2, delivery = 0, delivery_due = NULL,"
+                            " answer = NULL, answer_bytes = 0, headers = NULL, header_count = 0"
+                            " WHERE seq = ?1 AND state IN (3, 5)")
+                            .bind(ticket.seq, ticket.expires_at)
+                            .run();
+                    if (!updated || database.changed_rows() == 1) return updated;
+                    return fail(Code::kConflict, Component::kQueue, "not_failed",
+                                "the invocation is being run again already");
+                  },
+                  [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
+                    if (!status) return done(std::unexpected(unavailable(status.error())));
+                    due_.remove(ticket.seq);
+                    if (Lane* lane = schedule_.find_lane(function_id)) schedule_.add(*lane, ticket, 0);
+                    tell_ready();
+                    done({});
+                  });
+            });
+}
+
+// What runs is revoked; what waits goes. The rows stay until the sweep, callbacks are still sent.
+void SqliteQueue::forget(const std::string& function_id) {
+  Lane* lane = schedule_.find_lane(function_id);
+  if (lane == nullptr) return;
+  for (const std::uint64_t seq : schedule_.leased_of(*lane)) take_out(*lane, seq);
+  schedule_.clear(*lane);
+  lane->forgotten = true;
+  kept_.clear();
+  kept_bytes_ = 0;
+  write(
+      1024,
+      [key = lane->key, at = now()](store::Database& database) {
+        return store::Statement(database,
+                                "UPDATE invocations SET state = ?2, reason = ?3, ended_at = ?4"
+                                " WHERE lane = ?1 AND state <= 1")
+            .bind(key, StoredState::kCancelled, kFunctionDeleted, at)
+            .run();
+      },
+      [function_id](const Status& status) {
+        if (status) return;
+        log::warn("what waits for a deleted function could not be cancelled; the next start does it",
+                  {{"function", std::string_view(function_id)},
+                   {"error", std::string_view(status.error().detail)}});
+      });
+}
+
+}  // namespace sterna::queue::sqlite

@@ -1,0 +1,317 @@
+#include "queue/sqlite/sqlite_queue.h"
+
+#include "queue/sqlite/io.h"
+#include "store/migrations.h"
+
+namespace sterna::queue::sqlite {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(100);
+constexpr Millis kUnreadablePause = 1000;
+constexpr std::size_t kReadAhead = 64;  // requests of one function that are read together
+// A commit that has to write the log back makes all callers wait: seldom, then much at once.
+constexpr store::DatabaseTuning kWriterTuning{
+    .cache_kib = 16'000, .checkpoint_pages = 8'000, .log_limit_bytes = 64LL << 20U};
+
+}  // namespace
+
+// --- start and end ---
+
+Result<std::unique_ptr<SqliteQueue>> SqliteQueue::open(const std::filesystem::path& file, net::Loop& loop,
+                                                       net::BodyBudget& bodies, const QueueLimits& limits) {
+  Databases databases;
+  for (auto& database : databases) {
+    auto opened = store::Database::open(
+        file.string(), &database == databases.data() ? kWriterTuning : store::DatabaseTuning{});
+    if (!opened) return std::unexpected(opened.error());
+    database = std::move(*opened);
+    if (const Status migrated = store::migrate(*database, schema_steps()); !migrated)
+      return std::unexpected(migrated.error());
+  }
+  store::Database& reader = *databases[1];
+  std::unique_ptr<SqliteQueue> queue(new SqliteQueue(std::move(databases), loop, bodies, limits));
+  if (const Status restored = queue->restore(reader); !restored) return std::unexpected(restored.error());
+  queue->tick();
+  return queue;
+}
+
+SqliteQueue::SqliteQueue(Databases databases, net::Loop& loop, net::BodyBudget& bodies,
+                         const QueueLimits& limits)
+    : loop_(loop),
+      bodies_(bodies),
+      limits_(limits),
+      reader_(std::move(databases[1])),
+      answers_(std::make_shared<PartSource>(std::move(databases[2]))),
+      writer_(std::make_unique<store::GroupCommit>(
+          std::move(databases[0]),
+          [this](std::vector<store::GroupCommit::Ended> batch) { deliver(std::move(batch)); })),
+      reader_thread_(std::make_unique<net::Background>()) {}
+
+SqliteQueue::~SqliteQueue() {
+  *alive_ = false;
+  loop_.cancel(timer_);
+  reader_thread_.reset();
+  writer_.reset();
+}
+
+Status SqliteQueue::restore(store::Database& database) {
+  store::Statement lanes(database, "SELECT lane, function, space, name FROM lanes");
+  std::vector<Lane*> known;
+  for (Result<bool> row = lanes.step();; row = lanes.step()) {
+    if (!row) return std::unexpected(row.error());
+    if (!*row) break;
+    Lane& lane = schedule_.restore_lane({lanes.text(1), lanes.text(2), lanes.text(3)}, lanes.integer(0));
+    lane.stored = true;
+    known.push_back(&lane);
+  }
+  for (Lane* lane : known) {
+    store::Statement waiting(database,
+                             "SELECT seq, state, due, created_at, expires_at FROM invocations"
+                             " WHERE lane = ?1 AND state <= ?2 ORDER BY state, seq");
+    waiting.bind(lane->key, StoredState::kDelayed);
+    for (Result<bool> row = waiting.step();; row = waiting.step()) {
+      if (!row) return std::unexpected(row.error());
+      if (!*row) break;
+      schedule_.add(*lane,
+                    {.seq = static_cast<std::uint64_t>(waiting.integer(0)),
+                     .created_at = waiting.integer(3),
+                     .expires_at = waiting.integer(4)},
+                    waiting.integer(2));
+    }
+  }
+  store::Statement callbacks(database, "SELECT seq, delivery_due FROM invocations WHERE delivery = 1");
+  for (Result<bool> row = callbacks.step();; row = callbacks.step()) {
+    if (!row) return std::unexpected(row.error());
+    if (!*row) break;
+    due_.set(static_cast<std::uint64_t>(callbacks.integer(0)), callbacks.integer(1));
+  }
+  store::Statement newest(database, "SELECT max(seq) FROM invocations");
+  if (const Result<bool> row = newest.step(); !row) return std::unexpected(row.error());
+  next_seq_ = static_cast<std::uint64_t>(newest.integer(0)) + 1;
+  return {};
+}
+
+std::vector<FunctionName> SqliteQueue::functions() const {
+  std::vector<FunctionName> names;
+  for (const auto& [id, lane] : schedule_.lanes()) names.push_back(lane->function);
+  return names;
+}
+
+void SqliteQueue::deliver(std::vector<store::GroupCommit::Ended> batch) {
+  loop_.post([alive = alive_, batch = std::move(batch)] {
+    if (!*alive) return;
+    for (const store::GroupCommit::Ended& ended : batch) ended.write->done(ended.status);
+  });
+}
+
+// Delays, leases and ages are looked at by the wall clock again and again: it may jump.
+void SqliteQueue::tick() {
+  if (schedule_.promote(now())) tell_ready();
+  for (const Receipt& receipt : schedule_.overdue(loop_.clock().now())) {
+    if (settling_.contains(receipt.seq)) continue;
+    schedule_.put_back(receipt.seq, 0);
+    if (observer_ != nullptr) observer_->on_revoked(receipt);
+    tell_ready();
+  }
+  for (const auto& [lane, ticket] : schedule_.take_expired(now())) expire(*lane, ticket);
+  if (due_.any_due(now())) delivery_wanted_();
+  if (loop_.clock().now() >= next_sweep_ && !sweeping_) sweep();
+  timer_ = loop_.after(kTick, [this] { tick(); });
+}
+
+void SqliteQueue::tell_ready() {
+  if (observer_ != nullptr) observer_->on_ready();
+}
+
+// --- enqueue ---
+
+void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
+  Lane& lane = schedule_.lane(submission.function);
+  if (lane.waiting >= limits_.function_backlog || lane.space->waiting >= limits_.space_backlog) {
+    const bool own = lane.waiting >= limits_.function_backlog;
+    return done(fail(Code::kExhausted, Component::kQueue, "backlog_full",
+                     std::string("too many invocations of this ") + (own ? "function" : "space") +
+                         " are waiting; try again later"));
+  }
+  if (writer_->waiting() >= limits_.unwritten) {
+    return done(fail(Code::kUnavailable, Component::kQueue, "queue_unavailable",
+                     "the disk does not keep up; nothing was accepted, try again later"));
+  }
+  struct Call {
+    Submission submission;
+    Accepted accepted;
+    Done<Accepted> done;
+  };
+  const std::uint64_t seq = next_seq_++;
+  const Millis due = submission.not_before > loop_.clock().wall()
+                         ? to_millis(std::min(submission.not_before, submission.expires_at))
+                         : 0;
+  auto call = std::make_unique<Call>(
+      Call{.submission = std::move(submission), .accepted = {}, .done = std::move(done)});
+  Call& in = *call;
+  const std::size_t weight =
+      in.submission.request.size() + static_cast<std::size_t>(in.submission.body.size());
+  // The lane stays: a lane is erased only when nothing of it is on its way (forget).
+  ++lane.arriving;
+  write(
+      weight,
+      [&in, key = lane.key, stored = lane.stored, seq, due](store::Database& database) {
+        return insert(database, {.lane = key, .lane_stored = stored, .seq = seq, .due = due}, in.submission,
+                      in.accepted);
+      },
+      [this, call = std::move(call), &lane, seq, due](const Status& status) {
+        --lane.arriving;
+        if (!status) {
+          Error error = unavailable(status.error());
+          if (status.error().reason == "already_exists") {
+            error = {Code::kConflict, Component::kQueue, "call_id_in_use",
+                     "the function has an invocation with this call id already; use a new one"};
+          }
+          return call->done(std::unexpected(std::move(error)));
+        }
+        lane.stored = true;
+        if (!call->accepted.repeated) accepted(call->submission, lane, seq, due);
+        call->done(std::move(call->accepted));
+      });
+}
+
+void SqliteQueue::accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due) {
+  if (lane.forgotten) return;  // cancelled with the rest
+  schedule_.add(lane,
+                {.seq = seq,
+                 .created_at = to_millis(submission.created_at),
+                 .expires_at = to_millis(submission.expires_at)},
+                due);
+  if (due == 0 && is_inline(submission.body)) {
+    keep(seq, Loaded{.id = submission.id,
+                     .request = std::move(submission.request),
+                     .body = std::move(submission.body),
+                     .max_attempts = submission.max_attempts,
+                     .callback_url = std::move(submission.callback_url)});
+  }
+  tell_ready();
+}
+
+bool SqliteQueue::keep(std::uint64_t seq, Loaded loaded) {
+  const std::size_t bytes = loaded.bytes();
+  if (kept_bytes_ + bytes > limits_.memory_bytes) return false;
+  kept_bytes_ += bytes;
+  kept_.emplace(seq, std::move(loaded));
+  return true;
+}
+
+std::optional<Loaded> SqliteQueue::take_kept(std::uint64_t seq) {
+  const auto found = kept_.find(seq);
+  if (found == kept_.end()) return std::nullopt;
+  Loaded loaded = std::move(found->second);
+  kept_bytes_ -= loaded.bytes();
+  kept_.erase(found);
+  return loaded;
+}
+
+// --- take ---
+
+bool SqliteQueue::take(const MayRun& may_run, Duration lease, Done<Lease> done) {
+  while (true) {
+    const Leased* held = schedule_.take(may_run, loop_.clock().now() + lease, now());
+    if (held == nullptr) return false;
+    const Receipt receipt{.seq = held->ticket.seq, .epoch = held->epoch};
+    if (held->ticket.expires_at <= now()) {
+      Lane& lane = *held->lane;
+      const Ticket ticket = held->ticket;
+      schedule_.end(ticket.seq);
+      expire(lane, ticket);
+      continue;
+    }
+    if (std::optional<Loaded> kept = take_kept(receipt.seq)) {
+      done(lease_of(*held, std::move(*kept)));
+    } else {
+      load(receipt, *held->lane, std::move(done));
+    }
+    return true;
+  }
+}
+
+Lease SqliteQueue::lease_of(const Leased& held, Loaded loaded) const {
+  return {.receipt = {.seq = held.ticket.seq, .epoch = held.epoch},
+          .function = held.lane->function,
+          .id = std::move(loaded.id),
+          .request = std::move(loaded.request),
+          .body = std::move(loaded.body),
+          .created_at = from_millis(held.ticket.created_at),
+          .expires_at = from_millis(held.ticket.expires_at),
+          .attempt = loaded.attempt_count + 1,
+          .spent = loaded.spent,
+          .max_attempts = loaded.max_attempts,
+          .callback_url = std::move(loaded.callback_url)};
+}
+
+// Reads the request, and those that come after it in the same lane.
+void SqliteQueue::load(const Receipt& receipt, const Lane& lane, Done<Lease> done) {
+  const bool on_its_way = loading_.contains(receipt.seq);
+  loading_[receipt.seq].push_back({receipt, std::move(done)});
+  if (on_its_way) return;
+  std::vector<std::uint64_t> wanted{receipt.seq};
+  for (const Ticket& next : lane.ready) {
+    if (wanted.size() >= kReadAhead || kept_bytes_ >= limits_.memory_bytes) break;
+    if (kept_.contains(next.seq) || !loading_.try_emplace(next.seq).second) continue;
+    wanted.push_back(next.seq);
+  }
+  read(
+      [this, wanted = std::move(wanted)](store::Database& database) {
+        std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows;
+        for (const std::uint64_t seq : wanted) rows.emplace_back(seq, load_request(database, seq, bodies_));
+        return rows;
+      },
+      [this](auto rows) { on_loaded(std::move(rows)); });
+}
+
+void SqliteQueue::on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows) {
+  for (auto& [seq, loaded] : rows) {
+    auto node = loading_.extract(seq);
+    bool used = false;
+    for (Awaiting& waiter : node.mapped()) {
+      const Leased* held = schedule_.leased(waiter.receipt);
+      if (held == nullptr || used) {
+        if (held != nullptr) schedule_.put_back(seq, 0);
+        waiter.done(
+            fail(Code::kNotFound, Component::kQueue, "invocation_not_found", "it has ended meanwhile"));
+      } else if (loaded) {
+        used = true;
+        waiter.done(lease_of(*held, std::move(*loaded)));
+      } else {
+        const bool gone = loaded.error().code == Code::kNotFound;
+        if (gone) {
+          schedule_.end(seq);
+        } else {
+          schedule_.put_back(seq, now() + kUnreadablePause);
+        }
+        waiter.done(std::unexpected(gone ? loaded.error() : unavailable(loaded.error())));
+      }
+    }
+    if (!used && loaded && schedule_.leased(seq) == nullptr && !schedule_.dropped(seq))
+      keep(seq, std::move(*loaded));
+  }
+}
+
+void SqliteQueue::wake(const std::string& function_id) {
+  if (Lane* lane = schedule_.find_lane(function_id)) schedule_.wake(*lane);
+}
+
+Status SqliteQueue::renew(const Receipt& receipt, Duration lease) {
+  Leased* held = schedule_.leased(receipt);
+  if (held == nullptr) return stale_receipt();
+  held->until = loop_.clock().now() + lease;
+  return {};
+}
+
+Depth SqliteQueue::depth(const std::string& function_id) const {
+  const auto found = schedule_.lanes().find(function_id);
+  if (found == schedule_.lanes().end()) return {};
+  const Lane& lane = *found->second;
+  Depth depth{.waiting = lane.waiting, .leased = lane.leased, .oldest = {}};
+  if (const auto oldest = schedule_.oldest(lane)) depth.oldest = from_millis(*oldest);
+  return depth;
+}
+
+}  // namespace sterna::queue::sqlite

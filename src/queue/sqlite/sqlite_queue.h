@@ -1,0 +1,136 @@
+// The queue of one node, in SQLite: a write is answered when it is on disk, many share one wait for it. What
+// waits is known in memory by number, leases only there: after a restart all that is not settled waits again.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "net/background.h"
+#include "net/loop.h"
+#include "queue/invocations.h"
+#include "queue/lease_queue.h"
+#include "queue/limits.h"
+#include "queue/outbox.h"
+#include "queue/sqlite/due.h"
+#include "queue/sqlite/rows.h"
+#include "queue/sqlite/schedule.h"
+#include "store/group_commit.h"
+
+namespace sterna::queue::sqlite {
+
+// The parts live longer: loop, bodies.
+class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
+ public:
+  // Opens or creates the database file. Fails with io or conflict when it cannot be used.
+  static Result<std::unique_ptr<SqliteQueue>> open(const std::filesystem::path& file, net::Loop& loop,
+                                                   net::BodyBudget& bodies, const QueueLimits& limits);
+  // Writes what is queued. The loop runs no more; nobody is answered.
+  ~SqliteQueue() override;
+
+  // LeaseQueue
+  void observe(QueueObserver& observer) override { observer_ = &observer; }
+  void enqueue(Submission submission, Done<Accepted> done) override;
+  bool take(const MayRun& may_run, Duration lease, Done<Lease> done) override;
+  void wake(const std::string& function_id) override;
+  Status renew(const Receipt& receipt, Duration lease) override;
+  void settle(const Receipt& receipt, Settlement settlement, Done<void> done) override;
+  void give_back(const Receipt& receipt, Duration pause) override;
+  void cancel(const std::string& function_id, const std::string& id, Done<void> done) override;
+  void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+               Done<void> done) override;
+  void forget(const std::string& function_id) override;
+  Depth depth(const std::string& function_id) const override;
+
+  // Outbox
+  void on_due(std::function<void()> wanted) override { delivery_wanted_ = std::move(wanted); }
+  bool take_delivery(Done<DueDelivery> done) override;
+  void end_delivery(std::uint64_t seq, DeliveryEnd end) override;
+  void redeliver(const std::string& function_id, const std::string& id, Done<void> done) override;
+  std::size_t pending_deliveries() const override { return due_.size(); }
+
+  // Invocations
+  void find(const std::string& function_id, const std::string& id, Done<Record> done) override;
+  void list(const std::string& function_id, const Filter& filter, std::size_t limit,
+            const std::string& cursor, Done<Listing> done) override;
+  void answer(const std::string& function_id, const std::string& id, Done<StoredAnswer> done) override;
+
+  // The functions that have invocations here, for a start: those that are gone are to be forgotten.
+  std::vector<FunctionName> functions() const;
+
+ private:
+  struct Awaiting {
+    Receipt receipt;
+    Done<Lease> done;
+  };
+  struct Found {
+    std::uint64_t seq = 0;
+    StoredState state{};
+    Delivery delivery{};
+    bool has_callback = false;
+    Millis created_at = 0;
+  };
+  using Databases = std::array<std::unique_ptr<store::Database>, 3>;  // writer, reader, answers
+
+  SqliteQueue(Databases databases, net::Loop& loop, net::BodyBudget& bodies, const QueueLimits& limits);
+  Status restore(store::Database& database);
+
+  template <class Apply, class Answer>
+  void write(std::size_t weight, Apply apply, Answer answer);
+  template <class Read, class Answer>
+  void read(Read read, Answer answer);
+  void find_then(const std::string& function_id, const std::string& id, Done<Found> done);
+  void deliver(std::vector<store::GroupCommit::Ended> batch);
+
+  Millis now() const { return to_millis(loop_.clock().wall()); }
+  void tick();
+  void sweep();
+  void tell_ready();
+  void accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due);
+  void take_out(Lane& lane, std::uint64_t seq);
+  bool keep(std::uint64_t seq, Loaded loaded);
+  std::optional<Loaded> take_kept(std::uint64_t seq);
+  Lease lease_of(const Leased& held, Loaded loaded) const;
+  void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
+  void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
+  void expire(const Lane& lane, const Ticket& ticket);
+  bool settle_written(const Receipt& receipt, const Status& status);
+  void retry(const Receipt& receipt, Settlement settlement, Done<void> done);
+  void finish(const Receipt& receipt, Settlement settlement, Done<void> done);
+  void keep_delivery(std::uint64_t seq, const Lane& lane, struct SettledRow& row,
+                     const Settlement& settlement);
+  void settled(const FunctionName& function, const std::string& id, State state, std::string_view reason,
+               Delivery callback);
+
+  net::Loop& loop_;
+  net::BodyBudget& bodies_;
+  const QueueLimits limits_;
+  QueueObserver* observer_ = nullptr;
+  std::function<void()> delivery_wanted_ = [] {};
+  Schedule schedule_;
+  DueList due_;  // callbacks
+  std::uint64_t next_seq_ = 1;
+  std::unordered_map<std::uint64_t, Loaded> kept_;  // requests that need not be read again
+  std::size_t kept_bytes_ = 0;
+  std::unordered_map<std::uint64_t, DueDelivery> kept_deliveries_;  // that need not be read
+  std::size_t kept_delivery_bytes_ = 0;
+  std::unordered_map<std::uint64_t, std::vector<Awaiting>> loading_;
+  std::unordered_set<std::uint64_t> settling_;  // their lease does not run out while they are written
+  net::Loop::TimerId timer_{};
+  std::uint64_t sweep_cursor_ = 0;
+  bool sweeping_ = false;
+  MonotonicTime next_sweep_{};
+  // Jobs that come back after the end find this false.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  std::unique_ptr<store::Database> reader_;  // reader thread only
+  std::shared_ptr<PartSource> answers_;
+  std::unique_ptr<store::GroupCommit> writer_;
+  std::unique_ptr<net::Background> reader_thread_;
+};
+
+}  // namespace sterna::queue::sqlite
