@@ -25,6 +25,7 @@ struct FunctionEntry {
   api::Access access = api::Access::kToken;
   std::uint64_t max_body_bytes = 0;
   Duration timeout{};
+  api::AsyncPolicy async;
   std::unique_ptr<pool::FunctionPool> active;     // answers the calls
   std::unique_ptr<pool::FunctionPool> candidate;  // a new version that is being loaded
   std::unique_ptr<FunctionMetrics> metrics;
