@@ -15,7 +15,13 @@ namespace sterna::api {
 struct SpecRules {
   std::vector<std::string> templates;  // every accepted name, aliases too
   Limits default_limits;
+  bool allow_network_host = true;  // what was stored once is read again
 };
+
+// Why `network: host` is refused.
+inline constexpr std::string_view kNetworkHostRefused =
+    "host lets functions reach this machine's own services; only a server started with --allow-network-host "
+    "takes it";
 
 // Fields of answers that are no part of the spec: accepted and ignored, so that what GET answered can be PUT
 // back.

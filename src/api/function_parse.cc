@@ -141,7 +141,7 @@ void read_options(ObjectReader& reader, std::map<std::string, OptionValue>& out)
     reader.error("options", fmt::format("all together: at most {} bytes", kMaxEnvBytes));
 }
 
-void read_limits(const Json& json, Limits& out, FieldErrors& errors) {
+void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErrors& errors) {
   ObjectReader reader(json, "limits", errors);
   reader.seconds("timeout_seconds", out.timeout, 0.01, kMaxTimeoutSeconds);
   reader.integer("memory_mb", out.memory_mb, 16, 65536);
@@ -157,6 +157,8 @@ void read_limits(const Json& json, Limits& out, FieldErrors& errors) {
     reader.error("min_replicas", "must not be greater than max_replicas");
   reader.seconds("idle_seconds", out.idle, 0, 86400);
   read_word(reader, "network", out.network, std::array{Network::kNone, Network::kEgress, Network::kHost});
+  if (out.network == Network::kHost && !rules.allow_network_host)
+    reader.error("network", std::string(kNetworkHostRefused));
   reader.integer("max_body_bytes", out.max_body_bytes, 0, std::int64_t{1} << 30);
   reader.seconds("queue_wait_seconds", out.queue_wait, 0, 3600);
   reader.finish();
@@ -194,7 +196,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   read_env(reader, spec.env);
   read_secrets(reader, spec.env, spec.secrets);
   read_options(reader, spec.options);
-  if (const Json* limits = reader.find("limits")) read_limits(*limits, spec.limits, errors);
+  if (const Json* limits = reader.find("limits")) read_limits(*limits, rules, spec.limits, errors);
   if (const Json* async = reader.find("async")) read_async(*async, spec.async, errors);
   read_word(reader, "access", spec.access, std::array{Access::kToken, Access::kPublic, Access::kInternal});
   reader.ignore("source");

@@ -126,6 +126,19 @@ TEST(ParseSpec, ChecksRanges) {
   }
 }
 
+TEST(ParseSpec, NetworkHostNeedsTheServersConsent) {
+  SpecRules rules{.templates = {"python3-http"}, .default_limits = {}};
+  const Json wants_host = *parse_json(R"({"name":"f","limits":{"network":"host"}})");
+  EXPECT_TRUE(parse_spec(wants_host, rules));
+  rules.allow_network_host = false;
+  const auto refused = parse_spec(wants_host, rules);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), (FieldErrors{{"limits.network", std::string(kNetworkHostRefused)}}));
+  for (const char* other : {R"({"name":"f"})", R"({"name":"f","limits":{"network":"egress"}})"}) {
+    EXPECT_TRUE(parse_spec(*parse_json(other), rules)) << other;
+  }
+}
+
 TEST(ParseSpec, ChecksVariables) {
   EXPECT_THAT(wrong_fields(R"({"name":"f","env":{"_a1":"","PATH_":"x=y\n"}})"), IsEmpty());
   EXPECT_THAT(wrong_fields(R"({"name":"f","env":{"STERNA_X":"a"}})"), UnorderedElementsAre("env.STERNA_X"));

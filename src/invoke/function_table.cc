@@ -57,7 +57,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
 std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function& function,
                                                        const registry::Version& version, bool proven) {
   pool::FunctionConfig config = config_of_(function, version);
-  config.proven = proven;
+  config.proven = proven && config.refusal.empty();
   return std::make_unique<FunctionPool>(context_, std::move(config));
 }
 
@@ -73,7 +73,8 @@ void FunctionTable::apply(const registry::Function& function) {
     if (!current && loaded_now) {
       take_over(entry, std::move(entry.candidate));
     } else if (!current || (function.status == FunctionStatus::kRunning && entry.active->broken())) {
-      take_over(entry, make_pool(function, *function.active, true));
+      // One that failed under an earlier server has to load once more.
+      take_over(entry, make_pool(function, *function.active, function.status != FunctionStatus::kFailed));
     }
   }
   const bool wanted = function.wants_loading();

@@ -203,6 +203,31 @@ TEST_F(TableTest, CrashingFunctionIsFailedUntilItLoadsAgain) {
   EXPECT_EQ(admit(entry()), nullptr);
 }
 
+TEST_F(TableTest, FunctionThatFailedUnderAnEarlierServerIsTriedOnce) {
+  registry::Function failed = running(1);
+  failed.status = FunctionStatus::kFailed;
+  table_.apply(failed);
+  pass(milliseconds(100));
+  ASSERT_EQ(launcher_.started(), 1U);
+  ASSERT_NE(admit(entry()), nullptr);
+  worker(0).ready();
+  settle();
+  EXPECT_EQ(store_.last(), "running id-motion");
+  EXPECT_EQ(admit(entry()), nullptr);
+}
+
+TEST_F(TableTest, RefusedFunctionIsFailedWithoutACall) {
+  refusal_ = "not on this server";
+  table_.apply(running(1));
+  pass(milliseconds(100));
+  EXPECT_EQ(store_.last(), "failed id-motion not on this server");
+  EXPECT_EQ(entry().status_reason, "not on this server");
+  ASSERT_NE(admit(entry()), nullptr);
+  table_.apply(function(1, VersionState::kPending, 0, "next"));
+  EXPECT_EQ(store_.last(), "fail id-next 1 not on this server");
+  EXPECT_EQ(launcher_.started(), 0U);
+}
+
 TEST_F(TableTest, IdleWorkerOfOneFunctionGivesWayToAnother) {
   for (const char* name : {"one", "two", "three"}) table_.apply(running(1, name));
   for (std::size_t i = 0; i < 2; ++i) {

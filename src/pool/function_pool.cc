@@ -304,6 +304,10 @@ void FunctionPool::probe() {
 
 bool FunctionPool::start_worker() {
   if (closed_ || context_.loop.now() < start_not_before_) return false;
+  if (!config_.refusal.empty()) {
+    if (!broken_) count_failure(config_.refusal, 0);
+    return false;
+  }
   if (context_.workers_total >= context_.limits.max_workers_total && !context_.evict_idle()) return false;
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
                               context_.next_call_number);

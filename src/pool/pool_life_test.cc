@@ -211,6 +211,17 @@ TEST_F(PoolTest, MinimumIsStartedWithoutCalls) {
   EXPECT_EQ(launcher_.started(), 2U);
 }
 
+TEST_F(PoolTest, RefusedVersionStartsNoWorkerAndSaysWhyOnce) {
+  config_.proven = false;
+  config_.refusal = "not on this server";
+  pass(milliseconds(100));
+  EXPECT_EQ(record_.broken, (std::vector<std::string>{"not on this server"}));
+  EXPECT_EQ(submit().failure, Failure::kNotRunning);
+  for (int i = 0; i < 5; ++i) pass(seconds(60));
+  EXPECT_EQ(record_.broken.size(), 1U);
+  EXPECT_EQ(launcher_.started(), 0U);
+}
+
 TEST_F(PoolTest, ServerWideLimitAsksForAnIdleWorker) {
   context_.limits.max_workers_total = 1;
   int asked = 0;

@@ -62,8 +62,9 @@ const std::array kOptions = {
            "Folder of the runtimes' worker side. Default: runtimes beside the program, or "
            "../lib/sterna/runtimes."},
     Option{"allow_network_host", Switch{STERNA_FIELD(bool, allow_network_host)},
-           "Reserved: functions may still ask for network host, which shows them this machine's loopback, "
-           "whatever this says."},
+           "Whether functions may have network host, with which they reach this machine's own services, "
+           "those on "
+           "loopback too. For code that you trust."},
     Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
            "Largest request body of an invocation; above it 413 body_too_large."},
     Option{"limits.max_code_bytes", STERNA_NUMBER(limits.max_code_bytes, 1, 4 * kGiB),

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "api/function_json.h"
+
 namespace sterna::server {
 namespace {
 
@@ -53,7 +55,8 @@ Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings
 }
 
 pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version,
-                               const std::string& bundle_dir, const Runtimes& runtimes) {
+                               const std::string& bundle_dir, const Runtimes& runtimes,
+                               const Config& server) {
   const api::Limits& limits = version.spec.limits;
   pool::FunctionConfig config;
   config.id = function.id;
@@ -78,6 +81,9 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.idle = limits.idle;
   config.queue_wait = limits.queue_wait;
   config.is_async = version.handler_async.value_or(false);
+  if (limits.network == api::Network::kHost && !server.allow_network_host) {
+    config.refusal = "limits.network: " + std::string(api::kNetworkHostRefused);
+  }
   return config;
 }
 

@@ -21,8 +21,8 @@ struct Runtimes {
   static Runtimes find(const Config& config, std::vector<std::string>& warnings);
 };
 
-// The pool's view of a version.
+// The pool's view of a version. One that was stored when more was allowed is refused.
 pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version,
-                               const std::string& bundle_dir, const Runtimes& runtimes);
+                               const std::string& bundle_dir, const Runtimes& runtimes, const Config& server);
 
 }  // namespace sterna::server

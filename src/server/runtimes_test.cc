@@ -81,7 +81,7 @@ TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
   version.spec.limits.concurrency = 3;
   version.spec.limits.network = api::Network::kNone;
   version.handler_async = true;
-  const pool::FunctionConfig config = config_of(function, version, "/bundles/x", find());
+  const pool::FunctionConfig config = config_of(function, version, "/bundles/x", find(), config_);
   EXPECT_EQ(config.id, "id");
   EXPECT_EQ(config.space, "home");
   EXPECT_EQ(config.name, "motion");
@@ -94,7 +94,19 @@ TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
   EXPECT_EQ(config.network, "none");
   EXPECT_TRUE(config.is_async);
   version.spec.limits.concurrency.reset();
-  EXPECT_FALSE(config_of(function, version, "", find()).concurrency);
+  EXPECT_FALSE(config_of(function, version, "", find(), config_).concurrency);
+}
+
+TEST_F(RuntimesTest, StoredVersionWithNetworkHostIsRefusedUnlessAllowed) {
+  registry::Version version;
+  version.spec.limits.network = api::Network::kHost;
+  const auto refusal = [&] { return config_of({}, version, "", {}, config_).refusal; };
+  EXPECT_NE(refusal().find("--allow-network-host"), std::string::npos);
+  config_.allow_network_host = true;
+  EXPECT_EQ(refusal(), "");
+  config_.allow_network_host = false;
+  version.spec.limits.network = api::Network::kEgress;
+  EXPECT_EQ(refusal(), "");
 }
 
 }  // namespace

@@ -137,6 +137,7 @@ api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   api::SpecRules rules{.templates = runtimes.templates, .default_limits = {}};
   rules.default_limits.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
   rules.default_limits.queue_wait = config.limits.queue_wait;
+  rules.allow_network_host = config.allow_network_host;
   return rules;
 }
 
@@ -182,8 +183,8 @@ Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, R
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
   pool::FunctionConfig made =
-      server::config_of(function, version, bundles_->path_of(version.bundle).string(), runtimes_);
-  launcher_.prepare(made.runtime, made.network);
+      server::config_of(function, version, bundles_->path_of(version.bundle).string(), runtimes_, config_);
+  if (made.refusal.empty()) launcher_.prepare(made.runtime, made.network);
   return made;
 }
 

@@ -203,6 +203,7 @@ def test_a_change_that_is_wrong_changes_nothing(server):
         ({"limits": {"min_replicas": 5, "max_replicas": 2}}, "replicas"),
         ({"limits": {"idle_seconds": -1}}, "idle_seconds"),
         ({"limits": {"network": "all"}}, "network"),
+        ({"limits": {"network": "host"}}, "--allow-network-host"),
         ({"limits": {"surprise": 1}}, "surprise"),
         ({"limits": []}, "limits"),
         ({"access": "everyone"}, "access"),
@@ -432,3 +433,22 @@ def test_a_stopped_function_stays_stopped_across_a_restart(start_server):
     assert server.get("stopped")["status"] == "Stopped"
     server.wait_for_status("running", "Running")
     assert server.call("running").text == "fine"
+
+
+def test_network_host_needs_a_server_that_allows_it(start_server):
+    trusting = start_server("--allow-network-host")
+    trusting.deploy("host", FINE, limits={"network": "host"})
+    assert trusting.call("host").text == "fine"
+    assert trusting.stop() == 0
+
+    strict = start_server(data_dir=trusting.data_dir)
+    failed = strict.wait_for_status("host", "Failed")
+    assert "--allow-network-host" in failed["status_reason"]
+    problem_of(strict.call("host"), 503, "function_not_running", "platform")
+    patched = strict.request("PATCH", function_path("host"), json={"description": "the same network"})
+    assert "limits.network" in refused_fields(patched)
+    assert strict.stop() == 0
+
+    trusting.start()
+    trusting.wait_for_status("host", "Running")
+    assert trusting.call("host").text == "fine"

@@ -120,6 +120,7 @@ class TableTest : public ::testing::Test {
   pool::testing::FakeLauncher launcher_;
   StoreRecord store_;
   std::vector<std::string> logs_;
+  std::string refusal_;  // of all configs made from now on
   prometheus::Registry prometheus_;
   InvocationMetrics metrics_{prometheus_};
   pool::PoolLimits limits_{.queue_length = 100, .max_workers_total = 2};
@@ -128,12 +129,13 @@ class TableTest : public ::testing::Test {
                        ids_,
                        limits_,
                        store_,
-                       [](const registry::Function& of, const registry::Version& version) {
+                       [this](const registry::Function& of, const registry::Version& version) {
                          pool::FunctionConfig config;
                          config.id = of.id;
                          config.space = of.space;
                          config.name = of.name;
                          config.version = static_cast<std::uint32_t>(version.number);
+                         config.refusal = refusal_;
                          return config;
                        },
                        [this](const std::string&, const std::string& name, std::string_view,
