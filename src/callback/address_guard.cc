@@ -1,0 +1,160 @@
+#include "callback/address_guard.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sterna::callback {
+namespace {
+
+constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr unsigned kMappedBits = 96;
+
+struct SpecialUse {
+  const char* base;
+  unsigned prefix;
+  std::string_view what;
+};
+
+// IANA's special-purpose registries, and the addresses at which clouds serve credentials. First match counts.
+constexpr std::array kSpecialV4{
+    SpecialUse{"169.254.169.254", 32, "cloud metadata"},
+    SpecialUse{"100.100.100.200", 32, "cloud metadata"},
+    SpecialUse{"168.63.129.16", 32, "cloud metadata"},
+    SpecialUse{"192.0.0.192", 32, "cloud metadata"},
+    SpecialUse{"0.0.0.0", 8, "unspecified"},
+    SpecialUse{"10.0.0.0", 8, "private"},
+    SpecialUse{"100.64.0.0", 10, "carrier-grade NAT"},
+    SpecialUse{"127.0.0.0", 8, "loopback"},
+    SpecialUse{"169.254.0.0", 16, "link-local"},
+    SpecialUse{"172.16.0.0", 12, "private"},
+    SpecialUse{"192.0.0.0", 24, "protocol assignment"},
+    SpecialUse{"192.0.2.0", 24, "documentation"},
+    SpecialUse{"192.88.99.0", 24, "6to4 relay"},
+    SpecialUse{"192.168.0.0", 16, "private"},
+    SpecialUse{"198.18.0.0", 15, "benchmarking"},
+    SpecialUse{"198.51.100.0", 24, "documentation"},
+    SpecialUse{"203.0.113.0", 24, "documentation"},
+    SpecialUse{"224.0.0.0", 4, "multicast"},
+    SpecialUse{"255.255.255.255", 32, "broadcast"},
+    SpecialUse{"240.0.0.0", 4, "reserved"},
+};
+
+constexpr std::array kSpecialV6{
+    SpecialUse{"fd00:ec2::254", 128, "cloud metadata"},
+    SpecialUse{"::", 128, "unspecified"},
+    SpecialUse{"::1", 128, "loopback"},
+    SpecialUse{"::", 96, "IPv4-compatible"},
+    SpecialUse{"::ffff:0:0:0", 96, "IPv4-translated"},
+    SpecialUse{"64:ff9b:1::", 48, "private NAT64"},
+    SpecialUse{"100::", 64, "discard-only"},
+    SpecialUse{"2001::", 32, "Teredo"},
+    SpecialUse{"2001:2::", 48, "benchmarking"},
+    SpecialUse{"2001::", 23, "protocol assignment"},
+    SpecialUse{"2001:db8::", 32, "documentation"},
+    SpecialUse{"2002::", 16, "6to4"},
+    SpecialUse{"3fff::", 20, "documentation"},
+    SpecialUse{"fc00::", 7, "unique local"},
+    SpecialUse{"fe80::", 10, "link-local"},
+    SpecialUse{"fec0::", 10, "site-local"},
+    SpecialUse{"ff00::", 8, "multicast"},
+};
+
+struct NamedRange {
+  AddressRange range;
+  std::string_view what;
+};
+
+template <std::size_t N>
+std::array<NamedRange, N> ranges_of(const std::array<SpecialUse, N>& table) {
+  std::array<NamedRange, N> ranges;
+  for (std::size_t i = 0; i < N; ++i) {
+    const Address base = *parse_address(table[i].base);
+    ranges[i] = {{base, table[i].prefix + (base.is_v4() ? kMappedBits : 0)}, table[i].what};
+  }
+  return ranges;
+}
+
+template <std::size_t N>
+std::optional<std::string_view> find(const std::array<NamedRange, N>& ranges, const Address& address) {
+  const auto found =
+      std::ranges::find_if(ranges, [&](const NamedRange& named) { return named.range.contains(address); });
+  if (found == ranges.end()) return std::nullopt;
+  return found->what;
+}
+
+Address mapped(const std::uint8_t* four) {
+  Address address;
+  std::ranges::copy(kMappedPrefix, address.bytes.begin());
+  std::memcpy(address.bytes.data() + kMappedPrefix.size(), four, 4);
+  return address;
+}
+
+}  // namespace
+
+bool Address::is_v4() const {
+  return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
+}
+
+bool AddressRange::contains(const Address& address) const {
+  const std::size_t whole = bits / 8;
+  if (!std::equal(base.bytes.begin(), base.bytes.begin() + static_cast<std::ptrdiff_t>(whole),
+                  address.bytes.begin())) {
+    return false;
+  }
+  const unsigned rest = bits % 8;
+  return rest == 0 || ((base.bytes[whole] ^ address.bytes[whole]) >> (8 - rest)) == 0;
+}
+
+std::optional<Address> parse_address(std::string_view text) {
+  const std::string terminated(text);
+  if (terminated.size() != std::strlen(terminated.c_str())) return std::nullopt;  // a NUL inside
+  std::array<std::uint8_t, 4> four{};
+  if (inet_pton(AF_INET, terminated.c_str(), four.data()) == 1) return mapped(four.data());
+  Address address;
+  if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return address;
+  return std::nullopt;
+}
+
+std::optional<Address> address_of(const sockaddr& socket_address) {
+  if (socket_address.sa_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &socket_address, sizeof(v4));
+    return mapped(reinterpret_cast<const std::uint8_t*>(&v4.sin_addr));
+  }
+  if (socket_address.sa_family == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &socket_address, sizeof(v6));
+    Address address;
+    std::memcpy(address.bytes.data(), &v6.sin6_addr, address.bytes.size());
+    return address;
+  }
+  return std::nullopt;
+}
+
+std::string to_string(const Address& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.is_v4()) {
+    inet_ntop(AF_INET, address.bytes.data() + kMappedPrefix.size(), text.data(), text.size());
+  } else {
+    inet_ntop(AF_INET6, address.bytes.data(), text.data(), text.size());
+  }
+  return text.data();
+}
+
+std::optional<std::string_view> special_use(const Address& address) {
+  static const auto v4 = ranges_of(kSpecialV4);
+  static const auto v6 = ranges_of(kSpecialV6);
+  static const AddressRange nat64{*parse_address("64:ff9b::"), kMappedBits};
+  static const AddressRange global_unicast{*parse_address("2000::"), 3};
+
+  if (address.is_v4()) return find(v4, address);
+  if (nat64.contains(address)) return find(v4, mapped(address.bytes.data() + kMappedPrefix.size()));
+  if (auto what = find(v6, address)) return what;
+  if (!global_unicast.contains(address)) return "reserved";
+  return std::nullopt;
+}
+
+}  // namespace sterna::callback
