@@ -19,8 +19,9 @@ std::unexpected<Error> bad_entry(std::string_view entry, std::string_view why) {
 
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+  std::ranges::transform(result, result.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
   return result;
 }
 
@@ -77,7 +78,8 @@ Status AllowList::add(std::string_view entry) {
       }
       range.bits = prefix + offset;
     }
-    if (!bits_after_are_zero(range)) return bad_entry(entry, "the address has bits set beyond the prefix length");
+    if (!bits_after_are_zero(range))
+      return bad_entry(entry, "the address has bits set beyond the prefix length");
     ranges_.push_back(range);
     return {};
   }
@@ -88,9 +90,10 @@ Status AllowList::add(std::string_view entry) {
   std::string_view host = wildcard ? std::string_view(name).substr(2) : std::string_view(name);
   if (host.ends_with('.')) host.remove_suffix(1);
   if (!is_host_name(host)) {
-    return bad_entry(entry,
-                     "write an IP address, a range like 10.0.0.0/8, a host name, or *.example.com; no scheme, port or "
-                     "path");
+    return bad_entry(
+        entry,
+        "write an IP address, a range like 10.0.0.0/8, a host name, or *.example.com; no scheme, port or "
+        "path");
   }
   if (wildcard) {
     suffixes_.push_back("." + std::string(host));

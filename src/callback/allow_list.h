@@ -1,4 +1,5 @@
-// Which forbidden callback targets are allowed all the same: the server's list (`--callback-allow`) and a space's
+// Which forbidden callback targets are allowed all the same: the server's list (`--callback-allow`) and a
+// space's
 // (`callback_allow`).
 #pragma once
 
@@ -17,8 +18,9 @@ class AllowList {
  public:
   AllowList() = default;
 
-  // Each entry: an address ("127.0.0.1"), a range ("10.0.0.0/8", "fd00::/8"), a host name ("hooks.internal"), or
-  // all names below one ("*.internal"). Fails with invalid `bad_callback_allow`; the detail names the entry.
+  // Each entry: an address ("127.0.0.1"), a range ("10.0.0.0/8", "fd00::/8"), a host name ("hooks.internal"),
+  // or all names below one ("*.internal"). Fails with invalid `bad_callback_allow`; the detail names the
+  // entry.
   static Result<AllowList> parse(std::span<const std::string> entries);
 
   bool allows(const Address& address) const;

@@ -16,8 +16,8 @@
 
 namespace sterna::callback {
 
-// A large body, read in pieces on the sender's thread. It is read in order, once to sign it and once for each time
-// that it is sent (redirects).
+// A large body, read in pieces on the sender's thread. It is read in order, once to sign it and once for each
+// time that it is sent (redirects).
 class BodySource {
  public:
   virtual ~BodySource() = default;
@@ -35,7 +35,8 @@ struct Post {
   Headers headers;
   std::string webhook_id;            // the call id
   std::vector<std::string> secrets;  // "whsec_...", newest first; each signs. None: no signature is sent.
-  // Of the space, beside the server's own list. Shared because the space may change while the post is under way.
+  // Of the space, beside the server's own list. Shared because the space may change while the post is under
+  // way.
   std::shared_ptr<const AllowList> allow;
   std::string body;                        // a small one
   std::unique_ptr<BodySource> large_body;  // when set, it is sent instead of `body`
@@ -61,8 +62,8 @@ class Sender {
   using Done = std::move_only_function<void(PostResult)>;
 
   virtual ~Sender() = default;
-  // Sends `post`; `done` is called once, in a later turn of the loop, within the deadlines. Not called any more
-  // when the sender is destroyed before. Loop's thread.
+  // Sends `post`; `done` is called once, in a later turn of the loop, within the deadlines. Not called any
+  // more when the sender is destroyed before. Loop's thread.
   virtual void post(Post post, Done done) = 0;
 };
 

@@ -20,9 +20,10 @@ std::string new_secret();
 // Signs one message with several secrets at once; the body may come in pieces.
 class Signer {
  public:
-  // `timestamp`: seconds since 1970. Fails with invalid `bad_signing_secret` when a secret is not "whsec_" and base64
-  // of 1 to 64 bytes.
-  static Result<Signer> create(std::span<const std::string> secrets, std::string_view id, std::int64_t timestamp);
+  // `timestamp`: seconds since 1970. Fails with invalid `bad_signing_secret` when a secret is not "whsec_"
+  // and base64 of 1 to 64 bytes.
+  static Result<Signer> create(std::span<const std::string> secrets, std::string_view id,
+                               std::int64_t timestamp);
   Signer(Signer&&) noexcept;
   Signer& operator=(Signer&&) noexcept;
   ~Signer();
@@ -52,9 +53,9 @@ struct SignatureHeaders {
 
 inline constexpr std::chrono::seconds kSignatureTolerance{300};
 
-// Whether one of the signatures was made with `secret` over this body, not longer than `tolerance` before or after
-// `now`. Fails with denied: `signature_missing`, `signature_too_old`, `signature_too_new`, `signature_wrong`; with
-// invalid `bad_signing_secret`.
+// Whether one of the signatures was made with `secret` over this body, not longer than `tolerance` before or
+// after `now`. Fails with denied: `signature_missing`, `signature_too_old`, `signature_too_new`,
+// `signature_wrong`; with invalid `bad_signing_secret`.
 Status verify(std::string_view secret, const SignatureHeaders& headers, std::string_view body, WallTime now,
               std::chrono::seconds tolerance = kSignatureTolerance);
 

@@ -26,17 +26,18 @@ struct Target {
 // Fails with invalid `bad_callback_url`; the detail says what is wrong with it. Any thread.
 Result<Target> parse_target(std::string_view url);
 
-// Where a redirect leads; `location` may be relative (RFC 3986 5). Fails as parse_target, and when it leads from
-// https to http.
+// Where a redirect leads; `location` may be relative (RFC 3986 5). Fails as parse_target, and when it leads
+// from https to http.
 Result<Target> resolve_redirect(const Target& from, std::string_view location);
 
-// Whether `address`, to which `host` leads, may be connected to: it is public, or one of the lists allows it or the
-// host. Null lists are skipped. Fails with denied `callback_forbidden`; the detail names address and remedy.
+// Whether `address`, to which `host` leads, may be connected to: it is public, or one of the lists allows it
+// or the host. Null lists are skipped. Fails with denied `callback_forbidden`; the detail names address and
+// remedy.
 Status check_address(std::string_view host, const Address& address,
                      std::initializer_list<const AllowList*> allow_lists);
 
-// What can be told without a name server, for a quick refusal: a host that is an IP literal or "localhost". Fails with
-// invalid `bad_callback_url` when it is forbidden.
+// What can be told without a name server, for a quick refusal: a host that is an IP literal or "localhost".
+// Fails with invalid `bad_callback_url` when it is forbidden.
 Status check_literal(const Target& target, std::initializer_list<const AllowList*> allow_lists);
 
 }  // namespace sterna::callback
