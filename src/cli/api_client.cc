@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "api/paging.h"
 #include "base/names.h"
 
 namespace sterna::cli {
@@ -96,9 +99,15 @@ Error Api::explain(Error error) const {
   return error;
 }
 
-Result<Json> Api::call(const HttpRequest& request) {
+Result<HttpReply> Api::fetch(const HttpRequest& request) {
   auto reply = http_.fetch(request);
   if (!reply) return std::unexpected(explain(reply.error()));
+  return reply;
+}
+
+Result<Json> Api::call(const HttpRequest& request) {
+  auto reply = fetch(request);
+  if (!reply) return std::unexpected(reply.error());
   if (reply->head.status >= 400) return std::unexpected(explain(error_of(*reply)));
   if (reply->body.empty()) return Json();
   auto json = api::parse_json(reply->body);
@@ -137,19 +146,37 @@ Result<Json> Api::upload(const std::string& path, std::string_view content_type,
   return call(message);
 }
 
-Result<Json> Api::list(const std::string& path) {
+Result<ListPage> Api::page(const std::string& path, std::size_t limit, std::string_view cursor) {
+  std::string url = fmt::format("{}{}limit={}", path, path.contains('?') ? '&' : '?', limit);
+  if (!cursor.empty()) url += fmt::format("&cursor={}", cursor);
+  auto answer = get(url);
+  if (!answer) return std::unexpected(answer.error());
+  ListPage page{.items = Json::array(), .next_cursor = {}};
+  if (!answer->is_object()) return page;
+  if (const auto data = answer->find("data"); data != answer->end() && data->is_array()) page.items = *data;
+  const auto paging = answer->find("paging");
+  if (paging != answer->end() && paging->is_object()) page.next_cursor = text_field(*paging, "next_cursor");
+  return page;
+}
+
+Result<Json> Api::list(const std::string& path, std::size_t limit) {
   Json items = Json::array();
   std::string cursor;
-  for (int page = 0; page < kMaxPages; ++page) {
-    auto answer = get(path + "?limit=500" + (cursor.empty() ? "" : "&cursor=" + cursor));
-    if (!answer) return answer;
-    const auto data = answer->find("data");
-    if (data != answer->end() && data->is_array()) items.insert(items.end(), data->begin(), data->end());
-    const auto paging = answer->find("paging");
-    cursor = paging != answer->end() && paging->is_object() ? text_field(*paging, "next_cursor") : "";
+  for (int pages = 0; pages < kMaxPages && items.size() < limit; ++pages) {
+    auto answer = page(path, std::min(api::kMaxPage, limit - items.size()), cursor);
+    if (!answer) return std::unexpected(answer.error());
+    items.insert(items.end(), answer->items.begin(), answer->items.end());
+    cursor = answer->next_cursor;
     if (cursor.empty()) break;
   }
   return items;
+}
+
+Result<Json> Api::poll(const std::string& path, std::chrono::seconds wait) {
+  constexpr std::chrono::seconds kSlack{15};  // for a busy server, beyond what it was asked to hold
+  HttpRequest message = request("GET", fmt::format("{}?wait={}", path, wait.count()));
+  message.timeout = wait + kSlack;
+  return call(message);
 }
 
 Result<std::string> space_path(const Target& target) {

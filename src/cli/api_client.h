@@ -1,6 +1,8 @@
 // The management API as the commands use it: JSON in, JSON out, problem answers turned into errors.
 #pragma once
 
+#include <chrono>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +38,13 @@ std::unexpected<Error> bad_usage(std::string detail);
 // The error that an answer with a status of 400 and above stands for; field errors are part of the detail.
 Error error_of(const HttpReply& reply);
 
+inline constexpr std::size_t kAllItems = std::numeric_limits<std::size_t>::max();
+
+struct ListPage {
+  api::Json items;
+  std::string next_cursor;  // empty: this is the last page
+};
+
 class Api {
  public:
   explicit Api(const Target& target) : target_(target) {}
@@ -45,8 +54,14 @@ class Api {
   Result<api::Json> send(std::string method, const std::string& path, const api::Json& body);
   Result<api::Json> send(std::string method, const std::string& path);
   Result<api::Json> upload(const std::string& path, std::string_view content_type, std::string bytes);
-  // All items of a paged list.
-  Result<api::Json> list(const std::string& path);
+  // One page of a list: the first, or the one that begins at `cursor`. `path` may have a query.
+  Result<ListPage> page(const std::string& path, std::size_t limit, std::string_view cursor);
+  // The items of a paged list, at most `limit`. `path` may have a query.
+  Result<api::Json> list(const std::string& path, std::size_t limit = kAllItems);
+  // `get`, for a request that the server may hold for `wait`.
+  Result<api::Json> poll(const std::string& path, std::chrono::seconds wait);
+  // The answer to any request, with any status.
+  Result<HttpReply> fetch(const HttpRequest& request);
 
   // A request with the URL and token filled in, for answers that stream.
   HttpRequest request(std::string method, const std::string& path) const;

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "cli/commands.h"
-#include "cli/program.h"
+#include "cli/run_program.h"
 #include "cli/test_server.h"
 #include "cli/text.h"
 
@@ -15,22 +15,6 @@ namespace {
 using api::Json;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct Ran {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Ran run(std::vector<const char*> arguments) {
-  arguments.insert(arguments.begin(), "sterna");
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Program program;
-  const int status = program.run(static_cast<int>(arguments.size()), arguments.data());
-  std::fflush(stdout);
-  return {status, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
-}
 
 TEST(Table, AlignsColumns) {
   EXPECT_EQ(format_table({{"NAME", "STATUS"}, {"a", "Running"}, {"longer", "-"}}),
@@ -48,6 +32,16 @@ TEST(Table, ShowsFieldsAsCells) {
   EXPECT_EQ(cell(object, "name.deep"), "-");
   EXPECT_EQ(cell(object, "n"), "3");
   EXPECT_EQ(cell(object, "m.x.y"), "[1]");
+}
+
+TEST(Object, IsShownWithInnerFieldsAndTables) {
+  const Json object = Json::parse(
+      R"({"id": "a", "callback": {"url": "u", "deliveries": [{"at": "T", "outcome": "ok"}]}, "none": [],
+          "attempts": [{"number": 1}, {"number": 2, "reason": "r"}]})");
+  EXPECT_EQ(format_object(object),
+            "id            a\nnone          []\ncallback.url  u\n"
+            "\nattempts\nnumber  reason\n1       -\n2       r\n"
+            "\ncallback.deliveries\nat  outcome\nT   ok\n");
 }
 
 TEST(Logs, AreShownAsReadableLines) {

@@ -37,6 +37,13 @@ struct InvokeArgs {
   std::string path;                 // "/a/b?x=1", "a/b", "?x=1" or empty
   std::vector<std::string> headers;
   bool show_head = false;
+  std::optional<std::string> call_id = {};
+  std::optional<std::string> idempotency_key = {};
+  bool async = false;  // what follows is for asynchronous invocations
+  bool wait = false;   // until the end, then print the answer as if it were synchronous
+  std::optional<std::string> callback = {};
+  std::optional<std::uint64_t> delay_seconds = {};
+  std::optional<std::string> not_before = {};  // RFC 3339
 };
 Result<int> invoke(const Target& target, const InvokeArgs& args);
 
@@ -51,6 +58,32 @@ Result<int> stop_function(const Target& target, std::string_view name);
 Result<int> start_function(const Target& target, std::string_view name);
 Result<int> list_versions(const Target& target, std::string_view name);
 Result<int> rollback(const Target& target, std::string_view name, std::int64_t version);
+
+// invocations.cc
+struct InvocationsArgs {
+  std::string name;
+  std::string state;     // empty: all
+  std::string delivery;  // empty: all
+  std::size_t limit = 50;
+};
+Result<int> list_invocations(const Target& target, const InvocationsArgs& args);
+Result<int> get_invocation(const Target& target, std::string_view name, std::string_view id);
+// Waits at most `limit` for the end; the exit status is that of the end.
+Result<int> wait_invocation(const Target& target, std::string_view name, std::string_view id,
+                            std::optional<std::chrono::seconds> limit);
+Result<int> show_response(const Target& target, std::string_view name, std::string_view id, bool show_head);
+Result<int> cancel_invocation(const Target& target, std::string_view name, std::string_view id);
+Result<int> redrive_invocation(const Target& target, std::string_view name, std::string_view id);
+Result<int> redeliver_invocation(const Target& target, std::string_view name, std::string_view id);
+
+// invocation_tail.cc
+struct TailArgs {
+  std::string name;
+  std::size_t last = 10;                     // of the older ones, shown first
+  std::chrono::milliseconds interval{1000};  // between two looks
+};
+// Goes on until the server is gone or refuses.
+Result<int> tail_invocations(const Target& target, const TailArgs& args);
 
 // logs.cc
 struct LogsArgs {
@@ -67,6 +100,13 @@ Result<int> list_spaces(const Target& target);
 Result<int> create_space(const Target& target, std::string_view name);
 enum class DeleteSpace : std::uint8_t { kOnlyEmpty, kWithFunctions };
 Result<int> delete_space(const Target& target, std::string_view name, DeleteSpace mode);
+Result<int> get_space(const Target& target, std::string_view name);
+// Replaces the private targets that callbacks of the space may go to: CIDRs or host names.
+Result<int> set_callback_allow(const Target& target, std::string_view name,
+                               const std::vector<std::string>& allow);
+// What callbacks of the space are signed with; kRotate makes a new one first.
+enum class SigningSecret : std::uint8_t { kShow, kRotate };
+Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode);
 
 // init.cc: makes the folder `name` with a handler and a function.toml. Works without a server.
 Result<int> init(std::string_view name, std::string_view template_name);

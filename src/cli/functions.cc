@@ -66,16 +66,7 @@ Result<int> get_function(const Target& target, std::string_view name) {
     print_json(*function);
     return kExitOk;
   }
-  std::vector<Row> rows;
-  for (const auto& [field, value] : function->items()) {
-    if (!value.is_object()) rows.push_back({field, cell(*function, field)});
-  }
-  for (const auto& [field, value] : function->items()) {
-    if (!value.is_object()) continue;
-    for (const auto& [inner, unused] : value.items())
-      rows.push_back({field + "." + inner, cell(value, inner)});
-  }
-  print(format_table(rows));
+  print(format_object(*function));
   return kExitOk;
 }
 

@@ -2,6 +2,7 @@
 // libcurl.
 #pragma once
 
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -20,7 +21,8 @@ struct HttpRequest {
   std::string url;
   std::vector<std::string> headers;  // "Name: value"
   std::optional<std::string> body;
-  std::FILE* upload = nullptr;  // borrowed; sent chunk by chunk instead of `body`
+  std::FILE* upload = nullptr;      // borrowed; sent chunk by chunk instead of `body`
+  std::chrono::seconds timeout{0};  // for the whole exchange, then `unreachable`; 0: as long as it takes
 };
 
 struct HttpHead {

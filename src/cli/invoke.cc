@@ -1,4 +1,4 @@
-// sterna invoke: one call, its answer on stdout as it comes; a fault goes to stderr and the exit status.
+// sterna invoke: one call and its answer; or, with --async, one durable invocation and perhaps its end.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,13 +7,14 @@
 #include <cstring>
 #include <memory>
 
+#include "base/ulid.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/invocation.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
-
-constexpr std::size_t kMaxFaultBytes = 64U << 10;
 
 struct CloseFile {
   void operator()(std::FILE* file) const {
@@ -49,86 +50,111 @@ Result<File> attach_body(HttpRequest& request, const std::string& data) {
   return file;
 }
 
-// Takes the answer: to stdout, or aside while it may be a fault. A function's own error statuses are answers
-// like any other, though they carry X-Sterna-Fault too; a fault is a problem document of Sterna's.
-class AnswerWriter {
- public:
-  explicit AnswerWriter(bool show_head) : show_head_(show_head) {}
+// Sets the header `name` when the flag was given. Fails with bad_usage on what no header can carry.
+Status add_header(HttpRequest& request, std::string_view name, std::string_view flag,
+                  const std::optional<std::string>& value) {
+  if (!value) return {};
+  const bool fits =
+      !value->empty() && std::ranges::all_of(*value, [](char c) { return c > ' ' && c < 0x7f; });
+  if (!fits) return bad_usage(fmt::format("{} '{}': write printable ASCII without spaces", flag, *value));
+  request.headers.push_back(fmt::format("{}: {}", name, *value));
+  return {};
+}
 
-  void take_head(const HttpHead& head) {
-    reply_.head = head;
-    aside_ = fault() == "platform" ||
-             (!fault().empty() && head.find("content-type").starts_with("application/problem+json"));
-    if (!show_head_) return;
-    print(head.status_line + "\r\n");
-    for (const auto& [name, value] : head.headers) print(fmt::format("{}: {}\r\n", name, value));
-    print("\r\n");
-    std::fflush(stdout);
+Status check_async(const InvokeArgs& args) {
+  if (!args.async) return {};
+  if (!args.method.empty() && args.method != "POST") {
+    return bad_usage(fmt::format("-X {}: an asynchronous invocation is always a POST", args.method));
   }
-
-  bool take_body(std::string_view part) {
-    if (!aside_) return write(part);
-    reply_.body.append(part);
-    if (reply_.body.size() <= kMaxFaultBytes) return true;
-    aside_ = false;  // larger than any problem of ours
-    return write(reply_.body);
+  if (args.callback && !args.callback->starts_with("http://") && !args.callback->starts_with("https://")) {
+    return bad_usage(fmt::format("--callback {}: write an http or https URL", *args.callback));
   }
-
-  // The exit status, once the answer has ended.
-  int finish(const Target& target, std::string_view function) const {
-    if (!aside_) return kExitOk;
-    const auto problem = api::parse_json(reply_.body);
-    const bool is_ours =
-        problem && problem->is_object() && problem->contains("reason") && problem->contains("component");
-    if (!is_ours && fault() != "platform") {
-      write(reply_.body);
-      return kExitOk;
-    }
-    tell_fault(target, function);
-    return fault() == "function" ? kExitFunctionFault : kExitPlatformFault;
-  }
-
- private:
-  static bool write(std::string_view part) {
-    return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
-  }
-
-  std::string_view fault() const { return reply_.head.find("x-sterna-fault"); }
-
-  void tell_fault(const Target& target, std::string_view function) const {
-    if (target.json) {
-      fmt::print(stderr, "{}\n", reply_.body);
-      return;
-    }
-    const Error error = error_of(reply_);
-    fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault(), error.reason, error.detail);
-    if (const auto call = reply_.head.find("x-call-id"); !call.empty() && fault() == "function") {
-      fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
+  if (args.not_before) {
+    if (auto time = parse_rfc3339(*args.not_before); !time) {
+      return bad_usage(
+          fmt::format("--not-before {}: write a time like 2026-01-02T03:04:05Z", *args.not_before));
     }
   }
+  return {};
+}
 
-  bool show_head_;
-  bool aside_ = false;
-  HttpReply reply_;
-};
+Status add_platform_headers(HttpRequest& request, const InvokeArgs& args) {
+  if (args.call_id && !is_ulid(*args.call_id)) {
+    return bad_usage(fmt::format("--call-id {}: a call id is a ULID of 26 characters", *args.call_id));
+  }
+  std::optional<std::string> delay;
+  if (args.delay_seconds) delay = std::to_string(*args.delay_seconds);
+  if (auto done = add_header(request, "X-Call-Id", "--call-id", args.call_id); !done) return done;
+  if (auto done = add_header(request, "Idempotency-Key", "--idempotency-key", args.idempotency_key); !done)
+    return done;
+  if (auto done = add_header(request, "X-Callback-Url", "--callback", args.callback); !done) return done;
+  if (auto done = add_header(request, "X-Delay-Seconds", "--delay", delay); !done) return done;
+  return add_header(request, "X-Not-Before", "--not-before", args.not_before);
+}
+
+Result<int> invoke_sync(Api& api, const Target& target, const InvokeArgs& args, const HttpRequest& request) {
+  AnswerWriter writer(args.show_head);
+  const HttpSinks sinks{
+      .on_head = [&](const HttpHead& head) { writer.take_head(head); },
+      .on_body = [&](std::string_view part) { return writer.take_body(part); },
+  };
+  if (auto done = api.stream(request, sinks); !done) return std::unexpected(done.error());
+  return writer.finish(target, args.name);
+}
+
+Result<int> wait_and_answer(Api& api, const Target& target, const InvokeArgs& args, std::string_view id) {
+  auto path = invocation_path(target, args.name, id);
+  if (!path) return std::unexpected(path.error());
+  Progress progress(target.json);
+  auto ended = wait_for_end(api, *path, std::nullopt, progress);
+  progress.clear();
+  if (!ended) {
+    Error error = ended.error();
+    error.detail += fmt::format("\nThe invocation goes on: sterna invocations wait {} {}", args.name, id);
+    return std::unexpected(std::move(error));
+  }
+  return tell_end(api, target, args.name, *path, *ended);
+}
+
+Result<int> invoke_async(Api& api, const Target& target, const InvokeArgs& args, const HttpRequest& request) {
+  auto reply = api.fetch(request);
+  if (!reply) return std::unexpected(reply.error());
+  if (args.show_head) print_head(reply->head);
+  if (reply->head.status >= 400) {
+    if (reply->head.find("x-sterna-fault").empty()) return std::unexpected(error_of(*reply));
+    return tell_fault(target, args.name, *reply);
+  }
+  const auto accepted = api::parse_json(reply->body);
+  const std::string id = accepted ? cell(*accepted, "id") : "";
+  if (!is_ulid(id)) {
+    return fail(
+        Code::kInternal, Component::kGateway, "broken_answer",
+        fmt::format("{} did not answer with the invocation's id; is it a Sterna server?", target.url));
+  }
+  if (args.wait) return wait_and_answer(api, target, args, id);
+  print(target.json ? reply->body + '\n' : fmt::format("{} {}\n", id, cell(*accepted, "state")));
+  return kExitOk;
+}
 
 }  // namespace
 
 Result<HttpRequest> invoke_request(const Api& api, const Target& target, const InvokeArgs& args) {
   auto path = function_path(target, args.name);
   if (!path) return std::unexpected(path.error());
-  *path += "/invoke";
+  if (auto valid = check_async(args); !valid) return std::unexpected(valid.error());
+  *path += args.async ? "/async-invoke" : "/invoke";
   if (!args.path.empty()) {
     if (args.path.front() != '/' && args.path.front() != '?') *path += '/';
     *path += args.path;
   }
   HttpRequest request = api.request(args.method, *path);
-  if (request.method.empty()) request.method = args.data ? "POST" : "GET";
+  if (request.method.empty()) request.method = args.data || args.async ? "POST" : "GET";
   for (const auto& header : args.headers) {
     if (header.find(':') == std::string::npos)
       return bad_usage(fmt::format("-H '{}': write 'Name: value'", header));
     request.headers.push_back(header);
   }
+  if (auto added = add_platform_headers(request, args); !added) return std::unexpected(added.error());
   return request;
 }
 
@@ -142,13 +168,8 @@ Result<int> invoke(const Target& target, const InvokeArgs& args) {
     if (!attached) return std::unexpected(attached.error());
     file = std::move(*attached);
   }
-  AnswerWriter writer(args.show_head);
-  const HttpSinks sinks{
-      .on_head = [&](const HttpHead& head) { writer.take_head(head); },
-      .on_body = [&](std::string_view part) { return writer.take_body(part); },
-  };
-  if (auto done = api.stream(*request, sinks); !done) return std::unexpected(done.error());
-  return writer.finish(target, args.name);
+  if (args.async) return invoke_async(api, target, args, *request);
+  return invoke_sync(api, target, args, *request);
 }
 
 }  // namespace sterna::cli

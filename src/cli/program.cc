@@ -2,30 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "cli/commands.h"
+#include "cli/program_parts.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
-
-// The app, and where the flags are stored while it lives.
-struct Program::Parts {
-  CLI::App app{"Sterna: a self-hosted functions platform."};
-  std::function<Result<int>()> chosen;
-
-  Target target;
-  DeployArgs deploy;
-  InvokeArgs invoke;
-  LogsArgs logs;
-  std::string name;
-  std::string template_name = "python3-http";
-  std::int64_t version = 0;
-  std::int64_t timeout_seconds = 120;
-  std::uint64_t tail = 0;
-  bool force = false;
-};
 
 namespace {
 
@@ -54,6 +36,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   app.add_flag("--json", target.json, "Print JSON, errors too");
   add_deploy();
   add_invoke();
+  add_invocations();
   add_functions();
   add_logs();
   add_spaces();
@@ -72,9 +55,20 @@ Program::~Program() = default;
 
 CLI::App& Program::add(const std::string& name, const std::string& help,
                        std::function<Result<int>()> action) {
-  CLI::App* command = parts_->app.add_subcommand(name, help);
-  command->callback([this, action = std::move(action)] { parts_->chosen = action; });
+  return parts_->add(parts_->app, name, help, std::move(action));
+}
+
+CLI::App& Program::Parts::add(CLI::App& group, const std::string& command_name, const std::string& help,
+                              std::function<Result<int>()> action) {
+  CLI::App* command = group.add_subcommand(command_name, help);
+  command->callback([this, action = std::move(action)] { chosen = action; });
   return *command;
+}
+
+CLI::App& Program::Parts::add_group(const std::string& group_name, const std::string& help) {
+  CLI::App* group = app.add_subcommand(group_name, help);
+  group->require_subcommand(1);
+  return *group;
 }
 
 void Program::add_deploy() {
@@ -105,6 +99,7 @@ void Program::add_invoke() {
   command.add_option("-p,--path", args.path, "Path and query for the function: /a/b?x=1");
   command.add_option("-H,--header", args.headers, "'Name: value'; repeatable");
   command.add_flag("-i,--include", args.show_head, "Print the answer's status and headers too");
+  add_async_flags(command);
 }
 
 void Program::add_functions() {
@@ -140,24 +135,33 @@ void Program::add_logs() {
 }
 
 void Program::add_spaces() {
-  CLI::App* spaces = parts_->app.add_subcommand("spaces", "List, create, and delete spaces");
-  spaces->require_subcommand(1);
-  const auto add_to_spaces = [&](const std::string& name, const std::string& help,
-                                 std::function<Result<int>()> action) {
-    CLI::App* command = spaces->add_subcommand(name, help);
-    command->callback([this, action = std::move(action)] { parts_->chosen = action; });
+  CLI::App& group = parts_->add_group("spaces", "List, create, change, and delete spaces");
+  parts_->add(group, "list", "List all spaces", [this] { return list_spaces(parts_->target); });
+  const auto add_one = [&](const std::string& name, const std::string& help,
+                           std::function<Result<int>()> action) -> CLI::App& {
+    CLI::App& command = parts_->add(group, name, help, std::move(action));
+    command.add_option("name", parts_->name, "The space")->required();
     return command;
   };
-  add_to_spaces("list", "List all spaces", [this] { return list_spaces(parts_->target); });
-  CLI::App* create = add_to_spaces("create", "Create a space",
-                                   [this] { return create_space(parts_->target, parts_->name); });
-  create->add_option("name", parts_->name, "The space")->required();
-  CLI::App* remove = add_to_spaces("delete", "Delete a space", [this] {
+  add_one("get", "Show a space", [this] { return get_space(parts_->target, parts_->name); });
+  add_one("create", "Create a space", [this] { return create_space(parts_->target, parts_->name); });
+  CLI::App& remove = add_one("delete", "Delete a space", [this] {
     const auto mode = parts_->force ? DeleteSpace::kWithFunctions : DeleteSpace::kOnlyEmpty;
     return delete_space(parts_->target, parts_->name, mode);
   });
-  remove->add_option("name", parts_->name, "The space")->required();
-  remove->add_flag("--force", parts_->force, "Delete its functions too");
+  remove.add_flag("--force", parts_->force, "Delete its functions too");
+  CLI::App& allow = add_one("callback-allow", "Set the private targets that its callbacks may go to", [this] {
+    return set_callback_allow(parts_->target, parts_->name, parts_->callback_allow);
+  });
+  CLI::Option* targets = allow.add_option("target", parts_->callback_allow, "CIDRs or host names");
+  CLI::Option* clear = allow.add_flag("--clear", parts_->clear, "Allow none");
+  targets->excludes(clear);
+  allow.require_option(2, 0);  // the name, and one of both
+  CLI::App& secret = add_one("signing-secret", "Show what its callbacks are signed with", [this] {
+    return show_signing_secret(parts_->target, parts_->name,
+                               parts_->rotate ? SigningSecret::kRotate : SigningSecret::kShow);
+  });
+  secret.add_flag("--rotate", parts_->rotate, "Make a new one first; the old one stays valid for a while");
 }
 
 int Program::run(int argc, const char* const* argv) {

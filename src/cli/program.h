@@ -33,6 +33,9 @@ class Program {
   void add_spaces();
   void add_deploy();
   void add_invoke();
+  void add_async_flags(CLI::App& command);
+  void add_invocations();
+  void add_invocation_lists(CLI::App& group);
   void add_logs();
 
   std::unique_ptr<Parts> parts_;

@@ -1,17 +1,39 @@
-// sterna spaces list, create, delete.
+// sterna spaces list, get, create, delete, callbacks, signing-secret.
 #include <fmt/format.h>
 
 #include "cli/commands.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
+namespace {
+
+using api::Json;
+
+// The path of the space `name` itself, whatever --space says.
+Result<std::string> path_of(std::string_view name) {
+  Target target;
+  target.space = name;
+  return space_path(target);
+}
+
+Result<int> print_answer(const Target& target, const Result<Json>& answer) {
+  if (!answer) return std::unexpected(answer.error());
+  if (target.json) {
+    print_json(*answer);
+  } else {
+    print(format_object(*answer));
+  }
+  return kExitOk;
+}
+
+}  // namespace
 
 Result<int> list_spaces(const Target& target) {
   Api api(target);
   auto items = api.list("/spaces");
   if (!items) return std::unexpected(items.error());
   if (target.json) {
-    print_json(api::Json{{"data", *items}});
+    print_json(Json{{"data", *items}});
     return kExitOk;
   }
   std::vector<Row> rows = {{"NAME", "CREATED"}};
@@ -22,7 +44,7 @@ Result<int> list_spaces(const Target& target) {
 
 Result<int> create_space(const Target& target, std::string_view name) {
   Api api(target);
-  auto space = api.send("POST", "/spaces", api::Json{{"name", name}});
+  auto space = api.send("POST", "/spaces", Json{{"name", name}});
   if (!space) return std::unexpected(space.error());
   if (target.json) {
     print_json(*space);
@@ -33,15 +55,37 @@ Result<int> create_space(const Target& target, std::string_view name) {
 }
 
 Result<int> delete_space(const Target& target, std::string_view name, DeleteSpace mode) {
-  Target in_space = target;
-  in_space.space = name;
-  auto path = space_path(in_space);
+  auto path = path_of(name);
   if (!path) return std::unexpected(path.error());
   if (mode == DeleteSpace::kWithFunctions) *path += "?force=true";
   Api api(target);
   if (auto done = api.send("DELETE", *path); !done) return std::unexpected(done.error());
   if (!target.json) print(fmt::format("{} is deleted\n", name));
   return kExitOk;
+}
+
+Result<int> get_space(const Target& target, std::string_view name) {
+  auto path = path_of(name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  return print_answer(target, api.get(*path));
+}
+
+Result<int> set_callback_allow(const Target& target, std::string_view name,
+                               const std::vector<std::string>& allow) {
+  auto path = path_of(name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  return print_answer(target, api.send("PATCH", *path, Json{{"callback_allow", allow}}));
+}
+
+Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode) {
+  auto path = path_of(name);
+  if (!path) return std::unexpected(path.error());
+  *path += "/signing-secret";
+  Api api(target);
+  return print_answer(target,
+                      mode == SigningSecret::kRotate ? api.send("POST", *path + "/rotate") : api.get(*path));
 }
 
 }  // namespace sterna::cli

@@ -24,7 +24,7 @@ inline std::string reply_with(std::string_view status, std::string_view headers,
 
 class TestServer {
  public:
-  // Closes the connection when the replies are used up.
+  // Closes the connection when the replies are used up, and takes no other.
   explicit TestServer(std::deque<std::string> replies) : replies_(std::move(replies)) {
     listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
@@ -60,6 +60,7 @@ class TestServer {
         if (send(connection.get(), reply.data(), reply.size(), MSG_NOSIGNAL) < 0) break;
       }
     }
+    shutdown(listener_.get(), SHUT_RDWR);  // refuses what nobody would answer
   }
 
   bool read_request(int connection) {

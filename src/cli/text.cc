@@ -42,6 +42,39 @@ std::chrono::seconds unit_of(char unit) {
   }
 }
 
+bool is_list_of_objects(const Json& value) {
+  return value.is_array() && !value.empty() && std::ranges::all_of(value, &Json::is_object);
+}
+
+// The items' fields as columns, those of the first item first.
+std::string table_of(const Json& items) {
+  Row fields;
+  for (const auto& item : items) {
+    for (const auto& [field, value] : item.items()) {
+      if (std::ranges::find(fields, field) == fields.end()) fields.push_back(field);
+    }
+  }
+  std::vector<Row> rows = {fields};
+  for (const auto& item : items) {
+    Row& row = rows.emplace_back();
+    for (const auto& field : fields) row.push_back(cell(item, field));
+  }
+  return format_table(rows);
+}
+
+// Puts plain fields first, then those of inner objects as "outer.inner"; lists of objects go to `tables`.
+void collect_fields(const Json& object, const std::string& prefix, std::vector<Row>& rows,
+                    std::string& tables) {
+  for (const auto& [field, value] : object.items()) {
+    if (!value.is_object() && !is_list_of_objects(value))
+      rows.push_back({prefix + field, cell(object, field)});
+  }
+  for (const auto& [field, value] : object.items()) {
+    if (value.is_object()) collect_fields(value, prefix + field + ".", rows, tables);
+    if (is_list_of_objects(value)) tables += fmt::format("\n{}{}\n{}", prefix, field, table_of(value));
+  }
+}
+
 }  // namespace
 
 std::string format_table(const std::vector<Row>& rows) {
@@ -68,6 +101,13 @@ std::string cell(const Json& object, std::string_view path) {
   if (!value->is_string()) return api::dump(*value);
   const auto& text = value->get_ref<const std::string&>();
   return text.empty() ? "-" : text;
+}
+
+std::string format_object(const Json& object) {
+  std::vector<Row> rows;
+  std::string tables;
+  collect_fields(object, "", rows, tables);
+  return format_table(rows) + tables;
 }
 
 std::string format_log_line(std::string_view ndjson_line) {

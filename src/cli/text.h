@@ -22,6 +22,9 @@ std::string format_table(const std::vector<Row>& rows);
 // `path` may lead into objects: "metrics.replicas".
 std::string cell(const api::Json& object, std::string_view path);
 
+// An object as rows of field and value; inner objects and lists of objects follow, as tables of their own.
+std::string format_object(const api::Json& object);
+
 // One log record: "2026-01-02T03:04:05.678Z stderr text", or the line itself when it is none.
 std::string format_log_line(std::string_view ndjson_line);
 

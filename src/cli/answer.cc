@@ -1,0 +1,69 @@
+#include "cli/answer.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "cli/text.h"
+
+namespace sterna::cli {
+namespace {
+
+constexpr std::size_t kMaxFaultBytes = 64U << 10;
+
+bool write(std::string_view part) {
+  return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
+}
+
+}  // namespace
+
+void print_head(const HttpHead& head) {
+  print(head.status_line + "\r\n");
+  for (const auto& [name, value] : head.headers) print(fmt::format("{}: {}\r\n", name, value));
+  print("\r\n");
+  std::fflush(stdout);
+}
+
+int tell_fault(const Target& target, std::string_view function, const HttpReply& reply) {
+  const auto fault = reply.head.find("x-sterna-fault");
+  const int status = fault == "function" ? kExitFunctionFault : kExitPlatformFault;
+  if (target.json) {
+    fmt::print(stderr, "{}\n", reply.body);
+    return status;
+  }
+  const Error error = error_of(reply);
+  fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault, error.reason, error.detail);
+  if (const auto call = reply.head.find("x-call-id"); !call.empty() && fault == "function") {
+    fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
+  }
+  return status;
+}
+
+void AnswerWriter::take_head(const HttpHead& head) {
+  reply_.head = head;
+  aside_ = fault() == "platform" ||
+           (!fault().empty() && head.find("content-type").starts_with("application/problem+json"));
+  if (show_head_) print_head(head);
+}
+
+bool AnswerWriter::take_body(std::string_view part) {
+  if (!aside_) return write(part);
+  reply_.body.append(part);
+  if (reply_.body.size() <= kMaxFaultBytes) return true;
+  aside_ = false;  // larger than any problem of ours
+  return write(reply_.body);
+}
+
+int AnswerWriter::finish(const Target& target, std::string_view function) const {
+  if (!aside_) return kExitOk;
+  const auto problem = api::parse_json(reply_.body);
+  const bool is_ours =
+      problem && problem->is_object() && problem->contains("reason") && problem->contains("component");
+  if (!is_ours && fault() != "platform") {
+    write(reply_.body);
+    return kExitOk;
+  }
+  return tell_fault(target, function, reply_);
+}
+
+}  // namespace sterna::cli

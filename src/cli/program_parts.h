@@ -1,0 +1,42 @@
+// The command line's app, and where its flags are stored while it lives; for the files of Program only.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/program.h"
+
+namespace sterna::cli {
+
+struct Program::Parts {
+  CLI::App app{"Sterna: a self-hosted functions platform."};
+  std::function<Result<int>()> chosen;
+
+  Target target;
+  DeployArgs deploy;
+  InvokeArgs invoke;
+  InvocationsArgs invocations;
+  TailArgs tail_invocations;
+  LogsArgs logs;
+  std::string name;
+  std::string id;
+  std::string template_name = "python3-http";
+  std::vector<std::string> callback_allow;
+  std::int64_t version = 0;
+  std::int64_t timeout_seconds = 120;
+  std::optional<std::int64_t> wait_seconds;
+  double interval_seconds = 1;
+  bool clear = false;
+  bool force = false;
+  bool rotate = false;
+  bool show_head = false;
+
+  // Adds a subcommand to `group`, which may be the app itself.
+  CLI::App& add(CLI::App& group, const std::string& name, const std::string& help,
+                std::function<Result<int>()> action);
+  // Adds a subcommand that only has subcommands of its own.
+  CLI::App& add_group(const std::string& name, const std::string& help);
+};
+
+}  // namespace sterna::cli
