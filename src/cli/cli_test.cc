@@ -78,21 +78,24 @@ TEST(Rollout, IsReadFromStatusAndVersions) {
 TEST(Invoke, BuildsTheRequest) {
   const Target target{.url = "http://h/", .space = "s", .token = ""};
   const Api api(target);
+  InvokeArgs args;
+  args.name = "f";
   const auto url_of = [&](std::string path) {
-    return invoke_request(api, target,
-                          {.name = "f", .data = {}, .method = "", .path = std::move(path), .headers = {}})
-        .value()
-        .url;
+    args.path = std::move(path);
+    return invoke_request(api, target, args).value().url;
   };
   EXPECT_EQ(url_of(""), "http://h/spaces/s/functions/f/invoke");
   EXPECT_EQ(url_of("a/b"), "http://h/spaces/s/functions/f/invoke/a/b");
   EXPECT_EQ(url_of("/a%2Fb?x=1"), "http://h/spaces/s/functions/f/invoke/a%2Fb?x=1");
   EXPECT_EQ(url_of("?x=1"), "http://h/spaces/s/functions/f/invoke?x=1");
-  InvokeArgs args{.name = "f", .data = "x", .method = "", .path = "", .headers = {"A: b"}};
+  EXPECT_EQ(invoke_request(api, target, args).value().method, "GET");
+  args.data = "x";
   EXPECT_EQ(invoke_request(api, target, args).value().method, "POST");
   args.headers = {"no colon"};
   EXPECT_FALSE(invoke_request(api, target, args));
-  args = {.name = "UPPER", .data = {}, .method = "", .path = "", .headers = {}};
+  args.headers = {"A: b"};
+  EXPECT_TRUE(invoke_request(api, target, args));
+  args.name = "UPPER";
   EXPECT_FALSE(invoke_request(api, target, args));
 }
 

@@ -37,13 +37,13 @@ struct InvokeArgs {
   std::string path;                 // "/a/b?x=1", "a/b", "?x=1" or empty
   std::vector<std::string> headers;
   bool show_head = false;
-  std::optional<std::string> call_id = {};
-  std::optional<std::string> idempotency_key = {};
+  std::optional<std::string> call_id;
+  std::optional<std::string> idempotency_key;
   bool async = false;  // what follows is for asynchronous invocations
   bool wait = false;   // until the end, then print the answer as if it were synchronous
-  std::optional<std::string> callback = {};
-  std::optional<std::uint64_t> delay_seconds = {};
-  std::optional<std::string> not_before = {};  // RFC 3339
+  std::optional<std::string> callback;
+  std::optional<std::uint64_t> delay_seconds;
+  std::optional<std::string> not_before;  // RFC 3339
 };
 Result<int> invoke(const Target& target, const InvokeArgs& args);
 
