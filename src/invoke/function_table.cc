@@ -58,7 +58,9 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
                                                        const registry::Version& version, bool proven) {
   pool::FunctionConfig config = config_of_(function, version);
   config.proven = proven && config.refusal.empty();
-  return std::make_unique<FunctionPool>(context_, std::move(config));
+  auto made = std::make_unique<FunctionPool>(context_, std::move(config));
+  watch(*made);
+  return made;
 }
 
 void FunctionTable::apply(const registry::Function& function) {
@@ -113,6 +115,7 @@ void FunctionTable::set_space(const std::string& space, bool exists) {
 // The next pool takes over what waits; the old one's workers finish their calls.
 void FunctionTable::take_over(FunctionEntry& entry, std::unique_ptr<FunctionPool> next) {
   std::unique_ptr<FunctionPool> old = std::exchange(entry.active, std::move(next));
+  watch(*entry.active);  // for what it is given
   let_go(std::move(old), entry.active.get(), FunctionPool::Leave::kAfterCalls);
 }
 
@@ -120,6 +123,7 @@ void FunctionTable::let_go(std::unique_ptr<FunctionPool> pool, FunctionPool* hei
                            FunctionPool::Leave leave) {
   if (!pool) return;
   FunctionPool& leaver = *pool;
+  leaver.unlink();
   leaving_.push_back(std::move(pool));
   leaver.close(heir, leave);
 }
@@ -188,11 +192,11 @@ void FunctionTable::update_gauges() {
 
 bool FunctionTable::evict_idle() {
   FunctionPool* longest_idle = nullptr;
-  for (auto& [id, entry] : by_id_) {
-    if (!entry->active || !entry->active->oldest_idle()) continue;
-    if (longest_idle == nullptr || *entry->active->oldest_idle() < *longest_idle->oldest_idle()) {
-      longest_idle = entry->active.get();
-    }
+  for (FunctionPool& pool : live_) {
+    const auto idle_since = pool.oldest_idle();
+    if (!idle_since || (longest_idle != nullptr && *longest_idle->oldest_idle() <= *idle_since)) continue;
+    const FunctionEntry* entry = find_id(pool.config().id);
+    if (entry != nullptr && entry->active.get() == &pool) longest_idle = &pool;
   }
   if (longest_idle == nullptr) return false;
   longest_idle->retire_oldest_idle();
@@ -202,12 +206,10 @@ bool FunctionTable::evict_idle() {
 void FunctionTable::tick() {
   const MonotonicTime now = loop_.now();
   bool active = false;
-  for (auto& [id, entry] : by_id_) {
-    for (FunctionPool* pool : {entry->active.get(), entry->candidate.get()}) {
-      if (pool == nullptr) continue;
-      pool->tick(now);
-      active = active || pool->active();
-    }
+  for (auto pool = live_.begin(); pool != live_.end();) {
+    pool->tick(now);
+    active = active || pool->active();
+    pool = pool->dormant() ? live_.erase(pool) : std::next(pool);
   }
   for (std::size_t i = 0; i < leaving_.size(); ++i) leaving_[i]->tick(now);
   std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });
@@ -219,7 +221,12 @@ void FunctionTable::schedule_tick(Duration delay) {
   timer_ = loop_.after(delay, [this] { tick(); });
 }
 
+void FunctionTable::watch(FunctionPool& pool) {
+  if (!pool.is_linked()) live_.push_back(pool);
+}
+
 void FunctionTable::submit(FunctionEntry& entry, pool::Call& call) {
+  watch(*entry.active);
   entry.active->submit(call);
   if (!ticks_slowly_) return;
   loop_.cancel(timer_);

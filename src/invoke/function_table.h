@@ -73,6 +73,8 @@ class FunctionTable final : private pool::PoolObserver {
   void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);
 
   std::size_t size() const { return by_id_.size(); }
+  // Pools that are looked at from time to time: those that have workers or calls, or start a worker.
+  std::size_t live_pools() const { return live_.size(); }
   std::size_t workers() const { return context_.workers_total; }
   // Brings the gauges of /metrics up to date.
   void update_gauges();
@@ -103,6 +105,7 @@ class FunctionTable final : private pool::PoolObserver {
   void let_go(std::unique_ptr<pool::FunctionPool> pool, pool::FunctionPool* heir,
               pool::FunctionPool::Leave leave);
   bool evict_idle();
+  void watch(pool::FunctionPool& pool);
   void tick();
   void schedule_tick(Duration delay);
 
@@ -116,6 +119,8 @@ class FunctionTable final : private pool::PoolObserver {
   ByText<FunctionEntry*> by_name_;  // "space/name"
   std::unordered_map<std::string, bool, Hash, std::equal_to<>> spaces_;
   std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
+  // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
+  boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;
   std::string key_;  // scratch of find
   net::Loop::TimerId timer_{};
   bool ticks_slowly_ = true;

@@ -243,6 +243,40 @@ TEST_F(TableTest, IdleWorkerOfOneFunctionGivesWayToAnother) {
   EXPECT_FALSE(told_to_leave(1));
 }
 
+TEST_F(TableTest, FunctionsThatRestAreNotLookedAt) {
+  for (const char* name : {"one", "two", "three"}) table_.apply(running(1, name));
+  pass(milliseconds(100));
+  EXPECT_EQ(table_.live_pools(), 0U);
+  const TestRun& run = invoke("two");
+  EXPECT_EQ(table_.live_pools(), 1U);
+  worker(0).ready();
+  settle();
+  answer(0, "two");
+  EXPECT_EQ(run.body, "two");
+  pass(seconds(299));
+  EXPECT_EQ(table_.live_pools(), 1U);  // its worker must be stopped some day
+  pass(seconds(2));
+  EXPECT_TRUE(told_to_leave(0));
+  worker(0).exit(exit_code(0));
+  pass(milliseconds(100));
+  EXPECT_EQ(table_.live_pools(), 0U);
+}
+
+TEST_F(TableTest, EvictionSparesAVersionThatHasJustLoaded) {
+  table_.apply(function(1, VersionState::kPending, 0, "fresh"));
+  worker(0).ready();
+  settle();
+  table_.apply(running(1, "old"));
+  invoke("old");
+  worker(1).ready();
+  settle();
+  answer(1, "");
+  table_.apply(running(1, "next"));
+  invoke("next");
+  EXPECT_FALSE(told_to_leave(0));
+  EXPECT_TRUE(told_to_leave(1));
+}
+
 TEST_F(TableTest, SpacesAreKnown) {
   EXPECT_FALSE(table_.has_space("home"));
   table_.set_space("home", true);

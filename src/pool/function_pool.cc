@@ -61,6 +61,8 @@ void FunctionPool::submit(Call& call) {
 }
 
 bool FunctionPool::dispatch(Call& call) {
+  const MonotonicTime now = context_.loop.now();
+  const bool sequential = concurrency() == 1;
   views_.clear();
   for (const Member& member : workers_) {
     const Worker& worker = *member.worker;
@@ -70,7 +72,8 @@ bool FunctionPool::dispatch(Call& call) {
         {.in_flight = worker.in_flight(),
          .accepts = alive && !member.killed && !member.load_failed && !member.hung && worker.has_room(),
          .starting = state == Worker::State::kStarting,
-         .stalled = member.stalled,
+         .stalled =
+             member.stalled || (sequential && worker.in_flight() > 0 && now - member.run_began >= kStall),
          .idle_since = worker.idle_since()});
   }
   const bool small = call.body == nullptr || call.body->size() <= wire::kInitialWindow;
@@ -80,11 +83,11 @@ bool FunctionPool::dispatch(Call& call) {
   Member& member = workers_[chosen];
   Worker& worker = *member.worker;
   call.cold = views_[chosen].starting;
-  call.dispatched = context_.loop.now();
+  call.dispatched = now;
   call.instance = worker.instance();
-  const bool begins = !call.cold && (concurrency() > 1 || worker.in_flight() == 0);
+  const bool begins = !call.cold && (!sequential || worker.in_flight() == 0);
   if (begins) {
-    call.started = member.run_began = context_.loop.now();
+    call.started = member.run_began = now;
     call.queued = call.started - call.arrived;
   } else {
     call.started = MonotonicTime{};
@@ -145,6 +148,17 @@ void FunctionPool::take_back_all(Member& member) {
   }
 }
 
+// A worker is free while calls wait for others that are still starting: it can take one at once.
+void FunctionPool::take_back_from_starting() {
+  for (Member& member : workers_) {
+    Worker& worker = *member.worker;
+    if (worker.state() != Worker::State::kStarting || worker.calls().empty()) continue;
+    Call& call = worker.calls().front();
+    if (worker.take_back(call)) give_back(call);
+    return;
+  }
+}
+
 // --- what workers report ---
 
 void FunctionPool::on_ready(Worker& worker) {
@@ -170,10 +184,10 @@ void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, co
   count_failure(summary, loaded_ ? kToleratedLoadFailures : 0);
 }
 
-void FunctionPool::on_room(Worker& worker, Duration run) {
+void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   Member* of = member(worker);
   if (of == nullptr) return;
-  run_time_.add(run);
+  if (run) run_time_.add(*run);
   failures_ = 0;
   of->stalled = of->hung = false;
   of->served = true;
@@ -185,6 +199,9 @@ void FunctionPool::on_room(Worker& worker, Duration run) {
       next.queued = next.started - next.arrived;
     }
   }
+  const bool free =
+      worker.state() == Worker::State::kReady && !of->killed && worker.in_flight() < concurrency();
+  if (free && line_.empty()) take_back_from_starting();
   if (!line_.empty()) feed();
 }
 
@@ -326,7 +343,7 @@ bool FunctionPool::start_worker() {
 
 void FunctionPool::scale(MonotonicTime now) {
   if (broken_ || line_.empty()) return;
-  Load load{.waiting = line_.size(),
+  Load load{.waiting = line_.size(),  // and those that were sent to workers which are not ready
             .oldest_wait = now - line_.front().arrived,
             .concurrency = concurrency(),
             .max_workers = config_.max_replicas};
@@ -336,7 +353,9 @@ void FunctionPool::scale(MonotonicTime now) {
         state == Worker::State::kLost)
       continue;
     ++load.workers;
-    if (state == Worker::State::kStarting) ++load.starting;
+    if (state != Worker::State::kStarting) continue;
+    ++load.starting;
+    load.waiting += member.worker->calls().size();
   }
   for (std::size_t wanted = workers_to_start(load, run_time_); wanted > 0 && start_worker(); --wanted) {
   }
@@ -409,6 +428,11 @@ void FunctionPool::close(FunctionPool* heir, Leave leave) {
 }
 
 // --- time ---
+
+bool FunctionPool::dormant() const {
+  const bool starts = !closed_ && (!loaded_ || broken_ || config_.min_replicas > 0);
+  return workers_.empty() && line_.empty() && !starts;
+}
 
 void FunctionPool::tick(MonotonicTime now) {
   for (std::size_t i = 0; i < workers_.size(); ++i) check_member(workers_[i], now);

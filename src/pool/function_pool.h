@@ -1,6 +1,7 @@
 // The workers of one version of one function, and the calls that wait for them.
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -57,7 +58,10 @@ struct PoolCounters {
   std::uint64_t taken_back = 0;
 };
 
-class FunctionPool final : private WorkerObserver, private LaunchObserver {
+// For its owner's list of pools that need ticks.
+using PoolHook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+class FunctionPool final : public PoolHook, private WorkerObserver, private LaunchObserver {
  public:
   FunctionPool(PoolContext& context, FunctionConfig config);
   // All workers must have exited (see empty()).
@@ -81,6 +85,8 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
   // Every few milliseconds while `active`, and at least ten times a second: deadlines, take-back, scaling.
   void tick(MonotonicTime now);
   bool active() const { return running() > 0 || !line_.empty(); }
+  // Needs no ticks until the next submit or probe: no worker lives, none is to be started, nothing waits.
+  bool dormant() const;
   // The idle worker that was used longest ago, if the function may do without it.
   std::optional<MonotonicTime> oldest_idle() const;
   void retire_oldest_idle();
@@ -108,7 +114,7 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
 
   void on_ready(Worker& worker) override;
   void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
-  void on_room(Worker& worker, Duration run) override;
+  void on_room(Worker& worker, std::optional<Duration> run) override;
   void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) override;
   void on_disconnected(Worker& worker, std::string_view why) override;
   void on_exited(const std::string& instance, const WorkerExit& exit) override;
@@ -123,6 +129,7 @@ class FunctionPool final : private WorkerObserver, private LaunchObserver {
   void kill(Member& member);
   void retire(Member& member, MonotonicTime now);
   void take_back_all(Member& member);
+  void take_back_from_starting();
   void expire_line(MonotonicTime now);
   void check_member(Member& member, MonotonicTime now);
   void time_out(Member& member, Call& call);

@@ -47,8 +47,8 @@ std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concu
                           bool small);
 
 struct Load {
-  std::size_t waiting = 0;   // calls for which no code runs yet: in line or sent ahead
-  Duration oldest_wait{};    // of those
+  std::size_t waiting = 0;   // calls in line, and those sent to workers that are not ready yet
+  Duration oldest_wait{};    // of those in line
   std::size_t starting = 0;  // workers that are not ready yet
   std::size_t workers = 0;   // all that may take calls, with the starting ones
   std::size_t concurrency = 1;

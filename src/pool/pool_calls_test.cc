@@ -73,6 +73,52 @@ TEST_F(PoolTest, ShortRunsAreSentAheadAndTakenBackFromALongOne) {
   EXPECT_FALSE(running.ended);
 }
 
+TEST_F(PoolTest, NothingGoesAheadOfARunThatTakesLongAlready) {
+  FakeWorker& one = warm();
+  submit();
+  one.begin(request(one));
+  clock_.advance(milliseconds(5));
+  settle();
+  submit();
+  EXPECT_TRUE(one.receive(FrameType::kRequest).empty());
+  EXPECT_EQ(pool().waiting(), 1U);
+}
+
+TEST_F(PoolTest, ColdCallsThatComeTogetherGetWorkersOfTheirOwn) {
+  const TestCall& first = submit();
+  const TestCall& second = submit();
+  pass(milliseconds(9));
+  EXPECT_EQ(launcher_.started(), 1U);
+  pass(milliseconds(1));
+  ASSERT_EQ(launcher_.started(), 2U);
+  pass(milliseconds(10));
+  EXPECT_EQ(launcher_.started(), 2U);  // each has its own now
+  worker(1).ready();
+  worker(1).respond(request(worker(1)), "two", seconds(1));
+  settle();
+  EXPECT_EQ(second.body, "two");
+  EXPECT_FALSE(first.ended);
+}
+
+TEST_F(PoolTest, FreeWorkerTakesACallThatWaitsForOneWhichStarts) {
+  FakeWorker& one = warm();
+  submit();
+  const OwnedFrame slow = request(one);
+  one.begin(slow);
+  pass(milliseconds(6));
+  const TestCall& waits = submit();
+  pass(milliseconds(10));
+  ASSERT_EQ(launcher_.started(), 2U);
+  const OwnedFrame sent = request(worker(1));
+  one.respond(slow, "", milliseconds(16));
+  settle();
+  EXPECT_EQ(worker(1).claim(sent.slot), Claim::kRecalled);
+  one.respond(request(one), "one", microseconds(100));
+  settle();
+  EXPECT_EQ(waits.body, "one");
+  EXPECT_FALSE(waits.call.cold);
+}
+
 TEST_F(PoolTest, SlotOfATakenBackCallIsFreeOnlyAfterRecalled) {
   config_.max_replicas = 1;
   FakeWorker& one = warm();
@@ -142,8 +188,13 @@ TEST_F(PoolTest, CancelledRunThatEndsFreesItsWorker) {
   one.begin(run);
   call.call.cancel();
   settle();
+  const TestCall& next = submit();
+  EXPECT_EQ(pool().waiting(), 1U);
   one.fail(run, wire::FailKind::kCancelled, "");
+  settle();  // no tick is needed
+  one.respond(request(one), "next", microseconds(100));
   settle();
+  EXPECT_EQ(next.body, "next");
   EXPECT_EQ(pool().running(), 0U);
   EXPECT_EQ(one.claim(run.slot), Claim::kFree);
   pass(seconds(1));

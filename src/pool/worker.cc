@@ -319,10 +319,11 @@ void Worker::on_frame(const wire::Frame& frame) {
   if (Call* call = slots_[frame.slot].call) return on_call_frame(frame, *call);
 
   // The call was taken back or cancelled: only its end matters.
-  const bool recalled = frame.type == wire::FrameType::kRecalled;
-  if (!recalled && frame.more == wire::More::kYes) return;
-  if (!recalled && cancelled_ > 0) --cancelled_;
+  if (frame.type == wire::FrameType::kRecalled) return free_slot(frame.slot);
+  if (frame.more == wire::More::kYes) return;
+  if (cancelled_ > 0) --cancelled_;
   free_slot(frame.slot);
+  observer_.on_room(*this, std::nullopt);
 }
 
 void Worker::on_call_frame(const wire::Frame& frame, Call& call) {

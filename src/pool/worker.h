@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,8 @@ class WorkerObserver {
   virtual ~WorkerObserver() = default;
   virtual void on_ready(Worker& worker) = 0;
   virtual void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) = 0;
-  // A call has ended after `run`; there is room for another.
-  virtual void on_room(Worker& worker, Duration run) = 0;
+  // A call has ended after `run`, or a cancelled one, of which that is not known: there is room for another.
+  virtual void on_room(Worker& worker, std::optional<Duration> run) = 0;
   virtual void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) = 0;
   // The socket is closed or a rule of the protocol was broken (`why` is not empty then). The process may
   // still live.
