@@ -471,7 +471,11 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     if (sequential || worker.calls().empty()) return kill(member);
     retire(member, now);
   }
-  if (sequential && worker.in_flight() > 1 && now - member.run_began >= kStall) take_back_all(member);
+  if (sequential && worker.in_flight() > 1 && now - member.run_began >= kStall) {
+    take_back_all(member);
+    // One runs; what else has begun is over, and its answer waits in the worker for those of the next calls.
+    if (worker.in_flight() > 1) worker.ring();
+  }
 
   for (Call& call : worker.calls()) {
     // One a tick: what its observer does next may change the list.

@@ -84,6 +84,26 @@ TEST_F(PoolTest, NothingGoesAheadOfARunThatTakesLongAlready) {
   EXPECT_EQ(pool().waiting(), 1U);
 }
 
+// A worker that is about to run the next call may hold the answers of the ones before it back.
+TEST_F(PoolTest, AnswersHeldBackBehindALongRunAreCalledFor) {
+  FakeWorker& one = warm();
+  const TestCall& quick = submit();
+  const OwnedFrame over = request(one);
+  submit();
+  const OwnedFrame slow = request(one);
+  one.begin(over);
+  one.begin(slow);
+  pass(milliseconds(4));
+  EXPECT_EQ(one.bell(), 0U);
+  pass(milliseconds(1));
+  EXPECT_EQ(one.bell(), 1U);
+  one.respond(over, "quick", microseconds(1));
+  settle();
+  EXPECT_EQ(quick.body, "quick");
+  pass(milliseconds(10));
+  EXPECT_EQ(one.bell(), 1U);
+}
+
 TEST_F(PoolTest, ColdCallsThatComeTogetherGetWorkersOfTheirOwn) {
   const TestCall& first = submit();
   const TestCall& second = submit();

@@ -59,6 +59,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   // taken until the worker answers, and `stuck` tells when that takes longer than `grace`.
   void cancel(Call& call, Duration grace);
   bool stuck(MonotonicTime now) const { return cancelled_ > 0 && now >= cancel_deadline_; }
+  // Makes the worker send the answers that it holds back until more are there.
+  void ring() { claims_.ring(); }
   // Lets the worker send that many more bytes of the call's response.
   void grant(Call& call, std::uint32_t bytes);
   // No more calls: finish what was sent, then exit.

@@ -1,6 +1,11 @@
 #include "wire/frame.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <climits>
 #include <cstring>
 
 #include "wire/bytes.h"
@@ -129,6 +134,17 @@ void close_frame(std::string& out, std::size_t offset) {
 
 void set_more(std::string& out, std::size_t offset, More more) {
   out[offset + offsetof(Header, flags)] = static_cast<char>(more);
+}
+
+// The kernel's shared futex: std::atomic::wait is for threads of one process only.
+void ClaimPage::ring() {
+  rung.fetch_add(1, std::memory_order_acq_rel);
+  ::syscall(SYS_futex, &rung, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+std::uint32_t ClaimPage::wait_for_bell(std::uint32_t heard) {
+  if (bell() == heard) ::syscall(SYS_futex, &rung, FUTEX_WAIT, heard, nullptr, nullptr, 0);
+  return bell();
 }
 
 }  // namespace sterna::wire

@@ -92,9 +92,15 @@ void set_more(std::string& out, std::size_t offset, More more);
 
 // One slot of the claim page.
 enum class Claim : std::uint32_t { kFree = 0, kQueued = 1, kStarted = 2, kRecalled = 3 };
-inline constexpr std::size_t kSlots = 1024;
+inline constexpr std::size_t kSlots = 1023;
 struct ClaimPage {
   std::atomic<std::uint32_t> slots[kSlots];
+  std::atomic<std::uint32_t> rung;  // how often the bell was rung
+
+  std::uint32_t bell() const { return rung.load(std::memory_order_acquire); }
+  void ring();
+  // Waits until the bell was rung since it stood at `heard`; answers where it stands now. May answer early.
+  std::uint32_t wait_for_bell(std::uint32_t heard);
 
   void set(std::uint16_t slot, Claim value) {
     slots[slot].store(static_cast<std::uint32_t>(value), std::memory_order_release);

@@ -43,6 +43,8 @@ class Channel {
   // appended.
   bool claim(std::uint16_t slot, std::uint64_t call);
 
+  wire::ClaimPage& claims() { return *page_; }
+
   void fail_call(std::uint16_t slot, std::uint64_t call, const wire::Failed& failed);
   // Sends at once: what a handler says before it hangs or crashes must not be lost with it.
   void log(std::uint64_t call, wire::Stream stream, std::string_view text);

@@ -103,7 +103,8 @@ bool SyncServer::finish_call(CallId id, std::uint64_t run_ns, Ref answer) {
 
 void SyncServer::flush_unless_more_follows(std::uint64_t run_ns) {
   held_ns_ += run_ns;
-  if (channel_.out().size() <= kFlushBytes && held_ns_ <= kMaxHeldNs && channel_.reader().has_frame()) return;
+  const bool soon = channel_.out().size() <= kFlushBytes && held_ns_ <= kMaxHeldNs;
+  if (soon && channel_.reader().has_frame() && flusher_.listens()) return;
   channel_.flush();
   held_ns_ = 0;
 }

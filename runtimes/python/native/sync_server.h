@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "channel.h"
+#include "flusher.h"
 #include "python.h"
 
 namespace sterna::python {
@@ -17,7 +18,7 @@ class SyncServer {
   // `finish(call, slot, run_ns, answer, exception)` ends what is not a common answer; one of the last two is
   // None. Both are borrowed and must outlive the server.
   SyncServer(Channel& channel, PyObject* handle, PyObject* finish)
-      : channel_(channel), handle_(handle), finish_(finish) {}
+      : channel_(channel), handle_(handle), finish_(finish), flusher_(channel) {}
 
   // Serves until SHUTDOWN or until the server is gone. False: a Python error is set (the shim's own, or a
   // broken stream).
@@ -52,7 +53,8 @@ class SyncServer {
   Channel& channel_;
   PyObject* handle_;
   PyObject* finish_;
-  Ref event_;                  // used again as long as no handler keeps it
+  Ref event_;  // used again as long as no handler keeps it
+  Flusher flusher_;
   std::uint64_t held_ns_ = 0;  // time that handlers ran since answers left last
   bool shutting_down_ = false;
 

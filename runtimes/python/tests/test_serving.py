@@ -4,6 +4,7 @@ threads, and for async."""
 import json
 import os
 import signal
+import time
 
 import frames
 import pytest
@@ -62,6 +63,52 @@ def test_a_waiting_call_can_be_taken_back_while_another_runs(start):
     assert worker.outcome().status == 200
     assert worker.next().type == frames.RECALLED
     assert worker.logs == []
+
+
+def test_the_bell_sends_answers_that_wait_behind_a_long_run(start):
+    worker = start(
+        """
+        import os, time
+
+        def handle(req):
+            while req.path == "/slow" and not os.path.exists("go"):
+                time.sleep(0.005)
+            return {"body": req.path}
+    """
+    )
+    for slot in (1, 2, 3):
+        worker.set_claim(slot, workers.QUEUED)
+    quick = [frames.request(1, path=b"/one"), frames.request(2, path=b"/two")]
+    worker.send(b"".join(quick) + frames.request(3, path=b"/slow"))
+    while worker.claim(3) != workers.STARTED:
+        assert time.monotonic() < worker.deadline
+    worker.ring()
+    assert [worker.outcome().body, worker.outcome().body] == [b"/one", b"/two"]
+    (worker.bundle / "go").touch()
+    assert worker.outcome().body == b"/slow"
+    assert worker.call(4, path=b"/four").body == b"/four"
+    assert worker.shut_down() == 0
+
+
+def test_a_fork_of_a_worker_that_listens_to_the_bell_can_end(start):
+    worker = start(
+        """
+        import os
+
+        def handle(req):
+            if req.path != "/fork":
+                return {"body": req.path}
+            child = os.fork()
+            if child == 0:
+                return {}
+            return {"body": str(os.waitpid(child, 0)[1])}
+    """
+    )
+    for slot in (1, 2):
+        worker.set_claim(slot, workers.QUEUED)
+    worker.send(frames.request(1, path=b"/one") + frames.request(2, path=b"/fork"))
+    assert worker.outcome().body == b"/one"
+    assert worker.outcome().body == b"0"
 
 
 def test_cancel_of_a_call_whose_body_is_still_coming(mode):

@@ -51,6 +51,7 @@ class FakeWorker {
   bool killed() const { return killed_; }
   bool exited() const { return exited_; }
   wire::Claim claim(std::uint16_t slot) const { return claims_->get(slot); }
+  std::uint32_t bell() const { return claims_->bell(); }
 
   // Whole frames that the server has sent since the last call.
   std::vector<OwnedFrame> receive();
