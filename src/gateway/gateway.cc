@@ -46,7 +46,7 @@ Gateway::~Gateway() {
 }
 
 Error Gateway::not_found(const Route& route) const {
-  if (!parts_.functions.has_space(route.space)) {
+  if (parts_.functions.find_space(route.space) == nullptr) {
     return {Code::kNotFound, Component::kRegistry, "space_not_found", "there is no space of that name"};
   }
   return {Code::kNotFound, Component::kRegistry, "function_not_found",

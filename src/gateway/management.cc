@@ -57,6 +57,8 @@ Management::Answer Management::dispatch(const Call& call) {
       {Resource::kSpace, "GET", &Management::get_space},
       {Resource::kSpace, "PATCH", &Management::patch_space},
       {Resource::kSpace, "DELETE", &Management::delete_space},
+      {Resource::kSigningSecret, "GET", &Management::get_signing_secret},
+      {Resource::kRotateSecret, "POST", &Management::rotate_signing_secret},
       {Resource::kFunctions, "GET", &Management::list_functions},
       {Resource::kFunctions, "POST", &Management::create_function},
       {Resource::kFunction, "GET", &Management::get_function},

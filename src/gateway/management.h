@@ -68,6 +68,8 @@ class Management {
   Answer get_space(const Call& call);
   Answer patch_space(const Call& call);
   Answer delete_space(const Call& call);
+  Answer get_signing_secret(const Call& call);
+  Answer rotate_signing_secret(const Call& call);
 
   // management_functions.cc
   Answer list_functions(const Call& call);

@@ -52,6 +52,11 @@ std::optional<ManagementRoute> parse_management_route(std::string_view path) {
     default:
       break;
   }
+  if (part[2] == "signing-secret") {
+    if (part.size() == 3) return ManagementRoute{Resource::kSigningSecret, part[1], ""};
+    if (part.size() > 4 || part[3] != "rotate") return std::nullopt;
+    return ManagementRoute{Resource::kRotateSecret, part[1], ""};
+  }
   if (part[2] != "functions") return std::nullopt;
   if (part.size() == 3) return ManagementRoute{Resource::kFunctions, part[1], ""};
   if (part.size() == 4) return ManagementRoute{Resource::kFunction, part[1], part[3]};

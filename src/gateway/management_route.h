@@ -9,16 +9,18 @@
 namespace sterna::gateway {
 
 enum class Resource : std::uint8_t {
-  kSpaces,     // /spaces
-  kSpace,      // /spaces/{space}
-  kFunctions,  // /spaces/{space}/functions
-  kFunction,   // /spaces/{space}/functions/{name}, {fn} from here on
-  kCode,       // {fn}/code
-  kVersions,   // {fn}/versions
-  kRollback,   // {fn}/rollback
-  kStop,       // {fn}/stop
-  kStart,      // {fn}/start
-  kOpenApi,    // /openapi.json
+  kSpaces,         // /spaces
+  kSpace,          // /spaces/{space}
+  kSigningSecret,  // /spaces/{space}/signing-secret
+  kRotateSecret,   // /spaces/{space}/signing-secret/rotate
+  kFunctions,      // /spaces/{space}/functions
+  kFunction,       // /spaces/{space}/functions/{name}, {fn} from here on
+  kCode,           // {fn}/code
+  kVersions,       // {fn}/versions
+  kRollback,       // {fn}/rollback
+  kStop,           // {fn}/stop
+  kStart,          // {fn}/start
+  kOpenApi,        // /openapi.json
 };
 
 struct ManagementRoute {

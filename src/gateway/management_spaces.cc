@@ -9,6 +9,14 @@ api::OrderedJson space_json(const registry::Space& space) {
   return api::to_json(space.spec, space.created_at);
 }
 
+ManagementReply signing_reply(const registry::SigningSecrets& signing) {
+  api::OrderedJson previous = nullptr;
+  if (!signing.previous.empty()) previous = signing.previous;
+  ManagementReply reply = json_reply(200, {{"current", signing.current}, {"previous", std::move(previous)}});
+  reply.headers.emplace_back("Cache-Control", "no-store");
+  return reply;
+}
+
 }  // namespace
 
 Management::Answer Management::list_spaces(const Call& call) {
@@ -65,6 +73,18 @@ Management::Answer Management::delete_space(const Call& call) {
   if (!orphans) return problem(orphans.error());
   drop(*orphans);
   return ManagementReply{204, {}, ""};
+}
+
+Management::Answer Management::get_signing_secret(const Call& call) {
+  const auto space = registry_.find_space(call.route.space);
+  if (!space) return problem(space.error());
+  return signing_reply(space->signing);
+}
+
+Management::Answer Management::rotate_signing_secret(const Call& call) {
+  const auto space = registry_.rotate_signing_secret(call.route.space);
+  if (!space) return problem(space.error());
+  return signing_reply(space->signing);
 }
 
 }  // namespace sterna::gateway

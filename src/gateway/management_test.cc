@@ -57,6 +57,31 @@ TEST_F(ManagementTest, SpacesLiveAndDie) {
   EXPECT_EQ(reason(409, "DELETE", "/spaces/default"), "space_is_default");
 }
 
+TEST_F(ManagementTest, SigningSecretIsMadeWithItsSpaceAndRotated) {
+  const ManagementReply reply = send("GET", "/spaces/default/signing-secret");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(header(reply, "Cache-Control"), "no-store");
+  const api::Json first = api::Json::parse(reply.body);
+  EXPECT_EQ(first.size(), 2U);
+  EXPECT_TRUE(first["previous"].is_null());
+  const std::string secret = first["current"];
+  ASSERT_TRUE(secret.starts_with("whsec_"));
+  EXPECT_EQ(api::base64_decode(secret.substr(6))->size(), 32U);
+
+  const api::Json second = expect(200, "POST", "/spaces/default/signing-secret/rotate");
+  EXPECT_NE(second["current"], secret);
+  EXPECT_EQ(second["previous"], secret);
+  EXPECT_EQ(expect(200, "GET", "/spaces/default/signing-secret"), second);
+  clock_.advance(std::chrono::hours(24));
+  EXPECT_TRUE(expect(200, "GET", "/spaces/default/signing-secret")["previous"].is_null());
+
+  EXPECT_EQ(reason(404, "GET", "/spaces/nowhere/signing-secret"), "space_not_found");
+  EXPECT_EQ(reason(404, "POST", "/spaces/nowhere/signing-secret/rotate"), "space_not_found");
+  EXPECT_EQ(header(send("POST", "/spaces/default/signing-secret"), "Allow"), "GET, HEAD");
+  EXPECT_EQ(header(send("GET", "/spaces/default/signing-secret/rotate"), "Allow"), "POST");
+  EXPECT_EQ(reason(404, "GET", "/spaces/default/signing-secret/rotate/x"), "not_found");
+}
+
 TEST_F(ManagementTest, CreateAnswersTheWholeFunction) {
   const ManagementReply made =
       send("POST", "/spaces/default/functions", function_with("x"), "application/json; charset=utf-8");

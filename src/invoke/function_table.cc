@@ -104,12 +104,18 @@ void FunctionTable::remove(const std::string& id) {
   by_id_.erase(found);
 }
 
-void FunctionTable::set_space(const std::string& space, bool exists) {
-  if (exists) {
-    spaces_[space] = true;
-  } else {
-    spaces_.erase(space);
-  }
+std::shared_ptr<const registry::Space> FunctionTable::find_space(std::string_view name) const {
+  const auto found = spaces_.find(name);
+  return found == spaces_.end() ? nullptr : found->second;
+}
+
+void FunctionTable::set_space(registry::Space space) {
+  auto& known = spaces_[space.spec.name];
+  known = std::make_shared<const registry::Space>(std::move(space));
+}
+
+void FunctionTable::remove_space(std::string_view name) {
+  if (const auto found = spaces_.find(name); found != spaces_.end()) spaces_.erase(found);
 }
 
 // The next pool takes over what waits; the old one's workers finish their calls.

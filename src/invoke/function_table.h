@@ -64,8 +64,10 @@ class FunctionTable final : private pool::PoolObserver {
 
   FunctionEntry* find(std::string_view space, std::string_view name);
   FunctionEntry* find_id(const std::string& id);
-  bool has_space(std::string_view space) const { return spaces_.contains(space); }
-  void set_space(const std::string& space, bool exists);
+  // As the registry says now; null when there is none. Shared: who sends a callback keeps what it began with.
+  std::shared_ptr<const registry::Space> find_space(std::string_view name) const;
+  void set_space(registry::Space space);
+  void remove_space(std::string_view name);
 
   // Hands a call to the function's pool. Needs entry.active.
   void submit(FunctionEntry& entry, pool::Call& call);
@@ -116,8 +118,8 @@ class FunctionTable final : private pool::PoolObserver {
   InvocationMetrics& metrics_;
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;
-  ByText<FunctionEntry*> by_name_;  // "space/name"
-  std::unordered_map<std::string, bool, Hash, std::equal_to<>> spaces_;
+  ByText<FunctionEntry*> by_name_;                         // "space/name"
+  ByText<std::shared_ptr<const registry::Space>> spaces_;  // by name
   std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
   // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;

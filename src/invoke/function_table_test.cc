@@ -278,11 +278,17 @@ TEST_F(TableTest, EvictionSparesAVersionThatHasJustLoaded) {
 }
 
 TEST_F(TableTest, SpacesAreKnown) {
-  EXPECT_FALSE(table_.has_space("home"));
-  table_.set_space("home", true);
-  EXPECT_TRUE(table_.has_space("home"));
-  table_.set_space("home", false);
-  EXPECT_FALSE(table_.has_space("home"));
+  EXPECT_EQ(table_.find_space("home"), nullptr);
+  table_.remove_space("home");
+  table_.set_space({.spec = {.name = "home", .callback_allow = {}}, .created_at = {}, .signing = {}});
+  const auto before = table_.find_space("home");
+  ASSERT_NE(before, nullptr);
+  table_.set_space(
+      {.spec = {.name = "home", .callback_allow = {"10.0.0.0/8"}}, .created_at = {}, .signing = {}});
+  EXPECT_EQ(table_.find_space("home")->spec.callback_allow.size(), 1U);
+  EXPECT_TRUE(before->spec.callback_allow.empty());  // who holds the old one is not disturbed
+  table_.remove_space("home");
+  EXPECT_EQ(table_.find_space("home"), nullptr);
 }
 
 TEST_F(TableTest, CancelledInvocationIsCountedAndLogged) {

@@ -49,9 +49,20 @@ struct Function {
   }
 };
 
+// What the callbacks of a space are signed with. After a rotation receivers may still know the previous one
+// only: until `previous_until` callbacks carry a signature of each.
+struct SigningSecrets {
+  std::string current;   // "whsec_..."
+  std::string previous;  // empty: there was none
+  WallTime previous_until;
+
+  bool previous_holds(WallTime now) const { return !previous.empty() && now < previous_until; }
+};
+
 struct Space {
   api::SpaceSpec spec;
   WallTime created_at;
+  SigningSecrets signing;
 };
 
 // The facts that status and status_reason follow from.

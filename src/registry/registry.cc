@@ -23,6 +23,7 @@ Result<std::unique_ptr<Registry>> Registry::open(const std::string& path, const 
       !reset) {
     return std::unexpected(reset.error());
   }
+  if (Status made = registry->make_missing_secrets(); !made) return std::unexpected(made.error());
   if (!registry->find_space(api::kDefaultSpace)) {
     Result<Space> made = registry->create_space({std::string(api::kDefaultSpace), {}});
     if (!made) return std::unexpected(made.error());

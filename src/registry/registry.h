@@ -21,6 +21,8 @@ namespace sterna::registry {
 
 inline constexpr std::int64_t kMaxSpaces = 10'000;
 inline constexpr std::int64_t kMaxFunctionsPerSpace = 10'000;
+// How long callbacks are signed with the previous secret too.
+inline constexpr std::chrono::hours kPreviousSecretHolds(24);
 inline constexpr std::int64_t kKeptVersions = 10;  // the newest, and the active one when it is older
 
 // Which function: names can be given to another function later, ids never.
@@ -33,7 +35,7 @@ struct FunctionRef {
 // Told after each commit, on the thread that made the change, outside the registry's mutex. Two threads'
 // changes may be told in another order than they were made: look the function up again by its id.
 struct Change {
-  enum class Kind : std::uint8_t { kChanged, kDeleted, kSpaceMade, kSpaceDeleted };
+  enum class Kind : std::uint8_t { kChanged, kDeleted, kSpaceMade, kSpaceChanged, kSpaceDeleted };
   Kind kind = Kind::kChanged;
   FunctionRef function;  // for spaces only `space` is set
 };
@@ -68,10 +70,12 @@ class Registry {
 
   // Spaces (spaces.cc). `default` always exists and cannot be deleted: conflict `space_is_default`.
   Result<Space> create_space(
-      const api::SpaceSpec& spec);  // conflict `space_exists`; exhausted `too_many_spaces`
-  Result<Space> find_space(std::string_view name);
+      const api::SpaceSpec& spec);                  // conflict `space_exists`; exhausted `too_many_spaces`
+  Result<Space> find_space(std::string_view name);  // without a previous secret that holds no more
   Result<Listed<Space>> list_spaces(const api::Page& page);
   Result<Space> update_space(const api::SpaceSpec& spec);
+  // Makes a new signing secret; the one before holds for kPreviousSecretHolds, older ones not any more.
+  Result<Space> rotate_signing_secret(std::string_view name);
   // Conflict `space_not_empty` when it has functions and there is no force.
   Result<Orphans> delete_space(std::string_view name, Force force);
 
@@ -122,6 +126,8 @@ class Registry {
 
   // The rest expects mutex_ to be held.
   Result<std::string> space_id(std::string_view space);
+  Result<Space> load_space(std::string_view name);
+  Status make_missing_secrets();
   Result<FunctionRef> resolve(std::string_view space, std::string_view name);
   Result<FunctionRef> resolve(std::string_view id);
   Result<Function> load(std::string_view id);

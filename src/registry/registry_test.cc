@@ -87,6 +87,8 @@ TEST_F(RegistryTest, SpacesAreMadeChangedListedDeleted) {
   EXPECT_EQ(registry_->find_space("b")->created_at, clock_.wall());
   ASSERT_TRUE(registry_->update_space({"b", {"example.com"}}));
   EXPECT_EQ(registry_->find_space("b")->spec.callback_allow, std::vector<std::string>{"example.com"});
+  EXPECT_EQ(changes_.back().kind, Change::Kind::kSpaceChanged);
+  EXPECT_EQ(changes_.back().function.space, "b");
   EXPECT_EQ(registry_->update_space({"c", {}}).error().reason, "space_not_found");
 
   auto first = registry_->list_spaces({.limit = 2, .after = ""});
@@ -101,6 +103,33 @@ TEST_F(RegistryTest, SpacesAreMadeChangedListedDeleted) {
 
   EXPECT_TRUE(registry_->delete_space("a", Force::kNo));
   EXPECT_EQ(registry_->find_space("a").error().reason, "space_not_found");
+}
+
+TEST_F(RegistryTest, SigningSecretsRotate) {
+  const std::string first = registry_->create_space({"s", {}})->signing.current;
+  EXPECT_TRUE(first.starts_with("whsec_"));
+  EXPECT_EQ(registry_->find_space("s")->signing.current, first);
+  EXPECT_EQ(registry_->find_space("s")->signing.previous, "");
+  EXPECT_NE(registry_->find_space("default")->signing.current, first);
+
+  changes_.clear();
+  const SigningSecrets second = registry_->rotate_signing_secret("s")->signing;
+  ASSERT_EQ(changes_.size(), 1U);
+  EXPECT_EQ(changes_[0].kind, Change::Kind::kSpaceChanged);
+  EXPECT_NE(second.current, first);
+  EXPECT_EQ(second.previous, first);
+  EXPECT_EQ(second.previous_until, clock_.wall() + kPreviousSecretHolds);
+  EXPECT_TRUE(second.previous_holds(second.previous_until - std::chrono::milliseconds(1)));
+  EXPECT_FALSE(second.previous_holds(second.previous_until));
+  // What the user says about the space leaves its secrets alone.
+  EXPECT_EQ(registry_->update_space({"s", {"10.0.0.0/8"}})->signing.previous, first);
+
+  const SigningSecrets third = registry_->rotate_signing_secret("s")->signing;
+  EXPECT_EQ(third.previous, second.current);
+  clock_.advance(kPreviousSecretHolds);
+  EXPECT_EQ(registry_->find_space("s")->signing.current, third.current);
+  EXPECT_EQ(registry_->find_space("s")->signing.previous, "");
+  EXPECT_EQ(registry_->rotate_signing_secret("nowhere").error().reason, "space_not_found");
 }
 
 TEST_F(RegistryTest, SpaceWithFunctionsNeedsForce) {
@@ -241,6 +270,35 @@ TEST(Schema, AStoredDatabaseOfEveryEarlierVersionIsBroughtUpToDate) {
     EXPECT_EQ((*database)->schema_version().value(), static_cast<int>(schema_steps().size()));
     EXPECT_TRUE(store::Statement(**database, "SELECT crash_reason FROM functions").run());
   }
+}
+
+// Version 1 knew no signing secrets.
+TEST(Schema, SpacesOfVersionOneGetASecretOfTheirOwn) {
+  std::string pattern = ::testing::TempDir() + "registry-XXXXXX";
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const std::string path = pattern + "/registry.db";
+  {
+    auto database = store::Database::open(path);
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(store::migrate(**database, schema_steps().first(1)));
+    ASSERT_TRUE(
+        (*database)->execute(R"(INSERT INTO spaces(id, name, spec, created_at) VALUES)"
+                             R"(('1', 'default', '{"name":"default","callback_allow":[]}', 1),)"
+                             R"(('2', 'home', '{"name":"home","callback_allow":["10.0.0.0/8"]}', 2))"));
+  }
+  const ManualClock clock;
+  std::string secret;
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto registry = Registry::open(path, clock);
+    ASSERT_TRUE(registry) << registry.error().detail;
+    const auto home = (*registry)->find_space("home");
+    EXPECT_EQ(home->spec.callback_allow, std::vector<std::string>{"10.0.0.0/8"});
+    EXPECT_TRUE(home->signing.current.starts_with("whsec_"));
+    EXPECT_NE(home->signing.current, (*registry)->find_space("default")->signing.current);
+    if (opened == 0) secret = home->signing.current;
+    EXPECT_EQ(home->signing.current, secret);
+  }
+  std::filesystem::remove_all(pattern);
 }
 
 }  // namespace

@@ -90,7 +90,11 @@ Result<Space> read_space(const store::Statement& row) {
   if (!json) return damaged("space");
   api::Validated<api::SpaceSpec> spec = api::parse_space(*json);
   if (!spec) return damaged("space");
-  return Space{std::move(*spec), from_ms(row.integer(1))};
+  return Space{
+      .spec = std::move(*spec),
+      .created_at = from_ms(row.integer(1)),
+      .signing = {
+          .current = row.text(2), .previous = row.text(3), .previous_until = from_ms(row.integer(4))}};
 }
 
 std::string stored_spec(const api::FunctionSpec& spec) {

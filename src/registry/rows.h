@@ -18,6 +18,9 @@ inline constexpr std::string_view kSelectFunction =
     " JOIN versions n ON n.function_id = f.id AND n.number = f.newest"
     " LEFT JOIN versions a ON a.function_id = f.id AND a.number = f.active ";
 
+// The columns of a space, in the order of read_space.
+inline constexpr std::string_view kSpaceColumns = "spec, created_at, secret, previous_secret, previous_until";
+
 // The columns of a version, in the order of read_version.
 inline constexpr std::string_view kVersionColumns =
     "number, spec, bundle, state, reason, handler_async, runtime, created_at";
@@ -25,7 +28,7 @@ inline constexpr std::string_view kVersionColumns =
 // All three fail with internal, reason `registry_damaged`, when a row does not hold what was written into it.
 Result<Function> read_function(const store::Statement& row);
 Result<Version> read_version(const store::Statement& row, int first_column);
-Result<Space> read_space(const store::Statement& row);  // spec, created_at
+Result<Space> read_space(const store::Statement& row);
 
 std::string stored_spec(const api::FunctionSpec& spec);
 std::string stored_spec(const api::SpaceSpec& spec);

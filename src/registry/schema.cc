@@ -44,7 +44,14 @@ CREATE TABLE versions(
 CREATE INDEX versions_bundle ON versions(bundle);
 )sql";
 
-constexpr std::array kSteps = {kTables};
+// Spaces from before have no secret yet: the registry makes one when it opens.
+constexpr std::string_view kSigningSecrets = R"sql(
+ALTER TABLE spaces ADD COLUMN secret TEXT NOT NULL DEFAULT '';
+ALTER TABLE spaces ADD COLUMN previous_secret TEXT NOT NULL DEFAULT '';
+ALTER TABLE spaces ADD COLUMN previous_until INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr std::array kSteps = {kTables, kSigningSecrets};
 
 }  // namespace
 

@@ -1,3 +1,4 @@
+#include "api/signing_secret.h"
 #include "registry/registry.h"
 #include "registry/rows.h"
 #include "registry/write.h"
@@ -25,33 +26,46 @@ Result<Space> Registry::create_space(const api::SpaceSpec& spec) {
                   "there are " + std::to_string(kMaxSpaces) + " spaces, which is the limit");
     }
     const std::int64_t now = now_ms();
+    const std::string secret = api::new_signing_secret();
     Status inserted =
-        Statement(*database_, "INSERT INTO spaces(id, name, spec, created_at) VALUES(?1, ?2, ?3, ?4)")
-            .bind(ids_.next(), spec.name, stored_spec(spec), now)
+        Statement(*database_,
+                  "INSERT INTO spaces(id, name, spec, created_at, secret) VALUES(?1, ?2, ?3, ?4, ?5)")
+            .bind(ids_.next(), spec.name, stored_spec(spec), now, secret)
             .run();
     if (!inserted && inserted.error().code == Code::kConflict) {
       return fail(Code::kConflict, Component::kRegistry, "space_exists",
                   "there already is a space \"" + spec.name + "\"");
     }
     if (!inserted) return std::unexpected(inserted.error());
-    return Space{spec, from_ms(now)};
+    return Space{.spec = spec,
+                 .created_at = from_ms(now),
+                 .signing = {.current = secret, .previous = {}, .previous_until = {}}};
   });
   if (made) tell(Change::Kind::kSpaceMade, {.id = {}, .space = spec.name, .name = {}});
   return made;
 }
 
-Result<Space> Registry::find_space(std::string_view name) {
-  const std::scoped_lock lock(mutex_);
-  Statement query(*database_, "SELECT spec, created_at FROM spaces WHERE name = ?1");
+Result<Space> Registry::load_space(std::string_view name) {
+  static const std::string kSql = "SELECT " + std::string(kSpaceColumns) + " FROM spaces WHERE name = ?1";
+  Statement query(*database_, kSql);
   Result<bool> row = query.bind(name).step();
   if (!row) return std::unexpected(row.error());
   if (!*row) return no_space(name);
-  return read_space(query);
+  Result<Space> space = read_space(query);
+  if (space && !space->signing.previous_holds(clock_.wall())) space->signing.previous.clear();
+  return space;
+}
+
+Result<Space> Registry::find_space(std::string_view name) {
+  const std::scoped_lock lock(mutex_);
+  return load_space(name);
 }
 
 Result<Listed<Space>> Registry::list_spaces(const api::Page& page) {
   const std::scoped_lock lock(mutex_);
-  Statement query(*database_, "SELECT spec, created_at FROM spaces WHERE name > ?1 ORDER BY name LIMIT ?2");
+  static const std::string kSql =
+      "SELECT " + std::string(kSpaceColumns) + " FROM spaces WHERE name > ?1 ORDER BY name LIMIT ?2";
+  Statement query(*database_, kSql);
   query.bind(page.after, page.limit + 1);
   Listed<Space> listed;
   while (true) {
@@ -69,15 +83,51 @@ Result<Listed<Space>> Registry::list_spaces(const api::Page& page) {
 }
 
 Result<Space> Registry::update_space(const api::SpaceSpec& spec) {
-  Status done = write({}, [&]() -> Status {
+  Result<Space> space = write({}, [&]() -> Result<Space> {
     Status updated = Statement(*database_, "UPDATE spaces SET spec = ?2 WHERE name = ?1")
                          .bind(spec.name, stored_spec(spec))
                          .run();
-    if (updated && database_->changed_rows() == 0) return no_space(spec.name);
-    return updated;
+    if (!updated) return std::unexpected(updated.error());
+    return load_space(spec.name);
   });
-  if (!done) return std::unexpected(done.error());
-  return find_space(spec.name);
+  if (space) tell(Change::Kind::kSpaceChanged, {.id = {}, .space = spec.name, .name = {}});
+  return space;
+}
+
+Result<Space> Registry::rotate_signing_secret(std::string_view name) {
+  Result<Space> space = write({}, [&]() -> Result<Space> {
+    const WallTime until = clock_.wall() + kPreviousSecretHolds;
+    Status updated = Statement(*database_,
+                               "UPDATE spaces SET previous_secret = secret, previous_until = ?3,"
+                               " secret = ?2 WHERE name = ?1")
+                         .bind(name, api::new_signing_secret(), until.time_since_epoch().count())
+                         .run();
+    if (!updated) return std::unexpected(updated.error());
+    return load_space(name);
+  });
+  if (space) tell(Change::Kind::kSpaceChanged, {.id = {}, .space = std::string(name), .name = {}});
+  return space;
+}
+
+// Of spaces that were made before there were any.
+Status Registry::make_missing_secrets() {
+  return write({}, [&]() -> Status {
+    std::vector<std::string> ids;
+    Statement query(*database_, "SELECT id FROM spaces WHERE secret = ''");
+    while (true) {
+      Result<bool> row = query.step();
+      if (!row) return std::unexpected(row.error());
+      if (!*row) break;
+      ids.push_back(query.text(0));
+    }
+    for (const std::string& id : ids) {
+      Status updated = Statement(*database_, "UPDATE spaces SET secret = ?2 WHERE id = ?1")
+                           .bind(id, api::new_signing_secret())
+                           .run();
+      if (!updated) return updated;
+    }
+    return {};
+  });
 }
 
 Result<Orphans> Registry::delete_space(std::string_view name, Force force) {

@@ -22,7 +22,7 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
   do {
     const auto spaces = registry_.list_spaces(page);
     if (!spaces) return std::unexpected(spaces.error());
-    for (const registry::Space& space : spaces->items) table.set_space(space.spec.name, true);
+    for (const registry::Space& space : spaces->items) table.set_space(space);
     page.after = spaces->items.empty() ? std::string() : spaces->items.back().spec.name;
     if (!spaces->next_cursor) break;
   } while (true);
@@ -35,10 +35,9 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
 // On the management thread. The function is read again there, so that the loop gets what is in force now.
 void RegistryBridge::on_change(const registry::Change& change) {
   using Kind = registry::Change::Kind;
-  if (change.kind == Kind::kSpaceMade || change.kind == Kind::kSpaceDeleted) {
-    return loop_.post([this, space = change.function.space, made = change.kind == Kind::kSpaceMade] {
-      if (table_ != nullptr) table_->set_space(space, made);
-    });
+  if (change.kind == Kind::kSpaceMade || change.kind == Kind::kSpaceChanged ||
+      change.kind == Kind::kSpaceDeleted) {
+    return on_space_change(change.function.space);
   }
   auto function = registry_.find(change.function.id);
   loop_.post([this, id = change.function.id, function = std::move(function)] {
@@ -47,6 +46,18 @@ void RegistryBridge::on_change(const registry::Change& change) {
       table_->apply(*function);
     } else {
       table_->remove(id);
+    }
+  });
+}
+
+void RegistryBridge::on_space_change(const std::string& name) {
+  auto space = registry_.find_space(name);
+  loop_.post([this, name, space = std::move(space)]() mutable {
+    if (table_ == nullptr) return;
+    if (space) {
+      table_->set_space(std::move(*space));
+    } else if (space.error().code == Code::kNotFound) {
+      table_->remove_space(name);
     }
   });
 }

@@ -34,6 +34,7 @@ class RegistryBridge final : public invoke::VersionStore {
   using Change = std::function<Status(registry::Registry&)>;
   void run(std::string what, Change change);
   void on_change(const registry::Change& change);
+  void on_space_change(const std::string& name);
 
   net::Loop& loop_;
   net::Background& thread_;
