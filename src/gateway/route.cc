@@ -1,6 +1,8 @@
 #include "gateway/route.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace sterna::gateway {
 namespace {
@@ -60,10 +62,16 @@ Result<Route> parse_route(std::string_view target) {
   route.space = take_segment(rest);
   if (!take(rest, "/functions/")) return route;
   route.function = take_segment(rest);
-  if (rest == "/logs") {
-    route.kind = RouteKind::kLogs;
-  } else if (take(rest, "/invoke") && (rest.empty() || rest.front() == '/')) {
-    route.kind = RouteKind::kInvoke;
+  constexpr std::array kParts = {
+      std::pair<std::string_view, RouteKind>{"invoke", RouteKind::kInvoke},
+      std::pair<std::string_view, RouteKind>{"async-invoke", RouteKind::kAsyncInvoke},
+      std::pair<std::string_view, RouteKind>{"invocations", RouteKind::kInvocations},
+      std::pair<std::string_view, RouteKind>{"logs", RouteKind::kLogs}};
+  if (!take(rest, "/")) return route;
+  const std::string_view word = take_segment(rest);
+  for (const auto& [name, kind] : kParts) {
+    if (word != name || (kind == RouteKind::kLogs && !rest.empty())) continue;
+    route.kind = kind;
     route.tail = rest;
   }
   return route;

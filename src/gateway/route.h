@@ -10,12 +10,14 @@
 namespace sterna::gateway {
 
 enum class RouteKind : std::uint8_t {
-  kInvoke,      // {fn}/invoke[/a[/b[/c]]]
-  kLogs,        // {fn}/logs
-  kHealth,      // /healthz
-  kReady,       // /readyz
-  kMetrics,     // /metrics
-  kManagement,  // everything else
+  kInvoke,       // {fn}/invoke[/a[/b[/c]]]
+  kAsyncInvoke,  // {fn}/async-invoke[/a[/b[/c]]]
+  kInvocations,  // {fn}/invocations[/{id}[/response|/redrive|/redeliver]]
+  kLogs,         // {fn}/logs
+  kHealth,       // /healthz
+  kReady,        // /readyz
+  kMetrics,      // /metrics
+  kManagement,   // everything else
 };
 
 // Views point into the target.
@@ -23,9 +25,9 @@ struct Route {
   RouteKind kind = RouteKind::kManagement;
   std::string_view path;      // raw, without query
   std::string_view query;     // raw, without '?'
-  std::string_view space;     // kInvoke, kLogs
-  std::string_view function;  // kInvoke, kLogs
-  std::string_view tail;      // kInvoke: raw, what follows /invoke; "" or begins with '/'
+  std::string_view space;     // of the kinds that begin with {fn}
+  std::string_view function;  // likewise
+  std::string_view tail;      // raw, what follows /invoke, /async-invoke, /invocations; "" or begins with '/'
 };
 
 // Takes origin-form and absolute-form (RFC 9112 3.2). Fails with invalid, reason `bad_path`.

@@ -23,7 +23,7 @@ struct DueDelivery {
   int status_code = 0;
   std::int64_t attempt = 0;  // of the run that gave the answer
   WallTime started_at;
-  WallTime ended_at;
+  Duration duration{};     // of that run
   std::int64_t tried = 0;  // deliveries that were tried, since it was settled or redelivered
   std::uint32_t header_count = 0;
   std::string headers;

@@ -39,6 +39,7 @@ struct Attempt {
   std::int64_t number = 1;
   WallTime started_at;
   WallTime ended_at;
+  Duration duration{};  // as X-Duration-Seconds tells it: finer than the times
   std::string outcome;  // "answered" or "failed"
   std::string reason;   // e.g. "function_raised", "retryable_status"; empty when the answer is final
   int status_code = 0;

@@ -40,7 +40,7 @@ CREATE TABLE invocations(
   answer_bytes INTEGER NOT NULL DEFAULT 0,
   header_count INTEGER NOT NULL DEFAULT 0,
   run_started_at INTEGER,
-  run_ended_at INTEGER,
+  run_us INTEGER NOT NULL DEFAULT 0,
   callback_url TEXT NOT NULL,
   attempts TEXT NOT NULL DEFAULT '',
   deliveries TEXT NOT NULL DEFAULT '',

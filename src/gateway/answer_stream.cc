@@ -1,0 +1,64 @@
+#include "gateway/answer_stream.h"
+
+#include "wire/messages.h"
+
+namespace sterna::gateway {
+namespace {
+
+constexpr std::size_t kPiece = 256U << 10U;
+constexpr std::uint64_t kSmall = 64U << 10U;  // stands in memory: needs no other thread
+
+}  // namespace
+
+void AnswerStream::start(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
+                         queue::StoredAnswer answer) {
+  wire::HeaderWalk walk(answer.headers, answer.header_count);
+  std::string_view name;
+  std::string_view value;
+  while (walk.next(name, value)) connection.header(name, value);
+  const std::uint64_t size = answer.body->size();
+  if (size <= kSmall) {
+    std::string body;
+    const auto got = answer.body->read(0, size, body);
+    connection.observe(nullptr);
+    return got && body.size() == size ? connection.send(body) : connection.abort();
+  }
+  auto stream = std::make_shared<AnswerStream>(loop, thread, connection, std::move(answer.body));
+  connection.observe(stream.get());
+  connection.begin_stream(size);
+  stream->self_ = stream;
+  stream->read_on();
+}
+
+void AnswerStream::read_on() {
+  if (connection_ == nullptr || reading_) return;
+  reading_ = true;
+  thread_.run([stream = shared_from_this(), offset = sent_] {
+    std::string piece;
+    auto got = stream->body_->read(offset, kPiece, piece);
+    Result<std::string> read = got ? Result<std::string>(std::move(piece)) : std::unexpected(got.error());
+    stream->loop_.post([stream, read = std::move(read)] { stream->on_piece(read); });
+  });
+}
+
+void AnswerStream::on_piece(const Result<std::string>& piece) {
+  reading_ = false;
+  const std::shared_ptr<AnswerStream> keep = self_;
+  if (connection_ == nullptr) return self_.reset();
+  if (!piece || piece->empty()) {  // it was removed meanwhile
+    connection_->observe(nullptr);
+    connection_->abort();
+    return self_.reset();
+  }
+  sent_ += piece->size();
+  connection_->write(*piece);
+  if (sent_ < body_->size()) {
+    if (connection_->buffered() <= net::kLowWater) read_on();
+    return;
+  }
+  connection_->observe(nullptr);
+  connection_->finish();
+  self_.reset();
+}
+
+}  // namespace sterna::gateway

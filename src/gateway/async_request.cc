@@ -1,0 +1,118 @@
+#include "gateway/async_request.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace sterna::gateway {
+namespace {
+
+using net::equal_ignoring_case;
+
+constexpr double kMaxWaitSeconds = 300;
+
+std::unexpected<Error> bad(std::string_view reason, std::string detail) {
+  return fail(Code::kInvalid, Component::kGateway, std::string(reason), std::move(detail));
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// A finite number of seconds from 0 on.
+std::optional<double> parse_seconds(std::string_view text) {
+  double seconds = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size() || !std::isfinite(seconds) ||
+      seconds < 0)
+    return std::nullopt;
+  return seconds;
+}
+
+// The one value of a header; fails when it is given twice.
+Result<std::optional<std::string_view>> single(const net::HttpRequest& request, std::string_view name,
+                                               std::string_view reason) {
+  std::optional<std::string_view> value;
+  for (const net::Header& header : request.headers) {
+    if (!equal_ignoring_case(header.name, name)) continue;
+    if (value) return bad(reason, std::string(name) + " is given more than once");
+    value = trimmed(header.value);
+  }
+  return value;
+}
+
+// One preference without its parameters (RFC 7240 2): respond-async, or wait=N with or without quotes.
+void apply_preference(std::string_view item, AsyncPreference& preference) {
+  item = trimmed(item.substr(0, item.find(';')));
+  const std::size_t equals = std::min(item.find('='), item.size());
+  const std::string_view name = trimmed(item.substr(0, equals));
+  if (equal_ignoring_case(name, "respond-async")) preference.respond_async = true;
+  if (!equal_ignoring_case(name, "wait") || equals == item.size()) return;
+  std::string_view value = trimmed(item.substr(equals + 1));
+  if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+    value = value.substr(1, value.size() - 2);
+  if (const auto seconds = parse_seconds(value)) {
+    preference.wait = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(std::min(*seconds, kMaxWaitSeconds)));
+  }
+}
+
+Result<WallTime> parse_not_before(const net::HttpRequest& request, WallTime now) {
+  const auto delay = single(request, "x-delay-seconds", "bad_delay");
+  if (!delay) return std::unexpected(delay.error());
+  const auto at = single(request, "x-not-before", "bad_delay");
+  if (!at) return std::unexpected(at.error());
+  if (*delay && *at) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
+  if (*delay) {
+    const auto seconds = parse_seconds(**delay);
+    if (!seconds || *seconds > static_cast<double>(kMaxDelaySeconds)) {
+      return bad("bad_delay",
+                 "X-Delay-Seconds is a number of seconds from 0 to " + std::to_string(kMaxDelaySeconds));
+    }
+    return now +
+           std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(*seconds));
+  }
+  if (!*at) return now;
+  const auto time = parse_rfc3339(**at);
+  if (!time) return bad("bad_delay", "X-Not-Before is no RFC 3339 time, e.g. 2026-01-02T03:04:05Z");
+  if (*time - now > std::chrono::seconds(kMaxDelaySeconds))
+    return bad("bad_delay", "X-Not-Before is more than 30 days ahead");
+  return std::max(*time, now);
+}
+
+}  // namespace
+
+AsyncPreference parse_preference(const net::HttpRequest& request) {
+  AsyncPreference preference;
+  for (const net::Header& header : request.headers) {
+    if (!equal_ignoring_case(header.name, "prefer")) continue;
+    for (std::string_view rest = header.value; !rest.empty();) {
+      const std::string_view item = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(item.size() + 1, rest.size()));
+      apply_preference(item, preference);
+    }
+  }
+  return preference;
+}
+
+Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTime now) {
+  AsyncHeaders headers;
+  const auto callback = single(request, "x-callback-url", "bad_callback_url");
+  if (!callback) return std::unexpected(callback.error());
+  if (*callback && (*callback)->empty())
+    return bad("bad_callback_url", "X-Callback-Url is empty; leave it out when no callback is wanted");
+  headers.callback_url = callback->value_or("");
+  const auto not_before = parse_not_before(request, now);
+  if (!not_before) return std::unexpected(not_before.error());
+  headers.not_before = *not_before;
+  const auto key = single(request, "idempotency-key", "bad_idempotency_key");
+  if (!key) return std::unexpected(key.error());
+  if (*key && ((*key)->empty() || (*key)->size() > kMaxIdempotencyKey))
+    return bad("bad_idempotency_key", "Idempotency-Key has 1 to 255 characters");
+  headers.idempotency_key = key->value_or("");
+  return headers;
+}
+
+}  // namespace sterna::gateway

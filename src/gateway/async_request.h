@@ -1,0 +1,31 @@
+// The headers that make an invocation asynchronous, or say how it is to be: pure text work.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "net/http_parser.h"
+
+namespace sterna::gateway {
+
+// Prefer: respond-async[, wait=N] (RFC 7240).
+struct AsyncPreference {
+  bool respond_async = false;
+  Duration wait{};  // how long the client wants to wait for the answer itself
+};
+AsyncPreference parse_preference(const net::HttpRequest& request);
+
+struct AsyncHeaders {
+  std::string callback_url;     // X-Callback-Url; empty: none
+  WallTime not_before;          // by X-Delay-Seconds or X-Not-Before; else `now`
+  std::string idempotency_key;  // empty: none
+};
+
+// Fails with invalid, reason `bad_callback_url` (given twice or empty), `bad_delay`, `bad_idempotency_key`.
+Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTime now);
+
+inline constexpr std::int64_t kMaxDelaySeconds = 30LL * 24 * 3600;
+inline constexpr std::size_t kMaxIdempotencyKey = 255;
+
+}  // namespace sterna::gateway

@@ -1,0 +1,115 @@
+#include "gateway/submit_exchange.h"
+
+#include "api/json.h"
+#include "api/problem.h"
+#include "gateway/answer_stream.h"
+#include "gateway/invocation_json.h"
+#include "gateway/problem_answer.h"
+#include "gateway/timings.h"
+
+namespace sterna::gateway {
+
+void SubmitExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
+                           net::HttpConnection& connection, queue::Submission submission, const Plan& plan) {
+  auto exchange = std::make_shared<SubmitExchange>(loop, reading, parts, connection, submission.function,
+                                                   submission.id, plan);
+  connection.observe(exchange.get());
+  parts.queue.enqueue(std::move(submission), [exchange](Result<queue::Accepted> accepted) {
+    exchange->on_accepted(std::move(accepted));
+  });
+}
+
+void SubmitExchange::on_client_gone() {
+  connection_ = nullptr;
+  stop_waiting();
+}
+
+void SubmitExchange::on_accepted(Result<queue::Accepted> accepted) {
+  if (connection_ == nullptr) return;  // it is accepted all the same, and runs
+  if (!accepted) return refuse(accepted.error());
+  call_id_ = accepted->id;
+  repeated_ = accepted->repeated;
+  if (plan_.answer == Answer::kAccepted ||
+      (plan_.answer == Answer::kPreferAsync && plan_.wait <= Duration::zero()))
+    return answer_accepted(accepted->state);
+  await();
+  if (queue::is_settled(accepted->state)) on_ended();
+}
+
+void SubmitExchange::refuse(const Error& error) {
+  net::HttpConnection& connection = *std::exchange(connection_, nullptr);
+  connection.observe(nullptr);
+  answer_invocation_error(connection, static_cast<unsigned>(api::http_status(error)), error, call_id_);
+}
+
+void SubmitExchange::await() {
+  // The waiter and the timer keep the exchange alive.
+  waiting_ =
+      parts_.settlements.wait(function_.id, call_id_, [self = shared_from_this()] { self->on_ended(); });
+  if (plan_.answer != Answer::kPreferAsync) return;
+  timer_ = loop_.after(plan_.wait, [self = shared_from_this()] {
+    self->stop_waiting();
+    if (self->connection_ != nullptr) self->answer_accepted(queue::State::kRunning);
+  });
+}
+
+void SubmitExchange::stop_waiting() {
+  const auto keep = shared_from_this();
+  if (waiting_) parts_.settlements.forget(*std::exchange(waiting_, std::nullopt));
+  loop_.cancel(timer_);
+}
+
+void SubmitExchange::answer_accepted(queue::State state) {
+  net::HttpConnection& connection = *std::exchange(connection_, nullptr);
+  connection.observe(nullptr);
+  connection.begin(202);
+  connection.header("Content-Type", "application/json");
+  connection.header("X-Call-Id", call_id_);
+  connection.header("Location", location_of(function_, call_id_));
+  if (plan_.answer == Answer::kPreferAsync) connection.header("Preference-Applied", "respond-async");
+  if (repeated_) connection.header("Idempotency-Replayed", "true");
+  connection.send(std::string(R"({"id":")")
+                      .append(call_id_)
+                      .append(R"(","state":")")
+                      .append(queue::to_string(state))
+                      .append("\"}"));
+}
+
+void SubmitExchange::on_ended() {
+  stop_waiting();
+  if (connection_ == nullptr) return;
+  parts_.invocations.find(function_.id, call_id_, [self = shared_from_this()](Result<queue::Record> record) {
+    if (self->connection_ == nullptr) return;
+    if (!record) return self->refuse(record.error());
+    self->parts_.invocations.answer(self->function_.id, self->call_id_,
+                                    [self, record = std::move(*record)](Result<queue::StoredAnswer> answer) {
+                                      if (self->connection_ != nullptr)
+                                        self->answer_function(record, std::move(answer));
+                                    });
+  });
+}
+
+void SubmitExchange::answer_function(const queue::Record& record, Result<queue::StoredAnswer> answer) {
+  if (record.state == queue::State::kExpired && plan_.answer == Answer::kFunctionsOwn) {
+    // As for every synchronous caller for whom there was no worker in time.
+    net::HttpConnection& connection = *std::exchange(connection_, nullptr);
+    connection.observe(nullptr);
+    return answer_failure(connection, invoke::info_of(pool::Failure::kNoCapacity), call_id_);
+  }
+  if (record.state == queue::State::kCancelled) {
+    return refuse({Code::kConflict, Component::kQueue, "cancelled", "the invocation was cancelled"});
+  }
+  if (!answer) return refuse(answer.error());
+  net::HttpConnection& connection = *std::exchange(connection_, nullptr);
+  connection.begin(static_cast<unsigned>(answer->status_code));
+  connection.header("X-Call-Id", call_id_);
+  if (repeated_) connection.header("Idempotency-Replayed", "true");
+  if (!record.attempts.empty()) {
+    const queue::Attempt& last = record.attempts.back();
+    add_timings(connection,
+                {.queued = last.started_at - record.created_at, .run = last.ended_at - last.started_at});
+  }
+  AnswerStream::start(loop_, reading_, connection, std::move(*answer));
+}
+
+}  // namespace sterna::gateway
