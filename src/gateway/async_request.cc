@@ -107,12 +107,18 @@ Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTi
   const auto not_before = parse_not_before(request, now);
   if (!not_before) return std::unexpected(not_before.error());
   headers.not_before = *not_before;
+  auto key = parse_idempotency_key(request);
+  if (!key) return std::unexpected(key.error());
+  headers.idempotency_key = std::move(*key);
+  return headers;
+}
+
+Result<std::string> parse_idempotency_key(const net::HttpRequest& request) {
   const auto key = single(request, "idempotency-key", "bad_idempotency_key");
   if (!key) return std::unexpected(key.error());
   if (*key && ((*key)->empty() || (*key)->size() > kMaxIdempotencyKey))
     return bad("bad_idempotency_key", "Idempotency-Key has 1 to 255 characters");
-  headers.idempotency_key = key->value_or("");
-  return headers;
+  return std::string(key->value_or(""));
 }
 
 }  // namespace sterna::gateway

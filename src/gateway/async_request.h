@@ -25,6 +25,9 @@ struct AsyncHeaders {
 // Fails with invalid, reason `bad_callback_url` (given twice or empty), `bad_delay`, `bad_idempotency_key`.
 Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTime now);
 
+// The value of Idempotency-Key, or empty. Fails with invalid, reason `bad_idempotency_key`.
+Result<std::string> parse_idempotency_key(const net::HttpRequest& request);
+
 inline constexpr std::int64_t kMaxDelaySeconds = 30LL * 24 * 3600;
 inline constexpr std::size_t kMaxIdempotencyKey = 255;
 

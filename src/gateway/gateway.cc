@@ -6,7 +6,9 @@
 #include <array>
 
 #include "api/problem.h"
+#include "gateway/fingerprint.h"
 #include "gateway/function_request.h"
+#include "gateway/invocation_exchange.h"
 #include "gateway/log_exchange.h"
 #include "gateway/management_exchange.h"
 #include "gateway/problem_answer.h"
@@ -16,6 +18,36 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kInvokeMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 constexpr std::uint64_t kNoBody = 64U << 10;  // for requests whose body nobody looks at
+
+constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of Idempotency-Key
+// How long a call with Idempotency-Key waits for a worker: as long as any synchronous one by default.
+constexpr std::chrono::milliseconds kSynchronousWait = std::chrono::seconds(10);
+
+// Its code is being built or loaded: what is accepted now waits for that.
+bool is_coming(const invoke::FunctionEntry& entry) {
+  using registry::FunctionStatus;
+  return entry.status == FunctionStatus::kPending || entry.status == FunctionStatus::kBuilding;
+}
+
+// How a request that becomes an asynchronous invocation is answered; nullopt: it runs as a synchronous one.
+std::optional<SubmitExchange::Plan> plan_of(const net::HttpRequest& request, const Route& route) {
+  using Answer = SubmitExchange::Answer;
+  if (route.kind == RouteKind::kAsyncInvoke) return SubmitExchange::Plan{};
+  if (const AsyncPreference preference = parse_preference(request); preference.respond_async)
+    return SubmitExchange::Plan{.answer = Answer::kPreferAsync, .wait = preference.wait};
+  if (request.find("idempotency-key") != nullptr)
+    return SubmitExchange::Plan{.answer = Answer::kFunctionsOwn};
+  return std::nullopt;
+}
+
+// A synchronous call has nothing to do with callbacks and delays.
+Result<AsyncHeaders> headers_of(const net::HttpRequest& request, const SubmitExchange::Plan& plan,
+                                WallTime now) {
+  if (plan.answer != SubmitExchange::Answer::kFunctionsOwn) return parse_async_headers(request, now);
+  auto key = parse_idempotency_key(request);
+  if (!key) return std::unexpected(key.error());
+  return AsyncHeaders{.callback_url = {}, .not_before = now, .idempotency_key = std::move(*key)};
+}
 
 unsigned status_of(const Error& error) {
   return static_cast<unsigned>(api::http_status(error));
@@ -67,7 +99,11 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
   }
   switch (route->kind) {
     case RouteKind::kInvoke:
+    case RouteKind::kAsyncInvoke:
       return check_invoke(connection, *route);
+    case RouteKind::kInvocations:
+      check_invocations(connection, *route);
+      return kNoBody;
     case RouteKind::kManagement:
       return limits_.max_code_bytes / 3 * 4 + kNoBody;  // base64 in JSON is a third larger
     default:
@@ -80,8 +116,10 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
 // Refuses before the body is read what cannot run anyway. Answers how large the body may be.
 std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route& route) {
   const net::HttpRequest& request = connection.request();
-  if (std::ranges::find(kInvokeMethods, request.method) == kInvokeMethods.end()) {
-    answer_method_not_allowed(connection, "GET, POST, PUT, PATCH, DELETE");
+  const bool async = route.kind == RouteKind::kAsyncInvoke;
+  if (async ? request.method != "POST"
+            : std::ranges::find(kInvokeMethods, request.method) == kInvokeMethods.end()) {
+    answer_method_not_allowed(connection, async ? "POST" : "GET, POST, PUT, PATCH, DELETE");
     return 0;
   }
   const auto refuse = [&](unsigned status, const Error& error) -> std::uint64_t {
@@ -97,11 +135,34 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route
     return refuse(403, {Code::kDenied, Component::kAuth, "function_internal",
                         "the function is only run by triggers (access: internal)"});
   }
-  if (const invoke::FailureInfo* refusal = invoke::admit(*entry)) {
+  const bool later = async && is_coming(*entry);
+  if (const invoke::FailureInfo* refusal = invoke::admit(*entry); refusal != nullptr && !later) {
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
     return 0;
   }
+  if (const auto plan = plan_of(request, route)) {
+    const auto headers = headers_of(request, *plan, parts_.loop.clock().wall());
+    if (!headers) return refuse(400, headers.error());
+    const std::string& url = headers->callback_url;
+    if (const Status allowed = url.empty() ? Status() : parts_.async.check_callback(entry->space, url);
+        !allowed)
+      return refuse(400, allowed.error());
+  }
   return entry->max_body_bytes;
+}
+
+void Gateway::check_invocations(net::HttpConnection& connection, const Route& route) {
+  const auto found = parse_invocation_route(route.tail);
+  if (!found) {
+    return answer_problem(connection, 404,
+                          {Code::kNotFound, Component::kGateway, "not_found",
+                           "there is only {fn}/invocations[/{id}[/response|/redrive|/redeliver]]"});
+  }
+  const std::string_view allowed = allowed_methods(found->resource);
+  const std::string_view method = connection.request().method;
+  const bool is_listed = allowed == method || allowed.starts_with(std::string(method) + ",") ||
+                         allowed.ends_with(", " + std::string(method));
+  if (!is_listed) answer_method_not_allowed(connection, allowed);
 }
 
 void Gateway::on_request(net::HttpConnection& connection) {
@@ -109,7 +170,10 @@ void Gateway::on_request(net::HttpConnection& connection) {
   if (!route) return answer_problem(connection, status_of(route.error()), route.error());
   switch (route->kind) {
     case RouteKind::kInvoke:
+    case RouteKind::kAsyncInvoke:
       return invoke(connection, *route);
+    case RouteKind::kInvocations:
+      return invocations(connection, *route);
     case RouteKind::kLogs:
       return logs(connection, *route);
     case RouteKind::kHealth:
@@ -136,8 +200,13 @@ void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
                                     "there is no function of that name in the space"},
                                    call_id);
   }
+  if (route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
+    return submit(connection, route, *entry, *path, call_id, {});
+  }
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry))
     return answer_failure(connection, *refusal, call_id);
+  if (const auto plan = plan_of(request, route))
+    return submit(connection, route, *entry, *path, call_id, *plan);
 
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
@@ -149,6 +218,64 @@ void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
   auto exchange = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
   exchanges_.push_back(*exchange);
   exchange.release()->start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
+}
+
+Result<queue::Submission> Gateway::submission_of(net::HttpConnection& connection, const Route& route,
+                                                 const invoke::FunctionEntry& entry, const std::string& path,
+                                                 const std::string& call_id,
+                                                 const SubmitExchange::Plan& plan) {
+  const net::HttpRequest& request = connection.request();
+  const WallTime now = parts_.loop.clock().wall();
+  auto headers = headers_of(request, plan, now);
+  if (!headers) return std::unexpected(headers.error());
+  queue::Submission submission{
+      .function = {.id = entry.id, .space = entry.space, .name = entry.name},
+      .id = call_id,
+      .request = encode_request(request,
+                                {.client = connection.client(),
+                                 .path = path,
+                                 .query = route.query,
+                                 .call_id = call_id,
+                                 .access = entry.access},
+                                parts_.ids),
+      .body = connection.take_body(),
+      .callback_url = std::move(headers->callback_url),
+      .created_at = now,
+      .not_before = headers->not_before,
+      .expires_at =
+          headers->not_before + std::chrono::duration_cast<std::chrono::milliseconds>(entry.async.max_age),
+      .max_attempts = 0,
+      .idempotency = {}};
+  if (!headers->idempotency_key.empty()) {
+    auto fingerprint = fingerprint_of(request.method, path, route.query, submission.body);
+    if (!fingerprint) return std::unexpected(fingerprint.error());
+    submission.idempotency = queue::IdempotencyKey{.key = std::move(headers->idempotency_key),
+                                                   .fingerprint = std::move(*fingerprint),
+                                                   .forgotten_at = now + kKeyMemory};
+  }
+  return submission;
+}
+
+void Gateway::submit(net::HttpConnection& connection, const Route& route, const invoke::FunctionEntry& entry,
+                     const std::string& path, const std::string& call_id, const SubmitExchange::Plan& plan) {
+  auto submission = submission_of(connection, route, entry, path, call_id, plan);
+  if (!submission)
+    return answer_invocation_error(connection, status_of(submission.error()), submission.error(), call_id);
+  if (plan.answer != SubmitExchange::Answer::kAccepted)
+    submission->max_attempts = 1;  // as a synchronous call
+  if (plan.answer == SubmitExchange::Answer::kFunctionsOwn)
+    submission->expires_at = submission->created_at + kSynchronousWait;
+  SubmitExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection, std::move(*submission),
+                        plan);
+}
+
+void Gateway::invocations(net::HttpConnection& connection, const Route& route) {
+  const auto found = parse_invocation_route(route.tail);
+  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  if (entry == nullptr || !found) return answer_problem(connection, 404, not_found(route));
+  InvocationExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection,
+                            {.id = entry->id, .space = entry->space, .name = entry->name}, *found,
+                            route.query, entry->async.max_age);
 }
 
 void Gateway::logs(net::HttpConnection& connection, const Route& route) {

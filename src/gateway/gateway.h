@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 
+#include "gateway/async_request.h"
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
 #include "gateway/route.h"
+#include "gateway/submit_exchange.h"
 #include "invoke/function_table.h"
 #include "logs/function_logs.h"
 #include "net/background.h"
@@ -31,6 +33,7 @@ struct GatewayParts {
   net::Background& log_thread;
   prometheus::Registry& metrics;
   UlidGenerator& ids;
+  AsyncParts async;
 };
 
 class Gateway final : public net::HttpService {
@@ -49,7 +52,14 @@ class Gateway final : public net::HttpService {
  private:
   Error not_found(const Route& route) const;
   std::uint64_t check_invoke(net::HttpConnection& connection, const Route& route);
+  Result<queue::Submission> submission_of(net::HttpConnection& connection, const Route& route,
+                                          const invoke::FunctionEntry& entry, const std::string& path,
+                                          const std::string& call_id, const SubmitExchange::Plan& plan);
+  void check_invocations(net::HttpConnection& connection, const Route& route);
   void invoke(net::HttpConnection& connection, const Route& route);
+  void submit(net::HttpConnection& connection, const Route& route, const invoke::FunctionEntry& entry,
+              const std::string& path, const std::string& call_id, const SubmitExchange::Plan& plan);
+  void invocations(net::HttpConnection& connection, const Route& route);
   void logs(net::HttpConnection& connection, const Route& route);
   void health(net::HttpConnection& connection, std::string_view not_ready);
   void metrics(net::HttpConnection& connection);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "api/json.h"
 #include "gateway/submit_exchange.h"
 
 namespace sterna::gateway {

@@ -23,6 +23,7 @@ OrderedJson attempts_json(const std::vector<queue::Attempt>& attempts) {
     list.push_back({{"number", attempt.number},
                     {"started_at", format_rfc3339(attempt.started_at)},
                     {"ended_at", format_rfc3339(attempt.ended_at)},
+                    {"duration_seconds", std::chrono::duration<double>(attempt.duration).count()},
                     {"outcome", attempt.outcome},
                     {"reason", text_or_null(attempt.reason)},
                     {"status_code", status_or_null(attempt.status_code)},

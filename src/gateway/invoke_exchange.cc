@@ -1,38 +1,13 @@
 #include "gateway/invoke_exchange.h"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
-
 #include "gateway/function_request.h"
 #include "gateway/problem_answer.h"
+#include "gateway/timings.h"
 
 namespace sterna::gateway {
 namespace {
 
 using net::equal_ignoring_case;
-
-// Appends `count` as a decimal number with `digits` digits after the point: 1234 with 3 is "1.234".
-void append_decimal(std::string& out, Duration::rep count, std::size_t digits) {
-  std::array<char, 24> text{};
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), std::max<Duration::rep>(count, 0)).ptr;
-  std::string_view number(text.data(), static_cast<std::size_t>(end - text.data()));
-  if (number.size() <= digits) {
-    out += "0.";
-    out.append(digits - number.size(), '0');
-  } else {
-    out += number.substr(0, number.size() - digits);
-    out += '.';
-    number.remove_prefix(number.size() - digits);
-  }
-  out += number;
-}
-
-void append_milliseconds(std::string& out, std::string_view name, Duration duration) {
-  out += name;
-  append_decimal(out, duration / std::chrono::microseconds(1), 3);
-}
 
 // Headers of an answer that are the platform's to set.
 bool is_ours(std::string_view name) {
@@ -53,7 +28,7 @@ void InvokeExchange::start(invoke::FunctionEntry& entry, std::string call_id, st
 void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) {
   connection_->begin(head.status);
   copy_headers(head);
-  add_timings();
+  add_timings(*connection_, invocation_.timings());
   if (head.status >= 400) connection_->header("X-Sterna-Fault", "function");
   if (more == wire::More::kNo) {
     connection_->send(body);
@@ -83,7 +58,7 @@ void InvokeExchange::on_failure(const invoke::FailureInfo& failure) {
     return end();
   }
   const std::string body = begin_failure(*connection_, failure, invocation_.call_id());
-  add_timings();
+  add_timings(*connection_, invocation_.timings());
   connection_->send(body);
   end();
 }
@@ -101,18 +76,6 @@ void InvokeExchange::copy_headers(const wire::ResponseHead& head) {
     if (!is_ours(name) && !is_hop_by_hop(name, connection)) connection_->header(name, value);
   }
   connection_->header("X-Call-Id", invocation_.call_id());
-}
-
-void InvokeExchange::add_timings() {
-  const invoke::Timings timings = invocation_.timings();
-  std::string text;
-  append_decimal(text, (timings.queued + timings.cold + timings.run) / std::chrono::microseconds(1), 6);
-  connection_->header("X-Duration-Seconds", text);
-  text.clear();
-  append_milliseconds(text, "queue;dur=", timings.queued);
-  if (timings.was_cold) append_milliseconds(text, ", cold;dur=", timings.cold);
-  append_milliseconds(text, ", run;dur=", timings.run);
-  connection_->header("Server-Timing", text);
 }
 
 void InvokeExchange::on_client_gone() {

@@ -7,6 +7,8 @@
 namespace sterna::gateway {
 namespace {
 
+constexpr std::string_view kRetrySeconds = "1";  // for what may be over in a moment
+
 std::string problem_json(unsigned status, Component component, std::string_view reason,
                          std::string_view detail, std::string_view call_id) {
   return api::to_json(api::Problem{.status = static_cast<int>(status),
@@ -31,6 +33,8 @@ void answer_invocation_error(net::HttpConnection& connection, unsigned status, c
   connection.header("Content-Type", api::kProblemType);
   connection.header("X-Sterna-Fault", "platform");
   if (!call_id.empty()) connection.header("X-Call-Id", call_id);
+  if (error.code == Code::kExhausted || error.code == Code::kUnavailable)
+    connection.header("Retry-After", kRetrySeconds);
   connection.send(problem_json(status, error.component, error.reason, error.detail, call_id));
 }
 

@@ -106,8 +106,9 @@ void SubmitExchange::answer_function(const queue::Record& record, Result<queue::
   if (repeated_) connection.header("Idempotency-Replayed", "true");
   if (!record.attempts.empty()) {
     const queue::Attempt& last = record.attempts.back();
-    add_timings(connection,
-                {.queued = last.started_at - record.created_at, .run = last.ended_at - last.started_at});
+    add_timings(connection, {.queued = last.started_at - record.created_at, .run = last.duration});
+    if (last.outcome == "answered" && answer->status_code >= 400)
+      connection.header("X-Sterna-Fault", "function");
   }
   AnswerStream::start(loop_, reading_, connection, std::move(*answer));
 }

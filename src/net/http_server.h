@@ -62,6 +62,8 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
 
   const HttpRequest& request() const { return request_; }
   const Body& body() const { return body_; }
+  // Hands the request's body over to who needs it for longer than the exchange.
+  Body take_body() { return std::move(body_); }
   // The client's address without port, e.g. "127.0.0.1".
   std::string_view client() const { return client_; }
 

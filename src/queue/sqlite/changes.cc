@@ -119,14 +119,14 @@ Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, 
   store::Statement update(
       database,
       "UPDATE invocations SET state = ?2, reason = ?3, status = ?4, version = ?5,"
-      " started_at = coalesce(started_at, ?6), ended_at = ?7, run_started_at = ?6, run_ended_at = ?8,"
+      " started_at = coalesce(started_at, ?6), ended_at = ?7, run_started_at = ?6, run_us = ?8,"
       " spent = spent + 1, attempt_count = attempt_count + 1, attempts = attempts || ?9, header_count = ?10,"
       " headers = ?11, answer = ?12, answer_bytes = ?13, delivery = iif(callback_url = '', 0, 1),"
       " delivery_due = ?7, delivery_tried = 0, request = iif(?14, request, NULL), body = iif(?14, body, NULL)"
       " WHERE seq = ?1 AND state <= 1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, stored_of(settlement.state), settlement.reason,
               answer == nullptr ? 0 : answer->status_code, settlement.version,
-              to_millis(settlement.attempt.started_at), now, to_millis(settlement.attempt.ended_at), attempt,
+              to_millis(settlement.attempt.started_at), now, settlement.attempt.duration / std::chrono::microseconds(1), attempt,
               answer == nullptr ? 0U : answer->header_count,
               store::Blob{answer == nullptr ? std::string_view() : std::string_view(answer->headers)},
               store::Blob{answer != nullptr && in_row ? answer->body.memory() : std::string_view()},
@@ -160,7 +160,7 @@ Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, 
   store::Statement update(
       database,
       "UPDATE invocations SET state = ?2, reason = ?3, status = 504, ended_at = ?4,"
-      " run_started_at = ?4, run_ended_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
+      " run_started_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
       " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4"
       " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{headers}, store::Blob{body},

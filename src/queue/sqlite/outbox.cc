@@ -14,7 +14,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
   store::Statement row(
       database,
       "SELECT i.id, i.callback_url, i.status, i.attempt_count, i.run_started_at,"
-      " i.run_ended_at, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
+      " i.run_us, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
       " l.function, l.space, l.name FROM invocations i JOIN lanes l ON l.lane = i.lane"
       " WHERE i.seq = ?1 AND i.delivery = 1");
   row.bind(seq);
@@ -28,7 +28,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
                   .status_code = static_cast<int>(row.integer(2)),
                   .attempt = row.integer(3),
                   .started_at = from_millis(row.integer(4)),
-                  .ended_at = from_millis(row.integer(5)),
+                  .duration = std::chrono::microseconds(row.integer(5)),
                   .tried = row.integer(6),
                   .header_count = static_cast<std::uint32_t>(row.integer(7)),
                   .headers = std::string(row.blob(8)),
@@ -53,7 +53,7 @@ void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow&
                    .status_code = 0,
                    .attempt = row.attempt,
                    .started_at = settlement.attempt.started_at,
-                   .ended_at = settlement.attempt.ended_at,
+                   .duration = settlement.attempt.duration,
                    .tried = 0,
                    .header_count = 0,
                    .headers = {},
