@@ -24,7 +24,7 @@ ServeCommand::ServeCommand(cli::Program& program) {
 }
 
 void ServeCommand::add_flag(CLI::App& command, const server::Option& option) {
-  const bool is_list = std::holds_alternative<server::Paths>(option.kind);
+  const bool is_list = std::holds_alternative<server::Words>(option.kind);
   const bool is_switch = std::holds_alternative<server::Switch>(option.kind);
   const auto store = [this, &option, is_switch](const std::vector<std::string>& values) {
     const bool is_bare = is_switch && (values.empty() || values.front().empty());

@@ -117,7 +117,7 @@ std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*
     std::string name = variable_of(option);
     const char* value = lookup(name.c_str());
     if (value == nullptr) continue;
-    const bool is_list = std::holds_alternative<Paths>(option.kind);
+    const bool is_list = std::holds_alternative<Words>(option.kind);
     settings.push_back({std::string(option.key),
                         is_list ? split_list(value) : std::vector<std::string>{value}, std::move(name)});
   }

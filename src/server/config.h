@@ -39,6 +39,14 @@ struct Limits {
   std::chrono::milliseconds keepalive{75'000};       // an idle connection
 };
 
+struct AsyncLimits {
+  std::uint64_t function_backlog = 2'000'000;
+  std::uint64_t space_backlog = 5'000'000;
+  std::chrono::milliseconds keep = std::chrono::hours(24);
+  std::uint64_t keep_bytes = 2ULL << 30;
+  std::uint64_t max_result_bytes = 64ULL << 20;
+};
+
 struct Config {
   Address listen;
   std::filesystem::path data_dir;
@@ -50,7 +58,9 @@ struct Config {
   std::vector<std::string> python;  // interpreters, the first is the default
   std::filesystem::path runtime_dir;
   bool allow_network_host = false;  // functions with `network: host` see the machine's own network
+  std::vector<std::string> callback_allow;
   Limits limits;
+  AsyncLimits async;
 };
 
 // What the defaults depend on.

@@ -54,7 +54,7 @@ const std::array kOptions = {
            "How long running calls may take to end after SIGTERM."},
     Option{"spares", STERNA_NUMBER(spares, 0, 64),
            "Prepared, unassigned workers that each runtime keeps, so that cold starts are quick."},
-    Option{"python", Paths{STERNA_FIELD(std::vector<std::string>, python)},
+    Option{"python", Words{STERNA_FIELD(std::vector<std::string>, python), "paths", 1},
            "Python interpreters, the first is the default. Default: /usr/bin/python3 and every python3.N (N "
            ">= 10) in "
            "/usr/bin and /usr/local/bin."},
@@ -65,6 +65,10 @@ const std::array kOptions = {
            "Whether functions may have network host, with which they reach this machine's own services, "
            "those on "
            "loopback too. For code that you trust."},
+    Option{"callback_allow",
+           Words{STERNA_FIELD(std::vector<std::string>, callback_allow), "addresses, CIDRs or host names", 0},
+           "Private targets that callbacks of all spaces may go to, e.g. 127.0.0.0/8 or hooks.internal; "
+           "public ones are always allowed."},
     Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
            "Largest request body of an invocation; above it 413 body_too_large."},
     Option{"limits.max_code_bytes", STERNA_NUMBER(limits.max_code_bytes, 1, 4 * kGiB),
@@ -89,6 +93,16 @@ const std::array kOptions = {
            "Logs kept on disk for each function; the oldest go first."},
     Option{"limits.max_replicas_total", STERNA_NUMBER(limits.max_replicas_total, 1, 100'000),
            "Workers of all functions together."},
+    Option{"async.function_backlog", STERNA_NUMBER(async.function_backlog, 1, 100'000'000),
+           "Asynchronous invocations of one function that may wait; more are 429 backlog_full."},
+    Option{"async.space_backlog", STERNA_NUMBER(async.space_backlog, 1, 100'000'000),
+           "Asynchronous invocations of all functions of a space that may wait."},
+    Option{"async.keep_seconds", STERNA_SECONDS(async.keep, 1s, 31'536'000s),
+           "How long ended invocations can be looked at, redriven and redelivered."},
+    Option{"async.keep_bytes", STERNA_NUMBER(async.keep_bytes, 1ULL << 20, 1024 * kGiB),
+           "Size of the queue's database above which ended invocations go earlier, the oldest first."},
+    Option{"async.max_result_bytes", STERNA_NUMBER(async.max_result_bytes, 1024, kGiB),
+           "Largest output of an asynchronous invocation."},
 };
 
 #undef STERNA_FIELD
@@ -198,7 +212,7 @@ std::string form_of(const Option& option) {
           },
           [](const Switch&) { return std::string("true or false"); },
           [](const Path&) { return std::string("a path"); },
-          [](const Paths&) { return std::string("paths"); },
+          [](const Words& kind) { return std::string(kind.form); },
           [](const HostPort&) { return std::string("host:port"); },
           [](const Choice& kind) { return fmt::format("{}", fmt::join(kind.words, " or ")); },
       },
@@ -206,9 +220,9 @@ std::string form_of(const Option& option) {
 }
 
 Status set_option(const Option& option, Config& config, const Setting& setting) {
-  if (const auto* paths = std::get_if<Paths>(&option.kind)) {
-    if (setting.values.empty()) return refuse(setting, "", "at least one path");
-    paths->field(config) = setting.values;
+  if (const auto* words = std::get_if<Words>(&option.kind)) {
+    if (setting.values.size() < words->least) return refuse(setting, "", words->form);
+    words->field(config) = setting.values;
     return {};
   }
   const std::string form = form_of(option);
@@ -231,7 +245,7 @@ Status set_option(const Option& option, Config& config, const Setting& setting) 
                           kind.field(config) = *address;
                           return {};
                         },
-                        [](const Paths&) -> Status { return {}; },
+                        [](const Words&) -> Status { return {}; },
                     },
                     option.kind);
 }
@@ -245,7 +259,7 @@ std::string show_option(const Option& option, const Config& config) {
                         [&](const Path& kind) { return toml_string(kind.field(copy).native()); },
                         [&](const HostPort& kind) { return toml_string(to_string(kind.field(copy))); },
                         [&](const Choice& kind) { return toml_string(kind.words[kind.get(copy)]); },
-                        [&](const Paths& kind) {
+                        [&](const Words& kind) {
                           std::vector<std::string> items;
                           for (const auto& path : kind.field(copy)) items.push_back(toml_string(path));
                           return fmt::format("[{}]", fmt::join(items, ", "));
@@ -259,7 +273,7 @@ std::string options_markdown() {
   std::string out = "| in the file | flag | variable | value | default | |\n|---|---|---|---|---|---|\n";
   for (const auto& option : kOptions) {
     const bool depends_on_machine =
-        std::holds_alternative<Path>(option.kind) || std::holds_alternative<Paths>(option.kind);
+        std::holds_alternative<Path>(option.kind) || option.key == "python";
     out += fmt::format("| `{}` | `{}` | `{}` | {} | {} | {} |\n", option.key, flag_of(option),
                        variable_of(option), form_of(option),
                        depends_on_machine ? "below" : fmt::format("`{}`", show_option(option, defaults)),

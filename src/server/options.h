@@ -27,8 +27,10 @@ struct Switch {
 struct Path {
   std::filesystem::path& (*field)(Config&);
 };
-struct Paths {
+struct Words {
   std::vector<std::string>& (*field)(Config&);
+  std::string_view form;  // what they are, e.g. "paths"
+  std::size_t least;      // how many there must be
 };
 struct HostPort {
   Address& (*field)(Config&);
@@ -41,7 +43,7 @@ struct Choice {
 
 struct Option {
   std::string_view key;  // with its section: "limits.queue_length"
-  std::variant<Number, Seconds, Switch, Path, Paths, HostPort, Choice> kind;
+  std::variant<Number, Seconds, Switch, Path, Words, HostPort, Choice> kind;
   std::string_view help;
 };
 

@@ -12,11 +12,13 @@
 
 #include "base/log.h"
 #include "bundle/bundle_store.h"
+#include "callback/target.h"
 #include "gateway/gateway.h"
 #include "launch/zygote_launcher.h"
 #include "logs/function_logs.h"
 #include "net/background.h"
 #include "net/http_server.h"
+#include "queue/sqlite/sqlite_queue.h"
 #include "sandbox/probe.h"
 #include "server/cgroup_home.h"
 #include "server/registry_bridge.h"
@@ -79,12 +81,22 @@ class Signals final : public net::EventHandler {
   UniqueFd fd_;
 };
 
+// What everything else runs on.
+struct Base {
+  explicit Base(const Config& config) : bodies{.spool_dir = config.data_dir / "run"}, loop(clock) {}
+
+  SystemClock clock;
+  net::BodyBudget bodies;
+  net::Loop loop;
+};
+
 // Everything that lives as long as the server; made top down, ended bottom up.
 class Server {
  public:
-  Server(const Config& config, store::DataLock lock, CgroupHome cgroups, Runtimes runtimes,
-         std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
-         std::unique_ptr<logs::FunctionLogs> logs);
+  Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
+         Runtimes runtimes, callback::AllowList callback_allow, std::unique_ptr<registry::Registry> registry,
+         std::unique_ptr<bundle::BundleStore> bundles, std::unique_ptr<logs::FunctionLogs> logs,
+         std::unique_ptr<queue::sqlite::SqliteQueue> queue);
 
   Status listen();
   void run() { loop_.run(); }
@@ -93,6 +105,7 @@ class Server {
 
  private:
   pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version);
+  Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
   void on_signal();
@@ -100,15 +113,18 @@ class Server {
   void wait_for_workers(MonotonicTime until);
 
   const Config config_;
-  SystemClock clock_;
+  const std::unique_ptr<Base> base_;
+  const Clock& clock_;
+  net::Loop& loop_;
   store::DataLock lock_;
   CgroupHome cgroups_;
   Runtimes runtimes_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<bundle::BundleStore> bundles_;
   std::unique_ptr<logs::FunctionLogs> logs_;
+  std::unique_ptr<queue::sqlite::SqliteQueue> queue_;
+  const callback::AllowList callback_allow_;
   prometheus::Registry metrics_;
-  net::Loop loop_;
   UlidGenerator ids_;
   invoke::InvocationMetrics invocation_metrics_;
   launch::ZygoteLauncher launcher_;
@@ -117,8 +133,8 @@ class Server {
   RegistryBridge bridge_;
   invoke::FunctionTable functions_;
   gateway::Management management_;
+  gateway::Settlements settlements_;
   gateway::Gateway gateway_;
-  net::BodyBudget bodies_;
   std::unique_ptr<net::HttpServer> http_;
   Signals signals_;
   bool draining_ = false;
@@ -133,6 +149,13 @@ launch::LaunchSettings launch_settings(const Config& config, const Runtimes& run
           .spares = static_cast<std::uint32_t>(config.spares)};
 }
 
+queue::QueueLimits queue_limits(const AsyncLimits& limits) {
+  return {.function_backlog = limits.function_backlog,
+          .space_backlog = limits.space_backlog,
+          .keep_settled = limits.keep,
+          .keep_bytes = limits.keep_bytes};
+}
+
 api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   api::SpecRules rules{.templates = runtimes.templates, .default_limits = {}};
   rules.default_limits.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
@@ -141,17 +164,22 @@ api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   return rules;
 }
 
-Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, Runtimes runtimes,
+Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
+               Runtimes runtimes, callback::AllowList callback_allow,
                std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
-               std::unique_ptr<logs::FunctionLogs> logs)
+               std::unique_ptr<logs::FunctionLogs> logs, std::unique_ptr<queue::sqlite::SqliteQueue> queue)
     : config_(config),
+      base_(std::move(base)),
+      clock_(base_->clock),
+      loop_(base_->loop),
       lock_(std::move(lock)),
       cgroups_(std::move(cgroups)),
       runtimes_(std::move(runtimes)),
       registry_(std::move(registry)),
       bundles_(std::move(bundles)),
       logs_(std::move(logs)),
-      loop_(clock_),
+      queue_(std::move(queue)),
+      callback_allow_(std::move(callback_allow)),
       ids_(clock_),
       invocation_metrics_(metrics_),
       launcher_(loop_, launch_settings(config_, runtimes_, cgroups_)),
@@ -175,10 +203,15 @@ Server::Server(const Config& config, store::DataLock lock, CgroupHome cgroups, R
                 .management_thread = management_thread_,
                 .log_thread = log_thread_,
                 .metrics = metrics_,
-                .ids = ids_},
+                .ids = ids_,
+                .async = {.queue = *queue_,
+                          .outbox = *queue_,
+                          .invocations = *queue_,
+                          .settlements = settlements_,
+                          .check_callback = [this](const std::string& space,
+                                                   const std::string& url) { return check_callback(space, url); }}},
                {.max_path_levels = config_.limits.max_path_levels,
                 .max_code_bytes = config_.limits.max_code_bytes}),
-      bodies_{.spool_dir = config_.data_dir / "run"},
       signals_(loop_, [this] { on_signal(); }) {}
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
@@ -186,6 +219,14 @@ pool::FunctionConfig Server::config_of(const registry::Function& function, const
       server::config_of(function, version, bundles_->path_of(version.bundle).string(), runtimes_, config_);
   if (made.refusal.empty()) launcher_.prepare(made.runtime, made.network);
   return made;
+}
+
+// Names are looked up when the callback is sent; here only what can be told at once.
+Status Server::check_callback(const std::string& space, const std::string& url) const {
+  const auto target = callback::parse_target(url);
+  if (!target) return std::unexpected(target.error());
+  const auto settings = functions_.find_space(space);
+  return callback::check_literal(*target, {&callback_allow_, settings ? &settings->callback_allow : nullptr});
 }
 
 void Server::log_line(const std::string& function_id, const std::string& name, std::string_view instance,
@@ -217,7 +258,7 @@ Status Server::listen() {
                                        .header_timeout = limits.header_timeout,
                                        .body_timeout = limits.body_timeout,
                                        .keepalive = limits.keepalive},
-                                      bodies_);
+                                      base_->bodies);
   if (!http) return std::unexpected(http.error());
   http_ = std::move(*http);
   const std::string address = to_string(Address{config_.listen.host, http_->port()});
@@ -297,8 +338,16 @@ Status serve(const Config& config) {
                                        {.bytes_per_function = config.limits.function_log_bytes}, clock);
   if (!logs) return std::unexpected(logs.error());
 
-  Server server(config, std::move(*lock), std::move(cgroups), std::move(runtimes), std::move(*registry),
-                std::move(*bundles), std::move(*logs));
+  auto callback_allow = callback::AllowList::parse(config.callback_allow);
+  if (!callback_allow) return std::unexpected(callback_allow.error());
+  auto base = std::make_unique<Base>(config);
+  auto queue = queue::sqlite::SqliteQueue::open(config.data_dir / "queue.db", base->loop, base->bodies,
+                                                queue_limits(config.async));
+  if (!queue) return std::unexpected(queue.error());
+
+  Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(runtimes),
+                std::move(*callback_allow), std::move(*registry), std::move(*bundles), std::move(*logs),
+                std::move(*queue));
   if (const Status listening = server.listen(); !listening) return listening;
   server.run();
   log::info("stopped");
