@@ -272,8 +272,7 @@ std::string options_markdown() {
   const Config defaults;
   std::string out = "| in the file | flag | variable | value | default | |\n|---|---|---|---|---|---|\n";
   for (const auto& option : kOptions) {
-    const bool depends_on_machine =
-        std::holds_alternative<Path>(option.kind) || option.key == "python";
+    const bool depends_on_machine = std::holds_alternative<Path>(option.kind) || option.key == "python";
     out += fmt::format("| `{}` | `{}` | `{}` | {} | {} | {} |\n", option.key, flag_of(option),
                        variable_of(option), form_of(option),
                        depends_on_machine ? "below" : fmt::format("`{}`", show_option(option, defaults)),

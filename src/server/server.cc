@@ -208,8 +208,10 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                           .outbox = *queue_,
                           .invocations = *queue_,
                           .settlements = settlements_,
-                          .check_callback = [this](const std::string& space,
-                                                   const std::string& url) { return check_callback(space, url); }}},
+                          .check_callback =
+                              [this](const std::string& space, const std::string& url) {
+                                return check_callback(space, url);
+                              }}},
                {.max_path_levels = config_.limits.max_path_levels,
                 .max_code_bytes = config_.limits.max_code_bytes}),
       signals_(loop_, [this] { on_signal(); }) {}
@@ -225,8 +227,12 @@ pool::FunctionConfig Server::config_of(const registry::Function& function, const
 Status Server::check_callback(const std::string& space, const std::string& url) const {
   const auto target = callback::parse_target(url);
   if (!target) return std::unexpected(target.error());
-  const auto settings = functions_.find_space(space);
-  return callback::check_literal(*target, {&callback_allow_, settings ? &settings->callback_allow : nullptr});
+  callback::AllowList own;
+  if (const auto settings = functions_.find_space(space)) {
+    auto parsed = callback::AllowList::parse(settings->spec.callback_allow);
+    if (parsed) own = std::move(*parsed);  // it was checked when it was set
+  }
+  return callback::check_literal(*target, {&callback_allow_, &own});
 }
 
 void Server::log_line(const std::string& function_id, const std::string& name, std::string_view instance,

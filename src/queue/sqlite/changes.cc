@@ -126,7 +126,8 @@ Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, 
       " WHERE seq = ?1 AND state <= 1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, stored_of(settlement.state), settlement.reason,
               answer == nullptr ? 0 : answer->status_code, settlement.version,
-              to_millis(settlement.attempt.started_at), now, settlement.attempt.duration / std::chrono::microseconds(1), attempt,
+              to_millis(settlement.attempt.started_at), now,
+              settlement.attempt.duration / std::chrono::microseconds(1), attempt,
               answer == nullptr ? 0U : answer->header_count,
               store::Blob{answer == nullptr ? std::string_view() : std::string_view(answer->headers)},
               store::Blob{answer != nullptr && in_row ? answer->body.memory() : std::string_view()},
@@ -157,12 +158,11 @@ Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, 
                                 .errors = {}});
   std::string headers;
   wire::append_header(headers, "Content-Type", api::kProblemType);
-  store::Statement update(
-      database,
-      "UPDATE invocations SET state = ?2, reason = ?3, status = 504, ended_at = ?4,"
-      " run_started_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
-      " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4"
-      " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
+  store::Statement update(database,
+                          "UPDATE invocations SET state = ?2, reason = ?3, status = 504, ended_at = ?4,"
+                          " run_started_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
+                          " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4"
+                          " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{headers}, store::Blob{body},
               body.size());
   return settled_row(update);

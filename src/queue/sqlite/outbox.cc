@@ -11,12 +11,11 @@ constexpr std::size_t kMaxDeliveryLog = 16U << 10U;
 
 Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
                                   const std::shared_ptr<PartSource>& answers) {
-  store::Statement row(
-      database,
-      "SELECT i.id, i.callback_url, i.status, i.attempt_count, i.run_started_at,"
-      " i.run_us, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
-      " l.function, l.space, l.name FROM invocations i JOIN lanes l ON l.lane = i.lane"
-      " WHERE i.seq = ?1 AND i.delivery = 1");
+  store::Statement row(database,
+                       "SELECT i.id, i.callback_url, i.status, i.attempt_count, i.run_started_at,"
+                       " i.run_us, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
+                       " l.function, l.space, l.name FROM invocations i JOIN lanes l ON l.lane = i.lane"
+                       " WHERE i.seq = ?1 AND i.delivery = 1");
   row.bind(seq);
   const Result<bool> there = row.step();
   if (!there) return std::unexpected(there.error());
