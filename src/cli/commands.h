@@ -85,6 +85,16 @@ struct TailArgs {
 // Goes on until the server is gone or refuses.
 Result<int> tail_invocations(const Target& target, const TailArgs& args);
 
+// listen.cc
+struct ListenArgs {
+  std::uint16_t port = 0;            // 0: any
+  std::vector<std::string> secrets;  // empty: the server is asked for those of the space
+  unsigned status = 200;             // answered to every callback
+  std::optional<std::uint64_t> count;
+};
+// Prints callbacks as they arrive, until `count` is reached. The exit status is 1 when a signature failed.
+Result<int> listen(const Target& target, const ListenArgs& args);
+
 // logs.cc
 struct LogsArgs {
   std::string name;

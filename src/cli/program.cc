@@ -37,6 +37,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_deploy();
   add_invoke();
   add_invocations();
+  add_listen();
   add_functions();
   add_logs();
   add_spaces();

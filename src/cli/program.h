@@ -36,6 +36,7 @@ class Program {
   void add_async_flags(CLI::App& command);
   void add_invocations();
   void add_invocation_lists(CLI::App& group);
+  void add_listen();
   void add_logs();
 
   std::unique_ptr<Parts> parts_;

@@ -85,4 +85,26 @@ void Program::add_invocation_lists(CLI::App& group) {
       ->capture_default_str();
 }
 
+void Program::add_listen() {
+  ListenArgs& args = parts_->listen;
+  CLI::App& command = parts_->add(parts_->app, "listen", "Receive callbacks on this machine and show them",
+                                  [p = parts_.get()] { return listen(p->target, p->listen); });
+  command.add_option("--port", args.port, "Port on 127.0.0.1; 0: any")->capture_default_str();
+  command
+      .add_option("--secret", args.secrets,
+                  "Signing secret; repeatable (default: the space's, from the server)")
+      ->envname("STERNA_SIGNING_SECRET");
+  command.add_option("--status", args.status, "Status to answer with")
+      ->check(CLI::Range(200, 599))
+      ->capture_default_str();
+  const auto store_count = [&args](const std::vector<std::string>& values) {
+    std::uint64_t count = 1;
+    const bool is_bare = values.empty() || values.front().empty();
+    if (!is_bare && (!CLI::detail::lexical_cast(values.front(), count) || count == 0)) return false;
+    args.count = count;
+    return true;
+  };
+  command.add_option("--once", store_count, "End after one, or after N")->expected(0, 1)->type_name("[N]");
+}
+
 }  // namespace sterna::cli

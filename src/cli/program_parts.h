@@ -18,6 +18,7 @@ struct Program::Parts {
   InvokeArgs invoke;
   InvocationsArgs invocations;
   TailArgs tail_invocations;
+  ListenArgs listen;
   LogsArgs logs;
   std::string name;
   std::string id;

@@ -32,7 +32,7 @@ class TestServer {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
     STERNA_ASSERT(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-    STERNA_ASSERT(listen(listener_.get(), 8) == 0);
+    STERNA_ASSERT(::listen(listener_.get(), 8) == 0);
     STERNA_ASSERT(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
     port_ = ntohs(address.sin_port);
     thread_ = std::jthread([this] { serve(); });

@@ -58,7 +58,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(Loop& loop, const std::st
       ::listen(socket.get(), 4096) != 0) {
     const int error = errno;
     return cannot_listen(host, port,
-                         error == EADDRINUSE ? "the address is in use; choose another with --listen"
+                         error == EADDRINUSE ? "the address is in use; choose another"
                                              : std::string_view(std::strerror(error)));
   }
   return std::make_unique<HttpServer>(loop, std::move(socket), service, limits, budget);
