@@ -68,6 +68,14 @@ TEST_F(SenderGuardTest, OnlyTheAllowedAddressesOfANameAreUsed) {
   EXPECT_LT(clock_.now() - began, seconds(4)) << "the forbidden address was tried";
 }
 
+TEST_F(SenderGuardTest, AForbiddenAddressOfTheOtherFamilyDoesNotDelay) {
+  start(limits_with("both.test", "[::1],127.0.0.1"));
+  const auto began = clock_.now();
+  EXPECT_EQ(send(post_to(url_of("both.test"))).verdict, Verdict::kDelivered);
+  EXPECT_LT(clock_.now() - began, milliseconds(1500));
+  EXPECT_EQ(send(post_to(url_of("localhost"))).verdict, Verdict::kDelivered);
+}
+
 TEST_F(SenderGuardTest, AllAddressesForbidden) {
   start(limits_with("inside.test", "10.255.255.1,169.254.169.254,[::1],[fd00::1]"));
   const PostResult result = send(post_to(url_of("inside.test")));

@@ -218,7 +218,7 @@ Status check_literal(const Target& target, std::initializer_list<const AllowList
     checked = check_address(target.host, address, allow_lists);
     if (checked) return {};
   }
-  return bad_url("callback URL: " + checked.error().detail);
+  return bad_url(checked.error().detail);
 }
 
 }  // namespace sterna::callback

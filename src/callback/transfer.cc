@@ -128,6 +128,9 @@ Transfer::Step Transfer::send() {
     return end(result_for_failure(CURLE_OPERATION_TIMEDOUT, "the time for this delivery is over"),
                Reach::kFailed);
   }
+  if (auto checked = check_literal(target_, {&server_allow_, pending_->post.allow.get()}); !checked) {
+    return end(undeliverable(checked.error().detail), Reach::kUnknown);
+  }
   answer_ = {};
   forbidden_.reset();
   opened_ = false;
