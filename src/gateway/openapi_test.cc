@@ -90,6 +90,8 @@ TEST_F(OpenApiTest, IsServed) {
   EXPECT_EQ(reply.body, kOpenApi);
   EXPECT_EQ(document()["openapi"], "3.1.0");
   for (const char* path : {"/healthz", "/readyz", "/metrics", "/spaces/{space}/functions/{name}/logs",
+                           "/spaces/{space}/functions/{name}/async-invoke/{a}/{b}/{c}",
+                           "/spaces/{space}/functions/{name}/invocations/{id}/redeliver",
                            "/spaces/{space}/functions/{name}/invoke/{a}/{b}/{c}"}) {
     EXPECT_TRUE(document()["paths"].contains(path)) << path;
   }
