@@ -87,8 +87,9 @@ TEST_F(SenderTlsTest, TheCertificateMustBeForTheHost) {
 }
 
 TEST_F(SenderTlsTest, PlainHttpWhereTlsIsExpectedIsAFailure) {
+  const TlsFront front("", upstream_url());
   start();
-  const PostResult result = send(post_to("https://127.0.0.1:" + upstream_.port() + "/"));
+  const PostResult result = send(post_to(front.url("/")));
   EXPECT_EQ(result.verdict, Verdict::kRetry);
   EXPECT_THAT(result.detail, HasSubstr("TLS"));
 }
