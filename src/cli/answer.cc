@@ -15,6 +15,14 @@ bool write(std::string_view part) {
   return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
 }
 
+// "platform" or "function"; a problem that a worker or a function is named in is the function's.
+std::string fault_of(const HttpReply& reply) {
+  if (const auto told = reply.head.find("x-sterna-fault"); !told.empty()) return std::string(told);
+  const auto problem = api::parse_json(reply.body);
+  const std::string component = problem ? cell(*problem, "component") : "";
+  return component == "function" || component == "worker" ? "function" : "platform";
+}
+
 }  // namespace
 
 void print_head(const HttpHead& head) {
@@ -25,7 +33,7 @@ void print_head(const HttpHead& head) {
 }
 
 int tell_fault(const Target& target, std::string_view function, const HttpReply& reply) {
-  const auto fault = reply.head.find("x-sterna-fault");
+  const std::string fault = fault_of(reply);
   const int status = fault == "function" ? kExitFunctionFault : kExitPlatformFault;
   if (target.json) {
     fmt::print(stderr, "{}\n", reply.body);
@@ -41,8 +49,8 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
 
 void AnswerWriter::take_head(const HttpHead& head) {
   reply_.head = head;
-  aside_ = fault() == "platform" ||
-           (!fault().empty() && head.find("content-type").starts_with("application/problem+json"));
+  aside_ = fault() == "platform" || ((kind_ == AnswerKind::kKept || !fault().empty()) &&
+                                     head.find("content-type").starts_with("application/problem+json"));
   if (show_head_) print_head(head);
 }
 

@@ -2,6 +2,7 @@
 // the exit status.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "cli/api_client.h"
@@ -15,11 +16,14 @@ void print_head(const HttpHead& head);
 // Answers the exit status.
 int tell_fault(const Target& target, std::string_view function, const HttpReply& reply);
 
+// kKept: an answer that the server has kept tells a fault by its problem document alone.
+enum class AnswerKind : std::uint8_t { kLive, kKept };
+
 // Takes the answer: to stdout, or aside while it may be a fault. A function's own error statuses are answers
 // like any other, though they carry X-Sterna-Fault too; a fault is a problem document of Sterna's.
 class AnswerWriter {
  public:
-  explicit AnswerWriter(bool show_head) : show_head_(show_head) {}
+  AnswerWriter(AnswerKind kind, bool show_head) : kind_(kind), show_head_(show_head) {}
 
   void take_head(const HttpHead& head);
   // False when stdout takes no more.
@@ -30,6 +34,7 @@ class AnswerWriter {
  private:
   std::string_view fault() const { return reply_.head.find("x-sterna-fault"); }
 
+  AnswerKind kind_;
   bool show_head_;
   bool aside_ = false;
   HttpReply reply_;

@@ -113,7 +113,7 @@ Result<int> print_response(Api& api, const Target& target, std::string_view func
                            bool show_head) {
   HttpReply refusal;
   bool is_refused = false;
-  AnswerWriter writer(show_head);
+  AnswerWriter writer(AnswerKind::kKept, show_head);
   const HttpSinks sinks{
       .on_head =
           [&](const HttpHead& head) {

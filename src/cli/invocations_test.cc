@@ -45,6 +45,15 @@ std::string problem(std::string_view status, std::string_view reason, std::strin
                     Json{{"reason", reason}, {"component", "queue"}, {"detail", "because"}}.dump());
 }
 
+// What the server keeps of a run that gave no answer: no X-Sterna-Fault.
+std::string kept_problem(std::string_view reason, std::string_view component) {
+  return reply_with(
+      "200 OK",
+      std::string("X-Function-Status: 500\r\nContent-Type: application/problem+json\r\nX-Call-Id: ") + kId +
+          "\r\n",
+      Json{{"reason", reason}, {"component", component}, {"detail", "because"}}.dump());
+}
+
 Json items_of(const std::vector<Json>& items, const char* cursor = nullptr) {
   Json paging = Json::object();
   if (cursor != nullptr) paging["next_cursor"] = cursor;
@@ -135,7 +144,7 @@ TEST(AsyncInvoke, SaysHowItGoesOnWhenTheWaitFails) {
 TEST(AsyncInvoke, ExitsLikeItsEnd) {
   Json failed = invocation("failed");
   failed["reason"] = "attempts_exhausted";
-  TestServer server({accepted(), reply(failed), problem("200 OK", "function_raised", "function"),  //
+  TestServer server({accepted(), reply(failed), kept_problem("function_raised", "function"),  //
                      accepted(), reply(failed), reply_with("200 OK", "X-Function-Status: 503\r\n", "busy"),
                      accepted(), reply(failed), problem("404 Not Found", "no_response"),  //
                      accepted(), reply(invocation("cancelled")),                          //
@@ -144,7 +153,9 @@ TEST(AsyncInvoke, ExitsLikeItsEnd) {
   const std::vector<const char*> command = {"invoke", "f", "--async", "--wait", "--url", url.c_str()};
   const Ran raised = run(command);
   EXPECT_EQ(raised.status, kExitFunctionFault);
+  EXPECT_EQ(raised.out, "");
   EXPECT_THAT(raised.err, HasSubstr("function fault, function_raised"));
+  EXPECT_THAT(raised.err, HasSubstr(std::string("sterna logs f --call-id ") + kId));
   EXPECT_THAT(raised.err, Not(HasSubstr("is failed")));
   const Ran busy = run(command);
   EXPECT_EQ(busy.status, kExitFunctionFault);
@@ -234,9 +245,12 @@ TEST(Invocations, AreNotWaitedForWithoutAServer) {
 }
 
 TEST(Invocations, GiveTheirResponse) {
-  TestServer server({reply_with("200 OK", "X-Function-Status: 201\r\n", std::string("\0\1", 2)),
-                     reply_with("200 OK", "X-Function-Status: 201\r\n", "x"),
-                     problem("409 Conflict", "not_ended")});
+  TestServer server(
+      {reply_with("200 OK", "X-Function-Status: 201\r\n", std::string("\0\1", 2)),
+       reply_with("200 OK", "X-Function-Status: 201\r\n", "x"), problem("409 Conflict", "not_ended"),
+       kept_problem("expired", "queue"),
+       reply_with("200 OK", "X-Function-Status: 500\r\nContent-Type: application/problem+json\r\n",
+                  R"({"title": "the function's own"})")});
   const std::string url = server.url();
   EXPECT_EQ(run({"invocations", "response", "f", kId, "--url", url.c_str()}).out, std::string("\0\1", 2));
   EXPECT_THAT(run({"invocations", "response", "f", kId, "-i", "--url", url.c_str()}).out,
@@ -245,6 +259,12 @@ TEST(Invocations, GiveTheirResponse) {
   EXPECT_EQ(early.status, kExitRefused);
   EXPECT_EQ(early.out, "");
   EXPECT_EQ(Json::parse(early.err)["reason"], "not_ended");
+  const Ran expired = run({"invocations", "response", "f", kId, "--url", url.c_str()});
+  EXPECT_EQ(expired.status, kExitPlatformFault);
+  EXPECT_THAT(expired.err, HasSubstr("platform fault, expired"));
+  const Ran own = run({"invocations", "response", "f", kId, "--url", url.c_str()});
+  EXPECT_EQ(own.status, kExitOk);
+  EXPECT_EQ(own.out, R"({"title": "the function's own"})");
 }
 
 TEST(Invocations, AreCancelledAndReplayed) {

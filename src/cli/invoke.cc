@@ -93,7 +93,7 @@ Status add_platform_headers(HttpRequest& request, const InvokeArgs& args) {
 }
 
 Result<int> invoke_sync(Api& api, const Target& target, const InvokeArgs& args, const HttpRequest& request) {
-  AnswerWriter writer(args.show_head);
+  AnswerWriter writer(AnswerKind::kLive, args.show_head);
   const HttpSinks sinks{
       .on_head = [&](const HttpHead& head) { writer.take_head(head); },
       .on_body = [&](std::string_view part) { return writer.take_body(part); },
