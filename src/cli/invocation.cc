@@ -26,9 +26,7 @@ seconds time_to_ask(MonotonicTime now, MonotonicTime give_up) {
 }
 
 std::string describe_end(const Json& invocation) {
-  const std::string reason = cell(invocation, "reason");
-  return fmt::format("invocation {} is {}{} after {} attempts", cell(invocation, "id"),
-                     cell(invocation, "state"), reason == "-" ? "" : " (" + reason + ")",
+  return fmt::format("invocation {} is {}, attempts {}", cell(invocation, "id"), standing_of(invocation),
                      attempts_of(invocation));
 }
 
@@ -55,6 +53,12 @@ Result<std::string> invocation_path(const Target& target, std::string_view name,
 bool has_ended(const Json& invocation) {
   const std::string state = cell(invocation, "state");
   return state != "queued" && state != "running";
+}
+
+std::string standing_of(const Json& invocation) {
+  const std::string state = cell(invocation, "state");
+  const std::string reason = cell(invocation, "reason");
+  return reason == "-" || reason == state ? state : fmt::format("{} ({})", state, reason);
 }
 
 std::size_t attempts_of(const Json& invocation) {

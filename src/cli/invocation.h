@@ -17,6 +17,8 @@ Result<std::string> invocation_path(const Target& target, std::string_view name,
 
 // Of an invocation's JSON.
 bool has_ended(const api::Json& invocation);
+// Its state, and the reason when that says more: "failed (function_raised)".
+std::string standing_of(const api::Json& invocation);
 // How many attempts were made.
 std::size_t attempts_of(const api::Json& invocation);
 // How the callback's delivery stands; "-" when it is not told.

@@ -29,8 +29,7 @@ std::string time_of(const Json& invocation) {
 
 std::string line_of(const Json& invocation) {
   std::string line =
-      fmt::format("{} {} {}", time_of(invocation), cell(invocation, "id"), cell(invocation, "state"));
-  if (auto reason = cell(invocation, "reason"); reason != "-") line += " " + reason;
+      fmt::format("{} {} {}", time_of(invocation), cell(invocation, "id"), standing_of(invocation));
   if (auto status = cell(invocation, "status_code"); status != "-") line += ", status " + status;
   if (auto attempts = attempts_of(invocation); attempts > 0) line += fmt::format(", attempts {}", attempts);
   if (auto delivery = delivery_of(invocation); delivery != "-" && delivery != "none") {

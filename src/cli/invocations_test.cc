@@ -160,7 +160,7 @@ TEST(AsyncInvoke, ExitsLikeItsEnd) {
   const Ran busy = run(command);
   EXPECT_EQ(busy.status, kExitFunctionFault);
   EXPECT_EQ(busy.out, "busy");
-  EXPECT_THAT(busy.err, HasSubstr("is failed (attempts_exhausted) after 1 attempts"));
+  EXPECT_THAT(busy.err, HasSubstr("is failed (attempts_exhausted), attempts 1"));
   const Ran gone = run(command);
   EXPECT_EQ(gone.status, kExitFunctionFault);
   EXPECT_THAT(gone.err, HasSubstr("is failed (attempts_exhausted)"));
@@ -187,6 +187,12 @@ TEST(Invocations, AreListedUpToTheLimit) {
   const std::string list = "GET /spaces/default/functions/f/invocations?state=queued&delivery=pending&";
   EXPECT_THAT(requests[0], StartsWith(list + "limit=2 "));
   EXPECT_THAT(requests[1], StartsWith(list + "limit=1&cursor=c1 "));
+}
+
+TEST(Invocations, StandAsTheyAreWithAReasonThatSaysMore) {
+  EXPECT_EQ(standing_of({{"state", "queued"}, {"reason", nullptr}}), "queued");
+  EXPECT_EQ(standing_of({{"state", "cancelled"}, {"reason", "cancelled"}}), "cancelled");
+  EXPECT_EQ(standing_of({{"state", "failed"}, {"reason", "function_raised"}}), "failed (function_raised)");
 }
 
 TEST(Invocations, AreListedAsJson) {

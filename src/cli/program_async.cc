@@ -51,7 +51,7 @@ void Program::add_invocations() {
   response.add_flag("-i,--include", parts_->show_head, "Print the answer's status and headers too");
   add_one("cancel", "Cancel one that is queued or running",
           [p = parts_.get()] { return cancel_invocation(p->target, p->name, p->id); });
-  add_one("redrive", "Run a failed one again",
+  add_one("redrive", "Run a failed or expired one again",
           [p = parts_.get()] { return redrive_invocation(p->target, p->name, p->id); });
   add_one("redeliver", "Send the callback of one again",
           [p = parts_.get()] { return redeliver_invocation(p->target, p->name, p->id); });
