@@ -19,9 +19,11 @@ OrderedJson limits_json(const Limits& limits, std::optional<std::int64_t> concur
 }
 
 OrderedJson async_json(const AsyncPolicy& async) {
-  return {{"max_attempts", async.max_attempts},
-          {"max_age_seconds", seconds_json(async.max_age)},
-          {"retry_on", async.retry_on}};
+  OrderedJson json = {{"max_attempts", async.max_attempts}};
+  if (async.concurrency) json["concurrency"] = *async.concurrency;
+  json["max_age_seconds"] = seconds_json(async.max_age);
+  json["retry_on"] = async.retry_on;
+  return json;
 }
 
 OrderedJson options_json(const std::map<std::string, OptionValue>& options) {
@@ -43,6 +45,7 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
           {"options", options_json(spec.options)},
           {"limits", limits_json(spec.limits, concurrency)},
           {"async", async_json(spec.async)},
+          {"callback", {{"max_attempts", spec.callback.max_attempts}}},
           {"access", to_string(spec.access)}};
 }
 

@@ -167,6 +167,10 @@ void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErr
 void read_async(const Json& json, AsyncPolicy& out, FieldErrors& errors) {
   ObjectReader reader(json, "async", errors);
   reader.integer("max_attempts", out.max_attempts, 1, 100);
+  if (reader.find("concurrency") != nullptr) {
+    out.concurrency = 1;
+    reader.integer("concurrency", *out.concurrency, 1, 1000);
+  }
   reader.seconds("max_age_seconds", out.max_age, 1, 30 * 86400);
   if (const Json* statuses = reader.find("retry_on"); statuses != nullptr) {
     out.retry_on.clear();
@@ -179,6 +183,12 @@ void read_async(const Json& json, AsyncPolicy& out, FieldErrors& errors) {
     }
     if (!good) reader.error("retry_on", "must be an array of status codes from 300 to 599");
   }
+  reader.finish();
+}
+
+void read_callback(const Json& json, CallbackPolicy& out, FieldErrors& errors) {
+  ObjectReader reader(json, "callback", errors);
+  reader.integer("max_attempts", out.max_attempts, 1, 100);
   reader.finish();
 }
 
@@ -198,6 +208,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   read_options(reader, spec.options);
   if (const Json* limits = reader.find("limits")) read_limits(*limits, rules, spec.limits, errors);
   if (const Json* async = reader.find("async")) read_async(*async, spec.async, errors);
+  if (const Json* callback = reader.find("callback")) read_callback(*callback, spec.callback, errors);
   read_word(reader, "access", spec.access, std::array{Access::kToken, Access::kPublic, Access::kInternal});
   reader.ignore("source");
   for (const std::string_view field : kReadOnlyFields) reader.ignore(field);

@@ -45,10 +45,19 @@ std::int64_t effective_concurrency(const Limits& limits, std::optional<bool> han
 
 struct AsyncPolicy {
   std::int64_t max_attempts = 3;
+  std::optional<std::int64_t>
+      concurrency;  // runs at a time; not given: what leaves a replica to sync callers
   Duration max_age = std::chrono::seconds(21600);
   std::vector<std::int64_t> retry_on = {408, 425, 429, 502, 503, 504};
 
   friend bool operator==(const AsyncPolicy&, const AsyncPolicy&) = default;
+};
+
+// How often the answer of an asynchronous invocation is sent to a receiver that does not take it.
+struct CallbackPolicy {
+  std::int64_t max_attempts = 8;
+
+  friend bool operator==(const CallbackPolicy&, const CallbackPolicy&) = default;
 };
 
 using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
@@ -62,6 +71,7 @@ struct FunctionSpec {
   std::map<std::string, OptionValue> options;
   Limits limits;
   AsyncPolicy async;
+  CallbackPolicy callback;
   Access access = Access::kToken;
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;

@@ -41,6 +41,8 @@ TEST(ParseSpec, NameAloneGetsAllDefaults) {
   EXPECT_EQ(spec->limits, Limits{});
   EXPECT_EQ(spec->limits.timeout, std::chrono::seconds(30));
   EXPECT_EQ(spec->async.retry_on, (std::vector<std::int64_t>{408, 425, 429, 502, 503, 504}));
+  EXPECT_EQ(spec->async.concurrency, std::nullopt);
+  EXPECT_EQ(spec->callback.max_attempts, 8);
   EXPECT_EQ(spec->access, Access::kToken);
 }
 
@@ -64,18 +66,22 @@ TEST(ParseSpec, ReadsTheExampleOfTheContract) {
 
 TEST(ParseSpec, WhatWasWrittenIsReadBackTheSame) {
   const auto spec = parse(R"({"name":"f","env":{"A":"b"},"options":{"x":1.5},"limits":{"timeout_seconds":0.1},
-                              "async":{"retry_on":[500]},"access":"internal"})");
+                              "async":{"retry_on":[500],"concurrency":7},"callback":{"max_attempts":2},
+                              "access":"internal"})");
   ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->async.concurrency, 7);
+  EXPECT_EQ(spec->callback.max_attempts, 2);
   EXPECT_EQ(parse(dump(to_json(*spec))).value(), *spec);
 }
 
 TEST(ParseSpec, TellsEverythingThatIsWrongAtOnce) {
-  EXPECT_THAT(wrong_fields(R"({"name":"Bad Name","description":5,"template":"cobol","env":{"1X":"a","Y":7},
-      "secrets":["ok","ok","a-b"],"options":{"o":[]},"limits":{"memory_mb":"lots","bogus":1},"async":{"retry_on":[20]},
-      "access":"everyone","colour":"red"})"),
-              UnorderedElementsAre("name", "description", "template", "env.1X", "env.Y", "secrets[1]",
-                                   "secrets[2]", "options.o", "limits.memory_mb", "limits.bogus",
-                                   "async.retry_on", "access", "colour"));
+  EXPECT_THAT(
+      wrong_fields(R"({"name":"Bad Name","description":5,"template":"cobol","env":{"1X":"a","Y":7},
+      "secrets":["ok","ok","a-b"],"options":{"o":[]},"limits":{"memory_mb":"lots","bogus":1},"async":{"retry_on":[20],
+      "concurrency":0},"callback":{"max_attempts":101,"url":1},"access":"everyone","colour":"red"})"),
+      UnorderedElementsAre("name", "description", "template", "env.1X", "env.Y", "secrets[1]", "secrets[2]",
+                           "options.o", "limits.memory_mb", "limits.bogus", "async.retry_on",
+                           "async.concurrency", "callback.max_attempts", "callback.url", "access", "colour"));
 }
 
 TEST(ParseSpec, NullMeansTheDefault) {
@@ -160,8 +166,9 @@ TEST(ParseSpec, ErrorsAreBounded) {
 TEST(ParseSpec, RefusesWhatIsNoObject) {
   EXPECT_EQ(wrong_fields("[]").size(), 1U);
   EXPECT_EQ(wrong_fields("7").size(), 1U);
-  EXPECT_THAT(wrong_fields(R"({"name":"f","limits":7,"async":[],"env":[],"secrets":{},"options":1})"),
-              UnorderedElementsAre("limits", "async", "env", "secrets", "options"));
+  EXPECT_THAT(
+      wrong_fields(R"({"name":"f","limits":7,"async":[],"callback":1,"env":[],"secrets":{},"options":1})"),
+      UnorderedElementsAre("limits", "async", "callback", "env", "secrets", "options"));
 }
 
 TEST(ParseSpec, DefaultsComeFromTheServer) {
