@@ -1,29 +1,14 @@
 #include "gateway/function_request.h"
 
 #include <algorithm>
-#include <array>
 
+#include "net/hop_by_hop.h"
 #include "wire/messages.h"
 
 namespace sterna::gateway {
 namespace {
 
 using net::equal_ignoring_case;
-
-constexpr std::array<std::string_view, 10> kHopByHop{
-    "connection",        "keep-alive", "proxy-connection",    "te",    "proxy-authenticate", "trailer",
-    "transfer-encoding", "upgrade",    "proxy-authorization", "expect"};
-
-bool lists(std::string_view connection, std::string_view name) {
-  while (!connection.empty()) {
-    std::string_view token = connection.substr(0, connection.find(','));
-    connection.remove_prefix(std::min(token.size() + 1, connection.size()));
-    while (!token.empty() && (token.front() == ' ' || token.front() == '\t')) token.remove_prefix(1);
-    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
-    if (equal_ignoring_case(token, name)) return true;
-  }
-  return false;
-}
 
 bool is_lower_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -73,12 +58,6 @@ std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids) {
   return own != nullptr && is_ulid(*own) ? std::string(*own) : ids.next();
 }
 
-bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-  return std::ranges::any_of(kHopByHop,
-                             [&](std::string_view hop) { return equal_ignoring_case(hop, name); }) ||
-         (!connection.empty() && lists(connection, name));
-}
-
 bool is_traceparent(std::string_view value) {
   if (value.size() != 55 || !value.starts_with("00-") || value[35] != '-' || value[52] != '-') return false;
   const std::string_view trace = value.substr(3, 32);
@@ -96,7 +75,7 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   bool has_host = false;
   bool has_trace = false;
   for (const net::Header& header : request.headers) {
-    if (is_hop_by_hop(header.name, connection)) continue;
+    if (net::is_hop_by_hop(header.name, connection)) continue;
     if (equal_ignoring_case(header.name, "x-call-id") || is_platform_token(header, context.access)) continue;
     if (equal_ignoring_case(header.name, "x-forwarded-for")) {
       forwarded_for.append(header.value).append(", ");

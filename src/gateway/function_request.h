@@ -25,10 +25,6 @@ std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids);
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
                            UlidGenerator& ids);
 
-// Whether a header is for one connection only (RFC 9110 7.6.1) and is not passed on. `connection` is the
-// message's Connection header, which may name more.
-bool is_hop_by_hop(std::string_view name, std::string_view connection);
-
 // A traceparent of version 00 (W3C Trace Context 3.2) with lower-case hex and ids that are not all zero.
 bool is_traceparent(std::string_view value);
 

@@ -293,7 +293,7 @@ void Gateway::health(net::HttpConnection& connection, std::string_view not_ready
 }
 
 void Gateway::metrics(net::HttpConnection& connection) {
-  parts_.functions.update_gauges();
+  parts_.update_gauges();
   connection.begin(200);
   connection.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   connection.send(prometheus::TextSerializer().Serialize(parts_.metrics.Collect()));

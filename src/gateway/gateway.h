@@ -34,6 +34,7 @@ struct GatewayParts {
   prometheus::Registry& metrics;
   UlidGenerator& ids;
   AsyncParts async;
+  std::function<void()> update_gauges;  // before /metrics is answered
 };
 
 class Gateway final : public net::HttpService {

@@ -1,23 +1,10 @@
 #include "gateway/invoke_exchange.h"
 
-#include "gateway/function_request.h"
 #include "gateway/problem_answer.h"
 #include "gateway/timings.h"
+#include "invoke/answer_headers.h"
 
 namespace sterna::gateway {
-namespace {
-
-using net::equal_ignoring_case;
-
-// Headers of an answer that are the platform's to set.
-bool is_ours(std::string_view name) {
-  return equal_ignoring_case(name, "content-length") || equal_ignoring_case(name, "x-call-id") ||
-         equal_ignoring_case(name, "x-duration-seconds") || equal_ignoring_case(name, "server-timing") ||
-         equal_ignoring_case(name, "x-sterna-fault");
-}
-
-}  // namespace
-
 void InvokeExchange::start(invoke::FunctionEntry& entry, std::string call_id, std::string request,
                            MonotonicTime arrived) {
   connection_->observe(this);
@@ -64,17 +51,8 @@ void InvokeExchange::on_failure(const invoke::FailureInfo& failure) {
 }
 
 void InvokeExchange::copy_headers(const wire::ResponseHead& head) {
-  wire::HeaderWalk walk(head.headers, head.header_count);
-  std::string_view name;
-  std::string_view value;
-  std::string_view connection;
-  while (walk.next(name, value)) {
-    if (equal_ignoring_case(name, "connection")) connection = value;
-  }
-  walk = wire::HeaderWalk(head.headers, head.header_count);
-  while (walk.next(name, value)) {
-    if (!is_ours(name) && !is_hop_by_hop(name, connection)) connection_->header(name, value);
-  }
+  invoke::for_each_answer_header(
+      head, [this](std::string_view name, std::string_view value) { connection_->header(name, value); });
   connection_->header("X-Call-Id", invocation_.call_id());
 }
 

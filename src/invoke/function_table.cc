@@ -50,6 +50,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->access = version.spec.access;
   entry->timeout = version.spec.limits.timeout;
   entry->async = version.spec.async;
+  entry->callback = version.spec.callback;
   entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);
   return *entry;
 }
@@ -101,7 +102,9 @@ void FunctionTable::remove(const std::string& id) {
   metrics_.remove(*entry.metrics);
   const auto named = by_name_.find(entry.space + "/" + entry.name);
   if (named != by_name_.end() && named->second == &entry) by_name_.erase(named);
+  const std::string removed = id;  // it may stand in the entry
   by_id_.erase(found);
+  removed_(removed);
 }
 
 std::shared_ptr<const registry::Space> FunctionTable::find_space(std::string_view name) const {

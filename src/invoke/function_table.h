@@ -26,6 +26,7 @@ struct FunctionEntry {
   std::uint64_t max_body_bytes = 0;
   Duration timeout{};
   api::AsyncPolicy async;
+  api::CallbackPolicy callback;
   std::unique_ptr<pool::FunctionPool> active;     // answers the calls
   std::unique_ptr<pool::FunctionPool> candidate;  // a new version that is being loaded
   std::unique_ptr<FunctionMetrics> metrics;
@@ -61,6 +62,8 @@ class FunctionTable final : private pool::PoolObserver {
   // Takes over what the registry says now.
   void apply(const registry::Function& function);
   void remove(const std::string& id);
+  // Called after a function was removed.
+  void on_remove(std::function<void(const std::string& id)> told) { removed_ = std::move(told); }
 
   FunctionEntry* find(std::string_view space, std::string_view name);
   FunctionEntry* find_id(const std::string& id);
@@ -116,6 +119,7 @@ class FunctionTable final : private pool::PoolObserver {
   const ConfigOf config_of_;
   const LogSink log_;
   InvocationMetrics& metrics_;
+  std::function<void(const std::string&)> removed_ = [](const std::string&) {};
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;
   ByText<FunctionEntry*> by_name_;                         // "space/name"

@@ -49,6 +49,8 @@ class Invocation final : private pool::CallObserver {
 
   const std::string& call_id() const { return call_.id; }
   Timings timings() const;
+  // The worker that ran it; empty before it was handed to one.
+  const std::string& instance() const { return call_.instance; }
 
  private:
   void on_response(pool::Call& call, const wire::ResponseHead& head, std::string_view body,

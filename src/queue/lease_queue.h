@@ -96,6 +96,8 @@ class QueueObserver {
   virtual ~QueueObserver() = default;
   // Something may be taken now that could not before.
   virtual void on_ready() = 0;
+  // A new invocation is on disk.
+  virtual void on_accepted(const FunctionName& function) = 0;
   // The lease ended before its holder settled it (cancelled, expired, the function is gone): stop the run.
   virtual void on_revoked(const Receipt& receipt) = 0;
   // The state is on disk. `callback` tells that a delivery is pending.
@@ -132,8 +134,8 @@ class LeaseQueue {
   virtual void wake(const std::string& function_id) = 0;
   // Fails with conflict `stale_receipt`.
   virtual Status renew(const Receipt& receipt, Duration lease) = 0;
-  // Ends the attempt. Until it is on disk the lease holds; after a failure it holds still: settle again.
-  // A stale receipt fails with conflict `stale_receipt`.
+  // Ends the attempt. Until it is on disk the lease holds, and writing is tried again and again. Fails with
+  // conflict `stale_receipt` only.
   virtual void settle(const Receipt& receipt, Settlement settlement, Done<void> done) = 0;
   // A fault of the platform: as if it had not been taken, but not before `pause` has passed.
   virtual void give_back(const Receipt& receipt, Duration pause) = 0;

@@ -12,7 +12,9 @@
 
 #include "base/log.h"
 #include "bundle/bundle_store.h"
+#include "callback/curl_sender.h"
 #include "callback/target.h"
+#include "dispatch/deliverer.h"
 #include "gateway/gateway.h"
 #include "launch/zygote_launcher.h"
 #include "logs/function_logs.h"
@@ -21,6 +23,7 @@
 #include "queue/sqlite/sqlite_queue.h"
 #include "sandbox/probe.h"
 #include "server/cgroup_home.h"
+#include "server/queue_events.h"
 #include "server/registry_bridge.h"
 #include "server/runtimes.h"
 #include "store/data_lock.h"
@@ -134,6 +137,11 @@ class Server {
   invoke::FunctionTable functions_;
   gateway::Management management_;
   gateway::Settlements settlements_;
+  dispatch::AsyncMetrics async_metrics_;
+  dispatch::Dispatcher dispatcher_;
+  callback::CurlSender sender_;
+  dispatch::Deliverer deliverer_;
+  QueueEvents queue_events_;
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
   Signals signals_;
@@ -196,6 +204,16 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
           invocation_metrics_),
       management_(*registry_, *bundles_, spec_rules(config_, runtimes_),
                   [this](const std::string& id) { return bridge_.metrics_of(id); }),
+      async_metrics_(metrics_, *queue_, *queue_, clock_),
+      dispatcher_(loop_, functions_, *queue_, base_->bodies,
+                  {.max_result_bytes = config_.async.max_result_bytes},
+                  [this](const queue::FunctionName& function) { async_metrics_.retried(function); }),
+      sender_(loop_, clock_, {}, callback_allow_),
+      deliverer_(loop_, functions_, *queue_, sender_,
+                 [this](const queue::FunctionName& function, const std::string& outcome) {
+                   async_metrics_.delivery(function, outcome);
+                 }),
+      queue_events_(*queue_, dispatcher_, settlements_, async_metrics_),
       gateway_({.loop = loop_,
                 .functions = functions_,
                 .management = management_,
@@ -211,7 +229,12 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                           .check_callback =
                               [this](const std::string& space, const std::string& url) {
                                 return check_callback(space, url);
-                              }}},
+                              }},
+                .update_gauges =
+                    [this] {
+                      functions_.update_gauges();
+                      async_metrics_.update_gauges();
+                    }},
                {.max_path_levels = config_.limits.max_path_levels,
                 .max_code_bytes = config_.limits.max_code_bytes}),
       signals_(loop_, [this] { on_signal(); }) {}
@@ -253,6 +276,14 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 
 Status Server::listen() {
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
+  functions_.on_remove([this](const std::string& id) {
+    queue_->forget(id);
+    async_metrics_.remove(id);
+  });
+  // Those that were deleted while the last server died.
+  for (const queue::FunctionName& function : queue_->functions()) {
+    if (functions_.find_id(function.id) == nullptr) queue_->forget(function.id);
+  }
   // The first call after a restart should not wait for an interpreter to warm up.
   const MonotonicTime patience = clock_.now() + kWarmUpPatience;
   while (!launcher_.settled() && clock_.now() < patience) loop_.turn(kDrainPoll);
@@ -284,12 +315,15 @@ void Server::on_signal() {
   log::info("draining", {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
   gateway_.set_not_ready("the server is draining");
   drain_until_ = loop_.now() + config_.drain;
+  dispatcher_.drain();
+  deliverer_.drain();
   if (http_) http_->drain();
   drain();
 }
 
 void Server::drain() {
-  const bool quiet = gateway_.in_flight() == 0 && (!http_ || http_->connections() == 0);
+  const bool quiet = gateway_.in_flight() == 0 && (!http_ || http_->connections() == 0) &&
+                     dispatcher_.running() == 0 && deliverer_.sending() == 0;
   if (!quiet && loop_.now() < drain_until_) {
     loop_.after(kDrainPoll, [this] { drain(); });
     return;

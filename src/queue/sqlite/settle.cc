@@ -5,7 +5,7 @@
 namespace sterna::queue::sqlite {
 namespace {
 
-constexpr Millis kUnwritablePause = 1000;
+constexpr std::chrono::milliseconds kUnwritablePause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -15,71 +15,66 @@ void SqliteQueue::settled(const FunctionName& function, const std::string& id, S
   if (callback == Delivery::kPending) delivery_wanted_();
 }
 
+// An attempt that ends, on its way to the disk.
+struct SqliteQueue::Ending {
+  Receipt receipt;
+  Settlement settlement;
+  SettledRow row;
+  Done<void> done;
+};
+
 void SqliteQueue::settle(const Receipt& receipt, Settlement settlement, Done<void> done) {
   if (schedule_.leased(receipt) == nullptr || !settling_.insert(receipt.seq).second)
     return done(stale_receipt());
-  if (settlement.retry_at) {
-    retry(receipt, std::move(settlement), std::move(done));
-  } else {
-    finish(receipt, std::move(settlement), std::move(done));
-  }
+  write_ending(std::make_unique<Ending>(
+      Ending{.receipt = receipt, .settlement = std::move(settlement), .row = {}, .done = std::move(done)}));
 }
 
-// False when it could not be written: the lease holds, or it is over because it was ended otherwise
-// meanwhile.
-bool SqliteQueue::settle_written(const Receipt& receipt, const Status& status) {
-  settling_.erase(receipt.seq);
-  const bool ended = !status && status.error().code == Code::kConflict;
-  if (ended) schedule_.end(receipt.seq);
-  return status.has_value();
-}
-
-void SqliteQueue::retry(const Receipt& receipt, Settlement settlement, Done<void> done) {
-  const Leased& held = *schedule_.leased(receipt);
-  // At its age it is taken out, whatever its schedule says.
-  const Millis due = std::max<Millis>(1, std::min(to_millis(*settlement.retry_at), held.ticket.expires_at));
-  auto kept = std::make_unique<Settlement>(std::move(settlement));
+void SqliteQueue::write_ending(std::unique_ptr<Ending> ending) {
+  Ending& in = *ending;
+  const auto& answer = in.settlement.answer;
   write(
-      256,
-      [&in = *kept, receipt, due](store::Database& database) {
-        return update_retry(database, receipt.seq, in, due);
-      },
-      [this, receipt, due, kept = std::move(kept), done = std::move(done)](const Status& status) mutable {
-        if (!settle_written(receipt, status)) return done(std::unexpected(unavailable(status.error())));
-        schedule_.put_back(receipt.seq, due);
-        done({});
-      });
-}
-
-void SqliteQueue::finish(const Receipt& receipt, Settlement settlement, Done<void> done) {
-  struct Call {
-    Settlement settlement;
-    SettledRow row;
-    Done<void> done;
-  };
-  auto call =
-      std::make_unique<Call>(Call{.settlement = std::move(settlement), .row = {}, .done = std::move(done)});
-  Call& in = *call;
-  const std::size_t weight =
-      in.settlement.answer ? static_cast<std::size_t>(in.settlement.answer->body.size()) : 0;
-  write(
-      weight,
-      [&in, receipt, at = now()](store::Database& database) -> Status {
-        auto row = update_settled(database, receipt.seq, in.settlement, at);
+      256 + (answer ? static_cast<std::size_t>(answer->body.size()) : 0),
+      [&in, at = now()](store::Database& database) -> Status {
+        if (in.settlement.retry_at) {
+          return update_retry(database, in.receipt.seq, in.settlement, to_millis(*in.settlement.retry_at));
+        }
+        auto row = update_settled(database, in.receipt.seq, in.settlement, at);
         if (!row) return std::unexpected(row.error());
         in.row = std::move(*row);
         return {};
       },
-      [this, receipt, call = std::move(call)](const Status& status) {
-        if (!settle_written(receipt, status)) return call->done(std::unexpected(unavailable(status.error())));
-        const Lane& lane = *schedule_.leased(receipt)->lane;
-        schedule_.end(receipt.seq);
-        const Delivery callback = call->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
-        const std::string id = call->row.id;
-        if (callback == Delivery::kPending) keep_delivery(receipt.seq, lane, call->row, call->settlement);
-        settled(lane.function, id, call->settlement.state, call->settlement.reason, callback);
-        call->done({});
+      [this, ending = std::move(ending)](const Status& status) mutable {
+        on_ending(std::move(ending), status);
       });
+}
+
+void SqliteQueue::on_ending(std::unique_ptr<Ending> ending, const Status& status) {
+  const std::uint64_t seq = ending->receipt.seq;
+  if (!status && status.error().code != Code::kConflict) {
+    loop_.after(kUnwritablePause, [this, alive = alive_, ending = std::move(ending)]() mutable {
+      if (*alive) write_ending(std::move(ending));
+    });
+    return;
+  }
+  settling_.erase(seq);
+  const Leased held = *schedule_.leased(seq);
+  if (!status) {  // it was ended otherwise meanwhile
+    schedule_.end(seq);
+    return ending->done(stale_receipt());
+  }
+  if (ending->settlement.retry_at) {
+    // At its age it is taken out, whatever its schedule says.
+    schedule_.put_back(
+        seq, std::max<Millis>(1, std::min(to_millis(*ending->settlement.retry_at), held.ticket.expires_at)));
+  } else {
+    schedule_.end(seq);
+    const Delivery callback = ending->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
+    const std::string id = ending->row.id;
+    if (callback == Delivery::kPending) keep_delivery(seq, *held.lane, ending->row, ending->settlement);
+    settled(held.lane->function, id, ending->settlement.state, ending->settlement.reason, callback);
+  }
+  ending->done({});
 }
 
 void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
@@ -110,7 +105,7 @@ void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
         }
         if (status.error().code == Code::kConflict) return;  // ended meanwhile
         if (Lane* still = schedule_.find_lane(function.id))
-          schedule_.add(*still, ticket, now() + kUnwritablePause);
+          schedule_.add(*still, ticket, now() + kUnwritablePause.count());
       });
 }
 

@@ -170,6 +170,7 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
           return call->done(std::unexpected(std::move(error)));
         }
         lane.stored = true;
+        if (!call->accepted.repeated && observer_ != nullptr) observer_->on_accepted(lane.function);
         if (!call->accepted.repeated) accepted(call->submission, lane, seq, due);
         call->done(std::move(call->accepted));
       });

@@ -98,9 +98,9 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
   void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
   void expire(const Lane& lane, const Ticket& ticket);
-  bool settle_written(const Receipt& receipt, const Status& status);
-  void retry(const Receipt& receipt, Settlement settlement, Done<void> done);
-  void finish(const Receipt& receipt, Settlement settlement, Done<void> done);
+  struct Ending;
+  void write_ending(std::unique_ptr<Ending> ending);
+  void on_ending(std::unique_ptr<Ending> ending, const Status& status);
   void keep_delivery(std::uint64_t seq, const Lane& lane, struct SettledRow& row,
                      const Settlement& settlement);
   void settled(const FunctionName& function, const std::string& id, State state, std::string_view reason,

@@ -1,0 +1,64 @@
+#include "dispatch/delivery_policy.h"
+
+#include <gtest/gtest.h>
+
+namespace sterna::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using callback::PostResult;
+using callback::Verdict;
+using queue::Delivery;
+
+constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
+
+queue::DeliveryEnd after(const PostResult& result, std::int64_t tried = 0) {
+  return decide(result, {.tried = tried, .max_attempts = 8, .now = kNow, .random = 0.5});
+}
+
+TEST(DecideDelivery, DeliveredIsTheEnd) {
+  const auto end =
+      after({.verdict = Verdict::kDelivered, .status_code = 204, .detail = {}, .retry_after = {}});
+  EXPECT_FALSE(end.again_at);
+  EXPECT_EQ(end.end, Delivery::kDelivered);
+  EXPECT_EQ(end.tried->outcome, "delivered");
+  EXPECT_EQ(end.tried->status_code, 204);
+}
+
+TEST(DecideDelivery, ARetryComesLaterAndLater) {
+  const PostResult busy{.verdict = Verdict::kRetry, .status_code = 503, .detail = "busy", .retry_after = {}};
+  EXPECT_EQ(after(busy, 0).again_at, kNow + 500ms);
+  EXPECT_EQ(after(busy, 3).again_at, kNow + 4s);
+  EXPECT_EQ(after(busy, 3).tried->outcome, "retry");
+  EXPECT_EQ(after(busy, 3).tried->detail, "busy");
+}
+
+TEST(DecideDelivery, TheReceiversRetryAfterIsHonoured) {
+  const PostResult busy{.verdict = Verdict::kRetry, .status_code = 429, .detail = {}, .retry_after = 120s};
+  EXPECT_EQ(after(busy).again_at, kNow + 120s);
+}
+
+TEST(DecideDelivery, TheLastTryEndsIt) {
+  const auto end =
+      after({.verdict = Verdict::kRetry, .status_code = {}, .detail = "gone", .retry_after = {}}, 7);
+  EXPECT_FALSE(end.again_at);
+  EXPECT_EQ(end.end, Delivery::kUndeliverable);
+}
+
+TEST(DecideDelivery, WhatCannotHelpIsNotTriedAgain) {
+  const auto end =
+      after({.verdict = Verdict::kUndeliverable, .status_code = 404, .detail = {}, .retry_after = {}});
+  EXPECT_FALSE(end.again_at);
+  EXPECT_EQ(end.end, Delivery::kUndeliverable);
+}
+
+TEST(DecideDelivery, WhatWasNotSentCostsNoTry) {
+  const auto end = after(
+      {.verdict = Verdict::kRetry, .status_code = {}, .detail = {}, .retry_after = 3s, .attempted = false},
+      7);
+  EXPECT_FALSE(end.tried);
+  EXPECT_EQ(end.again_at, kNow + 3s);
+}
+
+}  // namespace
+}  // namespace sterna::dispatch

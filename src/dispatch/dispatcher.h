@@ -1,0 +1,77 @@
+// Takes what is due from the queue, runs it, and settles it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "dispatch/async_run.h"
+#include "net/loop.h"
+
+namespace sterna::dispatch {
+
+struct DispatchLimits {
+  std::size_t max_runs = 1000;  // under way, of all functions
+  std::uint64_t max_result_bytes = 64U << 20U;
+};
+
+// Told of each attempt that will be retried.
+using OnRetry = std::function<void(const queue::FunctionName&)>;
+
+// Loop only.
+class Dispatcher final : private RunOwner, private net::TurnEnd {
+ public:
+  // All outlive it.
+  Dispatcher(net::Loop& loop, invoke::FunctionTable& functions, queue::LeaseQueue& queue,
+             net::BodyBudget& bodies, const DispatchLimits& limits, OnRetry on_retry);
+  ~Dispatcher() override;
+
+  // Something may be taken; it is when this turn ends.
+  void wanted() { loop_.at_turn_end(*this); }
+  // The lease is over: the run is stopped.
+  void revoke(const queue::Receipt& receipt);
+
+  // Takes nothing more. What runs goes on.
+  void drain();
+  std::size_t running() const { return runs_.size(); }
+
+ private:
+  void on_turn_end() override;
+  void on_run_ended(AsyncRun& run, const AttemptEnd& end) override;
+
+  // Of one lease that was asked for.
+  struct Place {
+    std::string function_id;
+    bool occupied = false;
+  };
+
+  queue::Gate may_run(const queue::FunctionName& function);
+  void occupy(Place& place);
+  void start(queue::Lease lease);
+  void settle(AsyncRun& run, const AttemptEnd& end, const Decision& decision);
+  void forget(std::uint64_t seq);
+  void leave(const std::string& function_id);
+  void tick();
+
+  net::Loop& loop_;
+  invoke::FunctionTable& functions_;
+  queue::LeaseQueue& queue_;
+  net::BodyBudget& bodies_;
+  const DispatchLimits limits_;
+  const OnRetry on_retry_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<AsyncRun>> runs_;  // by number
+  std::unordered_map<std::string, std::size_t> under_way_;             // leases by function id
+  std::size_t leased_ = 0;
+  std::unordered_set<std::string> parked_;  // functions that could not run when they were asked
+  std::minstd_rand random_{std::random_device{}()};
+  bool draining_ = false;
+  MonotonicTime renew_at_;
+  net::Loop::TimerId timer_{};
+  // Answers that come after the end find this false.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace sterna::dispatch

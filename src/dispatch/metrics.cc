@@ -1,0 +1,107 @@
+#include "dispatch/metrics.h"
+
+namespace sterna::dispatch {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+
+Family<Counter>& counters(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+Family<Gauge>& gauges(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Labels labels_of(const queue::FunctionName& function) {
+  return {{"space", function.space}, {"function", function.name}};
+}
+
+}  // namespace
+
+AsyncMetrics::AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQueue& queue,
+                           const queue::Outbox& outbox, const Clock& clock)
+    : queue_(queue),
+      outbox_(outbox),
+      clock_(clock),
+      accepted_(
+          counters(registry, "sterna_async_accepted_total", "Asynchronous invocations that were accepted.")),
+      settled_(
+          counters(registry, "sterna_async_settled_total", "Asynchronous invocations that ended, by state.")),
+      retries_(counters(registry, "sterna_async_retries_total", "Attempts that are followed by another.")),
+      dead_letters_(counters(registry, "sterna_async_dead_letters_total",
+                             "Asynchronous invocations that ended without success, by reason.")),
+      deliveries_(
+          counters(registry, "sterna_callback_deliveries_total", "Callbacks that were sent, by outcome.")),
+      depth_(gauges(registry, "sterna_queue_depth", "Asynchronous invocations that have not ended.")),
+      running_(gauges(registry, "sterna_queue_running", "Asynchronous invocations that are being run.")),
+      oldest_(gauges(registry, "sterna_queue_oldest_seconds",
+                     "Age of the oldest invocation that waits to be run or runs.")),
+      callbacks_pending_(
+          gauges(registry, "sterna_callbacks_pending", "Callbacks that have not been delivered.").Add({})) {}
+
+AsyncMetrics::Series& AsyncMetrics::of(const queue::FunctionName& function) {
+  const auto [place, is_new] = series_.try_emplace(function.id);
+  Series& series = place->second;
+  if (is_new) {
+    series.function = function;
+    series.depth = &depth_.Add(labels_of(function));
+    series.running = &running_.Add(labels_of(function));
+    series.oldest = &oldest_.Add(labels_of(function));
+  }
+  return series;
+}
+
+void AsyncMetrics::count(const queue::FunctionName& function, Family<Counter>& family, const char* label,
+                         const std::string& value) {
+  auto& [owner, counter] = of(function).counters[family.GetName() + value];
+  if (counter == nullptr) {
+    prometheus::Labels labels = labels_of(function);
+    if (!value.empty()) labels.emplace(label, value);
+    owner = &family;
+    counter = &family.Add(labels);
+  }
+  counter->Increment();
+}
+
+void AsyncMetrics::accepted(const queue::FunctionName& function) {
+  count(function, accepted_, "", "");
+}
+
+void AsyncMetrics::settled(const queue::FunctionName& function, queue::State state,
+                           const std::string& reason) {
+  count(function, settled_, "state", std::string(queue::to_string(state)));
+  if (state != queue::State::kSucceeded) count(function, dead_letters_, "reason", reason);
+}
+
+void AsyncMetrics::retried(const queue::FunctionName& function) {
+  count(function, retries_, "", "");
+}
+
+void AsyncMetrics::delivery(const queue::FunctionName& function, const std::string& outcome) {
+  count(function, deliveries_, "outcome", outcome);
+}
+
+void AsyncMetrics::remove(const std::string& function_id) {
+  const auto series = series_.extract(function_id);
+  if (series.empty()) return;
+  for (const auto& [name, owned] : series.mapped().counters) owned.first->Remove(owned.second);
+  depth_.Remove(series.mapped().depth);
+  running_.Remove(series.mapped().running);
+  oldest_.Remove(series.mapped().oldest);
+}
+
+void AsyncMetrics::update_gauges() {
+  for (const auto& [id, series] : series_) {
+    const queue::Depth depth = queue_.depth(id);
+    series.depth->Set(static_cast<double>(depth.waiting));
+    series.running->Set(static_cast<double>(depth.leased));
+    const Duration age = depth.oldest ? Duration(clock_.wall() - *depth.oldest) : Duration::zero();
+    series.oldest->Set(std::chrono::duration<double>(age).count());
+  }
+  callbacks_pending_.Set(static_cast<double>(outbox_.pending_deliveries()));
+}
+
+}  // namespace sterna::dispatch

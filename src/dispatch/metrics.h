@@ -1,0 +1,59 @@
+// The counters of asynchronous invocations and callbacks, for /metrics (Prometheus).
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <string>
+#include <unordered_map>
+
+#include "queue/lease_queue.h"
+#include "queue/outbox.h"
+
+namespace sterna::dispatch {
+
+// Loop only. Series are made when something is counted: functions without asynchronous work cost nothing.
+class AsyncMetrics {
+ public:
+  AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQueue& queue, const queue::Outbox& outbox,
+               const Clock& clock);
+
+  void accepted(const queue::FunctionName& function);
+  void settled(const queue::FunctionName& function, queue::State state, const std::string& reason);
+  void retried(const queue::FunctionName& function);
+  void delivery(const queue::FunctionName& function, const std::string& outcome);
+  // The function is gone: so are its series.
+  void remove(const std::string& function_id);
+  // Brings the gauges up to date.
+  void update_gauges();
+
+ private:
+  struct Series {
+    queue::FunctionName function;
+    std::unordered_map<std::string, std::pair<prometheus::Family<prometheus::Counter>*, prometheus::Counter*>>
+        counters;  // by name and label
+    prometheus::Gauge* depth = nullptr;
+    prometheus::Gauge* running = nullptr;
+    prometheus::Gauge* oldest = nullptr;
+  };
+  Series& of(const queue::FunctionName& function);
+  void count(const queue::FunctionName& function, prometheus::Family<prometheus::Counter>& family,
+             const char* label, const std::string& value);
+
+  const queue::LeaseQueue& queue_;
+  const queue::Outbox& outbox_;
+  const Clock& clock_;
+  prometheus::Family<prometheus::Counter>& accepted_;
+  prometheus::Family<prometheus::Counter>& settled_;
+  prometheus::Family<prometheus::Counter>& retries_;
+  prometheus::Family<prometheus::Counter>& dead_letters_;
+  prometheus::Family<prometheus::Counter>& deliveries_;
+  prometheus::Family<prometheus::Gauge>& depth_;
+  prometheus::Family<prometheus::Gauge>& running_;
+  prometheus::Family<prometheus::Gauge>& oldest_;
+  prometheus::Gauge& callbacks_pending_;
+  std::unordered_map<std::string, Series> series_;  // by function id
+};
+
+}  // namespace sterna::dispatch

@@ -1,0 +1,54 @@
+// What becomes of an invocation after an attempt: the retry rules of SPEC 2 as a pure function.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/function_spec.h"
+#include "base/clock.h"
+#include "queue/record.h"
+
+namespace sterna::dispatch {
+
+// How an attempt ended.
+struct AttemptEnd {
+  enum class Kind : std::uint8_t {
+    kAnswered,       // the function answered with `status_code`
+    kFailed,         // it raised, died, was killed, was over its time, or answered something unusable
+    kTooLarge,       // it answered more than may be kept
+    kPlatformFault,  // it was not run: no capacity, the function went away
+  };
+  Kind kind = Kind::kAnswered;
+  int status_code = 200;
+  std::string_view reason;              // of kFailed
+  std::optional<Duration> retry_after;  // what the function asked for
+};
+
+// What is known beside it.
+struct AttemptContext {
+  std::int64_t spent = 0;         // attempts that counted before this one
+  std::int64_t max_attempts = 0;  // of the invocation; 0: as the policy says
+  WallTime now;
+  WallTime expires_at;
+  double random = 0;  // from [0, 1)
+};
+
+struct Decision {
+  enum class Next : std::uint8_t { kSettle, kRetry, kGiveBack };
+  Next next = Next::kSettle;
+  queue::State state = queue::State::kSucceeded;  // of kSettle
+  std::string reason;
+  Duration wait{};  // until the retry, or until it may be taken again
+};
+
+inline constexpr std::string_view kRetryableStatus = "retryable_status";
+inline constexpr std::string_view kResultTooLarge = "result_too_large";
+
+Decision decide(const AttemptEnd& end, const api::AsyncPolicy& policy, const AttemptContext& context);
+
+// Exponential backoff with full jitter: between nothing and `first` doubled `tried` - 1 times, at most
+// `longest`.
+Duration backoff(std::int64_t tried, Duration first, Duration longest, double random);
+
+}  // namespace sterna::dispatch
