@@ -12,6 +12,7 @@ namespace sterna::callback {
 namespace {
 
 constexpr Duration kForever = std::chrono::hours(1);
+constexpr Duration kShedPause = std::chrono::milliseconds(100);
 
 // Before any thread may use curl; curl counts and needs no end in a process that ends.
 void initialise_curl() {
@@ -73,7 +74,7 @@ class CurlSender::Thread {
  private:
   void run() {
     while (!stopping_) {
-      driver_.turn(signing_.empty() ? kForever : Duration::zero());
+      driver_.turn(longest_wait());
       read_inbox();
       sign_one_piece();
       while (const auto done = driver_.next_done()) {
@@ -81,9 +82,21 @@ class CurlSender::Thread {
         Transfer& transfer = Transfer::of(done->handle);
         go_on(transfer, transfer.on_done(done->code));
       }
+      shed();
       start_waiting();
       send_results();
     }
+  }
+
+  Duration longest_wait() const {
+    if (!signing_.empty()) return Duration::zero();
+    return table_.waiting() > 0 ? kShedPause : kForever;
+  }
+
+  void shed() {
+    if (table_.waiting() == 0 || clock_.now() < next_shed_) return;
+    next_shed_ = clock_.now() + kShedPause;
+    for (auto& refusal : table_.shed(clock_.now())) give_back(std::move(refusal));
   }
 
   void read_inbox() {
@@ -189,6 +202,7 @@ class CurlSender::Thread {
   std::vector<std::unique_ptr<Transfer>> transfers_;
   std::vector<Transfer*> idle_;
   std::deque<Transfer*> signing_;
+  MonotonicTime next_shed_;
   std::vector<std::pair<Done, PostResult>> results_;
 
   std::thread thread_;  // last: it uses the others

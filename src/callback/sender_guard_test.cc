@@ -93,12 +93,12 @@ TEST_F(SenderGuardTest, OddSpellingsOfLoopback) {
 }
 
 TEST_F(SenderGuardTest, AnotherSpacesConnectionIsNoWayAroundTheGuard) {
-  start({}, {});
+  start(limits_with("shared.test", "127.0.0.1"), {});
   for (int round = 0; round < 2; ++round) {
-    Post allowed = post_to(server_.url());
+    Post allowed = post_to(url_of("shared.test"));
     allowed.allow = list_of({"127.0.0.0/8"});
     EXPECT_EQ(send(std::move(allowed)).verdict, Verdict::kDelivered);
-    const PostResult result = send(post_to(server_.url()));
+    const PostResult result = send(post_to(url_of("shared.test")));
     EXPECT_EQ(result.verdict, Verdict::kUndeliverable);
     EXPECT_THAT(result.detail, HasSubstr("--callback-allow"));
   }

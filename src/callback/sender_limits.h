@@ -22,7 +22,8 @@ struct SenderLimits {
   std::size_t max_answer_head_bytes = 64 << 10;  // more is no answer
   std::size_t max_answer_body_bytes = 64 << 10;  // thrown away; more ends the connection
 
-  std::size_t max_posts = 512;                // in hand: under way or waiting for their target
+  // In hand: under way or waiting for their target. Who posts keeps no more open at a time.
+  std::size_t max_posts = 256;
   std::size_t max_transfers_per_target = 32;  // under way at once to one scheme, host and port
   std::size_t max_targets = 4096;             // remembered; at least max_posts
   std::size_t max_idle_connections = 256;

@@ -58,6 +58,26 @@ TEST_F(SenderTlsTest, ManyPostsShareOneHttp2Connection) {
   EXPECT_EQ(connections.size(), 1U);
 }
 
+TEST_F(SenderTlsTest, ASharedConnectionIsNoWayAroundTheGuard) {
+  const TlsFront front("ssl http2", upstream_url());
+  SenderLimits limits;
+  limits.ca_file = front.ca_file();
+  // A name leads past the quick look at literal addresses.
+  limits.resolved = {"good.test:" + front.port() + ":127.0.0.1"};
+  start(limits, {});
+  const auto loopback = std::make_shared<const AllowList>(testing::loopback_only());
+  for (int i = 0; i < 20; ++i) {
+    Post post = post_to(front.url(i % 2 == 0 ? "/allowed" : "/forbidden", "good.test"));
+    if (i % 2 == 0) post.allow = loopback;
+    begin(std::move(post));
+  }
+  ASSERT_TRUE(wait_until_ended(20));
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(results_[i]->verdict, i % 2 == 0 ? Verdict::kDelivered : Verdict::kUndeliverable);
+  }
+  for (const Received& request : upstream_.received()) EXPECT_THAT(request.line, HasSubstr("/allowed"));
+}
+
 TEST_F(SenderTlsTest, SpeaksHttp1WhereItIsNot) {
   const TlsFront front("ssl", upstream_url());
   start_trusting(front);

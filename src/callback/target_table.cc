@@ -11,10 +11,13 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration kFirstGuess = milliseconds(100);  // of a transfer's time, before one has been seen
+constexpr Duration kFirstGuess = milliseconds(20);  // of a transfer's time, before one has been seen
+constexpr Duration kShortWait =
+    milliseconds(250);  // a line that moves on this quickly is no burden on others
 constexpr Duration kShortestPause = milliseconds(50);
 constexpr Duration kClosestPosts = microseconds(100);
 constexpr Duration kFurthestBooking = seconds(600);
+constexpr std::string_view kShareTaken = "the target has its share of callbacks under way";
 constexpr int kMeanWeight = 8;  // the newest transfer counts one in so many
 
 }  // namespace
@@ -32,9 +35,14 @@ struct TargetState {
   bool probing = false;
 
   Duration mean_time = kFirstGuess;  // of its transfers
+  MonotonicTime last_progress;       // a transfer ended, or the first one began
   MonotonicTime booked_until;        // posts that were refused come back one after the other
 
   std::size_t in_hand() const { return line.size() + transfers; }
+  // How long a transfer takes now: a target that stalls is slow before the first transfer has failed.
+  Duration transfer_time(MonotonicTime now) const {
+    return transfers == 0 ? mean_time : std::max(mean_time, now - last_progress);
+  }
 };
 
 TargetTable::TargetTable(const SenderLimits& limits) : limits_(limits) {
@@ -67,14 +75,14 @@ std::optional<TargetTable::Refusal> TargetTable::add(PendingPostPtr post, Monoto
     if (now < state.rests_until || state.probing) return refuse_resting(state, std::move(post), now);
     state.probing = true;
     post->probe = true;
-  } else if (state.in_hand() >= limits_.max_posts - in_hand_) {
-    return refuse(state, std::move(post), Duration::zero(), "the target has its share of callbacks under way",
-                  now);
+  } else if (state.in_hand() >= limits_.max_posts - in_hand_ && is_slow(state, now)) {
+    return refuse(state, std::move(post), Duration::zero(), std::string(kShareTaken), now);
   }
   if (state.in_hand() == 0) idle_.erase(state.idle_place);
   ++in_hand_;
   post->state = &state;
   state.line.push_back(std::move(post));
+  ++waiting_;
   mark_ready(state);
   return std::nullopt;
 }
@@ -86,8 +94,9 @@ PendingPostPtr TargetTable::next(MonotonicTime now) {
   state.listed = false;
   PendingPostPtr post = std::move(state.line.front());
   state.line.pop_front();
+  --waiting_;
   post->began = now;
-  ++state.transfers;
+  if (state.transfers++ == 0) state.last_progress = now;
   mark_ready(state);
   return post;
 }
@@ -96,6 +105,7 @@ std::vector<TargetTable::Refusal> TargetTable::end(PendingPost& post, Reach reac
   TargetState& state = *post.state;
   post.state = nullptr;
   --state.transfers;
+  state.last_progress = now;
   state.mean_time += (now - post.began - state.mean_time) / kMeanWeight;
 
   std::vector<Refusal> given_back;
@@ -104,18 +114,40 @@ std::vector<TargetTable::Refusal> TargetTable::end(PendingPost& post, Reach reac
     state.failures = 0;
     state.rest = Duration::zero();
   } else if (reach == Reach::kFailed && note_failure(state, post, now)) {
-    while (!state.line.empty()) {
-      PendingPostPtr waiting = std::move(state.line.front());
-      state.line.pop_front();
-      waiting->state = nullptr;
-      if (waiting->probe) state.probing = false;
-      --in_hand_;
-      given_back.push_back(refuse_resting(state, std::move(waiting), now));
-    }
-    if (std::exchange(state.listed, false)) std::erase(ready_, &state);
+    while (!state.line.empty()) given_back.push_back(refuse_resting(state, take_last(state), now));
   }
   release(state);
   return given_back;
+}
+
+std::vector<TargetTable::Refusal> TargetTable::shed(MonotonicTime now) {
+  std::vector<Refusal> given_back;
+  for (const auto& [origin, state] : states_) {
+    // The probe of a target that rests is alone in its line.
+    while (state->line.size() > 1 && state->in_hand() > limits_.max_posts - in_hand_ &&
+           is_slow(*state, now)) {
+      given_back.push_back(
+          refuse(*state, take_last(*state), Duration::zero(), std::string(kShareTaken), now));
+    }
+  }
+  return given_back;
+}
+
+bool TargetTable::is_slow(const TargetState& state, MonotonicTime now) const {
+  const auto rounds = 1 + state.in_hand() / limits_.max_transfers_per_target;
+  return state.transfer_time(now) * static_cast<Duration::rep>(rounds) > kShortWait;
+}
+
+// Out of the line and out of hand.
+PendingPostPtr TargetTable::take_last(TargetState& state) {
+  PendingPostPtr post = std::move(state.line.back());
+  state.line.pop_back();
+  post->state = nullptr;
+  if (post->probe) state.probing = false;
+  if (state.line.empty() && std::exchange(state.listed, false)) std::erase(ready_, &state);
+  --waiting_;
+  --in_hand_;
+  return post;
 }
 
 // Whether the target begins to rest.
@@ -163,7 +195,7 @@ TargetTable::Refusal TargetTable::refuse(TargetState& state, PendingPostPtr post
   const MonotonicTime time = std::max(earliest, state.booked_until);
   const auto transfers = static_cast<Duration::rep>(limits_.max_transfers_per_target);
   state.booked_until =
-      std::min(time + std::max(state.mean_time / transfers, kClosestPosts), now + kFurthestBooking);
+      std::min(time + std::max(state.transfer_time(now) / transfers, kClosestPosts), now + kFurthestBooking);
   return {std::move(post), time - now, std::move(detail)};
 }
 

@@ -44,9 +44,9 @@ class TargetTable {
   explicit TargetTable(const SenderLimits& limits);
   ~TargetTable();
 
-  // Takes `post` in hand, or refuses it: its target rests, or has more than its share of all posts in hand. A
-  // target may hold as many posts as there are places free, so that n busy ones leave 1/(n+1) of the places
-  // to others.
+  // Takes `post` in hand, or refuses it: its target rests, or is slow and has more than its share of all
+  // posts in hand. Its share is as many as there are places free, so that n slow targets leave 1/(n+1) of the
+  // places to others.
   std::optional<Refusal> add(PendingPostPtr post, MonotonicTime now);
 
   // The next post to send, of one target after another; null when none may be sent. It is in hand until
@@ -57,7 +57,12 @@ class TargetTable {
   // now.
   std::vector<Refusal> end(PendingPost& post, Reach reach, MonotonicTime now);
 
+  // Gives back what is over their share from the lines of targets that have become slow since. To be called
+  // now and then while posts wait.
+  std::vector<Refusal> shed(MonotonicTime now);
+
   std::size_t in_hand() const { return in_hand_; }
+  std::size_t waiting() const { return waiting_; }  // of those, in line
   std::size_t size() const { return states_.size(); }
 
  private:
@@ -65,6 +70,8 @@ class TargetTable {
   Refusal refuse(TargetState& state, PendingPostPtr post, Duration at_least, std::string detail,
                  MonotonicTime now);
   Refusal refuse_resting(TargetState& state, PendingPostPtr post, MonotonicTime now);
+  bool is_slow(const TargetState& state, MonotonicTime now) const;
+  PendingPostPtr take_last(TargetState& state);
   void mark_ready(TargetState& state);
   void release(TargetState& state);
   bool note_failure(TargetState& state, const PendingPost& post, MonotonicTime now);
@@ -74,6 +81,7 @@ class TargetTable {
   std::list<TargetState*> idle_;    // nothing in hand, longest idle first
   std::deque<TargetState*> ready_;  // a post in line and a transfer free
   std::size_t in_hand_ = 0;
+  std::size_t waiting_ = 0;
 };
 
 }  // namespace sterna::callback

@@ -37,12 +37,18 @@ class TargetTableTest : public ::testing::Test {
     EXPECT_NE(post, nullptr);
     return post;
   }
+  // Its two transfers are under way and do not end.
+  void stall(std::string_view host) {
+    for (int i = 0; i < 2; ++i) stalled_.push_back(started(host));
+    now_ += seconds(10);
+  }
   // `count` posts fail, one after the other.
   void fail(std::string_view host, int count) {
     for (int i = 0; i < count; ++i) table_.end(*started(host), Reach::kFailed, now_);
   }
 
   TargetTable table_{small()};
+  std::vector<PendingPostPtr> stalled_;
   MonotonicTime now_{std::chrono::hours(1)};
 };
 
@@ -66,17 +72,38 @@ TEST_F(TargetTableTest, TargetsTakeTurns) {
   EXPECT_THAT(order, ::testing::ElementsAre("a", "b", "c", "a"));
 }
 
-TEST_F(TargetTableTest, ATargetHoldsAsMuchAsItLeavesToOthers) {
-  int taken = 0;
-  while (!add("a")) ++taken;
-  EXPECT_EQ(taken, 8);
-  taken = 0;
-  while (!add("b")) ++taken;
-  EXPECT_EQ(taken, 4);
+TEST_F(TargetTableTest, AQuickTargetMayTakeAllPlaces) {
+  for (int i = 0; i < 16; ++i) EXPECT_FALSE(add("a"));
+  EXPECT_TRUE(add("a"));
+  EXPECT_TRUE(table_.shed(now_).empty());
+}
+
+TEST_F(TargetTableTest, ASlowTargetHoldsAsMuchAsItLeavesToOthers) {
+  stall("a");
+  while (!add("a")) continue;
+  EXPECT_EQ(table_.in_hand(), 8U);
+  stall("b");
+  while (!add("b")) continue;
+  EXPECT_EQ(table_.in_hand(), 12U);
   EXPECT_FALSE(add("c"));
 }
 
+TEST_F(TargetTableTest, WhatATargetHasTakenBeforeItStalledIsGivenBack) {
+  for (int i = 0; i < 16; ++i) EXPECT_FALSE(add("a"));
+  while (auto post = table_.next(now_)) stalled_.push_back(std::move(post));
+  EXPECT_TRUE(table_.shed(now_).empty());
+  now_ += seconds(1);
+  const auto refusals = table_.shed(now_);
+  EXPECT_EQ(refusals.size(), 8U);
+  for (const auto& refusal : refusals) EXPECT_GT(refusal.retry_after, milliseconds(0));
+  EXPECT_EQ(table_.in_hand(), 8U);
+  EXPECT_EQ(table_.waiting(), 6U);
+  EXPECT_TRUE(table_.shed(now_).empty());
+  EXPECT_FALSE(add("b"));
+}
+
 TEST_F(TargetTableTest, RefusedPostsComeBackOneAfterTheOther) {
+  stall("a");
   while (!add("a")) continue;
   Duration last{};
   for (int i = 0; i < 100; ++i) {
@@ -86,8 +113,8 @@ TEST_F(TargetTableTest, RefusedPostsComeBackOneAfterTheOther) {
     EXPECT_GT(refusal->retry_after, last);
     last = refusal->retry_after;
   }
-  EXPECT_GT(last, seconds(4)) << "100 transfers of 100 ms, two at once";
-  EXPECT_LT(last, seconds(7));
+  EXPECT_GT(last, seconds(490)) << "100 transfers of 10 s, two at once";
+  EXPECT_LT(last, seconds(510));
 }
 
 TEST_F(TargetTableTest, RestsAfterFailuresInARow) {

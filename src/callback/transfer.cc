@@ -129,7 +129,7 @@ Transfer::Step Transfer::send() {
                Reach::kFailed);
   }
   if (auto checked = check_literal(target_, {&server_allow_, pending_->post.allow.get()}); !checked) {
-    return end(undeliverable(checked.error().detail), Reach::kUnknown);
+    return end_forbidden(checked.error());
   }
   answer_ = {};
   forbidden_.reset();
@@ -183,7 +183,7 @@ Transfer::Step Transfer::on_done(CURLcode code) {
   if (answer_.head_ended && answer_.status >= 200) return end_answered();
   if (took_forbidden_address(code)) {
     if (code == CURLE_ABORTED_BY_CALLBACK && !std::exchange(fresh_, true)) return send();
-    return end(undeliverable(forbidden_->detail), Reach::kUnknown);
+    return end_forbidden(*forbidden_);
   }
   if (answer_.head_bytes > limits_.max_answer_head_bytes) {
     return end(result_for_failure(CURLE_WEIRD_SERVER_REPLY, {}), Reach::kAnswered);
@@ -224,6 +224,11 @@ Transfer::Step Transfer::follow() {
   target_ = *std::move(target);
   fresh_ = false;
   return send();
+}
+
+Transfer::Step Transfer::end_forbidden(const Error& error) {
+  return end(undeliverable(redirects_ > 0 ? "after a redirect: " + error.detail : error.detail),
+             Reach::kUnknown);
 }
 
 Transfer::Step Transfer::end(PostResult result, Reach reach) {

@@ -62,6 +62,7 @@ class Transfer {
   Step send();
   Step follow();
   Step end_answered();
+  Step end_forbidden(const Error& error);
   void write_headers();
   bool took_forbidden_address(CURLcode code) const;
   Duration time_limit() const;

@@ -55,8 +55,12 @@ class ScriptedServer {
  public:
   using Script = std::function<Reply(const Received&)>;
 
+  // kHeads: answers without reading bodies.
+  enum class Reads : std::uint8_t { kAll, kHeads };
+
   // `script` runs on the connections' threads.
-  explicit ScriptedServer(Script script) : script_(std::move(script)) {
+  explicit ScriptedServer(Script script, Reads reads = Reads::kAll)
+      : script_(std::move(script)), reads_(reads) {
     listener_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -150,13 +154,14 @@ class ScriptedServer {
     return true;
   }
 
-  static std::optional<Received> read_request(int fd, std::string& buffer) {
+  std::optional<Received> read_request(int fd, std::string& buffer) const {
     std::size_t end = 0;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
       if (!read_more(fd, buffer)) return std::nullopt;
     }
     Received request = parse_head(std::string_view(buffer).substr(0, end));
     buffer.erase(0, end + 4);
+    if (reads_ == Reads::kHeads) return request;
     std::size_t length = 0;
     const std::string text = request.header("content-length");
     std::from_chars(text.data(), text.data() + text.size(), length);
@@ -183,6 +188,7 @@ class ScriptedServer {
   }
 
   Script script_;
+  Reads reads_;
   UniqueFd listener_;
   int port_ = 0;
   mutable std::mutex mutex_;
