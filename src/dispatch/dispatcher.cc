@@ -31,6 +31,7 @@ Dispatcher::Dispatcher(net::Loop& loop, invoke::FunctionTable& functions, queue:
       on_retry_(std::move(on_retry)),
       renew_at_(loop.clock().now() + kRenew) {
   tick();
+  wanted();  // what the queue holds from before, for which nobody else asks
 }
 
 Dispatcher::~Dispatcher() {

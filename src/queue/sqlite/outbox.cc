@@ -52,7 +52,7 @@ void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow&
                    .status_code = 0,
                    .attempt = row.attempt,
                    .started_at = settlement.attempt.started_at,
-                   .duration = settlement.attempt.duration,
+                   .duration = std::chrono::floor<std::chrono::microseconds>(settlement.attempt.duration),
                    .tried = 0,
                    .header_count = 0,
                    .headers = {},
