@@ -1,7 +1,6 @@
 // The statements that change invocations. On the writer's thread.
-#include "api/problem.h"
+#include "queue/expired_answer.h"
 #include "queue/sqlite/io.h"
-#include "wire/messages.h"
 
 namespace sterna::queue::sqlite {
 namespace {
@@ -18,10 +17,7 @@ Result<std::optional<Accepted>> find_repeated(store::Database& database, std::in
   const Result<bool> row = known.step();
   if (!row) return std::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (known.text(0) != wanted.fingerprint) {
-    return fail(Code::kInvalid, Component::kQueue, "idempotency_key_reused",
-                "this Idempotency-Key was used for another request; use a new key");
-  }
+  if (known.text(0) != wanted.fingerprint) return idempotency_key_reused();
   return Accepted{
       .id = known.text(1), .state = state_of(static_cast<StoredState>(known.integer(2))), .repeated = true};
 }
@@ -70,21 +66,6 @@ Result<SettledRow> settled_row(store::Statement& update) {
 }
 
 }  // namespace
-
-Error unavailable(const Error& cause) {
-  if (cause.component == Component::kQueue) return cause;
-  return {Code::kUnavailable, Component::kQueue, "queue_unavailable",
-          "the queue cannot be used now (" + cause.reason + "); try again later"};
-}
-
-std::unexpected<Error> stale_receipt() {
-  return fail(Code::kConflict, Component::kQueue, "stale_receipt", "the lease has ended");
-}
-
-std::unexpected<Error> invocation_not_found() {
-  return fail(Code::kNotFound, Component::kQueue, "invocation_not_found",
-              "the function has no invocation with this id; settled ones are kept for a time only");
-}
 
 Status insert(store::Database& database, const Placement& place, const Submission& submission,
               Accepted& accepted) {
@@ -149,22 +130,14 @@ Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, 
   waiting.bind(seq);
   if (const Result<bool> there = waiting.step(); !there || !*there)
     return there ? Result<SettledRow>(stale_receipt()) : std::unexpected(there.error());
-  const std::string body =
-      api::to_json(api::Problem{.status = 504,
-                                .component = Component::kQueue,
-                                .reason = std::string(kExpired),
-                                .detail = "the invocation could not be run in time (async.max_age_seconds)",
-                                .call_id = waiting.text(0),
-                                .errors = {}});
-  std::string headers;
-  wire::append_header(headers, "Content-Type", api::kProblemType);
+  const ExpiredAnswer answer = expired_answer(waiting.text(0));
   store::Statement update(database,
-                          "UPDATE invocations SET state = ?2, reason = ?3, status = 504, ended_at = ?4,"
+                          "UPDATE invocations SET state = ?2, reason = ?3, status = ?8, ended_at = ?4,"
                           " run_started_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
                           " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4"
                           " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
-  update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{headers}, store::Blob{body},
-              body.size());
+  update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{answer.headers},
+              store::Blob{answer.body}, answer.body.size(), answer.status_code);
   return settled_row(update);
 }
 

@@ -1,14 +1,10 @@
 // How the parts of SqliteQueue reach the disk. Internal to queue/sqlite.
 #pragma once
 
+#include "queue/failures.h"
 #include "queue/sqlite/sqlite_queue.h"
 
 namespace sterna::queue::sqlite {
-
-// What a caller is told when the database fails; errors of the queue's own pass.
-Error unavailable(const Error& cause);
-std::unexpected<Error> stale_receipt();
-std::unexpected<Error> invocation_not_found();
 
 struct Placement {
   std::int64_t lane = 0;

@@ -122,13 +122,8 @@ void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
 void SqliteQueue::redeliver(const std::string& function_id, const std::string& id, Done<void> done) {
   find_then(function_id, id, [this, done = std::move(done)](Result<Found> found) mutable {
     if (!found) return done(std::unexpected(found.error()));
-    if (found->state <= StoredState::kDelayed) {
-      return done(fail(Code::kConflict, Component::kQueue, "not_ended", "the invocation has not ended yet"));
-    }
-    if (!found->has_callback) {
-      return done(fail(Code::kConflict, Component::kQueue, "no_callback",
-                       "the invocation was made without X-Callback-Url; read its response instead"));
-    }
+    if (found->state <= StoredState::kDelayed) return done(not_ended());
+    if (!found->has_callback || found->state == StoredState::kCancelled) return done(no_callback());
     write(
         256,
         [seq = found->seq, at = now()](store::Database& database) {

@@ -128,10 +128,7 @@ void SqliteQueue::list(const std::string& function_id, const Filter& filter, std
   if (!cursor.empty()) {
     const char* end = cursor.data() + cursor.size();
     const auto read = std::from_chars(cursor.data(), end, query.before);
-    if (read.ec != std::errc() || read.ptr != end) {
-      return done(fail(Code::kInvalid, Component::kQueue, "bad_parameter",
-                       "cursor: use the next_cursor of the page before"));
-    }
+    if (read.ec != std::errc() || read.ptr != end) return done(bad_cursor());
   }
   const Lane* lane = schedule_.find_lane(function_id);
   if (lane == nullptr) return done(Listing{});
@@ -155,14 +152,8 @@ void SqliteQueue::answer(const std::string& function_id, const std::string& id, 
         const Result<bool> there = row.step();
         if (!there) return std::unexpected(unavailable(there.error()));
         if (!*there) return invocation_not_found();
-        if (row.integer(1) <= static_cast<int>(StoredState::kDelayed)) {
-          return fail(Code::kConflict, Component::kQueue, "not_ended",
-                      "the invocation has not ended yet; wait for it with ?wait=30 on the invocation");
-        }
-        if (row.integer(2) == 0) {
-          return fail(Code::kNotFound, Component::kQueue, "no_answer",
-                      "the invocation was cancelled before the function answered");
-        }
+        if (row.integer(1) <= static_cast<int>(StoredState::kDelayed)) return not_ended();
+        if (row.integer(1) == static_cast<int>(StoredState::kCancelled)) return no_answer();
         StoredAnswer answer{.status_code = static_cast<int>(row.integer(2)),
                             .header_count = static_cast<std::uint32_t>(row.integer(3)),
                             .headers = std::string(row.blob(4)),

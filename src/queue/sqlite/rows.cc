@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/json.h"
+#include "queue/failures.h"
 
 namespace sterna::queue::sqlite {
 namespace {
@@ -148,8 +149,7 @@ Result<Loaded> load_request(store::Database& database, std::uint64_t seq, net::B
   row.bind(seq, StoredState::kDelayed);
   const Result<bool> there = row.step();
   if (!there) return std::unexpected(there.error());
-  if (!*there)
-    return fail(Code::kNotFound, Component::kQueue, "invocation_not_found", "it has ended meanwhile");
+  if (!*there) return ended_meanwhile();
   Loaded loaded{.id = row.text(0),
                 .request = std::string(row.blob(1)),
                 .body = net::Body(budget),

@@ -133,30 +133,24 @@ void SqliteQueue::find_then(const std::string& function_id, const std::string& i
 }
 
 void SqliteQueue::cancel(const std::string& function_id, const std::string& id, Done<void> done) {
-  const auto already_ended = [] {
-    return fail(Code::kConflict, Component::kQueue, "already_ended",
-                "the invocation has ended already; its state tells how");
-  };
-  find_then(function_id, id,
-            [this, function_id, id, already_ended, done = std::move(done)](Result<Found> found) mutable {
-              if (!found) return done(std::unexpected(found.error()));
-              if (found->state > StoredState::kDelayed) return done(already_ended());
-              write(
-                  256,
-                  [seq = found->seq, at = now()](store::Database& database) {
-                    return update_ended(database, seq, StoredState::kCancelled, kCancelled, at);
-                  },
-                  [this, function_id, id, already_ended, seq = found->seq,
-                   done = std::move(done)](const Status& status) mutable {
-                    if (!status && status.error().code == Code::kConflict) return done(already_ended());
-                    if (!status) return done(std::unexpected(unavailable(status.error())));
-                    if (Lane* lane = schedule_.find_lane(function_id)) {
-                      take_out(*lane, seq);
-                      settled(lane->function, id, State::kCancelled, kCancelled, Delivery::kNone);
-                    }
-                    done({});
-                  });
-            });
+  find_then(function_id, id, [this, function_id, id, done = std::move(done)](Result<Found> found) mutable {
+    if (!found) return done(std::unexpected(found.error()));
+    if (found->state > StoredState::kDelayed) return done(already_ended());
+    write(
+        256,
+        [seq = found->seq, at = now()](store::Database& database) {
+          return update_ended(database, seq, StoredState::kCancelled, kCancelled, at);
+        },
+        [this, function_id, id, seq = found->seq, done = std::move(done)](const Status& status) mutable {
+          if (!status && status.error().code == Code::kConflict) return done(already_ended());
+          if (!status) return done(std::unexpected(unavailable(status.error())));
+          if (Lane* lane = schedule_.find_lane(function_id)) {
+            take_out(*lane, seq);
+            settled(lane->function, id, State::kCancelled, kCancelled, Delivery::kNone);
+          }
+          done({});
+        });
+  });
 }
 
 // It is settled on disk: nobody takes it any more, and who holds it stops.
@@ -175,10 +169,8 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
   find_then(function_id, id,
             [this, function_id, expires_at, done = std::move(done)](Result<Found> found) mutable {
               if (!found) return done(std::unexpected(found.error()));
-              if (found->state != StoredState::kFailed && found->state != StoredState::kExpired) {
-                return done(fail(Code::kConflict, Component::kQueue, "not_failed",
-                                 "only a failed or expired invocation can be run again"));
-              }
+              if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
+                return done(not_failed());
               const Ticket ticket{
                   .seq = found->seq, .created_at = found->created_at, .expires_at = to_millis(expires_at)};
               write(
@@ -196,8 +188,7 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
                             .bind(ticket.seq, ticket.expires_at)
                             .run();
                     if (!updated || database.changed_rows() == 1) return updated;
-                    return fail(Code::kConflict, Component::kQueue, "not_failed",
-                                "the invocation is being run again already");
+                    return not_failed();
                   },
                   [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
                     if (!status) return done(std::unexpected(unavailable(status.error())));

@@ -127,12 +127,9 @@ void SqliteQueue::tell_ready() {
 
 void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   Lane& lane = schedule_.lane(submission.function);
-  if (lane.waiting >= limits_.function_backlog || lane.space->waiting >= limits_.space_backlog) {
-    const bool own = lane.waiting >= limits_.function_backlog;
-    return done(fail(Code::kExhausted, Component::kQueue, "backlog_full",
-                     std::string("too many invocations of this ") + (own ? "function" : "space") +
-                         " are waiting; try again later"));
-  }
+  if (lane.forgotten) return done(function_gone());
+  if (lane.waiting >= limits_.function_backlog) return done(backlog_full("function"));
+  if (lane.space->waiting >= limits_.space_backlog) return done(backlog_full("space"));
   if (writer_->waiting() >= limits_.unwritten) {
     return done(fail(Code::kUnavailable, Component::kQueue, "queue_unavailable",
                      "the disk does not keep up; nothing was accepted, try again later"));
@@ -161,14 +158,8 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
       },
       [this, call = std::move(call), &lane, seq, due](const Status& status) {
         --lane.arriving;
-        if (!status) {
-          Error error = unavailable(status.error());
-          if (status.error().reason == "already_exists") {
-            error = {Code::kConflict, Component::kQueue, "call_id_in_use",
-                     "the function has an invocation with this call id already; use a new one"};
-          }
-          return call->done(std::unexpected(std::move(error)));
-        }
+        if (!status && status.error().reason == "already_exists") return call->done(call_id_in_use());
+        if (!status) return call->done(std::unexpected(unavailable(status.error())));
         lane.stored = true;
         if (!call->accepted.repeated && observer_ != nullptr) observer_->on_accepted(lane.function);
         if (!call->accepted.repeated) accepted(call->submission, lane, seq, due);
@@ -275,8 +266,7 @@ void SqliteQueue::on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>
       const Leased* held = schedule_.leased(waiter.receipt);
       if (held == nullptr || used) {
         if (held != nullptr) schedule_.put_back(seq, 0);
-        waiter.done(
-            fail(Code::kNotFound, Component::kQueue, "invocation_not_found", "it has ended meanwhile"));
+        waiter.done(ended_meanwhile());
       } else if (loaded) {
         used = true;
         waiter.done(lease_of(*held, std::move(*loaded)));

@@ -1,0 +1,374 @@
+#include "queue/memory/memory_queue.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "queue/expired_answer.h"
+#include "queue/failures.h"
+
+namespace sterna::queue {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(100);
+constexpr std::chrono::seconds kUnreadablePause(1);
+
+Result<std::string> bytes_of(const net::Body& body) {
+  std::string bytes;
+  while (bytes.size() < body.size()) {
+    const auto got = body.read(bytes.size(), static_cast<std::size_t>(body.size()), bytes);
+    if (!got) return std::unexpected(got.error());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+MemoryQueue::MemoryQueue(net::Loop& loop, net::BodyBudget& bodies, const QueueLimits& limits)
+    : loop_(loop), bodies_(bodies), limits_(limits) {
+  tick();
+}
+
+MemoryQueue::~MemoryQueue() {
+  *alive_ = false;
+  loop_.cancel(timer_);
+}
+
+void MemoryQueue::restart() {
+  *alive_ = false;
+  alive_ = std::make_shared<bool>(true);
+  for (auto& [seq, entry] : entries_) {
+    entry.held.reset();
+    entry.sending = false;
+  }
+  for (auto& [id, lane] : lanes_) lane.parked = false;
+}
+
+void MemoryQueue::post(net::Job job) {
+  loop_.post([alive = alive_, job = std::move(job)]() mutable {
+    if (*alive) job();
+  });
+}
+
+// --- time ---
+
+void MemoryQueue::tick() {
+  end_leases();
+  expire();
+  remove_old();
+  const auto may_be_taken_now = [this](const auto& known) { return may_be_taken(known.second); };
+  if (observer_ != nullptr && std::ranges::any_of(entries_, may_be_taken_now)) observer_->on_ready();
+  if (pending_deliveries() > 0) delivery_wanted_();
+  timer_ = loop_.after(kTick, [this] { tick(); });
+}
+
+void MemoryQueue::end_leases() {
+  for (auto& [seq, entry] : entries_) {
+    if (entry.held && !entry.held->settling && entry.held->until <= loop_.clock().now()) revoke(entry);
+  }
+}
+
+// What runs may end; what waits will not run any more.
+void MemoryQueue::expire() {
+  for (auto& [seq, entry] : entries_) {
+    if (!entry.waits() || entry.held || entry.expires_at > now()) continue;
+    ExpiredAnswer answer = expired_answer(entry.record.id);
+    entry.record.status_code = answer.status_code;
+    entry.answer = Kept{.header_count = 1,
+                        .headers = std::move(answer.headers),
+                        .body = std::make_shared<const std::string>(std::move(answer.body))};
+    end(entry, State::kExpired, kExpired);
+  }
+}
+
+void MemoryQueue::remove_old() {
+  std::erase_if(entries_, [this](const auto& known) {
+    const Record& record = known.second.record;
+    return record.ended_at && record.delivery != Delivery::kPending &&
+           now() - *record.ended_at > limits_.keep_settled;
+  });
+  for (auto& [id, lane] : lanes_)
+    std::erase_if(lane.keys, [this](const auto& key) { return key.second.forgotten_at < now(); });
+}
+
+// --- enqueue ---
+
+void MemoryQueue::enqueue(Submission submission, Done<Accepted> done) {
+  post([this, submission = std::move(submission), done = std::move(done)]() mutable {
+    done(accept(submission));
+    if (observer_ != nullptr) observer_->on_ready();
+  });
+}
+
+Result<Accepted> MemoryQueue::accept(Submission& submission) {
+  Lane& lane = lanes_[submission.function.id];
+  lane.function = submission.function;
+  if (lane.forgotten) return function_gone();
+  auto earlier = repeated(lane, submission);
+  if (!earlier) return std::unexpected(earlier.error());
+  if (*earlier) return std::move(**earlier);
+  if (const Status room = check_room(lane.function); !room) return std::unexpected(room.error());
+  if (entry_of(lane.function.id, submission.id) != nullptr) return call_id_in_use();
+  auto body = bytes_of(submission.body);
+  if (!body) return std::unexpected(unavailable(body.error()));
+  if (submission.idempotency) {
+    lane.keys[submission.idempotency->key] = {.fingerprint = submission.idempotency->fingerprint,
+                                              .id = submission.id,
+                                              .forgotten_at = submission.idempotency->forgotten_at};
+  }
+  Entry& entry = entries_[next_seq_];
+  entry.seq = next_seq_++;
+  entry.record.function = submission.function;
+  entry.record.id = submission.id;
+  entry.record.created_at = submission.created_at;
+  entry.record.not_before = submission.not_before;
+  entry.record.callback_url = std::move(submission.callback_url);
+  entry.request = std::move(submission.request);
+  entry.body = std::move(*body);
+  entry.expires_at = submission.expires_at;
+  entry.ready_at = std::max(submission.not_before, now());
+  entry.max_attempts = submission.max_attempts;
+  return Accepted{.id = std::move(submission.id)};
+}
+
+Result<std::optional<Accepted>> MemoryQueue::repeated(Lane& lane, const Submission& submission) {
+  if (!submission.idempotency) return std::nullopt;
+  const auto known = lane.keys.find(submission.idempotency->key);
+  if (known == lane.keys.end() || known->second.forgotten_at <= submission.created_at) return std::nullopt;
+  const Entry* first = entry_of(lane.function.id, known->second.id);
+  if (first == nullptr) return std::nullopt;
+  if (known->second.fingerprint != submission.idempotency->fingerprint) return idempotency_key_reused();
+  return Accepted{.id = first->record.id, .state = first->record.state, .repeated = true};
+}
+
+Status MemoryQueue::check_room(const FunctionName& function) const {
+  const auto same_function = [&](const FunctionName& other) { return other.id == function.id; };
+  const auto same_space = [&](const FunctionName& other) { return other.space == function.space; };
+  if (waiting(same_function) >= limits_.function_backlog) return backlog_full("function");
+  if (waiting(same_space) >= limits_.space_backlog) return backlog_full("space");
+  return {};
+}
+
+std::size_t MemoryQueue::waiting(const std::function<bool(const FunctionName&)>& of) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      entries_, [&](const auto& known) { return known.second.waits() && of(known.second.record.function); }));
+}
+
+// --- take ---
+
+bool MemoryQueue::may_be_taken(const Entry& entry) const {
+  return entry.waits() && !entry.held && entry.ready_at <= now() && entry.expires_at > now();
+}
+
+const MemoryQueue::Entry* MemoryQueue::next_of(const Lane& lane) const {
+  const Entry* next = nullptr;
+  for (const auto& [seq, entry] : entries_) {
+    if (entry.record.function.id != lane.function.id || !may_be_taken(entry)) continue;
+    if (next == nullptr || entry.ready_at < next->ready_at) next = &entry;
+  }
+  return next;
+}
+
+// Of the space that was served least recently, the function that was.
+MemoryQueue::Lane* MemoryQueue::next_lane() {
+  Lane* next = nullptr;
+  const auto served = [this](const Lane& lane) {
+    return std::tuple(spaces_[lane.function.space], lane.function.space, lane.served);
+  };
+  for (auto& [id, lane] : lanes_) {
+    if (lane.parked || next_of(lane) == nullptr) continue;
+    if (next == nullptr || served(lane) < served(*next)) next = &lane;
+  }
+  return next;
+}
+
+bool MemoryQueue::take(const MayRun& may_run, Duration lease, Done<Lease> done) {
+  while (Lane* lane = next_lane()) {
+    if (may_run(lane->function) == Gate::kNotNow) {
+      lane->parked = true;
+      continue;
+    }
+    Entry& entry = entries_.at(next_of(*lane)->seq);
+    spaces_[lane->function.space] = lane->served = turn_++;
+    entry.held = Held{.epoch = next_epoch_++, .until = loop_.clock().now() + lease, .taken_at = now()};
+    const Receipt receipt{.seq = entry.seq, .epoch = entry.held->epoch};
+    post([this, receipt, done = std::move(done)]() mutable { done(lease_of(receipt)); });
+    return true;
+  }
+  return false;
+}
+
+Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
+  Entry* held = leased(receipt);
+  if (held == nullptr) return ended_meanwhile();
+  net::Body body(bodies_);
+  if (const Status kept = body.append(held->body); !kept) {
+    held->held.reset();
+    held->ready_at = now() + kUnreadablePause;
+    return std::unexpected(unavailable(kept.error()));
+  }
+  return Lease{.receipt = receipt,
+               .function = held->record.function,
+               .id = held->record.id,
+               .request = held->request,
+               .body = std::move(body),
+               .created_at = held->record.created_at,
+               .expires_at = held->expires_at,
+               .attempt = static_cast<std::int64_t>(held->record.attempts.size()) + 1,
+               .spent = held->spent,
+               .max_attempts = held->max_attempts,
+               .callback_url = held->record.callback_url};
+}
+
+void MemoryQueue::wake(const std::string& function_id) {
+  if (const auto lane = lanes_.find(function_id); lane != lanes_.end()) lane->second.parked = false;
+}
+
+MemoryQueue::Entry* MemoryQueue::leased(const Receipt& receipt) {
+  const auto known = entries_.find(receipt.seq);
+  if (known == entries_.end() || !known->second.held) return nullptr;
+  return known->second.held->epoch == receipt.epoch ? &known->second : nullptr;
+}
+
+Status MemoryQueue::renew(const Receipt& receipt, Duration lease) {
+  Entry* entry = leased(receipt);
+  if (entry == nullptr) return stale_receipt();
+  entry->held->until = loop_.clock().now() + lease;
+  return {};
+}
+
+// --- the end of an attempt ---
+
+void MemoryQueue::settle(const Receipt& receipt, Settlement settlement, Done<void> done) {
+  Entry* entry = leased(receipt);
+  if (entry == nullptr || entry->held->settling) {
+    return post([done = std::move(done)]() mutable { done(stale_receipt()); });
+  }
+  entry->held->settling = true;
+  post([this, receipt, settlement = std::move(settlement), done = std::move(done)]() mutable {
+    Entry* held = leased(receipt);
+    done(held == nullptr ? Status(stale_receipt()) : end_attempt(*held, settlement));
+  });
+}
+
+Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
+  entry.held->settling = false;
+  std::optional<Kept> kept;
+  if (settlement.answer && !settlement.retry_at) {
+    auto body = bytes_of(settlement.answer->body);
+    if (!body) return std::unexpected(unavailable(body.error()));
+    kept = Kept{.header_count = settlement.answer->header_count,
+                .headers = std::move(settlement.answer->headers),
+                .body = std::make_shared<const std::string>(std::move(*body))};
+  }
+  entry.held.reset();
+  ++entry.spent;
+  Record& record = entry.record;
+  record.version = settlement.version;
+  if (!record.started_at) record.started_at = settlement.attempt.started_at;
+  record.attempts.push_back(settlement.attempt);
+  if (settlement.retry_at) {
+    record.status_code = settlement.attempt.status_code;
+    record.reason = settlement.reason;
+    entry.ready_at = *settlement.retry_at;
+    return {};
+  }
+  record.status_code = settlement.answer ? settlement.answer->status_code : 0;
+  entry.answer = std::move(kept);
+  end(entry, settlement.state, settlement.reason);
+  return {};
+}
+
+void MemoryQueue::end(Entry& entry, State state, std::string_view reason) {
+  Record& record = entry.record;
+  record.state = state;
+  record.reason = reason;
+  record.ended_at = now();
+  if (entry.answer && !record.callback_url.empty()) {
+    record.delivery = Delivery::kPending;
+    entry.delivery_due = now();
+    entry.delivery_tried = 0;
+  }
+  if (observer_ != nullptr)
+    observer_->on_settled(record.function, record.id, record.state, record.reason, record.delivery);
+  if (record.delivery == Delivery::kPending) delivery_wanted_();
+}
+
+void MemoryQueue::revoke(Entry& entry) {
+  const Receipt receipt{.seq = entry.seq, .epoch = entry.held->epoch};
+  entry.held.reset();
+  if (observer_ != nullptr) observer_->on_revoked(receipt);
+}
+
+void MemoryQueue::give_back(const Receipt& receipt, Duration pause) {
+  Entry* entry = leased(receipt);
+  if (entry == nullptr || entry->held->settling) return;
+  entry->held.reset();
+  if (pause > Duration::zero()) entry->ready_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
+  post([this] {
+    if (observer_ != nullptr) observer_->on_ready();
+  });
+}
+
+// --- what users ask for ---
+
+MemoryQueue::Entry* MemoryQueue::entry_of(const std::string& function_id, const std::string& id) {
+  const auto found = std::ranges::find_if(entries_, [&](const auto& known) {
+    return known.second.record.function.id == function_id && known.second.record.id == id;
+  });
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+Result<MemoryQueue::Entry*> MemoryQueue::known(const std::string& function_id, const std::string& id) {
+  Entry* entry = entry_of(function_id, id);
+  if (entry == nullptr) return invocation_not_found();
+  return entry;
+}
+
+void MemoryQueue::cancel(const std::string& function_id, const std::string& id, Done<void> done) {
+  post([this, function_id, id, done = std::move(done)]() mutable {
+    const auto entry = known(function_id, id);
+    if (!entry) return done(std::unexpected(entry.error()));
+    if (!(*entry)->waits()) return done(already_ended());
+    if ((*entry)->held) revoke(**entry);
+    end(**entry, State::kCancelled, kCancelled);
+    done({});
+  });
+}
+
+void MemoryQueue::redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+                          Done<void> done) {
+  post([this, function_id, id, expires_at, done = std::move(done)]() mutable {
+    const auto found = known(function_id, id);
+    if (!found) return done(std::unexpected(found.error()));
+    Entry& entry = **found;
+    Record& record = entry.record;
+    if (record.state != State::kFailed && record.state != State::kExpired) return done(not_failed());
+    record.state = State::kQueued;
+    record.reason.clear();
+    record.status_code = 0;
+    record.ended_at.reset();
+    record.delivery = Delivery::kNone;
+    entry.answer.reset();
+    entry.sending = false;
+    entry.spent = 0;
+    entry.expires_at = expires_at;
+    entry.ready_at = now();
+    if (observer_ != nullptr) observer_->on_ready();
+    done({});
+  });
+}
+
+void MemoryQueue::forget(const std::string& function_id) {
+  const auto lane = lanes_.find(function_id);
+  if (lane == lanes_.end()) return;
+  lane->second.forgotten = true;
+  for (auto& [seq, entry] : entries_) {
+    if (entry.record.function.id != function_id || !entry.waits()) continue;
+    if (entry.held) revoke(entry);
+    entry.record.state = State::kCancelled;
+    entry.record.reason = kFunctionDeleted;
+    entry.record.ended_at = now();
+  }
+}
+
+}  // namespace sterna::queue
