@@ -123,12 +123,14 @@ class LeaseQueue {
   virtual void observe(QueueObserver& observer) = 0;
 
   // Answers when it is on disk. Fails with conflict `call_id_in_use`, invalid `idempotency_key_reused`,
-  // exhausted `backlog_full`, unavailable `queue_unavailable`.
+  // exhausted `backlog_full`, unavailable `queue_unavailable`, not_found `function_not_found` when it was
+  // forgotten.
   virtual void enqueue(Submission submission, Done<Accepted> done) = 0;
 
-  // Takes the next invocation of a function that `may_run`: spaces in turn, functions of a space in turn, the
-  // oldest of a function first. False when there is none, then `done` is not called. `done` fails when the
-  // invocation could not be read (it is tried again later) or was settled meanwhile (not_found).
+  // Takes the next invocation of a function that `may_run`: spaces in turn, functions of a space in turn, of
+  // a function the one that has been due for longest. False when there is none, then `done` is not called.
+  // `done` fails when the invocation could not be read (it is tried again later) or was settled meanwhile
+  // (not_found).
   virtual bool take(const MayRun& may_run, Duration lease, Done<Lease> done) = 0;
   // The function may be able to run again.
   virtual void wake(const std::string& function_id) = 0;
@@ -146,7 +148,7 @@ class LeaseQueue {
   // Queues a failed or expired one again with fresh attempts until `expires_at`. Conflict `not_failed`.
   virtual void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
                        Done<void> done) = 0;
-  // The function is gone: what waits for it is cancelled, reason `function_deleted`.
+  // The function is gone: what waits for it is cancelled, reason `function_deleted`, without `on_settled`.
   virtual void forget(const std::string& function_id) = 0;
 
   virtual Depth depth(const std::string& function_id) const = 0;

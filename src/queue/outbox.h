@@ -48,7 +48,7 @@ class Outbox {
   virtual bool take_delivery(Done<DueDelivery> done) = 0;
   virtual void end_delivery(std::uint64_t seq, DeliveryEnd end) = 0;
   // Sends a settled one's callback again. Fails with not_found `invocation_not_found`, conflict `not_ended`,
-  // `no_callback`.
+  // `no_callback` (a cancelled one has none).
   virtual void redeliver(const std::string& function_id, const std::string& id, Done<void> done) = 0;
   virtual std::size_t pending_deliveries() const = 0;
 };

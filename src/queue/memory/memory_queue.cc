@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(100);
 constexpr std::chrono::seconds kUnreadablePause(1);
+constexpr std::chrono::seconds kUnwritablePause(1);
 
 Result<std::string> bytes_of(const net::Body& body) {
   std::string bytes;
@@ -38,7 +39,7 @@ void MemoryQueue::restart() {
   alive_ = std::make_shared<bool>(true);
   for (auto& [seq, entry] : entries_) {
     entry.held.reset();
-    entry.sending = false;
+    entry.sending = entry.superseded = false;
   }
   for (auto& [id, lane] : lanes_) lane.parked = false;
 }
@@ -94,8 +95,12 @@ void MemoryQueue::remove_old() {
 
 void MemoryQueue::enqueue(Submission submission, Done<Accepted> done) {
   post([this, submission = std::move(submission), done = std::move(done)]() mutable {
-    done(accept(submission));
-    if (observer_ != nullptr) observer_->on_ready();
+    auto accepted = accept(submission);
+    if (accepted && !accepted->repeated && observer_ != nullptr) {
+      observer_->on_accepted(submission.function);
+      observer_->on_ready();
+    }
+    done(std::move(accepted));
   });
 }
 
@@ -245,17 +250,26 @@ void MemoryQueue::settle(const Receipt& receipt, Settlement settlement, Done<voi
   }
   entry->held->settling = true;
   post([this, receipt, settlement = std::move(settlement), done = std::move(done)]() mutable {
-    Entry* held = leased(receipt);
-    done(held == nullptr ? Status(stale_receipt()) : end_attempt(*held, settlement));
+    write(receipt, std::move(settlement), std::move(done));
   });
 }
 
+void MemoryQueue::write(const Receipt& receipt, Settlement settlement, Done<void> done) {
+  Entry* held = leased(receipt);
+  if (held == nullptr) return done(stale_receipt());
+  if (end_attempt(*held, settlement)) return done({});
+  loop_.after(kUnwritablePause, [this, alive = alive_, receipt, settlement = std::move(settlement),
+                                 done = std::move(done)]() mutable {
+    if (*alive) write(receipt, std::move(settlement), std::move(done));
+  });
+}
+
+// Fails when the answer's body cannot be read.
 Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
-  entry.held->settling = false;
   std::optional<Kept> kept;
   if (settlement.answer && !settlement.retry_at) {
     auto body = bytes_of(settlement.answer->body);
-    if (!body) return std::unexpected(unavailable(body.error()));
+    if (!body) return std::unexpected(body.error());
     kept = Kept{.header_count = settlement.answer->header_count,
                 .headers = std::move(settlement.answer->headers),
                 .body = std::make_shared<const std::string>(std::move(*body))};
@@ -349,7 +363,7 @@ void MemoryQueue::redrive(const std::string& function_id, const std::string& id,
     record.ended_at.reset();
     record.delivery = Delivery::kNone;
     entry.answer.reset();
-    entry.sending = false;
+    entry.superseded = entry.sending;
     entry.spent = 0;
     entry.expires_at = expires_at;
     entry.ready_at = now();

@@ -80,6 +80,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     WallTime delivery_due;
     std::int64_t delivery_tried = 0;
     bool sending = false;
+    bool superseded = false;  // what is being sent is an answer from before a redrive
 
     bool waits() const { return record.state == State::kQueued; }
   };
@@ -114,8 +115,8 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   Entry* leased(const Receipt& receipt);
   Entry* entry_of(const std::string& function_id, const std::string& id);
   Result<Entry*> known(const std::string& function_id, const std::string& id);
+  void write(const Receipt& receipt, Settlement settlement, Done<void> done);
   Status end_attempt(Entry& entry, Settlement& settlement);
-  void retry(Entry& entry, const Settlement& settlement);
   // Ends it with what `record` and `answer` hold already.
   void end(Entry& entry, State state, std::string_view reason);
   void revoke(Entry& entry);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <ranges>
+#include <utility>
 
 #include "queue/failures.h"
 #include "queue/memory/memory_queue.h"
@@ -59,16 +60,15 @@ bool MemoryQueue::take_delivery(Done<DueDelivery> done) {
 DueDelivery MemoryQueue::delivery_of(const Entry& entry) const {
   const Record& record = entry.record;
   const bool small = entry.answer->body->size() <= kSmallBody;
-  // What never ran has its end only.
-  const WallTime ended_at = record.ended_at.value_or(now());
+  const bool expired = record.state == State::kExpired;  // its answer is of no run
   return {.seq = entry.seq,
           .function = record.function,
           .id = record.id,
           .callback_url = record.callback_url,
           .status_code = record.status_code,
           .attempt = static_cast<std::int64_t>(record.attempts.size()),
-          .started_at = record.state == State::kExpired ? ended_at : record.attempts.back().started_at,
-          .ended_at = record.state == State::kExpired ? ended_at : record.attempts.back().ended_at,
+          .started_at = expired ? record.ended_at.value_or(now()) : record.attempts.back().started_at,
+          .duration = expired ? Duration() : record.attempts.back().duration,
           .tried = entry.delivery_tried,
           .header_count = entry.answer->header_count,
           .headers = entry.answer->headers,
@@ -79,9 +79,10 @@ DueDelivery MemoryQueue::delivery_of(const Entry& entry) const {
 void MemoryQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
   post([this, seq, end = std::move(end)] {
     const auto known = entries_.find(seq);
-    if (known == entries_.end() || !known->second.sending) return;  // redriven meanwhile
+    if (known == entries_.end() || !known->second.sending) return;
     Entry& entry = known->second;
     entry.sending = false;
+    if (std::exchange(entry.superseded, false)) return delivery_wanted_();
     if (end.tried) {
       entry.record.deliveries.push_back(*end.tried);
       ++entry.delivery_tried;

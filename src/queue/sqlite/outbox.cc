@@ -43,7 +43,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
 // A small answer that was just settled is sent from memory.
 void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow& row,
                                 const Settlement& settlement) {
-  due_.set(seq, now());
+  set_due(seq, now());
   if (settlement.answer && !is_inline(settlement.answer->body)) return;
   DueDelivery kept{.seq = seq,
                    .function = lane.function,
@@ -70,14 +70,27 @@ void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow&
   kept_deliveries_.emplace(seq, std::move(kept));
 }
 
+std::optional<DueDelivery> SqliteQueue::take_kept_delivery(std::uint64_t seq) {
+  const auto kept = kept_deliveries_.find(seq);
+  if (kept == kept_deliveries_.end()) return std::nullopt;
+  DueDelivery delivery = std::move(kept->second);
+  kept_deliveries_.erase(kept);
+  kept_delivery_bytes_ -= delivery.headers.size() + delivery.body.size() + delivery.callback_url.size();
+  return delivery;
+}
+
+// The callback of a new answer, not before that of the one before has its end.
+void SqliteQueue::set_due(std::uint64_t seq, Millis due) {
+  const auto before = superseded_.find(seq);
+  if (before == superseded_.end()) return due_.set(seq, due);
+  if (!std::exchange(before->second, true)) ++postponed_;
+}
+
 bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
   const std::optional<std::uint64_t> seq = due_.take(now());
   if (!seq) return false;
-  if (const auto kept = kept_deliveries_.find(*seq); kept != kept_deliveries_.end()) {
-    DueDelivery delivery = std::move(kept->second);
-    kept_deliveries_.erase(kept);
-    kept_delivery_bytes_ -= delivery.headers.size() + delivery.body.size() + delivery.callback_url.size();
-    done(std::move(delivery));
+  if (std::optional<DueDelivery> kept = take_kept_delivery(*seq)) {
+    done(std::move(*kept));
     return true;
   }
   read([seq = *seq,
@@ -92,6 +105,12 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
 
 // A callback that could not be recorded is sent again: at least once.
 void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
+  if (const auto ended = superseded_.extract(seq)) {
+    if (!ended.mapped()) return;
+    --postponed_;
+    due_.set(seq, now());
+    return delivery_wanted_();
+  }
   if (!end.tried && end.again_at) return due_.set(seq, to_millis(*end.again_at));
   const Delivery state = end.again_at ? Delivery::kPending : end.end;
   const Millis due = end.again_at ? to_millis(*end.again_at) : 0;
@@ -135,7 +154,7 @@ void SqliteQueue::redeliver(const std::string& function_id, const std::string& i
         },
         [this, seq = found->seq, done = std::move(done)](const Status& status) mutable {
           if (!status) return done(std::unexpected(unavailable(status.error())));
-          if (!due_.taken(seq)) due_.set(seq, now());  // one that is being sent now needs no second
+          if (!due_.taken(seq)) set_due(seq, now());  // one that is being sent now needs no second
           delivery_wanted_();
           done({});
         });

@@ -49,6 +49,8 @@ Status add_seqs(store::Database& database, const ListQuery& query, StoredState s
 Result<Seqs> find_seqs(store::Database& database, const ListQuery& query) {
   const auto& wanted = query.filter.state;
   Seqs seqs;
+  if (wanted == State::kRunning && query.filter.delivery.value_or(Delivery::kNone) != Delivery::kNone)
+    return seqs;  // only what has ended has a callback to send
   if (wanted == State::kRunning) {
     for (const auto& [seq, since] : query.running) {
       if (seq < query.before) seqs.push_back(seq);

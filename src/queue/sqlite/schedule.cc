@@ -55,6 +55,11 @@ void Schedule::add(Lane& lane, const Ticket& ticket, Millis due) {
 
 void Schedule::push_ready(Lane& lane, const Ticket& ticket) {
   lane.ready.push_back(ticket);
+  enter(lane, ticket);
+}
+
+// It has been put into `ready`.
+void Schedule::enter(Lane& lane, const Ticket& ticket) {
   lane.first_expiry = std::min(lane.first_expiry, ticket.expires_at);
   list(lane);
 }
@@ -95,6 +100,12 @@ bool Schedule::is_dropped(const Ticket& ticket) {
 void Schedule::drop(Lane& lane, std::uint64_t seq) {
   dropped_.insert(seq);
   count(lane, -1);
+  trim(lane);
+}
+
+// The first one that is ready is never a dropped one.
+void Schedule::trim(Lane& lane) {
+  while (!lane.ready.empty() && is_dropped(lane.ready.front())) lane.ready.pop_front();
 }
 
 void Schedule::clear(Lane& lane) {
@@ -130,7 +141,6 @@ const Leased* Schedule::take(const MayRun& may_run, MonotonicTime until, Millis 
   while (!round_.empty()) {
     Space& space = *round_.front();
     Lane& lane = *space.round.front();
-    while (!lane.ready.empty() && is_dropped(lane.ready.front())) lane.ready.pop_front();
     if (lane.ready.empty()) {
       unlist_front(space);
       continue;
@@ -142,6 +152,7 @@ const Leased* Schedule::take(const MayRun& may_run, MonotonicTime until, Millis 
     }
     const Ticket ticket = lane.ready.front();
     lane.ready.pop_front();
+    trim(lane);
     if (lane.ready.empty()) lane.first_expiry = Lane::kNever;
     unlist_front(space);
     list(lane);
@@ -173,7 +184,10 @@ void Schedule::end(std::uint64_t seq) {
 void Schedule::put_back(std::uint64_t seq, Millis due) {
   const Leased held = leases_.at(seq);
   end(seq);
-  add(*held.lane, held.ticket, due);
+  if (due > 0) return add(*held.lane, held.ticket, due);
+  count(*held.lane, 1);
+  held.lane->ready.push_front(held.ticket);
+  enter(*held.lane, held.ticket);
 }
 
 std::vector<Receipt> Schedule::overdue(MonotonicTime now) const {
@@ -201,6 +215,7 @@ std::vector<std::pair<Lane*, Ticket>> Schedule::take_expired(Millis now) {
       }
       return true;
     });
+    trim(lane);
   }
   return expired;
 }

@@ -83,11 +83,10 @@ class Schedule {
   Leased* leased(const Receipt& receipt);
   // Ends the lease; the ticket is not waiting any more.
   void end(std::uint64_t seq);
-  // Ends the lease and puts the ticket back.
+  // Ends the lease and puts the ticket back: at the head of its line, or into line again when it is due.
   void put_back(std::uint64_t seq, Millis due);
   // Takes out what is ready or delayed: it will not be taken.
   void drop(Lane& lane, std::uint64_t seq);
-  bool dropped(std::uint64_t seq) const { return dropped_.contains(seq); }
   // Takes out all that waits, without the leased ones.
   void clear(Lane& lane);
   // Of a function that is gone and has nothing waiting.
@@ -112,6 +111,8 @@ class Schedule {
   };
 
   void push_ready(Lane& lane, const Ticket& ticket);
+  void enter(Lane& lane, const Ticket& ticket);
+  void trim(Lane& lane);
   void list(Lane& lane);
   bool is_dropped(const Ticket& ticket);
   void unlist_front(Space& space);

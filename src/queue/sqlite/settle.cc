@@ -86,7 +86,7 @@ void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
 }
 
 void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
-  take_kept(ticket.seq);
+  drop_kept(ticket.seq);
   auto row = std::make_unique<SettledRow>();
   write(
       256,
@@ -99,7 +99,7 @@ void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
       [this, ticket, function = lane.function, row = std::move(row)](const Status& status) {
         if (status) {
           const bool callback = !row->callback_url.empty();
-          if (callback) due_.set(ticket.seq, now());
+          if (callback) set_due(ticket.seq, now());
           return settled(function, row->id, State::kExpired, kExpired,
                          callback ? Delivery::kPending : Delivery::kNone);
         }
@@ -155,7 +155,7 @@ void SqliteQueue::cancel(const std::string& function_id, const std::string& id, 
 
 // It is settled on disk: nobody takes it any more, and who holds it stops.
 void SqliteQueue::take_out(Lane& lane, std::uint64_t seq) {
-  take_kept(seq);
+  drop_kept(seq);
   const Leased* held = schedule_.leased(seq);
   if (held == nullptr) return schedule_.drop(lane, seq);
   const Receipt receipt{.seq = seq, .epoch = held->epoch};
@@ -192,7 +192,9 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
                   },
                   [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
                     if (!status) return done(std::unexpected(unavailable(status.error())));
+                    if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
                     due_.remove(ticket.seq);
+                    take_kept_delivery(ticket.seq);
                     if (Lane* lane = schedule_.find_lane(function_id)) schedule_.add(*lane, ticket, 0);
                     tell_ready();
                     done({});
@@ -209,6 +211,7 @@ void SqliteQueue::forget(const std::string& function_id) {
   lane->forgotten = true;
   kept_.clear();
   kept_bytes_ = 0;
+  std::erase_if(loading_, [](const auto& ahead) { return ahead.second.empty(); });
   write(
       1024,
       [key = lane->key, at = now()](store::Database& database) {

@@ -201,6 +201,13 @@ std::optional<Loaded> SqliteQueue::take_kept(std::uint64_t seq) {
   return loaded;
 }
 
+// It will not be run: neither what is in memory nor what is being read ahead is wanted.
+void SqliteQueue::drop_kept(std::uint64_t seq) {
+  take_kept(seq);
+  const auto ahead = loading_.find(seq);
+  if (ahead != loading_.end() && ahead->second.empty()) loading_.erase(ahead);
+}
+
 // --- take ---
 
 bool SqliteQueue::take(const MayRun& may_run, Duration lease, Done<Lease> done) {
@@ -261,6 +268,11 @@ void SqliteQueue::load(const Receipt& receipt, const Lane& lane, Done<Lease> don
 void SqliteQueue::on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows) {
   for (auto& [seq, loaded] : rows) {
     auto node = loading_.extract(seq);
+    if (node.empty()) continue;  // dropped meanwhile
+    if (node.mapped().empty() && loaded) {
+      keep(seq, std::move(*loaded));
+      continue;
+    }
     bool used = false;
     for (Awaiting& waiter : node.mapped()) {
       const Leased* held = schedule_.leased(waiter.receipt);
@@ -280,8 +292,6 @@ void SqliteQueue::on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>
         waiter.done(std::unexpected(gone ? loaded.error() : unavailable(loaded.error())));
       }
     }
-    if (!used && loaded && schedule_.leased(seq) == nullptr && !schedule_.dropped(seq))
-      keep(seq, std::move(*loaded));
   }
 }
 

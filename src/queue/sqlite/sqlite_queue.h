@@ -51,7 +51,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   bool take_delivery(Done<DueDelivery> done) override;
   void end_delivery(std::uint64_t seq, DeliveryEnd end) override;
   void redeliver(const std::string& function_id, const std::string& id, Done<void> done) override;
-  std::size_t pending_deliveries() const override { return due_.size(); }
+  std::size_t pending_deliveries() const override { return due_.size() + postponed_; }
 
   // Invocations
   void find(const std::string& function_id, const std::string& id, Done<Record> done) override;
@@ -94,6 +94,9 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void take_out(Lane& lane, std::uint64_t seq);
   bool keep(std::uint64_t seq, Loaded loaded);
   std::optional<Loaded> take_kept(std::uint64_t seq);
+  void drop_kept(std::uint64_t seq);
+  std::optional<DueDelivery> take_kept_delivery(std::uint64_t seq);
+  void set_due(std::uint64_t seq, Millis due);
   Lease lease_of(const Leased& held, Loaded loaded) const;
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
   void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
@@ -118,6 +121,10 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::size_t kept_bytes_ = 0;
   std::unordered_map<std::uint64_t, DueDelivery> kept_deliveries_;  // that need not be read
   std::size_t kept_delivery_bytes_ = 0;
+  // Callbacks that are being sent while their invocation is run again, and whether a new one waits for their
+  // end already.
+  std::unordered_map<std::uint64_t, bool> superseded_;
+  std::size_t postponed_ = 0;  // how many wait so
   std::unordered_map<std::uint64_t, std::vector<Awaiting>> loading_;
   std::unordered_set<std::uint64_t> settling_;  // their lease does not run out while they are written
   net::Loop::TimerId timer_{};

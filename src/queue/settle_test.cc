@@ -1,0 +1,432 @@
+// How invocations end: once, and for the true reason.
+#include "api/json.h"
+#include "queue/testing/conformance.h"
+#include "wire/messages.h"
+
+namespace sterna::queue::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class SettleTest : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(Queues, SettleTest, ::testing::ValuesIn(implementations()), name_of);
+
+TEST_P(SettleTest, TheEndIsOnRecord) {
+  accept(kResize, "01A");
+  pass(seconds(1));
+  const Lease lease = take();
+  pass(seconds(2));
+  Settlement settlement = succeeded(lease, "answer");
+  const Attempt made = settlement.attempt;
+  ASSERT_TRUE(settle(lease, std::move(settlement)));
+  EXPECT_THAT(watcher_.settled,
+              ElementsAre(Watcher::Settled{"resize", "01A", State::kSucceeded, "", Delivery::kNone}));
+  const auto record = find("01A");
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->state, State::kSucceeded);
+  EXPECT_EQ(record->reason, "");
+  EXPECT_EQ(record->version, 3);
+  EXPECT_EQ(record->status_code, 200);
+  EXPECT_EQ(record->started_at, made.started_at);
+  EXPECT_EQ(record->ended_at, now());
+  EXPECT_EQ(record->delivery, Delivery::kNone);
+  ASSERT_EQ(record->attempts.size(), 1U);
+  EXPECT_EQ(record->attempts[0].number, 1);
+  EXPECT_EQ(record->attempts[0].started_at, made.started_at);
+  EXPECT_EQ(record->attempts[0].ended_at, made.ended_at);
+  EXPECT_EQ(record->attempts[0].duration, made.duration);
+  EXPECT_EQ(record->attempts[0].outcome, "answered");
+  EXPECT_EQ(record->attempts[0].reason, "");
+  EXPECT_EQ(record->attempts[0].status_code, 200);
+  EXPECT_EQ(record->attempts[0].instance, "01WORKER");
+  EXPECT_TRUE(record->attempts[0].cold);
+  EXPECT_FALSE(try_take());
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
+}
+
+TEST_P(SettleTest, AFailureKeepsItsReason) {
+  run_and_fail(kResize, "01A");
+  const auto record = find("01A");
+  EXPECT_EQ(record->state, State::kFailed);
+  EXPECT_EQ(record->reason, "function_raised");
+  EXPECT_EQ(record->status_code, 500);
+  EXPECT_EQ(record->attempts.at(0).outcome, "failed");
+  EXPECT_EQ(record->attempts.at(0).reason, "function_raised");
+  EXPECT_THAT(watcher_.settled, ElementsAre(Watcher::Settled{"resize", "01A", State::kFailed,
+                                                             "function_raised", Delivery::kNone}));
+}
+
+TEST_P(SettleTest, IsDoneOnce) {
+  accept(kResize, "01A");
+  const Lease lease = take();
+  std::optional<Status> first;
+  std::optional<Status> second;
+  queue().settle(lease.receipt, succeeded(lease, "one"), [&](Status status) { first = std::move(status); });
+  queue().settle(lease.receipt, failed(lease, "two"), [&](Status status) { second = std::move(status); });
+  until([&] { return first.has_value() && second.has_value(); });
+  EXPECT_TRUE(*first);
+  ASSERT_FALSE(*second);
+  EXPECT_EQ(second->error().reason, "stale_receipt");
+  EXPECT_EQ(settle(lease, failed(lease, "three")).error().reason, "stale_receipt");
+  EXPECT_EQ(state_of("01A"), State::kSucceeded);
+  EXPECT_EQ(find("01A")->attempts.size(), 1U);
+  EXPECT_EQ(watcher_.settled.size(), 1U);
+  queue().give_back(lease.receipt, Duration::zero());  // of no effect
+  EXPECT_FALSE(try_take());
+}
+
+TEST_P(SettleTest, ARetryIsAnotherAttempt) {
+  accept(kResize, "01A");
+  const Lease lease = take();
+  const WallTime first_start = attempt(lease, 503).started_at;
+  ASSERT_TRUE(settle(lease, retried(lease, now() + seconds(20))));
+  EXPECT_THAT(watcher_.settled, IsEmpty());
+  auto record = find("01A");
+  EXPECT_EQ(record->state, State::kQueued);
+  EXPECT_EQ(record->reason, "retryable_status");
+  EXPECT_EQ(record->status_code, 503);
+  EXPECT_EQ(record->version, 2);
+  EXPECT_EQ(record->started_at, first_start);
+  EXPECT_EQ(record->ended_at, std::nullopt);
+  EXPECT_EQ(record->attempts.size(), 1U);
+  EXPECT_EQ(queue().renew(lease.receipt, kLease).error().reason, "stale_receipt");
+
+  pass(seconds(19));
+  EXPECT_FALSE(try_take());
+  pass(milliseconds(1100));
+  const Lease next = take();
+  EXPECT_EQ(next.id, "01A");
+  EXPECT_EQ(next.attempt, 2);
+  EXPECT_EQ(next.spent, 1);
+  ASSERT_TRUE(settle(next, retried(next, now())));  // at once
+  pass(milliseconds(200));
+  const Lease last = take();
+  EXPECT_EQ(last.attempt, 3);
+  EXPECT_EQ(last.spent, 2);
+  ASSERT_TRUE(settle(last, succeeded(last, "")));
+  record = find("01A");
+  EXPECT_EQ(record->state, State::kSucceeded);
+  EXPECT_EQ(record->reason, "");
+  EXPECT_EQ(record->status_code, 200);
+  EXPECT_EQ(record->version, 3);
+  EXPECT_EQ(record->started_at, first_start);
+  ASSERT_EQ(record->attempts.size(), 3U);
+  EXPECT_EQ(record->attempts[1].number, 2);
+  EXPECT_EQ(record->attempts[1].reason, "retryable_status");
+}
+
+TEST_P(SettleTest, ARetryIsKeptThroughARestart) {
+  Submission wanted = submission(kResize, "01A", "body");
+  accept(std::move(wanted));
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, retried(lease, now() + minutes(1))));
+  reopen();
+  EXPECT_EQ(find("01A")->attempts.size(), 1U);
+  EXPECT_FALSE(try_take());
+  pass(minutes(1) + seconds(1));
+  const Lease next = take();
+  EXPECT_EQ(next.attempt, 2);
+  EXPECT_EQ(next.spent, 1);
+  EXPECT_EQ(bytes_of(next.body), "body");
+}
+
+TEST_P(SettleTest, WhatIsTooOldExpires) {
+  Submission ready = submission(kResize, "01READY");
+  ready.expires_at = now() + minutes(1);
+  accept(std::move(ready));
+  Submission delayed = submission(kMail, "01DELAYED");
+  delayed.not_before = now() + hours(1);
+  delayed.expires_at = now() + minutes(1);
+  accept(std::move(delayed));
+  Submission parked = submission(kLab, "01PARKED");
+  parked.expires_at = now() + minutes(1);
+  parked.callback_url = "https://example.com/";
+  accept(std::move(parked));
+  may_run_ = [](const FunctionName&) { return Gate::kNotNow; };
+  EXPECT_FALSE(try_take());
+
+  pass(minutes(1) - milliseconds(200));
+  EXPECT_THAT(watcher_.settled, IsEmpty());
+  pass(milliseconds(300));
+  until([&] { return watcher_.settled.size() == 3; });
+  for (const Watcher::Settled& settled : watcher_.settled) {
+    EXPECT_EQ(settled.state, State::kExpired);
+    EXPECT_EQ(settled.reason, kExpired);
+    EXPECT_EQ(settled.callback, settled.id == "01PARKED" ? Delivery::kPending : Delivery::kNone);
+  }
+  const auto record = find("01READY");
+  EXPECT_EQ(record->state, State::kExpired);
+  EXPECT_EQ(record->reason, "invocation_expired");
+  EXPECT_EQ(record->status_code, 504);
+  EXPECT_EQ(record->ended_at, now());
+  EXPECT_TRUE(record->attempts.empty());
+  EXPECT_EQ(state_of("01DELAYED", kMail), State::kExpired);
+  EXPECT_EQ(delivery_of("01PARKED", kLab), Delivery::kPending);
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
+}
+
+TEST_P(SettleTest, TheAnswerOfAnExpiredOneIsAProblem) {
+  Submission wanted = submission(kResize, "01A");
+  wanted.expires_at = now() + seconds(1);
+  wanted.callback_url = "https://example.com/";
+  accept(std::move(wanted));
+  pass(seconds(2));
+  until([&] { return !watcher_.settled.empty(); });
+
+  const DueDelivery due = take_delivery();
+  const auto stored = answer("01A");
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->status_code, 504);
+  EXPECT_EQ(due.status_code, 504);
+  EXPECT_EQ(due.attempt, 0);
+  EXPECT_EQ(bytes_of(*stored->body, 100), bytes_of(due));
+  const api::Json problem = api::Json::parse(bytes_of(due));
+  EXPECT_EQ(problem["status"], 504);
+  EXPECT_EQ(problem["reason"], "invocation_expired");
+  EXPECT_EQ(problem["component"], "queue");
+  EXPECT_EQ(problem["call_id"], "01A");
+  wire::HeaderWalk walk(stored->headers, stored->header_count);
+  std::string_view name;
+  std::string_view value;
+  ASSERT_TRUE(walk.next(name, value));
+  EXPECT_EQ(name, "Content-Type");
+  EXPECT_EQ(value, "application/problem+json");
+  EXPECT_FALSE(walk.next(name, value));
+  EXPECT_TRUE(walk.ok());
+}
+
+TEST_P(SettleTest, ARetryBeyondItsAgeExpires) {
+  Submission wanted = submission(kResize, "01A");
+  wanted.expires_at = now() + minutes(1);
+  accept(std::move(wanted));
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, retried(lease, now() + hours(1))));
+  pass(minutes(1) + seconds(1));
+  until([&] { return !watcher_.settled.empty(); });
+  const auto record = find("01A");
+  EXPECT_EQ(record->state, State::kExpired);
+  EXPECT_EQ(record->reason, "invocation_expired");
+  EXPECT_EQ(record->attempts.size(), 1U);
+}
+
+TEST_P(SettleTest, WhatRunsDoesNotExpire) {
+  Submission wanted = submission(kResize, "01A");
+  wanted.expires_at = now() + seconds(1);
+  accept(std::move(wanted));
+  const Lease lease = take();
+  pass(seconds(30));
+  EXPECT_EQ(state_of("01A"), State::kRunning);
+  EXPECT_TRUE(settle(lease, succeeded(lease, "")));
+  EXPECT_EQ(state_of("01A"), State::kSucceeded);
+}
+
+TEST_P(SettleTest, WhatWaitsIsCancelled) {
+  Submission with_callback = submission(kResize, "01A");
+  with_callback.callback_url = "https://example.com/";
+  accept(std::move(with_callback));
+  Submission later = submission(kResize, "01B");
+  later.not_before = now() + minutes(1);
+  accept(std::move(later));
+  accept(kResize, "01C");
+  ASSERT_TRUE(cancel("01A"));
+  ASSERT_TRUE(cancel("01B"));
+  EXPECT_THAT(
+      watcher_.settled,
+      ElementsAre(Watcher::Settled{"resize", "01A", State::kCancelled, "cancelled", Delivery::kNone},
+                  Watcher::Settled{"resize", "01B", State::kCancelled, "cancelled", Delivery::kNone}));
+  EXPECT_THAT(watcher_.revoked, IsEmpty());
+  const auto record = find("01A");
+  EXPECT_EQ(record->state, State::kCancelled);
+  EXPECT_EQ(record->reason, "cancelled");
+  EXPECT_EQ(record->ended_at, now());
+  EXPECT_EQ(record->delivery, Delivery::kNone);
+  EXPECT_EQ(answer("01A").error().reason, "no_answer");
+  pass(minutes(2));
+  EXPECT_THAT(take_all(), ElementsAre("01C"));
+  EXPECT_FALSE(try_take_delivery());
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 1U);
+}
+
+TEST_P(SettleTest, WhatRunsIsCancelled) {
+  accept(kResize, "01A");
+  const Lease lease = take();
+  ASSERT_TRUE(cancel("01A"));
+  EXPECT_THAT(watcher_.revoked, ElementsAre(lease.receipt));
+  EXPECT_EQ(state_of("01A"), State::kCancelled);
+  EXPECT_EQ(settle(lease, succeeded(lease, "late")).error().reason, "stale_receipt");
+  EXPECT_EQ(queue().renew(lease.receipt, kLease).error().reason, "stale_receipt");
+  pass(kLease * 2);
+  EXPECT_EQ(watcher_.revoked.size(), 1U);
+  EXPECT_EQ(watcher_.settled.size(), 1U);
+  EXPECT_EQ(queue().depth(kResize.id).leased, 0U);
+}
+
+TEST_P(SettleTest, WhatIsToBeRunAgainIsCancelled) {
+  accept(kResize, "01A");
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, retried(lease, now() + seconds(1))));
+  ASSERT_TRUE(cancel("01A"));
+  pass(seconds(2));
+  EXPECT_FALSE(try_take());
+  EXPECT_EQ(find("01A")->attempts.size(), 1U);
+  EXPECT_EQ(answer("01A").error().reason, "no_answer");
+}
+
+TEST_P(SettleTest, WhatHasEndedIsNotCancelled) {
+  run(kResize, "01A");
+  EXPECT_EQ(cancel("01A").error().reason, "already_ended");
+  EXPECT_EQ(cancel("01A").error().code, Code::kConflict);
+  accept(kResize, "01B");
+  ASSERT_TRUE(cancel("01B"));
+  EXPECT_EQ(cancel("01B").error().reason, "already_ended");
+  EXPECT_EQ(cancel("01C").error().reason, "invocation_not_found");
+  EXPECT_EQ(cancel("01A", kMail).error().reason, "invocation_not_found");  // another function's
+  EXPECT_EQ(watcher_.settled.size(), 2U);
+}
+
+TEST_P(SettleTest, OfACancelAndASettlementOneComesFirst) {
+  for (const bool cancel_first : {true, false}) {
+    const std::string id = cancel_first ? "01A" : "01B";
+    accept(kResize, id);
+    const Lease lease = take();
+    std::optional<Status> settled;
+    std::optional<Status> cancelled;
+    const auto do_cancel = [&] {
+      queue().cancel(kResize.id, id, [&](Status status) { cancelled = std::move(status); });
+    };
+    if (cancel_first) do_cancel();
+    queue().settle(lease.receipt, succeeded(lease, ""), [&](Status status) { settled = std::move(status); });
+    if (!cancel_first) do_cancel();
+    until([&] { return settled.has_value() && cancelled.has_value(); });
+    EXPECT_NE(settled->has_value(), cancelled->has_value());
+    EXPECT_EQ(state_of(id), *settled ? State::kSucceeded : State::kCancelled);
+    if (!*settled) EXPECT_EQ(settled->error().reason, "stale_receipt");
+    if (!*cancelled) EXPECT_EQ(cancelled->error().reason, "already_ended");
+    EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
+  }
+  EXPECT_EQ(watcher_.settled.size(), 2U);
+}
+
+TEST_P(SettleTest, AFailedOneIsRunAgain) {
+  Submission wanted = submission(kResize, "01A", binary(70'000));
+  accept(std::move(wanted));
+  const Lease first = take();
+  ASSERT_TRUE(settle(first, retried(first, now())));
+  pass(seconds(1));
+  const Lease second = take();
+  ASSERT_TRUE(settle(second, failed(second, "no")));
+  pass(hours(5));
+
+  const int ready = watcher_.ready;
+  ASSERT_TRUE(redrive("01A"));
+  EXPECT_GT(watcher_.ready, ready);
+  auto record = find("01A");
+  EXPECT_EQ(record->state, State::kQueued);
+  EXPECT_EQ(record->reason, "");
+  EXPECT_EQ(record->status_code, 0);
+  EXPECT_EQ(record->ended_at, std::nullopt);
+  EXPECT_EQ(record->attempts.size(), 2U);
+  EXPECT_EQ(answer("01A").error().reason, "not_ended");
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 1U);
+  EXPECT_EQ(redrive("01A").error().reason, "not_failed");
+
+  const Lease again = take();
+  EXPECT_EQ(again.attempt, 3);  // numbers go on, what was spent does not count
+  EXPECT_EQ(again.spent, 0);
+  EXPECT_EQ(again.expires_at, now() + hours(6));
+  EXPECT_TRUE(bytes_of(again.body) == binary(70'000));
+  ASSERT_TRUE(settle(again, succeeded(again, "yes")));
+  EXPECT_EQ(state_of("01A"), State::kSucceeded);
+  EXPECT_EQ(bytes_of(*answer("01A")->body, 100), "yes");
+}
+
+TEST_P(SettleTest, AnExpiredOneIsRunAgain) {
+  Submission wanted = submission(kResize, "01A");
+  wanted.expires_at = now() + seconds(1);
+  wanted.callback_url = "https://example.com/";
+  accept(std::move(wanted));
+  pass(seconds(2));
+  until([&] { return !watcher_.settled.empty(); });
+  ASSERT_TRUE(redrive("01A"));
+  EXPECT_EQ(delivery_of("01A"), Delivery::kNone);
+  EXPECT_FALSE(try_take_delivery());  // the answer that it would carry is no more
+  pass(seconds(2));
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, succeeded(lease, "after all")));
+  EXPECT_EQ(bytes_of(take_delivery()), "after all");
+}
+
+TEST_P(SettleTest, OnlyWhatFailedIsRunAgain) {
+  run(kResize, "01A");
+  accept(kResize, "01B");
+  EXPECT_EQ(redrive("01A").error().reason, "not_failed");
+  EXPECT_EQ(redrive("01A").error().code, Code::kConflict);
+  EXPECT_EQ(redrive("01B").error().reason, "not_failed");
+  ASSERT_TRUE(cancel("01B"));
+  EXPECT_EQ(redrive("01B").error().reason, "not_failed");
+  EXPECT_EQ(redrive("01C").error().reason, "invocation_not_found");
+  EXPECT_FALSE(try_take());
+}
+
+TEST_P(SettleTest, TwoRedrivesAreOneRun) {
+  run_and_fail(kResize, "01A");
+  std::vector<Status> ends;
+  for (int i = 0; i < 2; ++i) {
+    queue().redrive(kResize.id, "01A", now() + hours(1),
+                    [&](Status status) { ends.push_back(std::move(status)); });
+  }
+  until([&] { return ends.size() == 2; });
+  EXPECT_NE(ends[0].has_value(), ends[1].has_value());
+  EXPECT_THAT(take_all(), ElementsAre("01A"));
+}
+
+TEST_P(SettleTest, NothingOfADeletedFunctionRuns) {
+  const std::string ended = run(kResize, "01ENDED", "https://example.com/");
+  accept(kResize, "01RUNS");
+  const Lease lease = take();
+  accept(kResize, "01READY");
+  Submission later = submission(kResize, "01DELAYED");
+  later.not_before = now() + seconds(10);
+  accept(std::move(later));
+  accept(kMail, "01OTHER");
+
+  queue().forget(kResize.id);
+  EXPECT_THAT(watcher_.revoked, ElementsAre(lease.receipt));
+  until([&] { return state_of("01RUNS") == State::kCancelled; });
+  for (const char* id : {"01RUNS", "01READY", "01DELAYED"}) {
+    const auto record = find(id);
+    EXPECT_EQ(record->state, State::kCancelled) << id;
+    EXPECT_EQ(record->reason, "function_deleted") << id;
+    EXPECT_EQ(record->ended_at, now()) << id;
+  }
+  EXPECT_EQ(settle(lease, succeeded(lease, "late")).error().reason, "stale_receipt");
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
+  pass(seconds(20));
+  EXPECT_THAT(take_all(), ElementsAre("01OTHER"));
+  EXPECT_EQ(state_of(ended), State::kSucceeded);
+  EXPECT_EQ(take_delivery().id, ended);  // what was promised is sent
+  queue().forget("01NOBODY");
+}
+
+TEST_P(SettleTest, WhatHasEndedIsKeptForATime) {
+  open({.keep_settled = hours(1)});
+  run(kResize, "01A");
+  run(kResize, "01B", "https://example.com/");
+  accept(kResize, "01C");
+  pass(minutes(59));
+  pass(seconds(2));
+  EXPECT_EQ(state_of("01A"), State::kSucceeded);
+  pass(minutes(2));
+  until([&] {
+    pass(seconds(2));
+    return !find("01A");
+  });
+  EXPECT_EQ(find("01A").error().reason, "invocation_not_found");
+  EXPECT_EQ(state_of("01B"), State::kSucceeded);  // its callback has still to be sent
+  EXPECT_EQ(state_of("01C"), State::kQueued);
+  EXPECT_EQ(accept(kResize, "01A"), "01A");
+}
+
+}  // namespace
+}  // namespace sterna::queue::testing
