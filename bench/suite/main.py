@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Callable, Optional, Sequence
 
 from . import cold_start, instructions, many_functions, memory, results as store, throughput
+from .async_calls import ACCEPT, BACKLOG, END_TO_END, ONE, AsyncBench
 from .compare import comparison
 from .http_client import HttpError
 from .machine import describe
 from .options import Options, parse
-from .peers import start_peers
+from .peers import PEERS, start_peers
+from .queues import QUEUES
 from .results import Results, Sample
 from .server import Server, check_answer
 from .sterna import Sterna
@@ -50,7 +52,9 @@ class Run:
             self.failures.add(name, "bench", f"{type(error).__name__}: {error}")
 
     def all(self) -> None:
-        self.part("side by side", self.side_by_side)
+        if any(case in (*throughput.CASES, "memory", "cold-start") for case in self.options.cases):
+            self.part("side by side", self.side_by_side)
+        self.asynchronous()
         if "sterna" in self.options.servers and "many-functions" in self.options.cases:
             self.part("many functions", self.many_functions)
         if "instructions" in self.options.cases:
@@ -62,6 +66,18 @@ class Run:
         many_functions.measure(self.options.sterna, self.scratch, self.options.rounds, self.options.seconds,
                                self.results, self.failures)
 
+    def asynchronous(self) -> None:
+        options = self.options
+        bench = AsyncBench(options.sterna, self.scratch, options.rounds, options.seconds, self.results, self.failures)
+        accepting = [case for case in options.cases if case in ACCEPT]
+        if accepting:
+            servers = [name for name in options.servers if name == "sterna" or name in QUEUES]
+            self.part("async acceptance", lambda: bench.accept(accepting, servers))
+        for case, work in ((END_TO_END, bench.end_to_end), (ONE, lambda: bench.one(options.single_calls)),
+                           (BACKLOG, lambda: bench.backlog(options.backlog))):
+            if case in options.cases and "sterna" in options.servers:
+                self.part(case, work)
+
     def side_by_side(self) -> None:
         """All servers up at once: memory at rest first, then the loads, then what only Sterna has."""
         options = self.options
@@ -70,7 +86,7 @@ class Run:
             if "sterna" in options.servers:
                 sterna = Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")
                 stack.enter_context(sterna)
-            servers = start_peers([name for name in options.servers if name != "sterna"], self.scratch, stack)
+            servers = start_peers([name for name in options.servers if name in PEERS], self.scratch, stack)
             if sterna:
                 servers.insert(0, sterna.server(ECHO, "sterna"))
             if "memory" in options.cases:

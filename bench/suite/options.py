@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
 
+from .async_calls import CASES as ASYNC_CASES
 from .peers import PEERS
+from .queues import QUEUES
 from .throughput import CASES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-SERVERS = ("sterna", *PEERS)
+SERVERS = ("sterna", *PEERS, *QUEUES)
 OTHER_CASES = ("memory", "cold-start", "many-functions", "instructions")
-ALL_CASES = (*CASES, *OTHER_CASES)
+ALL_CASES = (*CASES, *OTHER_CASES, *ASYNC_CASES)
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Options:
     rounds: int
     seconds: int
     cold_starts: int
+    single_calls: int  # async-one, in each round
+    backlog: int
     sterna: Path
     out: Path
     compare: Optional[Path]
@@ -55,6 +59,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--quick", action="store_true", help="1 round of 1 s, few samples: does it all work?")
     parser.add_argument("--only", default="", metavar="LIST", help=f"servers and cases, with commas, of: "
                         f"{', '.join((*SERVERS, *ALL_CASES))}")
+    parser.add_argument("--backlog", type=_positive, help="queued calls of async-backlog (1,000,000)")
     parser.add_argument("--sterna", type=Path, default=REPOSITORY / "build/sterna", help="the program (build/sterna)")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "build/bench", help="folder of results (build/bench)")
     parser.add_argument("--compare", type=Path, metavar="OLD.jsonl", help="an older result to compare the ratios with")
@@ -67,4 +72,5 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error(f"{found.sterna} is not there: build it (make build), or leave it out with --only")
     return Options(servers, cases, rounds=found.rounds or (1 if found.quick else 5),
                    seconds=found.seconds or (1 if found.quick else 2), cold_starts=5 if found.quick else 50,
+                   single_calls=100 if found.quick else 500, backlog=found.backlog or (20_000 if found.quick else 1_000_000),
                    sterna=found.sterna.resolve(), out=found.out, compare=found.compare)

@@ -9,7 +9,7 @@ from typing import Callable, Iterable, Optional
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement. Units: `req/s` (with p50_ms and p99_ms), `ms`, `MiB`, `instr/req`."""
+    """One measurement. Units: `req/s` and `calls/s` (with p50_ms and p99_ms), `ms`, `MiB`, `instr/req`, `calls`."""
 
     case: str
     server: str

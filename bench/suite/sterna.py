@@ -62,10 +62,10 @@ class Sterna:
             raise HttpError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
         return answer
 
-    def deploy(self, name: str, limits: Optional[dict] = None) -> None:
-        """Deploys the echo under this name and waits until it is Running."""
+    def deploy(self, name: str, limits: Optional[dict] = None, code: bytes = ECHO) -> None:
+        """Deploys the echo, or another handler, under this name and waits until it is Running."""
         document = {"name": name, "template": "python3-http", "access": "public",
-                    "source": {"code": base64.b64encode(ECHO).decode()}, "limits": limits or {}}
+                    "source": {"code": base64.b64encode(code).decode()}, "limits": limits or {}}
         self.call("POST", FUNCTIONS, document, (201,))
         self.wait_running(name)
 

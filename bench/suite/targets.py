@@ -64,6 +64,30 @@ def _at_most(case: str, server: str, bound: float, text: str) -> Target:
     return Target(case, server, text, bound, False, lambda results: median(results, case, server))
 
 
+ACCEPTED_PER_SECOND = 20_000
+QUEUES = ("jetstream", "redis stream", "sqlite insert")
+
+
+def _acceptance(case: str) -> Callable[[Results], Optional[float]]:
+    """1 when either is just reached: the absolute number, or 1.5 times the best of the other queues."""
+
+    def measure(results: Results) -> Optional[float]:
+        ours = median(results, case, "sterna")
+        if ours is None:
+            return None
+        ratios = [ratio_to(results, case, "sterna", queue) for queue in QUEUES]
+        worst = min((ratio for ratio in ratios if ratio is not None), default=0.0)
+        return max(ours / ACCEPTED_PER_SECOND, worst / 1.5)
+
+    return measure
+
+
+def _accepts(case: str) -> Target:
+    return Target(case, "sterna", "1: 20,000/s, or 1.5x the best", 1, True, _acceptance(case))
+
+
+MILLION = "1,000,000 queued"
+
 TARGETS = (
     Target("echo-64-c1", "nginx", "p50 at most 2.5x", 2.5, False,
            lambda results: ratio_to(results, "echo-64-c1", "sterna", "nginx", "p50_ms")),
@@ -81,6 +105,17 @@ TARGETS = (
     # "Unchanged", with room for what two medians differ by on a machine with other work.
     Target("lookup", "1 function", "at least 0.95x", 0.95, True,
            lambda results: ratio_to(results, "lookup", "1,000 functions", "1 function")),
+    _accepts("async-accept-c64"),
+    _accepts("async-accept-c256"),
+    Target("async-end-to-end", "sterna", "at least 5,000/s", 5000, True,
+           lambda results: median(results, "async-end-to-end", "sterna")),
+    Target("async-one", "fdatasync", "p50 of a 202 at most 3x", 3, False,
+           lambda results: ratio_to(results, "async-one", "sterna, 202", "fdatasync")),
+    _at_most("async-one", "sterna, callback", 3, "p50 at most 3 ms"),
+    _at_most("async-backlog-memory", MILLION, 200, "below 200 MiB"),
+    Target("async-backlog-accept", "empty queue", "at least 0.8x", 0.8, True,
+           lambda results: ratio_to(results, "async-backlog-accept", MILLION, "empty queue")),
+    _at_most("async-backlog-start", MILLION, 3000, "under 3,000 ms"),
 )
 
 

@@ -34,9 +34,9 @@ struct Settings {
   unsigned connections = 1;
   std::size_t body_bytes = 64;
   double seconds = 1;
-  std::uint64_t count = 0;       // through: end after this many; 0: after `seconds`
+  std::uint64_t count = 0;       // end after this many; 0: after `seconds`
   std::uint64_t window = 1;      // through: accepted invocations without a callback
-  double patience_seconds = 60;  // through: how long the last callbacks may take
+  double patience_seconds = 60;  // how long the last answers and callbacks may take
   std::string sync_file;         // through: time an fdatasync of 1 KiB of this file between the calls
 };
 
@@ -110,12 +110,17 @@ void drain(Poller& poller, const Load& load, double patience_seconds) {
 json accept(const Settings& settings) {
   Poller poller;
   const auto protocol = protocol_for(settings, "");
+  std::uint64_t sent_count = 0;
   std::uint64_t accepted = 0;
   std::vector<double> took;
   const auto began = now();
   auto last = began;
+  const auto enough = [&] {
+    return settings.count > 0 ? sent_count >= settings.count
+                              : seconds_between(began, now()) >= settings.seconds;
+  };
   Load load(poller, *protocol, settings.port, settings.connections,
-            {.may_send = [&] { return seconds_between(began, now()) < settings.seconds; },
+            {.may_send = [&] { return !enough() && ++sent_count > 0; },
              .on_reply =
                  [&](const Reply& reply, Time sent, Time at) {
                    accepted += reply.accepted ? 1 : 0;
@@ -123,7 +128,7 @@ json accept(const Settings& settings) {
                    last = at;
                  }});
   load.resume();
-  while (seconds_between(began, now()) < settings.seconds) poller.turn(kTurn);
+  while (!enough()) poller.turn(kTurn);
   drain(poller, load, settings.patience_seconds);
   return {{"accepted", accepted},
           {"refused", load.refused()},
@@ -220,6 +225,7 @@ void add_options(CLI::App& command, Settings& settings) {
   command.add_option("--connections", settings.connections, "Connections, each with one request at a time");
   command.add_option("--body-bytes", settings.body_bytes, "Size of the body");
   command.add_option("--seconds", settings.seconds, "How long to send");
+  command.add_option("--count", settings.count, "Send this many instead");
 }
 
 }  // namespace
@@ -233,7 +239,6 @@ int main(int argc, char** argv) {
   accepts.add_option("--protocol", settings.protocol)->check(CLI::IsMember({"http", "nats", "redis"}));
   CLI::App& through = *program.add_subcommand("through", "Follow invocations to their callbacks");
   add_options(through, settings);
-  through.add_option("--count", settings.count, "End after this many callbacks instead");
   through.add_option("--window", settings.window, "Accepted invocations without a callback, at most");
   through.add_option("--sync-file", settings.sync_file,
                      "Time an fdatasync of 1 KiB of this file before each call");
