@@ -72,5 +72,6 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error(f"{found.sterna} is not there: build it (make build), or leave it out with --only")
     return Options(servers, cases, rounds=found.rounds or (1 if found.quick else 5),
                    seconds=found.seconds or (1 if found.quick else 2), cold_starts=5 if found.quick else 50,
-                   single_calls=100 if found.quick else 500, backlog=found.backlog or (20_000 if found.quick else 1_000_000),
+                   single_calls=100 if found.quick else 500,
+                   backlog=found.backlog or (20_000 if found.quick else 1_000_000),
                    sterna=found.sterna.resolve(), out=found.out, compare=found.compare)

@@ -1,4 +1,4 @@
-"""What else accepts durable work on this machine, at the same durability: nothing is acknowledged before it is synced."""
+"""What else accepts durable work, at the same durability: nothing is acknowledged before it is synced."""
 
 import json
 import socket
@@ -35,8 +35,8 @@ def _tool(tool: Path, protocol: str, port: int) -> ACCEPTS:
 
 
 def start_jetstream(tool: Path, scratch: Path, stack: ExitStack) -> Queue:
-    """Debian's nats-server has no `sync_interval: always` yet: the store's folder has the attribute S instead, with which
-    every write to its files is synchronous, so that a publish is on disk when it is acknowledged."""
+    """Debian's nats-server has no `sync_interval: always` yet: the store's folder has the attribute S instead, with
+    which every write to its files is synchronous, so that a publish is on disk when it is acknowledged."""
     store, port = scratch / "jetstream", free_ports(1)[0]
     store.mkdir()
     subprocess.run(["chattr", "+S", str(store)], check=True)
