@@ -6,6 +6,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import sterna  # noqa: E402
+from receiver import Receiver  # noqa: E402
+
+ALLOW_LOOPBACK = ("--callback-allow", "127.0.0.0/8")
 
 
 @pytest.fixture(scope="module")
@@ -14,6 +17,20 @@ def server(tmp_path_factory):
     running = sterna.Server(tmp_path_factory.mktemp("server") / "data").start()
     yield running
     assert running.stop() == 0, running.log()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def async_server(tmp_path_factory):
+    """A server whose callbacks may go to loopback."""
+    running = sterna.Server(tmp_path_factory.mktemp("server") / "data", *ALLOW_LOOPBACK).start()
+    yield running
+    assert running.stop() == 0, running.log()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    with Receiver() as running:
+        yield running
 
 
 @pytest.fixture

@@ -28,3 +28,17 @@ def handle(req):
     time.sleep(float(req.query.get("seconds", "1")))
     return {"body": "done"}
 """
+
+# Answers what its body says, as a Python expression; `count` in it is the number of the attempt in this worker. Says
+# "run" each time, so that runs can be counted by the log.
+SCRIPTED = """
+import os, time
+
+COUNTS = {}
+
+def handle(req):
+    print("run", flush=True)
+    call_id = req.headers["X-Call-Id"]
+    count = COUNTS[call_id] = COUNTS.get(call_id, 0) + 1
+    return eval(req.body)
+"""
