@@ -11,7 +11,7 @@ help: ## list these targets
 run: ## install what running needs, build, start on 127.0.0.1:8080 with the examples (STERNA_LISTEN=host:port)
 	@scripts/run
 
-test: ## install what is missing, build, run the unit, runtime, bench and end-to-end tests, format and layer check
+test: ## install what is missing, build, run the unit, runtime, bench, end-to-end and fault tests, format and layer check
 	@scripts/test
 
 sanitize: ## unit tests and a part of the end-to-end tests under ASan+UBSan and TSan

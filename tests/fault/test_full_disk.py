@@ -1,0 +1,85 @@
+"""A disk that is full: what cannot be kept is refused, what was accepted is not lost, and it goes on with space again."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+import sterna
+from async_calls import submit
+from campaign import ECHO_AND_SAY, Campaign, pairs
+from polling import eventually
+from sterna import problem_of
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a file system of one's own needs root")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def on_small_disk(small_disk):
+    running = sterna.Server(small_disk / "data", "--callback-allow", "127.0.0.0/8")
+    running.log_path = small_disk.with_name("server.log")  # the log is not what the disk is full of
+    running.start()
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() == 0, running.log()[-4000:]
+
+
+def fill(folder):
+    """Takes all space that is left; answers the file that has it."""
+    path = folder / "filler"
+    with path.open("ab", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+    return path
+
+
+def test_a_full_disk(on_small_disk, small_disk, receiver, report):
+    server = on_small_disk
+    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 1})
+    url = receiver.url("/callback")
+    with Campaign(server, "echo", url, 20_000, 4, {"queue_unavailable"}, body_bytes=2_000) as campaign:
+        eventually(lambda: len(campaign.accepted()) > 200)
+        filler = fill(small_disk)
+        eventually(lambda: sum("queue_unavailable" in each.refused for each in list(campaign.calls.values())) > 20, 60)
+        problem_of(submit(server, "echo", callback=url, content=bytes(200_000)), 503, "queue_unavailable", "platform")
+        # What needs no disk works on.
+        assert server.request("GET", "/healthz").status_code == 200
+        assert server.call("echo", method="POST", content=b"sync").content == b"sync"
+        filler.unlink()
+        before = len(campaign.accepted())
+        eventually(lambda: len(campaign.accepted()) > before + 200, 60)
+        campaign.stopping.set()
+        campaign.join()
+        campaign.wait_until_settled(120)
+        campaign.check(pairs(receiver))
+    report(campaign.summary(pairs(receiver)))
+
+
+def test_a_restart_on_a_full_disk_loses_nothing(on_small_disk, small_disk, receiver):
+    server = on_small_disk
+    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 1})
+    with Campaign(server, "echo", receiver.url("/callback"), 20_000, 4, {"queue_unavailable"}, body_bytes=2_000) as campaign:
+        eventually(lambda: len(campaign.accepted()) > 200)
+        filler = fill(small_disk)
+        eventually(lambda: sum("queue_unavailable" in each.refused for each in list(campaign.calls.values())) > 20, 60)
+        campaign.stopping.set()
+        campaign.join()
+    server.kill()
+    filler.unlink()
+    server.start()
+    campaign.wait_until_settled(120)
+    campaign.check(pairs(receiver))

@@ -1,0 +1,40 @@
+"""kill -9 of workers and of the zygote while calls come in."""
+
+import os
+import signal
+import time
+
+from campaign import ECHO_AND_SAY, Campaign, pairs
+
+
+def wait_a_moment(chance):
+    time.sleep(0.05 + chance.random() * 0.3)
+
+
+def kill_some(server, chance, share):
+    killed = 0
+    for each in server.processes():
+        if chance.random() < share and each.is_alive():
+            try:
+                os.kill(each.pid, signal.SIGKILL)
+                killed += 1
+            except ProcessLookupError:
+                pass  # it ended by itself
+    return killed
+
+
+def test_every_call_ends_though_workers_are_killed(server, receiver, chance, report):
+    # A worker that dies spends an attempt of the call that it ran, so there are many.
+    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 4}, **{"async": {"max_attempts": 20}})
+    killed = 0
+    with Campaign(server, "echo", receiver.url("/callback"), 3_000) as campaign:
+        while campaign.is_sending() and killed < 60:
+            wait_a_moment(chance)
+            killed += kill_some(server, chance, 0.3)
+        campaign.join()
+        campaign.wait_until_settled(180)
+        listed = campaign.check(pairs(receiver))
+    reasons = {each["reason"] for one in listed.values() for each in one["attempts"] if each["reason"]}
+    assert reasons <= {"worker_died"}, reasons  # the recorded reason is the true one
+    assert killed > 0
+    report(f"{killed} processes killed, {campaign.summary(pairs(receiver))}")
