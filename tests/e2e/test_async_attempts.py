@@ -1,6 +1,7 @@
 """When a run is tried again, how often, and when not."""
 
 import datetime
+import json
 import threading
 
 import pytest
@@ -174,13 +175,15 @@ def test_a_restart_spends_no_attempt_and_loses_nothing(start_server, receiver, e
 # Age
 
 
-def test_what_was_not_run_in_time_has_expired(scripted):
+def test_what_was_not_run_in_time_has_expired(scripted, receiver):
     scripted.deploy("aging", SLOW, limits={"max_replicas": 1}, **{"async": {"max_age_seconds": 1}})
     blocker = call(scripted, "aging", "?seconds=2.5")
     eventually(lambda: blocker.get()["state"] == "running")
-    late = call(scripted, "aging", "?seconds=0")
+    late = call(scripted, "aging", "?seconds=0", receiver.url("/aging"))
     found = late.until("expired")
-    assert found["attempts"] == [] and found["ended_at"]
+    assert found["attempts"] == [] and found["ended_at"] and found["reason"]
+    came = receiver.one("/aging")  # whoever waits for the callback is told
+    assert came.header("X-Function-Status") == "504" and json.loads(came.body)["call_id"] == late.id
     assert blocker.ended()["state"] == "succeeded"  # a run that has begun may end
 
 

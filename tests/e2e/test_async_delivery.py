@@ -90,6 +90,18 @@ def test_retry_after_of_the_receiver_is_honoured(echo, receiver, after):
     assert 1.9 <= second.at - first.at < 6
 
 
+def test_out_of_attempts_it_is_undeliverable(echo, receiver):
+    echo.deploy("impatient", ECHO, callback={"max_attempts": 3})
+    made = call(echo, "impatient", callback=receiver.script("/never-well", Answer(500, SOON)), content=b"body")
+    found = made.until_delivery("undeliverable", 30)
+    assert [each["status_code"] for each in found["callback"]["deliveries"]] == [500, 500, 500]
+    assert found["state"] == "succeeded" and len(receiver.received("/never-well")) == 3
+    # Sent again by hand it has as many tries as before.
+    receiver.script("/never-well", Answer(500, SOON), Answer(200))
+    assert made.redeliver().status_code == 202
+    assert len(made.until_delivery("delivered")["callback"]["deliveries"]) == 5
+
+
 def test_a_slow_answer_is_waited_for(echo, receiver):
     made = send(echo, receiver.script("/slow", Answer(200, delay=2)))
     made.until_delivery("delivered")

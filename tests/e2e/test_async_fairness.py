@@ -5,7 +5,7 @@ import time
 import pytest
 
 from async_calls import call, submit
-from handlers import ECHO, SLOW
+from handlers import ECHO, SCRIPTED, SLOW
 from polling import eventually
 from sterna import problem_of
 
@@ -67,13 +67,16 @@ def test_a_backlog_has_a_limit(start_server):
 
 def test_metrics(slow, receiver):
     call(slow, "single", callback=receiver.url("/metrics"), content=b"x").until_delivery("delivered")
+    slow.deploy("failing", SCRIPTED, **{"async": {"max_attempts": 2}})
+    assert call(slow, "failing", content=b"1 / 0").ended()["state"] == "failed"
 
     def names():
         lines = slow.request("GET", "/metrics").text.splitlines()
         found = {line.split("{")[0].split(" ")[0] for line in lines if line and not line.startswith("#")}
         wanted = {
-            "sterna_queue_depth", "sterna_queue_oldest_seconds", "sterna_queue_enqueued_total", "sterna_queue_settled_total",
-            "sterna_queue_retries_total", "sterna_callback_deliveries_total",
+            "sterna_async_enqueued_total", "sterna_async_settled_total", "sterna_async_retries_total",
+            "sterna_async_deliveries_total", "sterna_async_dead_letters_total", "sterna_queue_depth",
+            "sterna_queue_oldest_seconds", "sterna_callbacks_pending",
         }  # fmt: skip
         assert wanted <= found, wanted - found
         return True
