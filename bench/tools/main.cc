@@ -152,7 +152,11 @@ class Through {
 
   json run() {
     began_ = now();
+    last_progress_ = began_;
     while (!enough()) {
+      if (seconds_between(last_progress_, now()) > settings_.patience_seconds) {
+        throw std::runtime_error("no callback came for a long time");
+      }
       load_.resume();  // callbacks that came in the last turn have made room
       poller_.turn(kTurn);
     }
@@ -186,7 +190,8 @@ class Through {
   }
 
   void on_callback(std::string_view id, std::string_view body) {
-    ledger_.called_back(std::string(id), body == expected_, now());
+    last_progress_ = now();
+    ledger_.called_back(std::string(id), body == expected_, last_progress_);
   }
 
   json report(double seconds, std::uint64_t accepted, std::uint64_t completed) const {
@@ -215,6 +220,7 @@ class Through {
   std::unique_ptr<Protocol> protocol_;
   Load load_;
   Time began_{};
+  Time last_progress_{};
   std::uint64_t backlog_most_ = 0;
 };
 
