@@ -32,7 +32,7 @@ class Load::Connection final : public Pollable {
   UniqueFd socket_;
   std::string request_;
   std::string in_;
-  Time sent_{};
+  Time sent_;
 };
 
 Load::Load(Poller& poller, const Protocol& protocol, std::uint16_t port, unsigned connections, Events events)

@@ -25,7 +25,12 @@ TEST(Load, EveryConnectionSendsAgainWhenItsAnswerIsThereUntilItMayNot) {
                     [&](std::string_view, std::string_view body) { received += body == "four" ? 1 : 0; });
   const auto protocol = http_protocol({.path = "/", .callback = "", .body = "four"});
   Load load(poller, *protocol, port_in(receiver.url()), 4,
-            {.may_send = [&] { return begun < kWanted && ++begun > 0; },
+            {.may_send =
+                 [&] {
+                   if (begun == kWanted) return false;
+                   ++begun;
+                   return true;
+                 },
              .on_reply = [&](const Reply& reply, Time, Time) { answered += reply.accepted ? 0 : 1; }});
   EXPECT_EQ(load.in_flight(), 0U);
   load.resume();

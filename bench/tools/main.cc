@@ -36,6 +36,7 @@ struct Settings {
   double seconds = 1;
   std::uint64_t count = 0;       // end after this many; 0: after `seconds`
   std::uint64_t window = 1;      // through: accepted invocations without a callback
+  std::string callback;          // accept: URL; empty: none
   double patience_seconds = 60;  // how long the last answers and callbacks may take
   std::string sync_file;         // through: time an fdatasync of 1 KiB of this file between the calls
 };
@@ -109,7 +110,7 @@ void drain(Poller& poller, const Load& load, double patience_seconds) {
 
 json accept(const Settings& settings) {
   Poller poller;
-  const auto protocol = protocol_for(settings, "");
+  const auto protocol = protocol_for(settings, settings.callback);
   std::uint64_t sent_count = 0;
   std::uint64_t accepted = 0;
   std::vector<double> took;
@@ -120,7 +121,12 @@ json accept(const Settings& settings) {
                               : seconds_between(began, now()) >= settings.seconds;
   };
   Load load(poller, *protocol, settings.port, settings.connections,
-            {.may_send = [&] { return !enough() && ++sent_count > 0; },
+            {.may_send =
+                 [&] {
+                   if (enough()) return false;
+                   ++sent_count;
+                   return true;
+                 },
              .on_reply =
                  [&](const Reply& reply, Time sent, Time at) {
                    accepted += reply.accepted ? 1 : 0;
@@ -219,8 +225,8 @@ class Through {
   Receiver receiver_;
   std::unique_ptr<Protocol> protocol_;
   Load load_;
-  Time began_{};
-  Time last_progress_{};
+  Time began_;
+  Time last_progress_;
   std::uint64_t backlog_most_ = 0;
 };
 
@@ -234,27 +240,32 @@ void add_options(CLI::App& command, Settings& settings) {
   command.add_option("--count", settings.count, "Send this many instead");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   Settings settings;
   CLI::App program("Async load for the bench");
   program.require_subcommand(1);
   CLI::App& accepts = *program.add_subcommand("accept", "Count acceptances a second");
   add_options(accepts, settings);
   accepts.add_option("--protocol", settings.protocol)->check(CLI::IsMember({"http", "nats", "redis"}));
+  accepts.add_option("--callback", settings.callback, "Callback URL of each invocation");
   CLI::App& through = *program.add_subcommand("through", "Follow invocations to their callbacks");
   add_options(through, settings);
   through.add_option("--window", settings.window, "Accepted invocations without a callback, at most");
   through.add_option("--sync-file", settings.sync_file,
                      "Time an fdatasync of 1 KiB of this file before each call");
   CLI11_PARSE(program, argc, argv);
+  const json found = accepts.parsed() ? accept(settings) : Through(settings).run();
+  fmt::print("{}\n", found.dump(-1, ' ', true, json::error_handler_t::replace));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    const json found = accepts.parsed() ? accept(settings) : Through(settings).run();
-    fmt::print("{}\n", found.dump(-1, ' ', true, json::error_handler_t::replace));
+    return run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "async_load: {}\n", error.what());
+    std::fputs(error.what(), stderr);
     return 1;
   }
-  return 0;
 }

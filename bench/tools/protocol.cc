@@ -1,7 +1,6 @@
 #include "protocol.h"
 
-#include <strings.h>
-
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <utility>
@@ -19,6 +18,13 @@ std::size_t number(std::string_view text) {
     throw std::runtime_error("not a number: " + std::string(text));
   }
   return found;
+}
+
+bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  const auto lower = [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? letter + ('a' - 'A') : letter;
+  };
+  return std::ranges::equal(left, right, {}, lower, lower);
 }
 
 class Http final : public Protocol {
@@ -126,7 +132,7 @@ std::string_view header(std::string_view head, std::string_view name) {
   for (std::size_t at = head.find(kLine); at != std::string_view::npos; at = head.find(kLine, at + 2)) {
     const auto line = head.substr(at + 2, head.find(kLine, at + 2) - at - 2);
     if (line.size() <= name.size() || line[name.size()] != ':') continue;
-    if (::strncasecmp(line.data(), name.data(), name.size()) != 0) continue;
+    if (!equal_ignoring_case(line.substr(0, name.size()), name)) continue;
     const auto value = line.find_first_not_of(' ', name.size() + 1);
     return value == std::string_view::npos ? std::string_view() : line.substr(value);
   }
