@@ -54,7 +54,7 @@ def test_a_synchronous_call_goes_before_a_backlog(slow, flood):
 
 
 def test_a_backlog_has_a_limit(start_server):
-    running = start_server("--max-backlog-per-function", "10")
+    running = start_server("--function-backlog", "10")
     running.deploy("flood", SLOW, limits={"max_replicas": 1})
     running.deploy("beside", ECHO)
     answers = [submit(running, "flood", "?seconds=1") for _ in range(15)]

@@ -82,7 +82,7 @@ def test_unknown_invocations(scripted, receiver):
         ("DELETE", invocation_path("scripted", UNKNOWN)), ("POST", invocation_path("scripted", UNKNOWN, "/redrive")),
         ("GET", invocation_path("scripted", "no-ulid")), ("GET", invocation_path("other", made.id)),
     ]:  # fmt: skip
-        problem_of(scripted.request(method, path), 404, "invocation_not_found", "platform")
+        problem_of(scripted.request(method, path), 404, "invocation_not_found")
     problem_of(scripted.request("GET", invocation_path("nobody", made.id)), 404, "function_not_found")
 
 
