@@ -51,7 +51,7 @@ class Campaign:
         self.lock = threading.Lock()
         self.remaining = total
         self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self.run_noted) for _ in range(threads)]
 
     def __enter__(self):
         for thread in self.threads:
@@ -75,6 +75,13 @@ class Campaign:
 
     # The sender's side
 
+    def run_noted(self):
+        try:
+            self.run()
+        except Exception as error:  # a thread's end must not pass unseen
+            with self.lock:
+                self.mistakes.append(repr(error))
+
     def run(self):
         client = None
         while call_id := self.next_id():
@@ -85,7 +92,7 @@ class Campaign:
                     break
                 except (Closed, OSError):
                     client = None
-                    if not self.wait_for_server() or int(call_id[-1], 32) % 2:
+                    if not self.wait_for_server() or CROCKFORD.index(call_id[-1]) % 2:
                         break  # half of those that were cut off stay what nobody knows
         if client:
             client.close()
