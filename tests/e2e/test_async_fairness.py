@@ -74,8 +74,8 @@ def test_metrics(slow, receiver):
         lines = slow.request("GET", "/metrics").text.splitlines()
         found = {line.split("{")[0].split(" ")[0] for line in lines if line and not line.startswith("#")}
         wanted = {
-            "sterna_async_enqueued_total", "sterna_async_settled_total", "sterna_async_retries_total",
-            "sterna_async_deliveries_total", "sterna_async_dead_letters_total", "sterna_queue_depth",
+            "sterna_async_accepted_total", "sterna_async_settled_total", "sterna_async_retries_total",
+            "sterna_callback_deliveries_total", "sterna_async_dead_letters_total", "sterna_queue_depth",
             "sterna_queue_oldest_seconds", "sterna_callbacks_pending",
         }  # fmt: skip
         assert wanted <= found, wanted - found
