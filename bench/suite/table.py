@@ -63,7 +63,8 @@ def _latencies(results: Results, case: str, server: str) -> tuple[str, str]:
 def _ratio(results: Results, case: str, server: str) -> tuple[str, str]:
     subject = SUBJECTS.get(case, "sterna")
     ratios = paired_ratios(results.by_round(case, subject), results.by_round(case, server))
-    if server == subject or not ratios:
+    ours = results.of(case, subject)
+    if server == subject or not ratios or ours[0].unit != results.of(case, server)[0].unit:
         return "", ""
     found = spread(ratios)
     return f"{found.median:.2f}x", _ends(found.low, found.high, found.count)

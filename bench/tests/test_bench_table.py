@@ -63,6 +63,12 @@ def test_table_shows_medians_spreads_latencies_and_ratios():
     assert "2.50x" in theirs and "2.00 – 3.00" in theirs
 
 
+def test_different_units_have_no_ratio():
+    results = loads([(3000, 1.5, 3)], [])
+    results.add(Sample("echo-64-c32", "sterna, backlog", 0, "calls", 10))
+    assert "x" not in table(results, []).splitlines()[-1]
+
+
 def test_columns_line_up_and_cases_are_set_apart():
     text = render(("case", "n"), [("a", "1"), ("a", "100"), ("long one", "7")], {0})
     assert text.splitlines() == ["case        n", "--------  ---", "a           1", "a         100", "",
