@@ -62,6 +62,11 @@ constexpr std::array kSpecialV6{
     SpecialUse{"ff00::", 8, "multicast"},
 };
 
+// Of the tables, whose addresses are well-formed.
+Address known(const char* text) {
+  return parse_address(text).value_or(Address{});
+}
+
 struct NamedRange {
   AddressRange range;
   std::string_view what;
@@ -71,7 +76,7 @@ template <std::size_t N>
 std::array<NamedRange, N> ranges_of(const std::array<SpecialUse, N>& table) {
   std::array<NamedRange, N> ranges;
   for (std::size_t i = 0; i < N; ++i) {
-    const Address base = *parse_address(table[i].base);
+    const Address base = known(table[i].base);
     ranges[i] = {{base, table[i].prefix + (base.is_v4() ? kMappedBits : 0)}, table[i].what};
   }
   return ranges;
@@ -147,8 +152,8 @@ std::string to_string(const Address& address) {
 std::optional<std::string_view> special_use(const Address& address) {
   static const auto v4 = ranges_of(kSpecialV4);
   static const auto v6 = ranges_of(kSpecialV6);
-  static const AddressRange nat64{*parse_address("64:ff9b::"), kMappedBits};
-  static const AddressRange global_unicast{*parse_address("2000::"), 3};
+  static const AddressRange nat64{known("64:ff9b::"), kMappedBits};
+  static const AddressRange global_unicast{known("2000::"), 3};
 
   if (address.is_v4()) return find(v4, address);
   if (nat64.contains(address)) return find(v4, mapped(address.bytes.data() + kMappedPrefix.size()));

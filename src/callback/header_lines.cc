@@ -1,7 +1,5 @@
 #include "callback/header_lines.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
 
@@ -24,6 +22,10 @@ constexpr std::array<std::string_view, 16> kSendersOwn{"connection",
                                                        "webhook-id",
                                                        "webhook-timestamp",
                                                        "webhook-signature"};
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 bool is_token_char(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
@@ -81,7 +83,7 @@ bool is_senders_own(std::string_view name) {
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 }  // namespace sterna::callback

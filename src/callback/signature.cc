@@ -126,10 +126,11 @@ Status verify(std::string_view secret, const SignatureHeaders& headers, std::str
     return refused("signature_missing", "webhook-id, webhook-timestamp and webhook-signature are all needed");
   }
   std::int64_t timestamp = 0;
-  const char* const end = headers.webhook_timestamp.data() + headers.webhook_timestamp.size();
-  const auto [read_to, error] = std::from_chars(headers.webhook_timestamp.data(), end, timestamp);
+  const std::string_view text = headers.webhook_timestamp;
+  const auto [read_to, error] = std::from_chars(text.data(), text.data() + text.size(), timestamp);
   // Within what fits into a clock, so that the difference below cannot overflow.
-  if (error != std::errc() || read_to != end || timestamp < 0 || timestamp > 100'000'000'000) {
+  if (error != std::errc() || read_to != text.data() + text.size() || timestamp < 0 ||
+      timestamp > 100'000'000'000) {
     return refused("signature_wrong", "webhook-timestamp is not a number of seconds");
   }
   const auto age = now.time_since_epoch() - std::chrono::seconds(timestamp);

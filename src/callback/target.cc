@@ -209,7 +209,8 @@ Status check_literal(const Target& target, std::initializer_list<const AllowList
   if (const auto literal = parse_address(target.host)) {
     addresses = {*literal};
   } else if (target.host == "localhost" || target.host.ends_with(".localhost")) {
-    addresses = {*parse_address("127.0.0.1"), *parse_address("::1")};  // RFC 6761 6.3
+    addresses = {parse_address("127.0.0.1").value_or(Address{}),
+                 parse_address("::1").value_or(Address{})};  // RFC 6761 6.3
   } else {
     return {};
   }

@@ -104,6 +104,7 @@ Transfer::Step Transfer::begin(PendingPostPtr pending) {
 }
 
 Transfer::Step Transfer::sign_some() {
+  STERNA_ASSERT(signer_.has_value());
   std::array<char, kSignPieceBytes> piece;
   const auto read = pending_->post.large_body->read(body_offset_, piece);
   if (!read || (*read == 0 && body_offset_ < body_size())) {
@@ -181,7 +182,7 @@ Transfer::Step Transfer::on_done(CURLcode code) {
   }
   // With the head of the answer everything is known, whatever becomes of its body.
   if (answer_.head_ended && answer_.status >= 200) return end_answered();
-  if (took_forbidden_address(code)) {
+  if (forbidden_ && !other_address_was_tried(code)) {
     if (code == CURLE_ABORTED_BY_CALLBACK && !std::exchange(fresh_, true)) return send();
     return end_forbidden(*forbidden_);
   }
@@ -194,10 +195,10 @@ Transfer::Step Transfer::on_done(CURLcode code) {
       Reach::kFailed);
 }
 
-// An address was refused, and no other one could be tried in its place. A connection that another post with
-// wider permissions had left (aborted) is not the last word either: see on_done.
-bool Transfer::took_forbidden_address(CURLcode code) const {
-  return forbidden_ && (code == CURLE_ABORTED_BY_CALLBACK || !opened_);
+// Whether the end is about another address than the one that was refused. A request that was aborted is about
+// the connection of another post with wider permissions: see on_done.
+bool Transfer::other_address_was_tried(CURLcode code) const {
+  return opened_ && code != CURLE_ABORTED_BY_CALLBACK;
 }
 
 Transfer::Step Transfer::end_answered() {

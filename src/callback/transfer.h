@@ -64,7 +64,7 @@ class Transfer {
   Step end_answered();
   Step end_forbidden(const Error& error);
   void write_headers();
-  bool took_forbidden_address(CURLcode code) const;
+  bool other_address_was_tried(CURLcode code) const;
   Duration time_limit() const;
   std::uint64_t body_size() const;
   Status check(const Address& address) const;
