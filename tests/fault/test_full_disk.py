@@ -3,11 +3,12 @@
 import errno
 import os
 import subprocess
+import time
 
 import pytest
 
 import sterna
-from async_calls import submit
+from async_calls import call, submit
 from campaign import ECHO_AND_SAY, Campaign, pairs
 from polling import eventually
 from sterna import problem_of
@@ -83,3 +84,27 @@ def test_a_restart_on_a_full_disk_loses_nothing(on_small_disk, small_disk, recei
     server.start()
     campaign.wait_until_settled(120)
     campaign.check(pairs(receiver))
+
+
+def exhaust(server, name):
+    """Submits until not even a small call is accepted: files that are there already have room of their own."""
+    for size in (200_000, 10_000, 0):
+        eventually(lambda: submit(server, name, content=bytes(size)).status_code == 503, 60)
+
+
+def test_a_run_that_ends_on_a_full_disk_is_settled_with_space_again(on_small_disk, small_disk, receiver):
+    server = on_small_disk
+    server.deploy("slow", ECHO_AND_SAY.replace("0.001", "2"), limits={"max_replicas": 1})
+    server.deploy("stuffing", ECHO_AND_SAY.replace("0.001", "100"), limits={"max_replicas": 1, "timeout_seconds": 200})
+    made = call(server, "slow", callback=receiver.url("/slow"), content=b"body")
+    made.until("running")
+    began = time.monotonic()
+    filler = fill(small_disk)
+    exhaust(server, "stuffing")
+    eventually(lambda: time.monotonic() > began + 3.5)  # the run is over
+    assert made.get()["state"] == "running" and receiver.received("/slow") == []
+    filler.unlink()
+    assert receiver.one("/slow").body == b"body"
+    found = made.ended()
+    assert (found["state"], len(found["attempts"])) == ("succeeded", 1)
+    assert made.runs() == 1  # what the run has answered was kept: it is not run again

@@ -55,15 +55,18 @@ def test_a_receiver_that_is_killed_again_and_again(server, tmp_path, chance, rep
     receiver.start()
     try:
         with Campaign(server, "echo", f"http://127.0.0.1:{receiver.port}/", 1_500) as campaign:
-            for _ in range(5):
-                wait_a_moment(chance, 0.5)
+            for number in range(1, 6):
+                eventually(lambda: len(campaign.accepted()) > number * 200, 60)
+                wait_a_moment(chance, 0.2)
                 receiver.kill()
                 wait_a_moment(chance, 0.3)
                 receiver.start()
             campaign.join()
             campaign.wait_until_settled(240)
-            campaign.check(receiver.pairs())
-        report(campaign.summary(receiver.pairs()))
+            listed = campaign.check(receiver.pairs())
+        again = sum(len(each["callback"]["deliveries"]) - 1 for each in listed.values())
+        assert again > 0  # the kills were felt
+        report(f"{again} deliveries tried again, {campaign.summary(receiver.pairs())}")
     finally:
         receiver.kill()
 
