@@ -174,6 +174,11 @@ def test_a_malformed_callback_url_is_refused(mirror, url):
     problem_of(submit(mirror, "bytes", callback=url), 400, "bad_callback_url", "platform")
 
 
+def test_two_callback_urls_are_one_too_many(mirror, receiver):
+    twice = [("X-Callback-Url", receiver.url("/one")), ("X-Callback-Url", receiver.url("/two"))]
+    problem_of(submit(mirror, "bytes", headers=twice), 400, "bad_callback_url", "platform")
+
+
 FORBIDDEN = [
     "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1",
     "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "[::1]", "[::]",
@@ -278,6 +283,26 @@ def test_a_deleted_function_takes_its_invocations_along(mirror, receiver):
     assert {each.header("X-Call-Id") for each in receiver.received("/gone")} == set()
     listed = mirror.request("GET", function_path("gone") + "/invocations").json()["data"]
     assert [each["id"] for each in listed] == [made.id]
+
+
+def test_a_space_that_is_deleted_takes_its_invocations_along(mirror, receiver):
+    mirror.request("POST", "/spaces", json={"name": "doomed"})
+    mirror.deploy("bytes", ECHO, space="doomed")
+    made = call(mirror, "bytes", callback=receiver.url("/doomed"), space="doomed", headers={"X-Delay-Seconds": "1"})
+    assert mirror.request("DELETE", "/spaces/doomed").status_code == 409
+    assert mirror.request("DELETE", "/spaces/doomed?force=true").status_code in (200, 204)
+    beside = call(mirror, "bytes", callback=receiver.url("/beside"), headers={"X-Delay-Seconds": "1.3"})
+    receiver.one("/beside", call_id=beside.id)
+    assert receiver.received("/doomed") == []
+    assert mirror.request("GET", made.path).status_code == 404
+
+
+def test_what_waits_is_run_by_the_version_of_its_time(mirror):
+    mirror.deploy("versions", SCRIPTED)
+    made = call(mirror, "versions", headers={"X-Delay-Seconds": "2"}, content=b"{'body': 'x'}")
+    mirror.deploy("versions", SCRIPTED.replace("eval(req.body)", "{'body': 'second'}"))
+    eventually(lambda: mirror.get("versions")["version"] == 2)
+    assert made.ended()["version"] == 2 and made.response().text == "second"
 
 
 # More waits than runs

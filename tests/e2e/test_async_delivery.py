@@ -72,6 +72,26 @@ def test_a_broken_answer_is_tried_again(echo, answer):
         assert [each.body for each in fresh.received()] == [b"body", b"body"]
 
 
+@pytest.mark.parametrize(
+    "target, wanted",
+    [
+        ("/as/%7Ea/%2F/b;c=d/..%2f?q=%20%22&r=a'b", None),
+        ("/as/a/../b/./c", None),
+        ("/as/fragment?x=%41#not-sent", "/as/fragment?x=%41"),
+    ],
+)
+def test_the_url_is_used_as_it_was_given(echo, receiver, target, wanted):
+    made = send(echo, receiver.url(target))
+    assert receiver.one(call_id=made.id).target == (wanted or target)
+
+
+def test_a_name_that_cannot_be_resolved_is_tried_again(echo):
+    made = send(echo, "http://no-such-host.invalid/")
+    eventually(lambda: made.get()["callback"]["deliveries"])
+    first = made.get()["callback"]["deliveries"][0]
+    assert (first["outcome"], first["status_code"]) == ("retry", None) and "name" in first["detail"]
+
+
 def test_nobody_listens_at_first(echo):
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]

@@ -1,5 +1,6 @@
 """Invocations as a resource: state, list, answer, cancel, redrive."""
 
+import os
 import threading
 import time
 
@@ -236,6 +237,33 @@ def test_an_answer_that_is_not_there_yet(scripted):
     problem_of(made.response(), 409, "not_ended")
     made.cancel()
     problem_of(made.response(), 404, "no_answer")
+
+
+def test_an_answer_over_the_limit_fails_once_and_for_all(start_server, receiver):
+    running = start_server("--callback-allow", "127.0.0.0/8", "--max-result-bytes", "100000")
+    running.deploy("scripted", SCRIPTED)
+    fits = call(running, "scripted", content=b"{'body': b'x' * 100000}")
+    assert fits.ended()["state"] == "succeeded" and fits.response().content == b"x" * 100_000
+    made = call(running, "scripted", callback=receiver.url("/over"), content=b"{'body': (b'x' * 30000 for n in range(5))}")
+    found = made.ended()
+    assert (found["state"], found["reason"], len(found["attempts"])) == ("failed", "result_too_large", 1)
+    assert receiver.one("/over").header("X-Function-Status") == "502"
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+def test_large_bodies_outlive_a_restart(start_server, receiver, ending):
+    running = start_server("--callback-allow", "127.0.0.0/8")
+    running.deploy("echo", ECHO, limits={"memory_mb": 256})
+    body = os.urandom(6 * 1024 * 1024)
+    path = f"/large/{ending}"
+    made = call(running, "echo", callback=receiver.url(path), headers={"X-Delay-Seconds": "2"}, content=body)
+    getattr(running, ending)()
+    running.start()
+    assert receiver.one(path, 30).body == body
+    assert made.response().content == body
+    getattr(running, ending)()
+    running.start()
+    assert made.response().content == body
 
 
 # Cancel
