@@ -50,7 +50,7 @@ queue::Attempt AsyncRun::attempt(const AttemptEnd& end) const {
   return {.number = lease_.attempt,
           .started_at = started_at_,
           .ended_at = clock_.wall(),
-          .duration = timings.queued + timings.cold + timings.run,
+          .duration = timings.total(),
           .outcome = answered ? "answered" : "failed",
           .reason = std::string(end.reason),
           .status_code = end.status_code,
@@ -81,7 +81,7 @@ void AsyncRun::take_headers(const wire::ResponseHead& head) {
 
 void AsyncRun::take_part(std::string_view part, wire::More more) {
   if (answer_.body.size() + part.size() > max_result_bytes_) {
-    invocation_.cancel();
+    invocation_.cancel(kTooLarge.detail);
     answer_problem(kTooLarge);
     return end({.kind = Kind::kTooLarge,
                 .status_code = static_cast<int>(kTooLarge.status),
@@ -89,7 +89,7 @@ void AsyncRun::take_part(std::string_view part, wire::More more) {
                 .retry_after = {}});
   }
   if (!answer_.body.append(part)) {
-    invocation_.cancel();
+    invocation_.cancel(kUnkept.detail);
     return on_failure(kUnkept);
   }
   if (more == wire::More::kYes) return invocation_.grant(static_cast<std::uint32_t>(part.size()));
@@ -116,12 +116,7 @@ void AsyncRun::answer_problem(const invoke::FailureInfo& failure) {
   answer_.header_count = 2;
   answer_.body.clear();
   // A document of a few hundred bytes; without room for it the status and the reason still tell.
-  static_cast<void>(answer_.body.append(api::to_json(api::Problem{.status = answer_.status_code,
-                                                                  .component = failure.component,
-                                                                  .reason = std::string(failure.reason),
-                                                                  .detail = std::string(failure.detail),
-                                                                  .call_id = lease_.id,
-                                                                  .errors = {}})));
+  static_cast<void>(answer_.body.append(invoke::problem_document(failure, lease_.id)));
 }
 
 void AsyncRun::end(const AttemptEnd& end) {

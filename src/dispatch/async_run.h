@@ -27,6 +27,9 @@ class AsyncRun final : private invoke::OutcomeObserver {
   // The entry must be running (invoke::admit). The end may come before this returns.
   void start(invoke::FunctionEntry& entry, MonotonicTime now);
 
+  // Stops it really; no end comes any more.
+  void cancel(std::string_view why) { invocation_.cancel(why); }
+
   const queue::Lease& lease() const { return lease_; }
   std::int64_t version() const { return version_; }
   // What came of it, once it has ended.

@@ -1,12 +1,11 @@
 #include "dispatch/deliverer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "dispatch/delivery_policy.h"
+#include "invoke/timings.h"
 #include "net/http_parser.h"
 #include "wire/messages.h"
 
@@ -52,8 +51,9 @@ callback::Headers headers_of(const queue::DueDelivery& delivery) {
   headers.emplace_back("X-Function-Name", delivery.function.name);
   headers.emplace_back("X-Function-Space", delivery.function.space);
   headers.emplace_back("X-Call-Id", delivery.id);
-  headers.emplace_back("X-Duration-Seconds",
-                       fmt::format("{:.6f}", std::chrono::duration<double>(delivery.duration).count()));
+  std::string seconds;
+  invoke::append_seconds(seconds, delivery.duration);
+  headers.emplace_back("X-Duration-Seconds", std::move(seconds));
   headers.emplace_back("X-Start-Time", format_rfc3339(delivery.started_at));
   headers.emplace_back("X-Attempt", std::to_string(delivery.attempt));
   return headers;

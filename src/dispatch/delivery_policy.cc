@@ -12,7 +12,9 @@ using callback::Verdict;
 
 constexpr Duration kFirstBackoff = 1s;
 constexpr Duration kLongestBackoff = 600s;
-constexpr Duration kRestingPause = 1s;  // of a target that takes nothing now and does not say until when
+constexpr Duration kRestingPause = 1s;   // of a target that takes nothing now and does not say until when
+constexpr Duration kRestingSpread = 1s;  // those that wait for one target come back one after another
+constexpr Duration kLongestWish = 24h;   // a Retry-After that asks for more counts as this
 
 std::string_view word(Verdict verdict) {
   switch (verdict) {
@@ -32,8 +34,11 @@ queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryCont
   const auto after = [&](Duration wait) {
     return context.now + std::chrono::ceil<std::chrono::milliseconds>(wait);
   };
-  if (!result.attempted)
-    return {.tried = {}, .again_at = after(result.retry_after.value_or(kRestingPause)), .end = {}};
+  if (!result.attempted) {
+    const Duration rest = result.retry_after.value_or(kRestingPause) +
+                          backoff(1, kRestingSpread, kRestingSpread, context.random);
+    return {.tried = {}, .again_at = after(rest), .end = queue::Delivery::kPending};
+  }
 
   queue::DeliveryEnd end{.tried = queue::DeliveryAttempt{.at = context.now,
                                                          .outcome = std::string(word(result.verdict)),
@@ -45,7 +50,7 @@ queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryCont
   end.end = queue::Delivery::kUndeliverable;
   if (result.verdict == Verdict::kUndeliverable || context.tried + 1 >= context.max_attempts) return end;
   end.again_at = after(std::max(backoff(context.tried + 1, kFirstBackoff, kLongestBackoff, context.random),
-                                result.retry_after.value_or(Duration::zero())));
+                                std::min(result.retry_after.value_or(Duration::zero()), kLongestWish)));
   return end;
 }
 

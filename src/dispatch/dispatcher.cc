@@ -64,12 +64,13 @@ queue::Gate Dispatcher::may_run(const queue::FunctionName& function) {
     const auto count = under_way_.find(function.id);
     if (count == under_way_.end() || count->second < limit_of(*entry)) return queue::Gate::kOpen;
   }
-  parked_.insert(function.id);
+  // Who does not run is woken when it runs again, and costs nothing until then.
+  if (entry != nullptr && invoke::admit(*entry) == nullptr) parked_.insert(function.id);
   return queue::Gate::kNotNow;
 }
 
 void Dispatcher::on_turn_end() {
-  while (!draining_ && leased_ < limits_.max_runs) {
+  while (!draining_ && held_ < limits_.max_runs) {
     // The lease may come in a later turn, or not at all: its place is taken from now on.
     auto place = std::make_shared<Place>();
     const auto gate = [&](const queue::FunctionName& asked) {
@@ -87,9 +88,15 @@ void Dispatcher::on_turn_end() {
   }
 }
 
+void Dispatcher::wake(const std::string& function_id) {
+  parked_.erase(function_id);
+  queue_.wake(function_id);
+  wanted();
+}
+
 void Dispatcher::occupy(Place& place) {
   if (std::exchange(place.occupied, true)) return;
-  ++leased_;
+  ++held_;
   ++under_way_[place.function_id];
 }
 
@@ -140,9 +147,15 @@ void Dispatcher::settle(AsyncRun& run, const AttemptEnd& end, const Decision& de
   } else {
     settlement.answer.emplace(run.take_answer());
   }
+  // Until it is on disk it counts as held: a disk that stands still must not let answers pile up.
+  ++held_;
   queue_.settle(
-      lease.receipt, std::move(settlement), [alive = alive_, id = lease.id](const Result<void>& settled) {
-        if (settled || !*alive) return;
+      lease.receipt, std::move(settlement),
+      [this, alive = alive_, id = lease.id](const Result<void>& settled) {
+        if (!*alive) return;
+        --held_;
+        wanted();
+        if (settled) return;
         log::info("an attempt ended after its lease",
                   {{"call_id", std::string_view(id)}, {"reason", std::string_view(settled.error().reason)}});
       });
@@ -156,7 +169,7 @@ void Dispatcher::forget(std::uint64_t seq) {
 }
 
 void Dispatcher::leave(const std::string& function_id) {
-  --leased_;
+  --held_;
   const auto count = under_way_.find(function_id);
   if (--count->second == 0) under_way_.erase(count);
   if (parked_.erase(function_id) != 0) queue_.wake(function_id);
@@ -165,7 +178,9 @@ void Dispatcher::leave(const std::string& function_id) {
 
 void Dispatcher::revoke(const queue::Receipt& receipt) {
   const auto run = runs_.find(receipt.seq);
-  if (run != runs_.end() && run->second->lease().receipt == receipt) forget(receipt.seq);
+  if (run == runs_.end() || run->second->lease().receipt != receipt) return;
+  run->second->cancel("the invocation was cancelled or its lease is over");
+  forget(receipt.seq);
 }
 
 void Dispatcher::drain() {

@@ -14,7 +14,7 @@
 namespace sterna::dispatch {
 
 struct DispatchLimits {
-  std::size_t max_runs = 1000;  // under way, of all functions
+  std::size_t max_runs = 1000;  // under way or not settled on disk yet, of all functions
   std::uint64_t max_result_bytes = 64U << 20U;
 };
 
@@ -31,12 +31,15 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
 
   // Something may be taken; it is when this turn ends.
   void wanted() { loop_.at_turn_end(*this); }
+  // The function may be able to run now.
+  void wake(const std::string& function_id);
   // The lease is over: the run is stopped.
   void revoke(const queue::Receipt& receipt);
 
   // Takes nothing more. What runs goes on.
   void drain();
-  std::size_t running() const { return runs_.size(); }
+  // What runs or waits for the disk.
+  std::size_t running() const { return held_; }
 
  private:
   void on_turn_end() override;
@@ -64,8 +67,8 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
   const OnRetry on_retry_;
   std::unordered_map<std::uint64_t, std::unique_ptr<AsyncRun>> runs_;  // by number
   std::unordered_map<std::string, std::size_t> under_way_;             // leases by function id
-  std::size_t leased_ = 0;
-  std::unordered_set<std::string> parked_;  // functions that could not run when they were asked
+  std::size_t held_ = 0;                    // leases, and settlements that are not on disk yet
+  std::unordered_set<std::string> parked_;  // functions that were too busy when they were asked
   std::minstd_rand random_{std::random_device{}()};
   bool draining_ = false;
   MonotonicTime renew_at_;

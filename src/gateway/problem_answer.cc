@@ -46,7 +46,7 @@ std::string begin_failure(net::HttpConnection& connection, const invoke::Failure
   connection.header("X-Call-Id", call_id);
   if (failure.retry_after_seconds > 0)
     connection.header("Retry-After", std::to_string(failure.retry_after_seconds));
-  return problem_json(failure.status, failure.component, failure.reason, failure.detail, call_id);
+  return invoke::problem_document(failure, call_id);
 }
 
 void answer_failure(net::HttpConnection& connection, const invoke::FailureInfo& failure,

@@ -1,45 +1,17 @@
 #include "gateway/timings.h"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
 #include <string>
 
 namespace sterna::gateway {
-namespace {
-
-// Appends `count` as a decimal number with `digits` digits after the point: 1234 with 3 is "1.234".
-void append_decimal(std::string& out, Duration::rep count, std::size_t digits) {
-  std::array<char, 24> text{};
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), std::max<Duration::rep>(count, 0)).ptr;
-  std::string_view number(text.data(), static_cast<std::size_t>(end - text.data()));
-  if (number.size() <= digits) {
-    out += "0.";
-    out.append(digits - number.size(), '0');
-  } else {
-    out += number.substr(0, number.size() - digits);
-    out += '.';
-    number.remove_prefix(number.size() - digits);
-  }
-  out += number;
-}
-
-void append_milliseconds(std::string& out, std::string_view name, Duration duration) {
-  out += name;
-  append_decimal(out, duration / std::chrono::microseconds(1), 3);
-}
-
-}  // namespace
 
 void add_timings(net::HttpConnection& connection, const invoke::Timings& timings) {
   std::string text;
-  append_decimal(text, (timings.queued + timings.cold + timings.run) / std::chrono::microseconds(1), 6);
+  invoke::append_seconds(text, timings.total());
   connection.header("X-Duration-Seconds", text);
-  text.clear();
-  append_milliseconds(text, "queue;dur=", timings.queued);
-  if (timings.was_cold) append_milliseconds(text, ", cold;dur=", timings.cold);
-  append_milliseconds(text, ", run;dur=", timings.run);
+  text = "queue;dur=";
+  invoke::append_milliseconds(text, timings.queued);
+  if (timings.was_cold) invoke::append_milliseconds(text += ", cold;dur=", timings.cold);
+  invoke::append_milliseconds(text += ", run;dur=", timings.run);
   connection.header("Server-Timing", text);
 }
 

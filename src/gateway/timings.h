@@ -1,7 +1,7 @@
 // How long an invocation took, as its caller is told: X-Duration-Seconds and Server-Timing (SPEC 2).
 #pragma once
 
-#include "invoke/invocation.h"
+#include "invoke/timings.h"
 #include "net/http_server.h"
 
 namespace sterna::gateway {

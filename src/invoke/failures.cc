@@ -1,5 +1,7 @@
 #include "invoke/failures.h"
 
+#include "api/problem.h"
+
 namespace sterna::invoke {
 namespace {
 
@@ -51,6 +53,15 @@ constexpr FailureInfo kCancelled{
 
 std::string_view to_string(Fault fault) {
   return fault == Fault::kPlatform ? "platform" : "function";
+}
+
+std::string problem_document(const FailureInfo& failure, std::string_view call_id) {
+  return api::to_json(api::Problem{.status = static_cast<int>(failure.status),
+                                   .component = failure.component,
+                                   .reason = std::string(failure.reason),
+                                   .detail = std::string(failure.detail),
+                                   .call_id = std::string(call_id),
+                                   .errors = {}});
 }
 
 const FailureInfo& info_of(pool::Failure failure) {

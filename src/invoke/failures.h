@@ -1,6 +1,7 @@
 // What callers see of a call that got no answer: one row for each way to fail (SPEC 2).
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -20,6 +21,9 @@ struct FailureInfo {
   std::string_view detail;       // for the caller; never what user code said
   unsigned retry_after_seconds;  // 0: no Retry-After
 };
+
+// The body of the answer to such a call, `application/problem+json`.
+std::string problem_document(const FailureInfo& failure, std::string_view call_id);
 
 const FailureInfo& info_of(pool::Failure failure);
 

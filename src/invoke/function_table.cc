@@ -66,6 +66,11 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
 
 void FunctionTable::apply(const registry::Function& function) {
   FunctionEntry& entry = upsert(function);
+  change_pools(entry, function);
+  tell_running(entry);
+}
+
+void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function& function) {
   if (function.status == FunctionStatus::kStopped) {
     let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
     return let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kAfterCalls);
@@ -158,6 +163,11 @@ void FunctionTable::on_loaded(const pool::FunctionConfig& config, bool async, st
     return;
   entry->status = FunctionStatus::kRunning;
   store_.set_running(config.id);
+  tell_running(*entry);
+}
+
+void FunctionTable::tell_running(const FunctionEntry& entry) {
+  if (entry.status == FunctionStatus::kRunning && entry.active) running_(entry.id);
 }
 
 void FunctionTable::on_broken(const pool::FunctionConfig& config, const std::string& reason, Duration) {

@@ -62,6 +62,8 @@ class FunctionTable final : private pool::PoolObserver {
   // Takes over what the registry says now.
   void apply(const registry::Function& function);
   void remove(const std::string& id);
+  // Called when calls are taken now (admit), and after each change of a function whose calls are taken.
+  void on_running(std::function<void(const std::string& id)> told) { running_ = std::move(told); }
   // Called after a function was removed.
   void on_remove(std::function<void(const std::string& id)> told) { removed_ = std::move(told); }
 
@@ -103,6 +105,8 @@ class FunctionTable final : private pool::PoolObserver {
   void on_broken(const pool::FunctionConfig& config, const std::string& reason,
                  Duration retry_after) override;
 
+  void change_pools(FunctionEntry& entry, const registry::Function& function);
+  void tell_running(const FunctionEntry& entry);
   FunctionEntry& upsert(const registry::Function& function);
   std::unique_ptr<pool::FunctionPool> make_pool(const registry::Function& function,
                                                 const registry::Version& version, bool proven);
@@ -119,6 +123,7 @@ class FunctionTable final : private pool::PoolObserver {
   const ConfigOf config_of_;
   const LogSink log_;
   InvocationMetrics& metrics_;
+  std::function<void(const std::string&)> running_ = [](const std::string&) {};
   std::function<void(const std::string&)> removed_ = [](const std::string&) {};
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;

@@ -195,12 +195,15 @@ TEST_F(TableTest, CrashingFunctionIsFailedUntilItLoadsAgain) {
   EXPECT_EQ(store_.last(), "failed id-motion ImportError");
   EXPECT_EQ(entry().status, FunctionStatus::kFailed);
   ASSERT_NE(admit(entry()), nullptr);
+  std::string told;
+  table_.on_running([&](const std::string& id) { told = id; });
 
   pass(seconds(2));
   worker(launcher_.started() - 1).ready();
   settle();
   EXPECT_EQ(store_.last(), "running id-motion");
   EXPECT_EQ(admit(entry()), nullptr);
+  EXPECT_EQ(told, "id-motion");
 }
 
 TEST_F(TableTest, FunctionThatFailedUnderAnEarlierServerIsTriedOnce) {
@@ -277,6 +280,23 @@ TEST_F(TableTest, EvictionSparesAVersionThatHasJustLoaded) {
   EXPECT_TRUE(told_to_leave(1));
 }
 
+TEST_F(TableTest, TellsWhichFunctionsTakeCallsAndWhichAreGone) {
+  std::vector<std::string> told;
+  table_.on_running([&](const std::string& id) { told.push_back("running " + id); });
+  table_.on_remove([&](const std::string& id) { told.push_back("removed " + id); });
+  table_.apply(function(1, VersionState::kPending, 0));
+  worker(0).ready();
+  settle();
+  EXPECT_TRUE(told.empty());
+  table_.apply(running(1));
+  EXPECT_EQ(told, std::vector<std::string>{"running id-motion"});
+  table_.apply(stopped(1));
+  EXPECT_EQ(told.size(), 1U);
+  table_.remove("id-motion");
+  table_.remove("id-motion");
+  EXPECT_EQ(told, (std::vector<std::string>{"running id-motion", "removed id-motion"}));
+}
+
 TEST_F(TableTest, SpacesAreKnown) {
   EXPECT_EQ(table_.find_space("home"), nullptr);
   table_.remove_space("home");
@@ -312,6 +332,8 @@ TEST_F(TableTest, TimingsTellTheColdStartApart) {
   EXPECT_EQ(cold.invocation.timings().cold, milliseconds(30));
   EXPECT_EQ(cold.invocation.timings().queued, Duration::zero());
   EXPECT_EQ(cold.invocation.timings().run, milliseconds(1));
+  EXPECT_EQ(cold.invocation.timings().total(), milliseconds(31));
+  EXPECT_EQ(cold.invocation.instance(), worker(0).instance());
   const TestRun& warm = invoke();
   answer(0, "");
   EXPECT_FALSE(warm.invocation.timings().was_cold);

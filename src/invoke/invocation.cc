@@ -57,11 +57,11 @@ void Invocation::start(FunctionEntry& entry, std::string call_id, std::string re
   table_.submit(entry, call_);
 }
 
-void Invocation::cancel() {
+void Invocation::cancel(std::string_view why) {
   if (!call_.pending()) return;
   call_.cancel();
   entry_->metrics->failed(pool::Failure::kCancelled, {});
-  table_.log(*entry_, call_.id, "the caller went away; the call was cancelled");
+  table_.log(*entry_, call_.id, std::string(why) + "; the call was cancelled");
 }
 
 Timings Invocation::timings() const {

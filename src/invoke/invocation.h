@@ -6,17 +6,10 @@
 
 #include "invoke/failures.h"
 #include "invoke/function_table.h"
+#include "invoke/timings.h"
 #include "pool/call.h"
 
 namespace sterna::invoke {
-
-// How long the parts of a run took.
-struct Timings {
-  Duration queued{};  // until a worker had room
-  Duration cold{};    // until that worker was ready; zero for a warm one
-  Duration run{};     // of the handler
-  bool was_cold = false;
-};
 
 // Who waits for the outcome. One final event comes: `on_failure`, or the part with More::kNo.
 class OutcomeObserver {
@@ -40,8 +33,8 @@ class Invocation final : private pool::CallObserver {
   // running (admit). The outcome may come before this returns.
   void start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
              MonotonicTime arrived);
-  // The observer is not interested any more.
-  void cancel();
+  // The observer is not interested any more. `why` is for the function's log.
+  void cancel(std::string_view why = "the caller went away");
   // The observer has passed on so many bytes of the answer.
   void grant(std::uint32_t bytes) {
     if (call_.pending()) call_.grant(bytes);

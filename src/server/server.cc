@@ -276,6 +276,7 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 
 Status Server::listen() {
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
+  functions_.on_running([this](const std::string& id) { dispatcher_.wake(id); });
   functions_.on_remove([this](const std::string& id) {
     queue_->forget(id);
     async_metrics_.remove(id);
