@@ -48,7 +48,10 @@ queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryCont
   if (result.status_code) end.tried->status_code = static_cast<int>(*result.status_code);
   if (result.verdict == Verdict::kDelivered) return end;
   end.end = queue::Delivery::kUndeliverable;
-  if (result.verdict == Verdict::kUndeliverable || context.tried + 1 >= context.max_attempts) return end;
+  if (result.verdict == Verdict::kUndeliverable || context.tried + 1 >= context.max_attempts) {
+    end.tried->outcome = word(Verdict::kUndeliverable);
+    return end;
+  }
   end.again_at = after(std::max(backoff(context.tried + 1, kFirstBackoff, kLongestBackoff, context.random),
                                 std::min(result.retry_after.value_or(Duration::zero()), kLongestWish)));
   return end;

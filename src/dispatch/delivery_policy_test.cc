@@ -38,10 +38,17 @@ TEST(DecideDelivery, TheReceiversRetryAfterIsHonoured) {
   EXPECT_EQ(after(busy).again_at, kNow + 120s);
 }
 
+TEST(DecideDelivery, NoReceiverMayKeepACallbackForever) {
+  const PostResult busy{
+      .verdict = Verdict::kRetry, .status_code = 429, .detail = {}, .retry_after = std::chrono::hours(9999)};
+  EXPECT_EQ(after(busy).again_at, kNow + 24h);
+}
+
 TEST(DecideDelivery, TheLastTryEndsIt) {
   const auto end =
       after({.verdict = Verdict::kRetry, .status_code = {}, .detail = "gone", .retry_after = {}}, 7);
   EXPECT_FALSE(end.again_at);
+  EXPECT_EQ(end.tried->outcome, "undeliverable");
   EXPECT_EQ(end.end, Delivery::kUndeliverable);
 }
 
@@ -57,7 +64,7 @@ TEST(DecideDelivery, WhatWasNotSentCostsNoTry) {
       {.verdict = Verdict::kRetry, .status_code = {}, .detail = {}, .retry_after = 3s, .attempted = false},
       7);
   EXPECT_FALSE(end.tried);
-  EXPECT_EQ(end.again_at, kNow + 3s);
+  EXPECT_EQ(end.again_at, kNow + 3500ms);  // and up to a second, so that not all come back at once
 }
 
 }  // namespace

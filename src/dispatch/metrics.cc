@@ -22,7 +22,7 @@ prometheus::Labels labels_of(const queue::FunctionName& function) {
 }  // namespace
 
 AsyncMetrics::AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQueue& queue,
-                           const queue::Outbox& outbox, const Clock& clock)
+                           const queue::Outbox& outbox, const Clock& clock, Exists exists)
     : queue_(queue),
       outbox_(outbox),
       clock_(clock),
@@ -40,22 +40,30 @@ AsyncMetrics::AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQue
       oldest_(gauges(registry, "sterna_queue_oldest_seconds",
                      "Age of the oldest invocation that waits to be run or runs.")),
       callbacks_pending_(
-          gauges(registry, "sterna_callbacks_pending", "Callbacks that have not been delivered.").Add({})) {}
+          gauges(registry, "sterna_callbacks_pending", "Callbacks that have not been delivered.").Add({})),
+      exists_(std::move(exists)) {}
 
 AsyncMetrics::Series& AsyncMetrics::of(const queue::FunctionName& function) {
-  const auto [place, is_new] = series_.try_emplace(function.id);
-  Series& series = place->second;
-  if (is_new) {
-    series.function = function;
-    series.depth = &depth_.Add(labels_of(function));
-    series.running = &running_.Add(labels_of(function));
-    series.oldest = &oldest_.Add(labels_of(function));
-  }
-  return series;
+  Series*& known = by_id_[function.id];
+  if (known != nullptr) return *known;
+  auto& named = by_name_[function.space + "/" + function.name];
+  if (!named) named = make_series(function);
+  ++named->functions;
+  return *(known = named.get());
+}
+
+std::unique_ptr<AsyncMetrics::Series> AsyncMetrics::make_series(const queue::FunctionName& function) {
+  auto made = std::make_unique<Series>();
+  made->name = function.space + "/" + function.name;
+  made->depth = &depth_.Add(labels_of(function));
+  made->running = &running_.Add(labels_of(function));
+  made->oldest = &oldest_.Add(labels_of(function));
+  return made;
 }
 
 void AsyncMetrics::count(const queue::FunctionName& function, Family<Counter>& family, const char* label,
                          const std::string& value) {
+  if (!exists_(function.id)) return;
   auto& [owner, counter] = of(function).counters[family.GetName() + value];
   if (counter == nullptr) {
     prometheus::Labels labels = labels_of(function);
@@ -73,7 +81,8 @@ void AsyncMetrics::accepted(const queue::FunctionName& function) {
 void AsyncMetrics::settled(const queue::FunctionName& function, queue::State state,
                            const std::string& reason) {
   count(function, settled_, "state", std::string(queue::to_string(state)));
-  if (state != queue::State::kSucceeded) count(function, dead_letters_, "reason", reason);
+  if (state == queue::State::kFailed || state == queue::State::kExpired)
+    count(function, dead_letters_, "reason", reason);
 }
 
 void AsyncMetrics::retried(const queue::FunctionName& function) {
@@ -85,21 +94,22 @@ void AsyncMetrics::delivery(const queue::FunctionName& function, const std::stri
 }
 
 void AsyncMetrics::remove(const std::string& function_id) {
-  const auto series = series_.extract(function_id);
-  if (series.empty()) return;
-  for (const auto& [name, owned] : series.mapped().counters) owned.first->Remove(owned.second);
-  depth_.Remove(series.mapped().depth);
-  running_.Remove(series.mapped().running);
-  oldest_.Remove(series.mapped().oldest);
+  const auto known = by_id_.extract(function_id);
+  if (known.empty() || --known.mapped()->functions > 0) return;
+  const auto series = by_name_.extract(known.mapped()->name);
+  for (const auto& [name, owned] : series.mapped()->counters) owned.first->Remove(owned.second);
+  depth_.Remove(series.mapped()->depth);
+  running_.Remove(series.mapped()->running);
+  oldest_.Remove(series.mapped()->oldest);
 }
 
 void AsyncMetrics::update_gauges() {
-  for (const auto& [id, series] : series_) {
+  for (const auto& [id, series] : by_id_) {
     const queue::Depth depth = queue_.depth(id);
-    series.depth->Set(static_cast<double>(depth.waiting));
-    series.running->Set(static_cast<double>(depth.leased));
+    series->depth->Set(static_cast<double>(depth.waiting));
+    series->running->Set(static_cast<double>(depth.leased));
     const Duration age = depth.oldest ? Duration(clock_.wall() - *depth.oldest) : Duration::zero();
-    series.oldest->Set(std::chrono::duration<double>(age).count());
+    series->oldest->Set(std::chrono::duration<double>(age).count());
   }
   callbacks_pending_.Set(static_cast<double>(outbox_.pending_deliveries()));
 }

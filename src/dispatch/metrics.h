@@ -5,6 +5,8 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -16,8 +18,11 @@ namespace sterna::dispatch {
 // Loop only. Series are made when something is counted: functions without asynchronous work cost nothing.
 class AsyncMetrics {
  public:
+  // Of functions that do not exist any more nothing is counted: their series would stay for ever.
+  using Exists = std::function<bool(const std::string& function_id)>;
+
   AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQueue& queue, const queue::Outbox& outbox,
-               const Clock& clock);
+               const Clock& clock, Exists exists);
 
   void accepted(const queue::FunctionName& function);
   void settled(const queue::FunctionName& function, queue::State state, const std::string& reason);
@@ -29,8 +34,10 @@ class AsyncMetrics {
   void update_gauges();
 
  private:
+  // Of one name. A function that is deleted and its successor have the same for a moment.
   struct Series {
-    queue::FunctionName function;
+    std::string name;  // "space/name"
+    std::size_t functions = 0;
     std::unordered_map<std::string, std::pair<prometheus::Family<prometheus::Counter>*, prometheus::Counter*>>
         counters;  // by name and label
     prometheus::Gauge* depth = nullptr;
@@ -38,6 +45,7 @@ class AsyncMetrics {
     prometheus::Gauge* oldest = nullptr;
   };
   Series& of(const queue::FunctionName& function);
+  std::unique_ptr<Series> make_series(const queue::FunctionName& function);
   void count(const queue::FunctionName& function, prometheus::Family<prometheus::Counter>& family,
              const char* label, const std::string& value);
 
@@ -53,7 +61,9 @@ class AsyncMetrics {
   prometheus::Family<prometheus::Gauge>& running_;
   prometheus::Family<prometheus::Gauge>& oldest_;
   prometheus::Gauge& callbacks_pending_;
-  std::unordered_map<std::string, Series> series_;  // by function id
+  const Exists exists_;
+  std::unordered_map<std::string, std::unique_ptr<Series>> by_name_;
+  std::unordered_map<std::string, Series*> by_id_;  // of the function
 };
 
 }  // namespace sterna::dispatch
