@@ -51,18 +51,6 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
 
 }  // namespace
 
-std::string_view to_string(Network network) {
-  switch (network) {
-    case Network::kNone:
-      return "none";
-    case Network::kEgress:
-      return "egress";
-    case Network::kHost:
-      return "host";
-  }
-  return "none";
-}
-
 std::string_view to_string(Access access) {
   switch (access) {
     case Access::kToken:

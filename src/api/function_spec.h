@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/network.h"
 
 namespace sterna::api {
 
-enum class Network : std::uint8_t { kNone, kEgress, kHost };
 enum class Access : std::uint8_t { kToken, kPublic, kInternal };
 
-std::string_view to_string(Network network);
 std::string_view to_string(Access access);
 
 struct Limits {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/json.h"
+#include "base/status_phrase.h"
 
 namespace sterna::api {
 namespace {
@@ -22,31 +23,6 @@ constexpr std::array kStatusByReason = {
     std::pair<std::string_view, int>{"disk_full", 507},
     std::pair<std::string_view, int>{"function_raised", 500},
     std::pair<std::string_view, int>{"idempotency_key_reused", 422},
-};
-
-constexpr std::array kPhrases = {
-    std::pair<int, std::string_view>{400, "Bad Request"},
-    std::pair<int, std::string_view>{401, "Unauthorized"},
-    std::pair<int, std::string_view>{403, "Forbidden"},
-    std::pair<int, std::string_view>{404, "Not Found"},
-    std::pair<int, std::string_view>{405, "Method Not Allowed"},
-    std::pair<int, std::string_view>{408, "Request Timeout"},
-    std::pair<int, std::string_view>{409, "Conflict"},
-    std::pair<int, std::string_view>{411, "Length Required"},
-    std::pair<int, std::string_view>{413, "Content Too Large"},
-    std::pair<int, std::string_view>{414, "URI Too Long"},
-    std::pair<int, std::string_view>{415, "Unsupported Media Type"},
-    std::pair<int, std::string_view>{417, "Expectation Failed"},
-    std::pair<int, std::string_view>{422, "Unprocessable Content"},
-    std::pair<int, std::string_view>{429, "Too Many Requests"},
-    std::pair<int, std::string_view>{431, "Request Header Fields Too Large"},
-    std::pair<int, std::string_view>{500, "Internal Server Error"},
-    std::pair<int, std::string_view>{501, "Not Implemented"},
-    std::pair<int, std::string_view>{502, "Bad Gateway"},
-    std::pair<int, std::string_view>{503, "Service Unavailable"},
-    std::pair<int, std::string_view>{504, "Gateway Timeout"},
-    std::pair<int, std::string_view>{505, "HTTP Version Not Supported"},
-    std::pair<int, std::string_view>{507, "Insufficient Storage"},
 };
 
 }  // namespace
@@ -82,11 +58,6 @@ int http_status(const Error& error) {
   return own == kStatusByReason.end() ? http_status(error.code) : own->second;
 }
 
-std::string_view status_phrase(int status) {
-  const auto* entry = std::ranges::find(kPhrases, status, &std::pair<int, std::string_view>::first);
-  return entry == kPhrases.end() ? "Error" : entry->second;
-}
-
 Problem to_problem(const Error& error) {
   return {http_status(error), error.component, error.reason, error.detail, {}, {}};
 }
@@ -100,7 +71,7 @@ Problem to_problem(FieldErrors errors) {
 
 std::string to_json(const Problem& problem) {
   OrderedJson json = {{"type", "urn:sterna:problem:" + problem.reason},
-                      {"title", status_phrase(problem.status)},
+                      {"title", status_phrase(static_cast<unsigned>(problem.status))},
                       {"status", problem.status},
                       {"detail", problem.detail},
                       {"reason", problem.reason},

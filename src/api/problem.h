@@ -25,9 +25,6 @@ struct Problem {
 int http_status(const Error& error);
 int http_status(Code code);
 
-// The standard phrase, e.g. "Not Found"; "Error" for numbers without one.
-std::string_view status_phrase(int status);
-
 Problem to_problem(const Error& error);
 // 422 `invalid_fields`.
 Problem to_problem(FieldErrors errors);

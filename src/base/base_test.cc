@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/names.h"
+#include "base/network.h"
+#include "base/status_phrase.h"
 #include "base/ulid.h"
 
 namespace sterna {
@@ -15,6 +17,20 @@ TEST(Names, FollowTheDnsLabelRule) {
   for (const char* bad : {"", "-a", "a-", "A", "a_b", "a.b", "ä", "a b"})
     EXPECT_FALSE(is_valid_name(bad)) << bad;
   EXPECT_FALSE(is_valid_name(std::string(64, 'a')));
+}
+
+TEST(Network, WordsAreReadBack) {
+  for (const Network network : {Network::kNone, Network::kEgress, Network::kHost}) {
+    EXPECT_EQ(parse_network(to_string(network)), network);
+  }
+  for (const char* bad : {"", "Host", "host ", "bridge"}) EXPECT_EQ(parse_network(bad), std::nullopt) << bad;
+}
+
+TEST(StatusPhrase, KnowsWhatSternaAnswers) {
+  EXPECT_EQ(status_phrase(200), "OK");
+  EXPECT_EQ(status_phrase(422), "Unprocessable Content");
+  EXPECT_EQ(status_phrase(507), "Insufficient Storage");
+  EXPECT_EQ(status_phrase(299), "Unknown");
 }
 
 TEST(Time, FormatsAndReadsRfc3339) {

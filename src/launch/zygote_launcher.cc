@@ -16,10 +16,6 @@ constexpr Duration kExitPatience = std::chrono::seconds(3);
 constexpr unsigned kExitPollMicroseconds = 2000;
 constexpr Duration kRestartPause = std::chrono::seconds(1);
 
-sandbox::Network network_of(std::string_view text) {
-  return sandbox::parse_network(text).value_or(sandbox::Network::kNone);
-}
-
 }  // namespace
 
 // One zygote process and the loop's end of its control socket.
@@ -43,7 +39,7 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
 
   zygote::ZygoteClient& client() { return *client_; }
 
-  void want_spares(sandbox::Network network, std::uint32_t count) {
+  void want_spares(Network network, std::uint32_t count) {
     if (count > 0 && spares_.insert(network).second) static_cast<void>(client_->send_spares(network, count));
   }
 
@@ -82,7 +78,7 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
   const std::string runtime_;
   std::optional<zygote::ZygoteClient> client_;
   bool starting_ = true;
-  std::set<sandbox::Network> spares_;  // kinds that were asked for
+  std::set<Network> spares_;  // kinds that were asked for
 };
 
 ZygoteLauncher::ZygoteLauncher(net::Loop& loop, LaunchSettings settings)
@@ -90,9 +86,9 @@ ZygoteLauncher::ZygoteLauncher(net::Loop& loop, LaunchSettings settings)
 
 ZygoteLauncher::~ZygoteLauncher() = default;
 
-void ZygoteLauncher::prepare(const std::string& runtime, std::string_view network) {
+void ZygoteLauncher::prepare(const std::string& runtime, Network network) {
   std::string why_not;
-  if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network_of(network), settings_.spares);
+  if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network, settings_.spares);
 }
 
 ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::string& why_not) {
@@ -137,7 +133,7 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
   plan.memory_bytes = config.memory_bytes;
   plan.cpus = config.cpus;
   plan.max_pids = config.max_pids;
-  plan.network = network_of(config.network);
+  plan.network = config.network;
   plan.hostname = config.name;
   return plan;
 }

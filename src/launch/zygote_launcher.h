@@ -38,7 +38,7 @@ class ZygoteLauncher final : public pool::Launcher {
   ~ZygoteLauncher() override;
 
   // Starts the runtime's zygote and its spares ahead of the first call.
-  void prepare(const std::string& runtime, std::string_view network);
+  void prepare(const std::string& runtime, Network network);
   // Whether every zygote that was started is warm, or has failed.
   bool settled() const { return starting_ == 0; }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "base/status_phrase.h"
 #include "net/http_server.h"
 
 namespace sterna::net {

@@ -31,6 +31,12 @@ class HttpService {
   virtual void on_refused(HttpConnection& connection, unsigned status, const Error& error) = 0;
 };
 
+// What the service finds out about a request in on_head and wants to know again in on_request.
+class RequestState {
+ public:
+  virtual ~RequestState() = default;
+};
+
 // Told about the fate of a response that is given later. Must detach itself before it goes away.
 class ResponseObserver {
  public:
@@ -66,6 +72,9 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   Body take_body() { return std::move(body_); }
   // The client's address without port, e.g. "127.0.0.1".
   std::string_view client() const { return client_; }
+
+  // The service's own, null at first; stays for the connection's next requests.
+  std::unique_ptr<RequestState>& state() { return state_; }
 
   void begin(unsigned status);
   // Names and values must be free of CR, LF and NUL; framing headers are the connection's own.
@@ -130,6 +139,7 @@ class HttpConnection final : public EventHandler, public TurnEnd, private HttpPa
   bool bodyless_ = false;     // the response has no body by its status
   bool chunked_ = false;      // of the response
 
+  std::unique_ptr<RequestState> state_;
   HttpParser parser_;
   HttpRequest request_;
   Body body_;
@@ -181,8 +191,5 @@ class HttpServer final : private EventHandler {
   std::string date_;
   std::chrono::seconds date_second_{};
 };
-
-// The reason phrase of a status (RFC 9110 15), "Unknown" for others.
-std::string_view status_phrase(unsigned status);
 
 }  // namespace sterna::net

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/network.h"
 
 namespace sterna::pool {
 
@@ -19,7 +20,7 @@ struct FunctionConfig {
   std::string handler;     // file in the bundle
   std::string bundle_dir;  // absolute path on the host
   std::map<std::string, std::string> env;
-  std::string network = "egress";  // none, egress, host
+  Network network = Network::kEgress;
 
   Duration timeout = std::chrono::seconds(30);
   std::uint64_t memory_bytes = 128U << 20;

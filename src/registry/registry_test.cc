@@ -181,7 +181,7 @@ TEST_F(RegistryTest, WholeSpecSurvivesTheDisk) {
   spec.options = {{"b", true}, {"i", std::int64_t{7}}, {"d", 1.5}, {"s", "x"}};
   spec.limits.timeout = std::chrono::milliseconds(1500);
   spec.limits.concurrency = 9;
-  spec.limits.network = api::Network::kNone;
+  spec.limits.network = Network::kNone;
   spec.async.retry_on = {500};
   spec.access = api::Access::kInternal;
   ASSERT_TRUE(registry_->create("default", spec, "h"));

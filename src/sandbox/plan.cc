@@ -94,25 +94,6 @@ class Reader {
 
 }  // namespace
 
-std::string_view to_string(Network network) {
-  switch (network) {
-    case Network::kNone:
-      return "none";
-    case Network::kEgress:
-      return "egress";
-    case Network::kHost:
-      return "host";
-  }
-  return "none";
-}
-
-Result<Network> parse_network(std::string_view text) {
-  for (const Network network : {Network::kNone, Network::kEgress, Network::kHost}) {
-    if (text == to_string(network)) return network;
-  }
-  return bad("network", "must be none, egress or host");
-}
-
 Status validate(const SandboxPlan& plan) {
   if (!is_clean_path(plan.bundle_dir)) return bad("bundle_dir", "must be an absolute path below /");
   if (plan.host_uid == 0) return bad("host_uid", "must not be root's");

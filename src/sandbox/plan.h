@@ -7,16 +7,9 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/network.h"
 
 namespace sterna::sandbox {
-
-enum class Network : std::uint8_t {
-  kNone,    // an own network namespace with loopback only
-  kEgress,  // the same, connected to the outside by pasta on the first socket (egress.h)
-  kHost,    // the host's network, loopback included: for trusted code
-};
-std::string_view to_string(Network network);
-Result<Network> parse_network(std::string_view text);
 
 // Inside the sandbox every function is this user and group.
 inline constexpr std::uint32_t kInnerUid = 1000;

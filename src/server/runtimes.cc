@@ -70,7 +70,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.handler = "handler.py";
   config.bundle_dir = bundle_dir;
   config.env = version.spec.env;
-  config.network = api::to_string(limits.network);
+  config.network = limits.network;
   config.timeout = limits.timeout;
   config.memory_bytes = static_cast<std::uint64_t>(limits.memory_mb) << 20;
   config.cpus = limits.cpus;
@@ -81,7 +81,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.idle = limits.idle;
   config.queue_wait = limits.queue_wait;
   config.is_async = version.handler_async.value_or(false);
-  if (limits.network == api::Network::kHost && !server.allow_network_host) {
+  if (limits.network == Network::kHost && !server.allow_network_host) {
     config.refusal = "limits.network: " + std::string(api::kNetworkHostRefused);
   }
   return config;

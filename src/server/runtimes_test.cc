@@ -79,7 +79,7 @@ TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
   version.spec.env = {{"A", "b"}};
   version.spec.limits.memory_mb = 64;
   version.spec.limits.concurrency = 3;
-  version.spec.limits.network = api::Network::kNone;
+  version.spec.limits.network = Network::kNone;
   version.handler_async = true;
   const pool::FunctionConfig config = config_of(function, version, "/bundles/x", find(), config_);
   EXPECT_EQ(config.id, "id");
@@ -91,7 +91,7 @@ TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
   EXPECT_EQ(config.env.at("A"), "b");
   EXPECT_EQ(config.memory_bytes, 64U << 20);
   EXPECT_EQ(config.concurrency, 3U);
-  EXPECT_EQ(config.network, "none");
+  EXPECT_EQ(config.network, Network::kNone);
   EXPECT_TRUE(config.is_async);
   version.spec.limits.concurrency.reset();
   EXPECT_FALSE(config_of(function, version, "", find(), config_).concurrency);
@@ -99,13 +99,13 @@ TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {
 
 TEST_F(RuntimesTest, StoredVersionWithNetworkHostIsRefusedUnlessAllowed) {
   registry::Version version;
-  version.spec.limits.network = api::Network::kHost;
+  version.spec.limits.network = Network::kHost;
   const auto refusal = [&] { return config_of({}, version, "", {}, config_).refusal; };
   EXPECT_NE(refusal().find("--allow-network-host"), std::string::npos);
   config_.allow_network_host = true;
   EXPECT_EQ(refusal(), "");
   config_.allow_network_host = false;
-  version.spec.limits.network = api::Network::kEgress;
+  version.spec.limits.network = Network::kEgress;
   EXPECT_EQ(refusal(), "");
 }
 

@@ -22,8 +22,8 @@ using sandbox::NetworkSpace;
 // After so many spares in a row that could not be prepared no more are made ahead; a start still tries.
 constexpr std::uint32_t kMaxFailures = 3;
 
-NetworkSpace space_of(sandbox::Network network) {
-  return network == sandbox::Network::kHost ? NetworkSpace::kHost : NetworkSpace::kOwn;
+NetworkSpace space_of(Network network) {
+  return network == Network::kHost ? NetworkSpace::kHost : NetworkSpace::kOwn;
 }
 
 std::unexpected<Error> failed(std::string_view step, int error) {
@@ -254,9 +254,9 @@ void Brood::bury(Child& child, int init_status) {
 }
 
 std::uint32_t Brood::wanted(NetworkSpace space) const {
-  const auto of = [&](sandbox::Network network) { return spares_[static_cast<std::size_t>(network)]; };
-  if (space == NetworkSpace::kHost) return of(sandbox::Network::kHost);
-  return of(sandbox::Network::kNone) + of(sandbox::Network::kEgress);
+  const auto of = [&](Network network) { return spares_[static_cast<std::size_t>(network)]; };
+  if (space == NetworkSpace::kHost) return of(Network::kHost);
+  return of(Network::kNone) + of(Network::kEgress);
 }
 
 std::uint32_t Brood::ready(NetworkSpace space) const {

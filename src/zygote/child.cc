@@ -83,7 +83,7 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   if (got != sizeof order || raw.fd_count != kOrderFds)
     give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
 
-  const bool notify = order.network == sandbox::Network::kEgress;
+  const bool notify = order.network == Network::kEgress;
   int listener = -1;
   if (!set_standard_fds(raw.fds[3])) give_up(control, {"set standard output", errno});
   if (const StepError error =

@@ -61,8 +61,8 @@ Result<Request> request_from(const json& message) {
   }
   if (op == "kill") return Kill{message.at("worker").get<std::string>()};
   if (op == "spares") {
-    auto network = sandbox::parse_network(message.at("network").get<std::string>());
-    if (!network) return std::unexpected(network.error());
+    const auto network = parse_network(message.at("network").get<std::string>());
+    if (!network) return bad("network must be none, egress or host");
     return Spares{*network, message.at("count").get<std::uint32_t>()};
   }
   if (op == "configure") {

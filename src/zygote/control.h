@@ -25,7 +25,7 @@ struct Configure {
   sandbox::CgroupLayout cgroups;
 };
 struct Spares {
-  sandbox::Network network = sandbox::Network::kNone;
+  Network network = Network::kNone;
   std::uint32_t count = 0;
 };
 struct Start {

@@ -30,7 +30,7 @@ Status ZygoteClient::configure(const std::string& root_dir, const sandbox::Cgrou
   return send(Configure{root_dir, cgroups});
 }
 
-Status ZygoteClient::send_spares(sandbox::Network network, std::uint32_t count) {
+Status ZygoteClient::send_spares(Network network, std::uint32_t count) {
   return send(Spares{network, count});
 }
 

@@ -25,7 +25,7 @@ class ZygoteClient {
   // All fail with unavailable, reason `zygote_gone`, when the zygote is gone, and with exhausted, reason
   // `zygote_busy`, when it has too many unread requests. `configure` comes first.
   Status configure(const std::string& root_dir, const sandbox::CgroupLayout& cgroups);
-  Status send_spares(sandbox::Network network, std::uint32_t count);
+  Status send_spares(Network network, std::uint32_t count);
   // The descriptors are borrowed: the zygote gets duplicates.
   Status send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket,
                     int claim_page, int output);

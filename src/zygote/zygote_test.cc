@@ -14,8 +14,6 @@
 namespace sterna::zygote {
 namespace {
 
-using sandbox::Network;
-
 TEST_F(ZygoteFixture, WorkerIsTheInnerUserAndNotInit) {
   const auto worker = started("a", plan());
   EXPECT_EQ(worker.ask("ids"), "1000 1000 2");
