@@ -68,6 +68,21 @@ void answer_method_not_allowed(net::HttpConnection& connection, std::string_view
 
 }  // namespace
 
+struct Gateway::Target final : net::RequestState {
+  Route route;  // views of the request's target
+  // Of the kinds that run a function:
+  std::string path;  // as the function sees it
+  std::optional<SubmitExchange::Plan> plan;
+  invoke::FunctionEntry* entry = nullptr;  // good while the table's removals() are these
+  std::uint64_t removals = 0;
+};
+
+Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
+  auto& state = connection.state();
+  if (!state) state = std::make_unique<Target>();
+  return static_cast<Target&>(*state);
+}
+
 Gateway::Gateway(const GatewayParts& parts, const GatewayLimits& limits)
     : parts_(parts), limits_(limits), forget_([this](InvokeExchange& exchange) {
         exchanges_.erase_and_dispose(exchanges_.iterator_to(exchange), std::default_delete<InvokeExchange>());
@@ -97,10 +112,12 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
     answer_invocation_error(connection, status_of(route.error()), route.error(), {});
     return 0;
   }
+  Target& target = target_of(connection);
+  target.route = *route;
   switch (route->kind) {
     case RouteKind::kInvoke:
     case RouteKind::kAsyncInvoke:
-      return check_invoke(connection, *route);
+      return check_invoke(connection, target);
     case RouteKind::kInvocations:
       check_invocations(connection, *route);
       return kNoBody;
@@ -114,8 +131,9 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
 }
 
 // Refuses before the body is read what cannot run anyway. Answers how large the body may be.
-std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route& route) {
+std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& target) {
   const net::HttpRequest& request = connection.request();
+  const Route& route = target.route;
   const bool async = route.kind == RouteKind::kAsyncInvoke;
   if (async ? request.method != "POST"
             : std::ranges::find(kInvokeMethods, request.method) == kInvokeMethods.end()) {
@@ -126,10 +144,11 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route
     answer_invocation_error(connection, status, error, call_id_of(request, parts_.ids));
     return 0;
   };
-  if (const auto path = function_path(route.tail, limits_.max_path_levels); !path) {
-    return refuse(status_of(path.error()), path.error());
-  }
-  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  auto path = function_path(route.tail, limits_.max_path_levels);
+  if (!path) return refuse(status_of(path.error()), path.error());
+  target.path = std::move(*path);
+  const invoke::FunctionEntry* entry = target.entry = parts_.functions.find(route.space, route.function);
+  target.removals = parts_.functions.removals();
   if (entry == nullptr) return refuse(404, not_found(route));
   if (entry->access == api::Access::kInternal) {
     return refuse(403, {Code::kDenied, Component::kAuth, "function_internal",
@@ -140,8 +159,9 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, const Route
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
     return 0;
   }
-  if (const auto plan = plan_of(request, route)) {
-    const auto headers = headers_of(request, *plan, parts_.loop.clock().wall());
+  target.plan = plan_of(request, route);
+  if (target.plan) {
+    const auto headers = headers_of(request, *target.plan, parts_.loop.clock().wall());
     if (!headers) return refuse(400, headers.error());
     const std::string& url = headers->callback_url;
     if (const Status allowed = url.empty() ? Status() : parts_.async.check_callback(entry->space, url);
@@ -166,16 +186,16 @@ void Gateway::check_invocations(net::HttpConnection& connection, const Route& ro
 }
 
 void Gateway::on_request(net::HttpConnection& connection) {
-  const auto route = parse_route(connection.request().target);
-  if (!route) return answer_problem(connection, status_of(route.error()), route.error());
-  switch (route->kind) {
+  const Target& target = target_of(connection);
+  const Route& route = target.route;
+  switch (route.kind) {
     case RouteKind::kInvoke:
     case RouteKind::kAsyncInvoke:
-      return invoke(connection, *route);
+      return invoke(connection, target);
     case RouteKind::kInvocations:
-      return invocations(connection, *route);
+      return invocations(connection, route);
     case RouteKind::kLogs:
-      return logs(connection, *route);
+      return logs(connection, route);
     case RouteKind::kHealth:
       return health(connection, {});
     case RouteKind::kReady:
@@ -185,32 +205,33 @@ void Gateway::on_request(net::HttpConnection& connection) {
     case RouteKind::kManagement:
       break;
   }
-  ManagementExchange::start(parts_.loop, parts_.management_thread, parts_.management, connection, route->path,
-                            route->query);
+  ManagementExchange::start(parts_.loop, parts_.management_thread, parts_.management, connection, route.path,
+                            route.query);
 }
 
-void Gateway::invoke(net::HttpConnection& connection, const Route& route) {
+void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
   const net::HttpRequest& request = connection.request();
+  const Route& route = target.route;
   std::string call_id = call_id_of(request, parts_.ids);
-  invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
-  const auto path = function_path(route.tail, limits_.max_path_levels);
-  if (entry == nullptr || !path) {  // it went while the body came
+  invoke::FunctionEntry* entry = target.removals == parts_.functions.removals()
+                                     ? target.entry
+                                     : parts_.functions.find(route.space, route.function);
+  if (entry == nullptr) {  // it went while the body came
     return answer_invocation_error(connection, 404,
                                    {Code::kNotFound, Component::kRegistry, "function_not_found",
                                     "there is no function of that name in the space"},
                                    call_id);
   }
   if (route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
-    return submit(connection, route, *entry, *path, call_id, {});
+    return submit(connection, route, *entry, target.path, call_id, {});
   }
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry))
     return answer_failure(connection, *refusal, call_id);
-  if (const auto plan = plan_of(request, route))
-    return submit(connection, route, *entry, *path, call_id, *plan);
+  if (target.plan) return submit(connection, route, *entry, target.path, call_id, *target.plan);
 
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
-                                        .path = *path,
+                                        .path = target.path,
                                         .query = route.query,
                                         .call_id = call_id,
                                         .access = entry->access},

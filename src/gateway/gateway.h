@@ -52,12 +52,14 @@ class Gateway final : public net::HttpService {
 
  private:
   Error not_found(const Route& route) const;
-  std::uint64_t check_invoke(net::HttpConnection& connection, const Route& route);
+  struct Target;  // what on_head finds out, for on_request
+  static Target& target_of(net::HttpConnection& connection);
+  std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
   Result<queue::Submission> submission_of(net::HttpConnection& connection, const Route& route,
                                           const invoke::FunctionEntry& entry, const std::string& path,
                                           const std::string& call_id, const SubmitExchange::Plan& plan);
   void check_invocations(net::HttpConnection& connection, const Route& route);
-  void invoke(net::HttpConnection& connection, const Route& route);
+  void invoke(net::HttpConnection& connection, const Target& target);
   void submit(net::HttpConnection& connection, const Route& route, const invoke::FunctionEntry& entry,
               const std::string& path, const std::string& call_id, const SubmitExchange::Plan& plan);
   void invocations(net::HttpConnection& connection, const Route& route);

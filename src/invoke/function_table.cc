@@ -109,6 +109,7 @@ void FunctionTable::remove(const std::string& id) {
   if (named != by_name_.end() && named->second == &entry) by_name_.erase(named);
   const std::string removed = id;  // it may stand in the entry
   by_id_.erase(found);
+  ++removals_;
   removed_(removed);
 }
 

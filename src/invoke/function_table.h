@@ -15,7 +15,8 @@
 
 namespace sterna::invoke {
 
-// One function. Loop only; a pointer is good until the turn ends.
+// One function. Loop only; a pointer is good until the turn ends, and as long as the table's removals()
+// stands still.
 struct FunctionEntry {
   std::string id;
   std::string space;
@@ -80,6 +81,8 @@ class FunctionTable final : private pool::PoolObserver {
   void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);
 
   std::size_t size() const { return by_id_.size(); }
+  // How many functions have been removed.
+  std::uint64_t removals() const { return removals_; }
   // Pools that are looked at from time to time: those that have workers or calls, or start a worker.
   std::size_t live_pools() const { return live_.size(); }
   std::size_t workers() const { return context_.workers_total; }
@@ -132,6 +135,7 @@ class FunctionTable final : private pool::PoolObserver {
   std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
   // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;
+  std::uint64_t removals_ = 0;
   std::string key_;  // scratch of find
   net::Loop::TimerId timer_{};
   bool ticks_slowly_ = true;

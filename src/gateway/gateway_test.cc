@@ -1,0 +1,251 @@
+// What the gateway answers by itself, and what it hands on.
+#include "gateway/gateway.h"
+
+#include <nlohmann/json.hpp>
+
+#include "gateway/testing/serving_fixture.h"
+#include "logs/temporary_folder.h"
+#include "queue/sqlite/sqlite_queue.h"
+
+namespace sterna::gateway {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+using registry::FunctionStatus;
+
+constexpr std::string_view kInvoke = "/spaces/default/functions/f/invoke";
+constexpr std::string_view kCallId = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+class GatewayTest : public ServingTest {
+ protected:
+  GatewayTest() {
+    service_.head = [this](net::HttpConnection& connection) { return gateway_.on_head(connection); };
+    service_.request = [this](net::HttpConnection& connection) { gateway_.on_request(connection); };
+  }
+  ~GatewayTest() override {
+    end();
+    EXPECT_EQ(gateway_.in_flight(), 0U);
+  }
+
+  static std::string head(std::string_view method, std::string_view target, std::string_view more = {}) {
+    return std::string(method)
+        .append(" ")
+        .append(target)
+        .append(" HTTP/1.1\r\nHost: x\r\n")
+        .append(more)
+        .append("\r\n");
+  }
+  struct Answer {
+    int status = 0;
+    nlohmann::json problem;
+    std::string text;
+  };
+  // Of a request that the gateway answers by itself, with a problem document.
+  Answer problem(std::string_view method, std::string_view target, std::string_view more = {}) {
+    Client client(*this);
+    client.send(head(method, target, more));
+    return problem(client);
+  }
+  Answer problem(Client& client) {
+    EXPECT_TRUE(until([&] { return client.read(), client.text.ends_with("}"); })) << client.text;
+    Answer answer{.problem = {}, .text = client.text};
+    if (client.text.starts_with("HTTP/1.1 ")) answer.status = std::stoi(client.text.substr(9, 3));
+    const std::size_t body = client.text.find("\r\n\r\n");
+    if (body != std::string::npos)
+      answer.problem = nlohmann::json::parse(client.text.substr(body), nullptr, false);
+    return answer;
+  }
+  std::string reason(int status, std::string_view method, std::string_view target) {
+    const Answer answer = problem(method, target);
+    EXPECT_EQ(answer.status, status) << method << " " << target;
+    EXPECT_NE(answer.text.find("X-Sterna-Fault: platform\r\n"), std::string::npos) << answer.text;
+    return answer.problem.value("reason", "none");
+  }
+  void set_status(FunctionStatus status) {
+    registry::Function changed = function();
+    changed.status = status;
+    table_.apply(changed);
+  }
+
+  logs::TemporaryFolder folder_;
+  SystemClock wall_;
+  std::unique_ptr<registry::Registry> registry_ = std::move(*registry::Registry::open(":memory:", wall_));
+  std::unique_ptr<bundle::BundleStore> bundles_ =
+      std::move(*bundle::BundleStore::open(folder_.path() / "bundles"));
+  std::unique_ptr<logs::FunctionLogs> function_logs_ =
+      std::move(*logs::FunctionLogs::open(folder_.path() / "logs", {}, wall_));
+  std::unique_ptr<queue::sqlite::SqliteQueue> queue_ =
+      std::move(*queue::sqlite::SqliteQueue::open(folder_.path() / "queue.db", loop_, budget_, {}));
+  Settlements settlements_;
+  net::Background management_thread_;
+  net::Background log_thread_;
+  Management management_{*registry_, *bundles_, {}, [](const std::string&) { return FunctionMetrics(); }};
+  Gateway gateway_{
+      {.loop = loop_,
+       .functions = table_,
+       .management = management_,
+       .logs = *function_logs_,
+       .management_thread = management_thread_,
+       .log_thread = log_thread_,
+       .metrics = prometheus_,
+       .ids = ids_,
+       .async = {.queue = *queue_,
+                 .outbox = *queue_,
+                 .invocations = *queue_,
+                 .settlements = settlements_,
+                 .check_callback = [](const std::string&, const std::string&) { return Status(); }},
+       .update_gauges = [] {}},
+      {}};
+};
+
+TEST_F(GatewayTest, RefusesWhatCannotRun) {
+  EXPECT_EQ(reason(404, "GET", "/spaces/no/functions/f/invoke"), "space_not_found");
+  EXPECT_EQ(reason(404, "GET", "/spaces/default/functions/no/invoke"), "function_not_found");
+  EXPECT_EQ(reason(404, "GET", "/spaces/default/functions/f/invoke/a/b/c/d"), "path_too_deep");
+  EXPECT_EQ(reason(400, "GET", "/spaces/default/functions/f/invoke/../g"), "bad_path");
+  EXPECT_EQ(reason(400, "GET", "/spaces/default/functions/f/invoke/%zz"), "bad_path");
+  EXPECT_EQ(reason(405, "OPTIONS", kInvoke), "method_not_allowed");
+  EXPECT_EQ(reason(405, "GET", "/spaces/default/functions/f/async-invoke"), "method_not_allowed");
+  EXPECT_EQ(reason(405, "POST", "/healthz"), "method_not_allowed");
+  EXPECT_EQ(launcher_.started(), 0U);
+}
+
+TEST_F(GatewayTest, MethodsThatAreAllowedAreNamed) {
+  EXPECT_NE(problem("TRACE", kInvoke).text.find("Allow: GET, POST, PUT, PATCH, DELETE\r\n"),
+            std::string::npos);
+  EXPECT_NE(problem("PUT", "/spaces/default/functions/f/async-invoke").text.find("Allow: POST\r\n"),
+            std::string::npos);
+}
+
+TEST_F(GatewayTest, FunctionsThatDoNotRunSaySo) {
+  set_status(FunctionStatus::kStopped);
+  EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");
+  EXPECT_EQ(problem("GET", kInvoke).text.find("Retry-After"), std::string::npos);
+  set_status(FunctionStatus::kBuilding);
+  EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");
+  EXPECT_NE(problem("GET", kInvoke).text.find("Retry-After: 1\r\n"), std::string::npos);
+}
+
+TEST_F(GatewayTest, InternalFunctionsAreForTriggers) {
+  registry::Function changed = function();
+  changed.active->spec.access = api::Access::kInternal;
+  table_.apply(changed);
+  EXPECT_EQ(reason(403, "POST", kInvoke), "function_internal");
+}
+
+TEST_F(GatewayTest, CallIdOfTheClientIsKeptInRefusals) {
+  const Answer answer =
+      problem("GET", "/spaces/default/functions/no/invoke", "X-Call-Id: " + std::string(kCallId) + "\r\n");
+  EXPECT_EQ(answer.problem.value("call_id", ""), kCallId);
+}
+
+TEST_F(GatewayTest, RefusalComesBeforeTheBody) {
+  EXPECT_EQ(problem("POST", "/spaces/default/functions/no/invoke", "Content-Length: 9\r\n").status, 404);
+}
+
+TEST_F(GatewayTest, FunctionReceivesPathQueryAndBody) {
+  Client client(*this);
+  client.send(head("POST", std::string(kInvoke) + "/a%20b/c?x=1&x=2", "Content-Length: 4\r\n") + "ping");
+  const OwnedFrame frame = run();
+  wire::RequestHead request;
+  std::string_view body;
+  ASSERT_TRUE(wire::read_request(frame.payload, request, body));
+  EXPECT_EQ(request.method, "POST");
+  EXPECT_EQ(request.path, "/a b/c");
+  EXPECT_EQ(request.query, "x=1&x=2");
+  EXPECT_EQ(body, "ping");
+  EXPECT_EQ(gateway_.in_flight(), 1U);
+  respond(frame, 200, {}, "pong");
+  EXPECT_TRUE(ends_with(client, "pong"));
+}
+
+TEST_F(GatewayTest, EachRequestOfAConnectionHasItsOwnTarget) {
+  Client client(*this);
+  client.send(head("GET", std::string(kInvoke) + "/first?a"));
+  respond(run(), 200, {}, "one");
+  ASSERT_TRUE(ends_with(client, "one"));
+  client.send(head("GET", "/healthz") + head("GET", kInvoke));
+  const OwnedFrame frame = run();
+  wire::RequestHead request;
+  std::string_view body;
+  ASSERT_TRUE(wire::read_request(frame.payload, request, body));
+  EXPECT_EQ(request.path, "/");
+  EXPECT_EQ(request.query, "");
+  respond(frame, 200, {}, "two");
+  EXPECT_TRUE(ends_with(client, "two"));
+  EXPECT_NE(client.text.find("ok\n"), std::string::npos);
+}
+
+TEST_F(GatewayTest, FunctionMayGoWhileItsRequestComes) {
+  Client client(*this);
+  client.send(head("POST", kInvoke, "Content-Length: 4\r\n") + "pi");
+  for (int i = 0; i < 5; ++i) turn();
+  table_.remove("id");
+  client.send("ng");
+  const Answer answer = problem(client);
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_EQ(answer.problem.value("reason", ""), "function_not_found");
+}
+
+TEST_F(GatewayTest, FunctionMayBeReplacedWhileItsRequestComes) {
+  Client client(*this);
+  client.send(head("POST", kInvoke, "Content-Length: 4\r\n") + "pi");
+  for (int i = 0; i < 5; ++i) turn();
+  table_.remove("id");
+  registry::Function next = function();
+  next.id = "next";
+  table_.apply(next);
+  client.send("ng");
+  const OwnedFrame frame = run();
+  EXPECT_TRUE(frame.payload.ends_with("ping"));
+  respond(frame, 200, {}, "from the next");
+  EXPECT_TRUE(ends_with(client, "from the next"));
+}
+
+TEST_F(GatewayTest, FunctionMayStopWhileItsRequestComes) {
+  Client client(*this);
+  client.send(head("POST", kInvoke, "Content-Length: 4\r\n") + "pi");
+  for (int i = 0; i < 5; ++i) turn();
+  set_status(FunctionStatus::kStopped);
+  client.send("ng");
+  EXPECT_EQ(problem(client).problem.value("reason", ""), "function_not_running");
+}
+
+TEST_F(GatewayTest, TellsItsHealth) {
+  Client client(*this);
+  client.send(head("GET", "/readyz"));
+  ASSERT_TRUE(ends_with(client, "\r\n\r\nok\n"));
+  gateway_.set_not_ready("the server is draining");
+  client.send(head("GET", "/readyz"));
+  ASSERT_TRUE(ends_with(client, "the server is draining\n"));
+  EXPECT_NE(client.text.find("HTTP/1.1 503 "), std::string::npos);
+  client.send(head("GET", "/healthz"));
+  EXPECT_TRUE(ends_with(client, "\r\n\r\nok\n"));
+}
+
+TEST_F(GatewayTest, ManagementAnswersFromItsThread) {
+  Client client(*this);
+  client.send(head("GET", "/spaces"));
+  EXPECT_TRUE(until([&] {
+    return client.read(), client.text.find(R"("name":"default")") != std::string::npos;
+  })) << client.text;
+}
+
+TEST_F(GatewayTest, AsyncInvocationIsAcceptedWhenItIsStored) {
+  Client client(*this);
+  client.send(head("POST", "/spaces/default/functions/f/async-invoke", "Content-Length: 0\r\n"));
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("queued") != std::string::npos; }))
+      << client.text;
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 202 "));
+  EXPECT_EQ(queue_->depth("id").waiting, 1U);
+}
+
+TEST_F(GatewayTest, AskingForTheServersOptionsIsAnswered) {
+  Client client(*this);
+  client.send(head("OPTIONS", "*"));
+  EXPECT_TRUE(ends_with(client, "\r\n\r\n"));
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 204 "));
+}
+
+}  // namespace
+}  // namespace sterna::gateway

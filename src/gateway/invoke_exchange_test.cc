@@ -1,0 +1,176 @@
+// One HTTP exchange, one run: over a real connection, with a played worker.
+#include "gateway/invoke_exchange.h"
+
+#include "gateway/testing/serving_fixture.h"
+
+namespace sterna::gateway {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+
+class InvokeExchangeTest : public ServingTest {
+ protected:
+  InvokeExchangeTest() {
+    service_.request = [this](net::HttpConnection& connection) {
+      exchange_ = std::make_unique<InvokeExchange>(table_, connection, done_);
+      exchange_->start(*table_.find("default", "f"), "call-1", {}, loop_.now());
+    };
+  }
+  ~InvokeExchangeTest() override {
+    end();
+    EXPECT_FALSE(exchange_);
+  }
+
+  const InvokeExchange::Done done_ = [this](InvokeExchange&) { exchange_.reset(); };
+  std::unique_ptr<InvokeExchange> exchange_;  // tests have one at a time
+};
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+TEST_F(InvokeExchangeTest, AnswerCarriesStatusHeadersTimingsAndBody) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  respond(request, 201, {{"X-Own", "1"}, {"x-own", "2"}}, "made");
+  ASSERT_TRUE(ends_with(client, "made"));
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 201 Created\r\n"));
+  EXPECT_TRUE(has_line(client, "X-Own: 1\r\n"));
+  EXPECT_TRUE(has_line(client, "x-own: 2\r\n"));
+  EXPECT_TRUE(has_line(client, "X-Call-Id: call-1\r\n"));
+  EXPECT_TRUE(has_line(client, "X-Duration-Seconds: 0.001500\r\n"));
+  EXPECT_TRUE(has_line(client, "Server-Timing: queue;dur=0.000, cold;dur=0.000, run;dur=1.500\r\n"));
+  EXPECT_TRUE(has_line(client, "Content-Length: 4\r\n"));
+  EXPECT_FALSE(has_line(client, "X-Sterna-Fault"));
+}
+
+TEST_F(InvokeExchangeTest, ErrorOfTheFunctionIsMarkedAsItsOwn) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  respond(request, 404, {}, "nothing here");
+  ASSERT_TRUE(ends_with(client, "nothing here"));
+  EXPECT_TRUE(has_line(client, "X-Sterna-Fault: function\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, PlatformsHeadersAndHopByHopOnesAreNotTheFunctions) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  respond(request, 200,
+          {{"X-Call-Id", "forged"},
+           {"X-Sterna-Fault", "platform"},
+           {"Server-Timing", "forged"},
+           {"Content-Length", "99"},
+           {"Connection", "X-First"},
+           {"Connection", "keep-alive, X-Second"},
+           {"X-First", "1"},
+           {"X-Second", "2"},
+           {"Transfer-Encoding", "chunked"},
+           {"X-Third", "3"}},
+          "ok");
+  ASSERT_TRUE(ends_with(client, "\r\n\r\nok"));
+  EXPECT_EQ(client.text.find("forged"), std::string::npos);
+  for (const char* gone :
+       {"X-Sterna-Fault", "Content-Length: 99", "X-First", "X-Second", "Transfer-Encoding"}) {
+    EXPECT_FALSE(has_line(client, gone)) << gone;
+  }
+  EXPECT_TRUE(has_line(client, "X-Third: 3\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, FailureIsAProblemWithTheCallId) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().fail(request, wire::FailKind::kRaised, "ValueError: secret");
+  ASSERT_TRUE(ends_with(client, "}"));
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 500 "));
+  EXPECT_TRUE(has_line(client, "Content-Type: application/problem+json\r\n"));
+  EXPECT_TRUE(has_line(client, "X-Sterna-Fault: function\r\n"));
+  EXPECT_TRUE(has_line(client, "Server-Timing: "));
+  EXPECT_NE(client.text.find(R"("reason":"function_raised")"), std::string::npos);
+  EXPECT_NE(client.text.find(R"("call_id":"call-1")"), std::string::npos);
+  EXPECT_EQ(client.text.find("secret"), std::string::npos);
+  EXPECT_NE(logs_.back().find("secret"), std::string::npos);
+}
+
+TEST_F(InvokeExchangeTest, StreamGoesOutInPartsAndWindowsFollowTheClient) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().respond(request, "one ", milliseconds(1), More::kYes);
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("one ") != std::string::npos; }));
+  EXPECT_TRUE(has_line(client, "Transfer-Encoding: chunked\r\n"));
+  std::vector<OwnedFrame> windows;
+  ASSERT_TRUE(until([&] { return !(windows = worker().receive(FrameType::kWindow)).empty(); }));
+  std::uint32_t bytes = 0;
+  ASSERT_TRUE(wire::read_window(windows.front().payload, bytes));
+  EXPECT_EQ(bytes, 4U);
+  worker().send(FrameType::kResponseBody, More::kYes, request.slot, request.call, "two");
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
+  EXPECT_TRUE(ends_with(client, "3\r\ntwo\r\n0\r\n\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, ClientThatDoesNotReadGivesNoWindow) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().respond(request, "", milliseconds(1), More::kYes);
+  std::size_t sent = 0;
+  std::size_t window = wire::kInitialWindow;
+  const std::string part(16U << 10, 'x');
+  for (int round = 0; round < 2000; ++round) {  // until the kernel's buffers are full
+    if (sent + part.size() <= window) {
+      worker().send(FrameType::kResponseBody, More::kYes, request.slot, request.call, part);
+      sent += part.size();
+    }
+    turn();
+    for (const OwnedFrame& frame : worker().receive(FrameType::kWindow)) {
+      std::uint32_t bytes = 0;
+      ASSERT_TRUE(wire::read_window(frame.payload, bytes));
+      window += bytes;
+    }
+    if (sent + part.size() > window && round > 100) break;
+  }
+  EXPECT_LT(window - sent, part.size());  // it must not send more now
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
+  EXPECT_TRUE(ends_with(client, "\r\n0\r\n\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, StreamThatBreaksCutsTheConnection) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().respond(request, "begun", milliseconds(1), More::kYes);
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("begun") != std::string::npos; }));
+  worker().exit(pool::testing::exit_signal(9));
+  EXPECT_TRUE(closes(client));
+  EXPECT_FALSE(client.text.ends_with("0\r\n\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, ClientThatGoesCancelsItsRun) {
+  Client client(*this);
+  client.send(kGet);
+  run();
+  client.close();
+  EXPECT_TRUE(until([&] { return pass(seconds(1)), !exchange_; }));
+  EXPECT_TRUE(until([&] { return !worker().receive(FrameType::kCancel).empty(); }));
+}
+
+TEST_F(InvokeExchangeTest, BodyReachesTheWorkerAndTheConnectionServesTheNext) {
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nping");
+  const OwnedFrame first = run();
+  EXPECT_TRUE(first.payload.ends_with("ping"));
+  respond(first, 200, {}, "pong");
+  ASSERT_TRUE(ends_with(client, "pong"));
+  client.send(kGet);
+  std::vector<OwnedFrame> frames;
+  ASSERT_TRUE(until([&] { return !(frames = worker().receive(FrameType::kRequest)).empty(); }));
+  EXPECT_FALSE(frames.front().payload.ends_with("ping"));
+  respond(frames.front(), 200, {}, "again");
+  EXPECT_TRUE(ends_with(client, "again"));
+  EXPECT_NE(client.text.find("Server-Timing: queue;dur=0.000, run;dur=1.500\r\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sterna::gateway
