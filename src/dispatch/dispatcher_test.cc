@@ -277,6 +277,23 @@ TEST_F(DispatchTest, WhatAnEarlierServerLeftIsRun) {
   EXPECT_EQ(record_.settled, std::vector<std::string>{"call-1 succeeded "});
 }
 
+TEST_F(DispatchTest, NothingIsTakenForASettlementThatIsNotOnDisk) {
+  dispatch_limits_.max_runs = 1;
+  start();
+  run_function();
+  enqueue("call-1");
+  enqueue("call-2");
+  wait_until_warm();
+  worker(0).respond(request(), "", milliseconds(1));
+  loop_.turn(Duration::zero());  // the run has ended; the queue writes in a later turn
+  ASSERT_TRUE(record_.settled.empty());
+  EXPECT_EQ(queue_.depth(name().id).leased, 1U);
+  EXPECT_EQ(dispatcher_->running(), 1U);
+  settle();
+  EXPECT_EQ(record_.settled, std::vector<std::string>{"call-1 succeeded "});
+  EXPECT_EQ(requests().size(), 1U);
+}
+
 TEST_F(DispatchTest, AllFunctionsTogetherHaveALimit) {
   dispatch_limits_.max_runs = 2;
   start();
