@@ -8,6 +8,7 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1] / "e2e")]
 
 import sterna  # noqa: E402
+from campaign import OPTIONS, RunCounter  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
 REPORTED = []
@@ -42,11 +43,17 @@ def full():
 @pytest.fixture
 def server(tmp_path):
     """Ended at the end of the test, whatever a test did to it; nothing of it may be left."""
-    running = sterna.Server(tmp_path / "data", "--callback-allow", "127.0.0.0/8", "--function-log-bytes", str(64 << 20))
-    running.start()
+    running = sterna.Server(tmp_path / "data", *OPTIONS).start()
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0, running.log()[-4000:]
+
+
+@pytest.fixture
+def runs():
+    counter = RunCounter()
+    yield counter
+    counter.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 import sterna
 from async_calls import call
-from campaign import ECHO_AND_SAY, Campaign, pairs
+from campaign import OPTIONS, Campaign, pairs
 from polling import eventually
 
 LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -35,15 +35,15 @@ def clock(tmp_path):
 
 @pytest.fixture
 def clocked(tmp_path, clock):
-    running = sterna.Server(tmp_path / "data", "--callback-allow", "127.0.0.0/8", environment=clock.environment())
+    running = sterna.Server(tmp_path / "data", *OPTIONS, environment=clock.environment())
     running.start()
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0, running.log()[-4000:]
 
 
-def test_calls_come_through_while_the_clock_jumps(clocked, clock, receiver, report):
-    clocked.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 2})
+def test_calls_come_through_while_the_clock_jumps(clocked, clock, receiver, report, runs):
+    runs.deploy(clocked, "echo", limits={"max_replicas": 2})
     with Campaign(clocked, "echo", receiver.url("/callback"), 1_500) as campaign:
         for number, offset in enumerate((3_600, -3_600, 7_200, -60, 0), 1):
             eventually(lambda: len(campaign.accepted()) > number * 250 or not campaign.is_sending(), 60)
@@ -51,21 +51,21 @@ def test_calls_come_through_while_the_clock_jumps(clocked, clock, receiver, repo
         campaign.join()
         campaign.wait_until_settled(60)
         campaign.check(pairs(receiver))
-    report(campaign.summary(pairs(receiver)))
+    report(campaign.summary(pairs(receiver), runs))
 
 
-def test_a_delay_ends_when_the_clock_jumps_past_it(clocked, clock, receiver):
-    clocked.deploy("echo", ECHO_AND_SAY)
+def test_a_delay_ends_when_the_clock_jumps_past_it(clocked, clock, receiver, runs):
+    runs.deploy(clocked, "echo")
     made = call(clocked, "echo", callback=receiver.url("/delayed"), headers={"X-Delay-Seconds": "1800"}, content=b"x")
     clock.set(3_600)
     receiver.one("/delayed")
     assert made.ended()["state"] == "succeeded"
 
 
-def test_a_clock_that_was_ahead_does_not_hold_up_what_it_stamped(clocked, clock, receiver):
+def test_a_clock_that_was_ahead_does_not_hold_up_what_it_stamped(clocked, clock, receiver, runs):
     """Accepted by a clock an hour ahead, kept over a restart with the right one: it still runs at once."""
     clock.set(3_600)
-    clocked.deploy("echo", ECHO_AND_SAY.replace("0.001", "0.5"), limits={"max_replicas": 1})
+    runs.deploy(clocked, "echo", 0.5, limits={"max_replicas": 1})
     made = [call(clocked, "echo", callback=receiver.url("/ahead"), content=b"x") for _ in range(6)]
     clocked.kill()
     clock.set(0)

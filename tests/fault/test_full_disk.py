@@ -9,7 +9,7 @@ import pytest
 
 import sterna
 from async_calls import call, submit
-from campaign import ECHO_AND_SAY, Campaign, pairs
+from campaign import OPTIONS, Campaign, pairs
 from polling import eventually
 from sterna import problem_of
 
@@ -27,7 +27,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def on_small_disk(small_disk):
-    running = sterna.Server(small_disk / "data", "--callback-allow", "127.0.0.0/8")
+    running = sterna.Server(small_disk / "data", *OPTIONS)
     running.log_path = small_disk.with_name("server.log")  # the log is not what the disk is full of
     running.start()
     yield running
@@ -48,9 +48,9 @@ def fill(folder):
     return path
 
 
-def test_a_full_disk(on_small_disk, small_disk, receiver, report):
+def test_a_full_disk(on_small_disk, small_disk, receiver, report, runs):
     server = on_small_disk
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 1})
+    runs.deploy(server, "echo", limits={"max_replicas": 1})
     url = receiver.url("/callback")
     with Campaign(server, "echo", url, 20_000, 4, {"queue_unavailable"}, body_bytes=2_000) as campaign:
         eventually(lambda: len(campaign.accepted()) > 200)
@@ -67,12 +67,12 @@ def test_a_full_disk(on_small_disk, small_disk, receiver, report):
         campaign.join()
         campaign.wait_until_settled(120)
         campaign.check(pairs(receiver))
-    report(campaign.summary(pairs(receiver)))
+    report(campaign.summary(pairs(receiver), runs))
 
 
-def test_a_restart_on_a_full_disk_loses_nothing(on_small_disk, small_disk, receiver):
+def test_a_restart_on_a_full_disk_loses_nothing(on_small_disk, small_disk, receiver, runs):
     server = on_small_disk
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 1})
+    runs.deploy(server, "echo", limits={"max_replicas": 1})
     with Campaign(server, "echo", receiver.url("/callback"), 20_000, 4, {"queue_unavailable"}, body_bytes=2_000) as campaign:
         eventually(lambda: len(campaign.accepted()) > 200)
         filler = fill(small_disk)
@@ -92,10 +92,10 @@ def exhaust(server, name):
         eventually(lambda: submit(server, name, content=bytes(size)).status_code == 503, 60)
 
 
-def test_a_run_that_ends_on_a_full_disk_is_settled_with_space_again(on_small_disk, small_disk, receiver):
+def test_a_run_that_ends_on_a_full_disk_is_settled_with_space_again(on_small_disk, small_disk, receiver, runs):
     server = on_small_disk
-    server.deploy("slow", ECHO_AND_SAY.replace("0.001", "2"), limits={"max_replicas": 1})
-    server.deploy("stuffing", ECHO_AND_SAY.replace("0.001", "100"), limits={"max_replicas": 1, "timeout_seconds": 200})
+    runs.deploy(server, "slow", 2, limits={"max_replicas": 1})
+    runs.deploy(server, "stuffing", 100, limits={"max_replicas": 1, "timeout_seconds": 200})
     made = call(server, "slow", callback=receiver.url("/slow"), content=b"body")
     made.until("running")
     began = time.monotonic()
@@ -107,4 +107,4 @@ def test_a_run_that_ends_on_a_full_disk_is_settled_with_space_again(on_small_dis
     assert receiver.one("/slow").body == b"body"
     found = made.ended()
     assert (found["state"], len(found["attempts"])) == ("succeeded", 1)
-    assert made.runs() == 1  # what the run has answered was kept: it is not run again
+    assert runs.of(made.id) == 1  # what the run has answered was kept: it is not run again

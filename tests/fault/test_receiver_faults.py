@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from campaign import ECHO_AND_SAY, Campaign, pairs
+from campaign import Campaign, pairs
 from polling import eventually
 from receiver import CLOSE, CUT_SHORT, GARBAGE, Answer, Receiver
 
@@ -49,8 +49,8 @@ def wait_a_moment(chance, longest):
     time.sleep(chance.random() * longest)
 
 
-def test_a_receiver_that_is_killed_again_and_again(server, tmp_path, chance, report):
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 2})
+def test_a_receiver_that_is_killed_again_and_again(server, tmp_path, chance, report, runs):
+    runs.deploy(server, "echo", limits={"max_replicas": 2})
     receiver = ReceiverProcess(tmp_path / "notes")
     receiver.start()
     try:
@@ -66,7 +66,7 @@ def test_a_receiver_that_is_killed_again_and_again(server, tmp_path, chance, rep
             listed = campaign.check(receiver.pairs())
         again = sum(len(each["callback"]["deliveries"]) - 1 for each in listed.values())
         assert again > 0  # the kills were felt
-        report(f"{again} deliveries tried again, {campaign.summary(receiver.pairs())}")
+        report(f"{again} deliveries tried again, {campaign.summary(receiver.pairs(), runs)}")
     finally:
         receiver.kill()
 
@@ -86,10 +86,10 @@ class Moody(Receiver):
             return self.chance.choice(moods) if self.chance.random() < 0.15 else Answer()
 
 
-def test_a_receiver_that_does_everything_wrong_at_times(server, chance, report):
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 2})
+def test_a_receiver_that_does_everything_wrong_at_times(server, chance, report, runs):
+    runs.deploy(server, "echo", limits={"max_replicas": 2})
     with Moody(chance) as receiver, Campaign(server, "echo", receiver.url("/callback"), 1_000) as campaign:
         campaign.join()
         campaign.wait_until_settled(300)
         campaign.check(pairs(receiver))
-        report(campaign.summary(pairs(receiver)))
+        report(campaign.summary(pairs(receiver), runs))

@@ -2,7 +2,7 @@
 
 import time
 
-from campaign import ECHO_AND_SAY, Campaign, pairs
+from campaign import Campaign, pairs
 from polling import eventually
 
 
@@ -10,9 +10,9 @@ def wait_a_moment(chance, longest):
     time.sleep(chance.random() * longest)
 
 
-def test_none_is_lost_and_none_is_invented(server, receiver, chance, report, full):
+def test_none_is_lost_and_none_is_invented(server, receiver, chance, report, full, runs):
     kills, total = (100, 20_000) if full else (10, 3_000)
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 2})
+    runs.deploy(server, "echo", limits={"max_replicas": 2})
     killed = 0
     with Campaign(server, "echo", receiver.url("/callback"), total) as campaign:
         while killed < kills:
@@ -28,20 +28,21 @@ def test_none_is_lost_and_none_is_invented(server, receiver, chance, report, ful
         campaign.wait_until_settled(300)
         before = campaign.check(pairs(receiver))
         assert {len(each["attempts"]) for each in before.values()} == {1}  # a restart spends no attempt
-    report(f"{killed} kills, {campaign.summary(pairs(receiver))}")
+        assert set(runs.runs) == set(before)
+    report(f"{killed} kills, {campaign.summary(pairs(receiver), runs)}")
 
     # What is settled stays settled.
-    came = len(receiver.received())
+    came, ran = len(receiver.received()), sum(runs.runs.values())
     server.kill()
     server.start()
     campaign.wait_until_settled(30)
     assert campaign.listed() == before
-    assert len(receiver.received()) == came
+    assert (len(receiver.received()), sum(runs.runs.values())) == (came, ran)
 
 
-def test_kills_while_nothing_is_sent_but_much_is_queued(server, receiver, chance, report):
+def test_kills_while_nothing_is_sent_but_much_is_queued(server, receiver, chance, report, runs):
     """The backlog outlives kills at its recovery, too: several in a row, some before the server is ready."""
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 1})
+    runs.deploy(server, "echo", limits={"max_replicas": 1})
     with Campaign(server, "echo", receiver.url("/callback"), 1_000) as campaign:
         campaign.join()
         for _ in range(6):
@@ -50,4 +51,4 @@ def test_kills_while_nothing_is_sent_but_much_is_queued(server, receiver, chance
             wait_a_moment(chance, 0.2)
         campaign.wait_until_settled(120)
         campaign.check(pairs(receiver))
-    report(campaign.summary(pairs(receiver)))
+    report(campaign.summary(pairs(receiver), runs))

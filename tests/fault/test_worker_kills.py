@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from campaign import ECHO_AND_SAY, Campaign, pairs
+from campaign import Campaign, pairs
 
 
 def wait_a_moment(chance):
@@ -23,9 +23,9 @@ def kill_some(server, chance, share):
     return killed
 
 
-def test_every_call_ends_though_workers_are_killed(server, receiver, chance, report):
+def test_every_call_ends_though_workers_are_killed(server, receiver, chance, report, runs):
     # A worker that dies spends an attempt of the call that it ran, so there are many.
-    server.deploy("echo", ECHO_AND_SAY, limits={"max_replicas": 4}, **{"async": {"max_attempts": 20}})
+    runs.deploy(server, "echo", 0.02, limits={"max_replicas": 4}, **{"async": {"max_attempts": 20}})
     killed = 0
     with Campaign(server, "echo", receiver.url("/callback"), 3_000) as campaign:
         while campaign.is_sending() and killed < 60:
@@ -36,5 +36,5 @@ def test_every_call_ends_though_workers_are_killed(server, receiver, chance, rep
         listed = campaign.check(pairs(receiver))
     reasons = {each["reason"] for one in listed.values() for each in one["attempts"] if each["reason"]}
     assert reasons <= {"worker_died"}, reasons  # the recorded reason is the true one
-    assert killed > 0
-    report(f"{killed} processes killed, {campaign.summary(pairs(receiver))}")
+    assert killed >= 10
+    report(f"{killed} processes killed, {campaign.summary(pairs(receiver), runs)}")
