@@ -215,29 +215,28 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                    async_metrics_.delivery(function, outcome);
                  }),
       queue_events_(*queue_, dispatcher_, settlements_, async_metrics_),
-      gateway_({.loop = loop_,
-                .functions = functions_,
-                .management = management_,
-                .logs = *logs_,
-                .management_thread = management_thread_,
-                .log_thread = log_thread_,
-                .metrics = metrics_,
-                .ids = ids_,
-                .async = {.queue = *queue_,
-                          .outbox = *queue_,
-                          .invocations = *queue_,
-                          .settlements = settlements_,
-                          .check_callback =
-                              [this](const std::string& space, const std::string& url) {
-                                return check_callback(space, url);
-                              }},
-                .update_gauges =
-                    [this] {
-                      functions_.update_gauges();
-                      async_metrics_.update_gauges();
-                    }},
-               {.max_path_levels = config_.limits.max_path_levels,
-                .max_code_bytes = config_.limits.max_code_bytes}),
+      gateway_(
+          {.loop = loop_,
+           .functions = functions_,
+           .management = management_,
+           .logs = *logs_,
+           .management_thread = management_thread_,
+           .log_thread = log_thread_,
+           .metrics = metrics_,
+           .ids = ids_,
+           .async = {.queue = *queue_,
+                     .outbox = *queue_,
+                     .invocations = *queue_,
+                     .settlements = settlements_,
+                     .check_callback = [this](const std::string& space,
+                                              const std::string& url) { return check_callback(space, url); }},
+           .update_gauges =
+               [this] {
+                 functions_.update_gauges();
+                 async_metrics_.update_gauges();
+               }},
+          {.max_path_levels = config_.limits.max_path_levels,
+           .max_code_bytes = config_.limits.max_code_bytes}),
       signals_(loop_, [this] { on_signal(); }) {}
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
