@@ -251,6 +251,33 @@ TEST_P(OutboxTest, TheEndOfAnEarlierAnswersCallbackIsNotThatOfTheNew) {
   EXPECT_EQ(outbox().pending_deliveries(), 0U);
 }
 
+TEST_P(OutboxTest, RedrivenWhileItsCallbackIsTaken) {
+  for (const bool redrive_first : {true, false}) {
+    const std::string id = redrive_first ? "01A" : "01B";
+    run_and_fail(kResize, id, kHook);
+    reopen();  // so that it has to be read
+    std::optional<Result<DueDelivery>> due;
+    std::optional<Status> redriven;
+    const auto do_redrive = [&] {
+      queue().redrive(kResize.id, id, now() + hours(1), [&](Status status) { redriven = std::move(status); });
+    };
+    if (redrive_first) do_redrive();
+    ASSERT_TRUE(outbox().take_delivery([&](Result<DueDelivery> taken) { due.emplace(std::move(taken)); }));
+    if (!redrive_first) do_redrive();
+    until([&] { return due.has_value() && redriven.has_value(); });
+    ASSERT_TRUE(*redriven);
+    const Lease lease = take();
+    ASSERT_TRUE(settle(lease, succeeded(lease, "second")));
+    if (*due) end(**due, Delivery::kDelivered, 200);
+    std::optional<Result<DueDelivery>> second;
+    until([&] { return (second = try_take_delivery()).has_value(); });
+    ASSERT_TRUE(*second);
+    EXPECT_EQ(bytes_of(**second), "second");
+    end(**second, Delivery::kDelivered, 200);
+    until([&] { return delivery_of(id) == Delivery::kDelivered; });
+  }
+}
+
 TEST_P(OutboxTest, WhatIsRunAgainEndsItsDelivery) {
   run_and_fail(kResize, "01A", kHook);
   const DueDelivery due = take_delivery();

@@ -52,7 +52,9 @@ bool MemoryQueue::take_delivery(Done<DueDelivery> done) {
   post([this, seq = next->seq, done = std::move(done)]() mutable {
     const auto known = entries_.find(seq);
     if (known == entries_.end() || !known->second.sending) return done(ended_meanwhile());
-    done(delivery_of(known->second));
+    if (!known->second.superseded) return done(delivery_of(known->second));
+    known->second.sending = known->second.superseded = false;
+    done(ended_meanwhile());
   });
   return true;
 }

@@ -86,6 +86,18 @@ void SqliteQueue::set_due(std::uint64_t seq, Millis due) {
   if (!std::exchange(before->second, true)) ++postponed_;
 }
 
+// Whether it was the callback of an answer from before a redrive that has come to its end.
+bool SqliteQueue::end_superseded(std::uint64_t seq) {
+  const auto ended = superseded_.extract(seq);
+  if (ended.empty()) return false;
+  if (ended.mapped()) {
+    --postponed_;
+    due_.set(seq, now());
+    delivery_wanted_();
+  }
+  return true;
+}
+
 bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
   const std::optional<std::uint64_t> seq = due_.take(now());
   if (!seq) return false;
@@ -96,8 +108,10 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
   read([seq = *seq,
         answers = answers_](store::Database& database) { return load_delivery(database, seq, answers); },
        [this, seq = *seq, done = std::move(done)](Result<DueDelivery> delivery) mutable {
-         if (!delivery && delivery.error().code == Code::kNotFound) due_.remove(seq);
-         if (!delivery && delivery.error().code != Code::kNotFound) due_.set(seq, now() + kUnreadablePause);
+         if (!delivery && !end_superseded(seq)) {
+           if (delivery.error().code == Code::kNotFound) due_.remove(seq);
+           if (delivery.error().code != Code::kNotFound) due_.set(seq, now() + kUnreadablePause);
+         }
          done(std::move(delivery));
        });
   return true;
@@ -105,12 +119,7 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
 
 // A callback that could not be recorded is sent again: at least once.
 void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
-  if (const auto ended = superseded_.extract(seq)) {
-    if (!ended.mapped()) return;
-    --postponed_;
-    due_.set(seq, now());
-    return delivery_wanted_();
-  }
+  if (end_superseded(seq)) return;
   if (!end.tried && end.again_at) return due_.set(seq, to_millis(*end.again_at));
   const Delivery state = end.again_at ? Delivery::kPending : end.end;
   const Millis due = end.again_at ? to_millis(*end.again_at) : 0;

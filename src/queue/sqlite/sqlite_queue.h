@@ -97,6 +97,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void drop_kept(std::uint64_t seq);
   std::optional<DueDelivery> take_kept_delivery(std::uint64_t seq);
   void set_due(std::uint64_t seq, Millis due);
+  bool end_superseded(std::uint64_t seq);
   Lease lease_of(const Leased& held, Loaded loaded) const;
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
   void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
