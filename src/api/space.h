@@ -20,7 +20,8 @@ struct SpaceSpec {
   friend bool operator==(const SpaceSpec&, const SpaceSpec&) = default;
 };
 
-// Reads and checks a whole space; answers all field errors at once.
+// Reads and checks a whole space; answers all field errors at once. Whether callbacks may really go to the
+// targets is not checked: callback/allow_list.h knows what they may look like.
 Validated<SpaceSpec> parse_space(const Json& json);
 
 // The part that can be patched.

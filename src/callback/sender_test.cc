@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "api/signing_secret.h"
 #include "callback/signature.h"
 #include "callback/testing/sender_fixture.h"
 
@@ -104,13 +105,13 @@ TEST_F(SenderTest, HeadersOfTheConnectionAndBrokenOnesStayOut) {
 TEST_F(SenderTest, EverySecretSigns) {
   ScriptedServer server(kOk);
   Post post = post_to(server.url(), std::string(100'000, 'x'));
-  post.secrets = {new_secret(), new_secret()};
+  post.secrets = {api::new_signing_secret(), api::new_signing_secret()};
   const auto secrets = post.secrets;
   EXPECT_EQ(send(std::move(post)).verdict, Verdict::kDelivered);
   const Received request = server.received().at(0);
   EXPECT_EQ(request.header("webhook-id"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
   for (const auto& secret : secrets) EXPECT_TRUE(is_signed(request, secret));
-  EXPECT_FALSE(is_signed(request, new_secret()));
+  EXPECT_FALSE(is_signed(request, api::new_signing_secret()));
 }
 
 TEST_F(SenderTest, ABrokenSecretIsNotSilentlyLeftOut) {
@@ -145,7 +146,7 @@ TEST_F(SenderTest, LargeBodiesAreStreamedAndSigned) {
   const std::string text = large_text();
   Post post = post_to(server.url(), "not this");
   post.large_body = std::make_unique<MemorySource>(text);
-  post.secrets = {new_secret()};
+  post.secrets = {api::new_signing_secret()};
   const std::string secret = post.secrets[0];
   EXPECT_EQ(send(std::move(post)).verdict, Verdict::kDelivered);
   const Received request = server.received().at(0);
@@ -160,7 +161,7 @@ TEST_F(SenderTest, ALargeBodyThatCannotBeReadCostsNoAttempt) {
   for (const bool with_secret : {false, true}) {
     Post post = post_to(server.url());
     post.large_body = std::make_unique<MemorySource>(large_text(), 300'000);
-    if (with_secret) post.secrets = {new_secret()};
+    if (with_secret) post.secrets = {api::new_signing_secret()};
     const PostResult result = send(std::move(post));
     EXPECT_FALSE(result.attempted);
     EXPECT_EQ(result.verdict, Verdict::kRetry);
@@ -212,7 +213,7 @@ TEST_F(SenderTest, RedirectsKeepMethodBodyAndHeaders) {
   });
   Post post = post_to(server.url("/x/start"), "payload");
   post.headers = {{"Authorization", "Bearer x"}, {"X-Call-Id", "1"}};
-  post.secrets = {new_secret()};
+  post.secrets = {api::new_signing_secret()};
   EXPECT_EQ(send(std::move(post)).verdict, Verdict::kDelivered);
   const auto requests = server.received();
   ASSERT_EQ(requests.size(), 3U);

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "api/signing_secret.h"
 #include "callback/signature.h"
 #include "callback/testing/sender_fixture.h"
 #include "callback/testing/tls_front.h"
@@ -34,7 +35,7 @@ TEST_F(SenderTlsTest, SpeaksHttp2WhereItIsOffered) {
   start_trusting(front);
   Post post = post_to(front.url("/x?y=1"), std::string(300'000, 'z'));
   post.headers = {{"X-Call-Id", "1"}, {"Content-Type", "image/png"}, {"X-Many", "1"}, {"X-Many", "2"}};
-  post.secrets = {new_secret()};
+  post.secrets = {api::new_signing_secret()};
   EXPECT_EQ(send(std::move(post)).verdict, Verdict::kDelivered);
   const Received request = upstream_.received().at(0);
   EXPECT_EQ(request.header("x-protocol"), "HTTP/2.0");

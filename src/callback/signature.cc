@@ -4,7 +4,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 
 #include <array>
 #include <charconv>
@@ -17,7 +16,6 @@ namespace {
 
 constexpr std::string_view kSecretPrefix = "whsec_";
 constexpr std::string_view kVersionPrefix = "v1,";
-constexpr std::size_t kNewKeyBytes = 32;
 constexpr std::size_t kMaxKeyBytes = 64;
 constexpr std::size_t kDigestBytes = 32;
 
@@ -75,12 +73,6 @@ struct Signer::Mac {
     return digest;
   }
 };
-
-std::string new_secret() {
-  std::string key(kNewKeyBytes, '\0');
-  STERNA_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) == 1);
-  return std::string(kSecretPrefix) + api::base64_encode(key);
-}
 
 Signer::Signer() = default;
 Signer::Signer(Signer&&) noexcept = default;

@@ -14,9 +14,6 @@
 
 namespace sterna::callback {
 
-// "whsec_" and 32 random bytes in base64.
-std::string new_secret();
-
 // Signs one message with several secrets at once; the body may come in pieces.
 class Signer {
  public:

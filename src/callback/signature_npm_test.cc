@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "api/signing_secret.h"
 #include "callback/signature.h"
 #include "callback/testing/sender_fixture.h"
 
@@ -42,7 +43,7 @@ using SignatureNpmTest = testing::SenderTest;
 TEST_F(SignatureNpmTest, TheReceiversLibraryAcceptsWhatWeSend) {
   ScriptedServer server([](const Received&) { return reply_with("200 OK"); });
   Post post = post_to(server.url(), R"({"text": "Grüße", "n": 1})");
-  post.secrets = {new_secret(), new_secret()};  // during a rotation
+  post.secrets = {api::new_signing_secret(), api::new_signing_secret()};  // during a rotation
   const auto secrets = post.secrets;
   ASSERT_EQ(send(std::move(post)).verdict, Verdict::kDelivered);
   const Received request = server.received().at(0);
@@ -50,7 +51,7 @@ TEST_F(SignatureNpmTest, TheReceiversLibraryAcceptsWhatWeSend) {
     EXPECT_EQ(verify_with_npm(secret, request, request.body), 0)
         << "scripts/install-deps test installs the package";
   }
-  EXPECT_EQ(verify_with_npm(new_secret(), request, request.body), kRefused);
+  EXPECT_EQ(verify_with_npm(api::new_signing_secret(), request, request.body), kRefused);
   EXPECT_EQ(verify_with_npm(secrets[0], request, request.body + " "), kRefused);
 }
 

@@ -1,4 +1,7 @@
+#include <span>
+
 #include "api/space.h"
+#include "callback/allow_list.h"
 #include "gateway/management.h"
 #include "gateway/management_request.h"
 
@@ -7,6 +10,19 @@ namespace {
 
 api::OrderedJson space_json(const registry::Space& space) {
   return api::to_json(space.spec, space.created_at);
+}
+
+// A space as the user wants it.
+api::Validated<api::SpaceSpec> read_space(const api::Json& json) {
+  auto spec = api::parse_space(json);
+  if (!spec) return spec;
+  api::FieldErrors errors;
+  for (std::size_t i = 0; i < spec->callback_allow.size(); ++i) {
+    const auto list = callback::AllowList::parse(std::span(spec->callback_allow).subspan(i, 1));
+    if (!list) errors.push_back({"callback_allow[" + std::to_string(i) + "]", list.error().detail});
+  }
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return spec;
 }
 
 ManagementReply signing_reply(const registry::SigningSecrets& signing) {
@@ -32,7 +48,7 @@ Management::Answer Management::list_spaces(const Call& call) {
 Management::Answer Management::create_space(const Call& call) {
   const auto body = json_body(call.request);
   if (!body) return std::unexpected(body.error());
-  auto spec = api::parse_space(*body);
+  auto spec = read_space(*body);
   if (!spec) return problem(std::move(spec.error()));
   const auto space = registry_.create_space(*spec);
   if (!space) return problem(space.error());
@@ -55,7 +71,7 @@ Management::Answer Management::patch_space(const Call& call) {
   if (!before) return problem(before.error());
   api::Json merged = api::to_json(before->spec);
   merged.merge_patch(*patch);
-  auto spec = api::parse_space(merged);
+  auto spec = read_space(merged);
   if (!spec) return problem(std::move(spec.error()));
   if (spec->name != before->spec.name) return problem(api::FieldErrors{{"name", "cannot be changed"}});
   const auto space = registry_.update_space(*spec);

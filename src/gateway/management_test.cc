@@ -57,6 +57,21 @@ TEST_F(ManagementTest, SpacesLiveAndDie) {
   EXPECT_EQ(reason(409, "DELETE", "/spaces/default"), "space_is_default");
 }
 
+TEST_F(ManagementTest, CallbackTargetsOfASpaceAreChecked) {
+  expect(200, "PATCH", "/spaces/default",
+         R"({"callback_allow":["10.0.0.0/8","127.0.0.1","::1","fd00::/8","hooks.test","*.test"]})");
+  const api::Json refused = expect(
+      422, "PATCH", "/spaces/default",
+      R"({"callback_allow":["10.0.0.0/33","10.0.0.0/8","10.1","a b","http://x","::1/129","10.0.0.1/8"]})");
+  std::vector<std::string> fields;
+  for (const api::Json& error : refused["errors"]) fields.push_back(error["field"]);
+  EXPECT_EQ(fields,
+            (std::vector<std::string>{"callback_allow[0]", "callback_allow[2]", "callback_allow[3]",
+                                      "callback_allow[4]", "callback_allow[5]", "callback_allow[6]"}));
+  EXPECT_EQ(reason(422, "POST", "/spaces", R"({"name":"home","callback_allow":["10.1"]})"), "invalid_fields");
+  EXPECT_EQ(expect(200, "GET", "/spaces/default")["callback_allow"].size(), 6U);
+}
+
 TEST_F(ManagementTest, SigningSecretIsMadeWithItsSpaceAndRotated) {
   const ManagementReply reply = send("GET", "/spaces/default/signing-secret");
   EXPECT_EQ(reply.status, 200);
