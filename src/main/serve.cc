@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <filesystem>
 
 #include "server/server.h"
 
@@ -59,7 +60,8 @@ Result<int> ServeCommand::run() const {
     return 0;
   }
   if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
-  if (auto served = server::serve(*settings); !served) return std::unexpected(served.error());
+  const auto absolute = server::with_absolute_paths(*settings, std::filesystem::current_path());
+  if (auto served = server::serve(absolute); !served) return std::unexpected(served.error());
   return 0;
 }
 

@@ -111,6 +111,14 @@ Status validate(const Config& config) {
   return {};
 }
 
+Config with_absolute_paths(Config config, const fs::path& here) {
+  for (fs::path* path : {&config.data_dir, &config.runtime_dir}) *path = (here / *path).lexically_normal();
+  for (std::string& python : config.python) {
+    if (python.contains('/')) python = (here / python).lexically_normal();
+  }
+  return config;
+}
+
 std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*)) {
   std::vector<Setting> settings;
   for (const auto& option : options()) {

@@ -89,6 +89,9 @@ Status apply_settings(Config& config, std::span<const Setting> settings);
 // What cannot be told from one setting alone. Fails with invalid, reason `bad_config`.
 Status validate(const Config& config);
 
+// With all paths seen from `here`: zygotes and workers have working directories of their own.
+Config with_absolute_paths(Config config, const std::filesystem::path& here);
+
 // Reads a TOML file into settings; unknown keys fail with file, line, and key.
 Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& file);
 

@@ -86,6 +86,19 @@ TEST(Settings, LaterOnesWin) {
   EXPECT_EQ(config.drain, 1500ms);
 }
 
+TEST(Settings, PathsAreSeenFromWhereTheServerWasStarted) {
+  Config config = good_config();
+  config.data_dir = "data";
+  config.runtime_dir = "../runtimes";
+  config.python = {"venv/bin/python", "/usr/bin/python3"};
+  const Config absolute = with_absolute_paths(config, "/srv/sterna");
+  EXPECT_EQ(absolute.data_dir, "/srv/sterna/data");
+  EXPECT_EQ(absolute.runtime_dir, "/srv/runtimes");
+  EXPECT_THAT(absolute.python, ElementsAre("/srv/sterna/venv/bin/python", "/usr/bin/python3"));
+  config.data_dir = "/srv/data";
+  EXPECT_EQ(with_absolute_paths(config, "/elsewhere").data_dir, "/srv/data");
+}
+
 TEST(Settings, SetEachKind) {
   Config config = good_config();
   ASSERT_TRUE(apply(config, "listen", "[::1]:0"));
