@@ -74,8 +74,10 @@ def test_redeliver(cli, receiver):
 
 
 def test_tail_follows_until_it_is_interrupted(cli):
+    # Who runs the tests in the background may have SIGINT ignored, which would be inherited.
     tail = subprocess.Popen([BINARY, "invocations", "tail", "scripted", "--tail", "0", "--interval", "0.1"],
-                            env={**os.environ, "STERNA_URL": cli.url}, stdout=subprocess.PIPE, text=True)  # fmt: skip
+                            env={**os.environ, "STERNA_URL": cli.url}, stdout=subprocess.PIPE, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
     call_id = made(cli, "{}")
     try:
         # A call that ended between two looks is shown once, ended.
