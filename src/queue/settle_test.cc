@@ -60,14 +60,16 @@ TEST_P(SettleTest, AFailureKeepsItsReason) {
 TEST_P(SettleTest, IsDoneOnce) {
   accept(kResize, "01A");
   const Lease lease = take();
-  std::optional<Status> first;
-  std::optional<Status> second;
-  queue().settle(lease.receipt, succeeded(lease, "one"), [&](Status status) { first = std::move(status); });
-  queue().settle(lease.receipt, failed(lease, "two"), [&](Status status) { second = std::move(status); });
-  until([&] { return first.has_value() && second.has_value(); });
-  EXPECT_TRUE(*first);
-  ASSERT_FALSE(*second);
-  EXPECT_EQ(second->error().reason, "stale_receipt");
+  std::vector<Status> first;
+  std::vector<Status> second;
+  queue().settle(lease.receipt, succeeded(lease, "one"),
+                 [&](Status status) { first.push_back(std::move(status)); });
+  queue().settle(lease.receipt, failed(lease, "two"),
+                 [&](Status status) { second.push_back(std::move(status)); });
+  until([&] { return !first.empty() && !second.empty(); });
+  EXPECT_TRUE(first[0]);
+  ASSERT_FALSE(second[0]);
+  EXPECT_EQ(second[0].error().reason, "stale_receipt");
   EXPECT_EQ(settle(lease, failed(lease, "three")).error().reason, "stale_receipt");
   EXPECT_EQ(state_of("01A"), State::kSucceeded);
   EXPECT_EQ(find("01A")->attempts.size(), 1U);
@@ -290,19 +292,20 @@ TEST_P(SettleTest, OfACancelAndASettlementOneComesFirst) {
     const std::string id = cancel_first ? "01A" : "01B";
     accept(kResize, id);
     const Lease lease = take();
-    std::optional<Status> settled;
-    std::optional<Status> cancelled;
+    std::vector<Status> settled;
+    std::vector<Status> cancelled;
     const auto do_cancel = [&] {
-      queue().cancel(kResize.id, id, [&](Status status) { cancelled = std::move(status); });
+      queue().cancel(kResize.id, id, [&](Status status) { cancelled.push_back(std::move(status)); });
     };
     if (cancel_first) do_cancel();
-    queue().settle(lease.receipt, succeeded(lease, ""), [&](Status status) { settled = std::move(status); });
+    queue().settle(lease.receipt, succeeded(lease, ""),
+                   [&](Status status) { settled.push_back(std::move(status)); });
     if (!cancel_first) do_cancel();
-    until([&] { return settled.has_value() && cancelled.has_value(); });
-    EXPECT_NE(settled->has_value(), cancelled->has_value());
-    EXPECT_EQ(state_of(id), *settled ? State::kSucceeded : State::kCancelled);
-    if (!*settled) EXPECT_EQ(settled->error().reason, "stale_receipt");
-    if (!*cancelled) EXPECT_EQ(cancelled->error().reason, "already_ended");
+    until([&] { return !settled.empty() && !cancelled.empty(); });
+    EXPECT_NE(settled[0].has_value(), cancelled[0].has_value());
+    EXPECT_EQ(state_of(id), settled[0] ? State::kSucceeded : State::kCancelled);
+    if (!settled[0]) EXPECT_EQ(settled[0].error().reason, "stale_receipt");
+    if (!cancelled[0]) EXPECT_EQ(cancelled[0].error().reason, "already_ended");
     EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
   }
   EXPECT_EQ(watcher_.settled.size(), 2U);

@@ -122,7 +122,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void revoke(Entry& entry);
   Record record_of(const Entry& entry) const;
   Entry* next_delivery();
-  DueDelivery delivery_of(const Entry& entry) const;
+  DueDelivery delivery_of(const Entry& entry, const Kept& answer) const;
 
   WallTime now() const { return loop_.clock().wall(); }
 
@@ -137,7 +137,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::uint64_t next_seq_ = 1;
   std::uint64_t next_epoch_ = 1;
   std::uint64_t turn_ = 1;  // grows with every take
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   // What was posted comes back after the end, too, and finds this false.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

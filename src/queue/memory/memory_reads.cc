@@ -52,16 +52,17 @@ bool MemoryQueue::take_delivery(Done<DueDelivery> done) {
   post([this, seq = next->seq, done = std::move(done)]() mutable {
     const auto known = entries_.find(seq);
     if (known == entries_.end() || !known->second.sending) return done(ended_meanwhile());
-    if (!known->second.superseded) return done(delivery_of(known->second));
-    known->second.sending = known->second.superseded = false;
+    Entry& entry = known->second;
+    if (!entry.superseded && entry.answer) return done(delivery_of(entry, *entry.answer));
+    entry.sending = entry.superseded = false;
     done(ended_meanwhile());
   });
   return true;
 }
 
-DueDelivery MemoryQueue::delivery_of(const Entry& entry) const {
+DueDelivery MemoryQueue::delivery_of(const Entry& entry, const Kept& answer) const {
   const Record& record = entry.record;
-  const bool small = entry.answer->body->size() <= kSmallBody;
+  const bool small = answer.body->size() <= kSmallBody;
   const bool expired = record.state == State::kExpired;  // its answer is of no run
   return {.seq = entry.seq,
           .function = record.function,
@@ -72,10 +73,10 @@ DueDelivery MemoryQueue::delivery_of(const Entry& entry) const {
           .started_at = expired ? record.ended_at.value_or(now()) : record.attempts.back().started_at,
           .duration = expired ? Duration() : record.attempts.back().duration,
           .tried = entry.delivery_tried,
-          .header_count = entry.answer->header_count,
-          .headers = entry.answer->headers,
-          .body = small ? *entry.answer->body : std::string(),
-          .large = small ? nullptr : std::make_unique<SharedBody>(entry.answer->body)};
+          .header_count = answer.header_count,
+          .headers = answer.headers,
+          .body = small ? *answer.body : std::string(),
+          .large = small ? nullptr : std::make_unique<SharedBody>(answer.body)};
 }
 
 void MemoryQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {

@@ -96,8 +96,9 @@ class Conformance : public ::testing::TestWithParam<Implementation> {
     auto result = std::make_shared<std::optional<Result<T>>>();
     call([result](Result<T> answer) { *result = std::move(answer); });
     until([&] { return result->has_value(); });
-    if (!*result) return fail(Code::kTimeout, Component::kQueue, "no_answer_in_time", "");
-    return std::move(**result);
+    std::optional<Result<T>>& answer = *result;
+    if (!answer) return fail(Code::kTimeout, Component::kQueue, "no_answer_in_time", "");
+    return std::move(*answer);
   }
 
   net::Body body_of(std::string_view bytes);
