@@ -1,15 +1,21 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "base/unique_fd.h"
 #include "store/statement.h"
 
 namespace sterna::store {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
+constexpr std::uint64_t kReserveShare = 20;  // of the free space, at most one part in so many is reserved
 
 constexpr const char* kPragmas =
     "PRAGMA journal_mode=WAL;"
@@ -40,6 +46,22 @@ Error last_error(sqlite3* handle) {
     error.reason = "store_busy";
   }
   return error;
+}
+
+// SQLite finds its frames by their number and checksum: zeros behind them mean nothing to it.
+void reserve_log(const std::string& path, std::int64_t bytes) {
+  const UniqueFd log(::open((path + "-wal").c_str(), O_WRONLY | O_CLOEXEC));
+  struct stat status{};
+  struct statvfs room{};
+  if (!log || ::fstat(log.get(), &status) != 0 || ::fstatvfs(log.get(), &room) != 0) return;
+  if (room.f_bavail * room.f_frsize < kReserveShare * static_cast<std::uint64_t>(bytes)) return;
+  const std::string zeros(1U << 20U, '\0');
+  for (off_t at = status.st_size; at < bytes;) {
+    const ssize_t written = ::pwrite(log.get(), zeros.data(), zeros.size(), at);
+    if (written <= 0) return;
+    at += written;
+  }
+  ::fsync(log.get());
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path, const DatabaseTuning& tuning) {

@@ -22,6 +22,11 @@ struct DatabaseTuning {
   std::int64_t log_limit_bytes = 4LL << 20U;  // what the file keeps after it was written back
 };
 
+// Makes the write-ahead log of the database at `path` at least `bytes` large, so that a commit overwrites
+// blocks that the file has already: making it longer costs the file system several times as much as the data.
+// Best effort: nothing is done on a file system with little room. Call before anything is written by others.
+void reserve_log(const std::string& path, std::int64_t bytes);
+
 // WAL, synchronous=FULL, foreign keys on. One thread at a time; the owner brings the mutex.
 class Database {
  public:

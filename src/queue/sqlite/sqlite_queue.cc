@@ -11,7 +11,8 @@ constexpr Millis kUnreadablePause = 1000;
 constexpr std::size_t kReadAhead = 64;  // requests of one function that are read together
 // A commit that has to write the log back makes all callers wait: seldom, then much at once.
 constexpr store::DatabaseTuning kWriterTuning{
-    .cache_kib = 16'000, .checkpoint_pages = 8'000, .log_limit_bytes = 64LL << 20U};
+    .cache_kib = 16'000, .checkpoint_pages = 4'000, .log_limit_bytes = 64LL << 20U};
+constexpr std::int64_t kReservedLog = 17LL << 20U;  // what is written between two write-backs
 
 }  // namespace
 
@@ -28,6 +29,7 @@ Result<std::unique_ptr<SqliteQueue>> SqliteQueue::open(const std::filesystem::pa
     if (const Status migrated = store::migrate(*database, schema_steps()); !migrated)
       return std::unexpected(migrated.error());
   }
+  store::reserve_log(file.string(), kReservedLog);
   store::Database& reader = *databases[1];
   std::unique_ptr<SqliteQueue> queue(new SqliteQueue(std::move(databases), loop, bodies, limits));
   if (const Status restored = queue->restore(reader); !restored) return std::unexpected(restored.error());
