@@ -55,6 +55,9 @@ class RunCounter:
     def of(self, call_id):
         return self.runs[call_id]
 
+    def total(self):
+        return sum(dict(self.runs).values())
+
     def repeated(self):
         return sum(count - 1 for count in dict(self.runs).values())
 
