@@ -6,12 +6,12 @@
 #include <array>
 
 #include "api/problem.h"
-#include "gateway/fingerprint.h"
 #include "gateway/function_request.h"
 #include "gateway/invocation_exchange.h"
 #include "gateway/log_exchange.h"
 #include "gateway/management_exchange.h"
 #include "gateway/problem_answer.h"
+#include "gateway/submission.h"
 
 namespace sterna::gateway {
 namespace {
@@ -19,34 +19,10 @@ namespace {
 constexpr std::array<std::string_view, 5> kInvokeMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 constexpr std::uint64_t kNoBody = 64U << 10;  // for requests whose body nobody looks at
 
-constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of Idempotency-Key
-// How long a call with Idempotency-Key waits for a worker: as long as any synchronous one by default.
-constexpr std::chrono::milliseconds kSynchronousWait = std::chrono::seconds(10);
-
 // Its code is being built or loaded: what is accepted now waits for that.
 bool is_coming(const invoke::FunctionEntry& entry) {
   using registry::FunctionStatus;
   return entry.status == FunctionStatus::kPending || entry.status == FunctionStatus::kBuilding;
-}
-
-// How a request that becomes an asynchronous invocation is answered; nullopt: it runs as a synchronous one.
-std::optional<SubmitExchange::Plan> plan_of(const net::HttpRequest& request, const Route& route) {
-  using Answer = SubmitExchange::Answer;
-  if (route.kind == RouteKind::kAsyncInvoke) return SubmitExchange::Plan{};
-  if (const AsyncPreference preference = parse_preference(request); preference.respond_async)
-    return SubmitExchange::Plan{.answer = Answer::kPreferAsync, .wait = preference.wait};
-  if (request.find("idempotency-key") != nullptr)
-    return SubmitExchange::Plan{.answer = Answer::kFunctionsOwn};
-  return std::nullopt;
-}
-
-// A synchronous call has nothing to do with callbacks and delays.
-Result<AsyncHeaders> headers_of(const net::HttpRequest& request, const SubmitExchange::Plan& plan,
-                                WallTime now) {
-  if (plan.answer != SubmitExchange::Answer::kFunctionsOwn) return parse_async_headers(request, now);
-  auto key = parse_idempotency_key(request);
-  if (!key) return std::unexpected(key.error());
-  return AsyncHeaders{.callback_url = {}, .not_before = now, .idempotency_key = std::move(*key)};
 }
 
 unsigned status_of(const Error& error) {
@@ -71,8 +47,8 @@ void answer_method_not_allowed(net::HttpConnection& connection, std::string_view
 struct Gateway::Target final : net::RequestState {
   Route route;  // views of the request's target
   // Of the kinds that run a function:
-  std::string path;  // as the function sees it
-  std::optional<SubmitExchange::Plan> plan;
+  std::string path;                        // as the function sees it
+  std::optional<AsyncWish> wish;           // empty: a synchronous call
   invoke::FunctionEntry* entry = nullptr;  // good while the table's removals() are these
   std::uint64_t removals = 0;
 };
@@ -159,14 +135,12 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
     return 0;
   }
-  target.plan = plan_of(request, route);
-  if (target.plan) {
-    const auto headers = headers_of(request, *target.plan, parts_.loop.clock().wall());
-    if (!headers) return refuse(400, headers.error());
-    const std::string& url = headers->callback_url;
-    if (const Status allowed = url.empty() ? Status() : parts_.async.check_callback(entry->space, url);
-        !allowed)
-      return refuse(400, allowed.error());
+  auto wish = async_wish_of(request, route.kind, parts_.loop.clock().wall());
+  if (!wish) return refuse(400, wish.error());
+  target.wish = std::move(*wish);
+  if (target.wish && !target.wish->headers.callback_url.empty()) {
+    const Status allowed = parts_.async.check_callback(entry->space, target.wish->headers.callback_url);
+    if (!allowed) return refuse(400, allowed.error());
   }
   return entry->max_body_bytes;
 }
@@ -223,11 +197,11 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
                                    call_id);
   }
   if (route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
-    return submit(connection, route, *entry, target.path, call_id, {});
+    return submit(connection, *entry, target, call_id);
   }
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry))
     return answer_failure(connection, *refusal, call_id);
-  if (target.plan) return submit(connection, route, *entry, target.path, call_id, *target.plan);
+  if (target.wish) return submit(connection, *entry, target, call_id);
 
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
@@ -241,53 +215,14 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
   exchange.release()->start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
 }
 
-Result<queue::Submission> Gateway::submission_of(net::HttpConnection& connection, const Route& route,
-                                                 const invoke::FunctionEntry& entry, const std::string& path,
-                                                 const std::string& call_id,
-                                                 const SubmitExchange::Plan& plan) {
-  const net::HttpRequest& request = connection.request();
-  const WallTime now = parts_.loop.clock().wall();
-  auto headers = headers_of(request, plan, now);
-  if (!headers) return std::unexpected(headers.error());
-  queue::Submission submission{
-      .function = {.id = entry.id, .space = entry.space, .name = entry.name},
-      .id = call_id,
-      .request = encode_request(request,
-                                {.client = connection.client(),
-                                 .path = path,
-                                 .query = route.query,
-                                 .call_id = call_id,
-                                 .access = entry.access},
-                                parts_.ids),
-      .body = connection.take_body(),
-      .callback_url = std::move(headers->callback_url),
-      .created_at = now,
-      .not_before = headers->not_before,
-      .expires_at =
-          headers->not_before + std::chrono::duration_cast<std::chrono::milliseconds>(entry.async.max_age),
-      .max_attempts = 0,
-      .idempotency = {}};
-  if (!headers->idempotency_key.empty()) {
-    auto fingerprint = fingerprint_of(request.method, path, route.query, submission.body);
-    if (!fingerprint) return std::unexpected(fingerprint.error());
-    submission.idempotency = queue::IdempotencyKey{.key = std::move(headers->idempotency_key),
-                                                   .fingerprint = std::move(*fingerprint),
-                                                   .forgotten_at = now + kKeyMemory};
-  }
-  return submission;
-}
-
-void Gateway::submit(net::HttpConnection& connection, const Route& route, const invoke::FunctionEntry& entry,
-                     const std::string& path, const std::string& call_id, const SubmitExchange::Plan& plan) {
-  auto submission = submission_of(connection, route, entry, path, call_id, plan);
+void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
+                     const Target& target, const std::string& call_id) {
+  auto submission = make_submission(connection, entry, target.path, target.route.query, call_id, *target.wish,
+                                    parts_.loop.clock().wall(), parts_.ids);
   if (!submission)
     return answer_invocation_error(connection, status_of(submission.error()), submission.error(), call_id);
-  if (plan.answer != SubmitExchange::Answer::kAccepted)
-    submission->max_attempts = 1;  // as a synchronous call
-  if (plan.answer == SubmitExchange::Answer::kFunctionsOwn)
-    submission->expires_at = submission->created_at + kSynchronousWait;
   SubmitExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection, std::move(*submission),
-                        plan);
+                        target.wish->plan);
 }
 
 void Gateway::invocations(net::HttpConnection& connection, const Route& route) {

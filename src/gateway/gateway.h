@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "gateway/async_request.h"
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
 #include "gateway/route.h"
@@ -55,13 +54,10 @@ class Gateway final : public net::HttpService {
   struct Target;  // what on_head finds out, for on_request
   static Target& target_of(net::HttpConnection& connection);
   std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
-  Result<queue::Submission> submission_of(net::HttpConnection& connection, const Route& route,
-                                          const invoke::FunctionEntry& entry, const std::string& path,
-                                          const std::string& call_id, const SubmitExchange::Plan& plan);
   void check_invocations(net::HttpConnection& connection, const Route& route);
   void invoke(net::HttpConnection& connection, const Target& target);
-  void submit(net::HttpConnection& connection, const Route& route, const invoke::FunctionEntry& entry,
-              const std::string& path, const std::string& call_id, const SubmitExchange::Plan& plan);
+  void submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry, const Target& target,
+              const std::string& call_id);
   void invocations(net::HttpConnection& connection, const Route& route);
   void logs(net::HttpConnection& connection, const Route& route);
   void health(net::HttpConnection& connection, std::string_view not_ready);

@@ -49,6 +49,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->status_reason = function.status_reason;
   entry->access = version.spec.access;
   entry->timeout = version.spec.limits.timeout;
+  entry->queue_wait = version.spec.limits.queue_wait;
   entry->async = version.spec.async;
   entry->callback = version.spec.callback;
   entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);

@@ -26,6 +26,7 @@ struct FunctionEntry {
   api::Access access = api::Access::kToken;
   std::uint64_t max_body_bytes = 0;
   Duration timeout{};
+  Duration queue_wait{};
   api::AsyncPolicy async;
   api::CallbackPolicy callback;
   std::unique_ptr<pool::FunctionPool> active;     // answers the calls

@@ -1,0 +1,80 @@
+#include "gateway/submission.h"
+
+#include <algorithm>
+
+#include "gateway/fingerprint.h"
+#include "gateway/function_request.h"
+
+namespace sterna::gateway {
+namespace {
+
+using Answer = SubmitExchange::Answer;
+
+constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of Idempotency-Key
+
+std::chrono::milliseconds in_milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+}  // namespace
+
+Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
+                                               WallTime now) {
+  AsyncWish wish;
+  if (kind != RouteKind::kAsyncInvoke) {
+    const AsyncPreference preference = parse_preference(request);
+    if (preference.respond_async) {
+      wish.plan = {.answer = Answer::kPreferAsync, .wait = preference.wait};
+    } else if (request.find("idempotency-key") != nullptr) {
+      wish.plan.answer = Answer::kFunctionsOwn;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (wish.plan.answer == Answer::kFunctionsOwn) {  // nothing to do with callbacks and delays
+    auto key = parse_idempotency_key(request);
+    if (!key) return std::unexpected(key.error());
+    wish.headers = {.callback_url = {}, .not_before = now, .idempotency_key = std::move(*key)};
+    return wish;
+  }
+  auto headers = parse_async_headers(request, now);
+  if (!headers) return std::unexpected(headers.error());
+  wish.headers = std::move(*headers);
+  return wish;
+}
+
+Result<queue::Submission> make_submission(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
+                                          const std::string& path, std::string_view query,
+                                          const std::string& call_id, const AsyncWish& wish, WallTime now,
+                                          UlidGenerator& ids) {
+  const net::HttpRequest& request = connection.request();
+  const bool is_synchronous = wish.plan.answer == Answer::kFunctionsOwn;
+  const WallTime not_before = std::max(wish.headers.not_before, now);  // the body may have taken its time
+  queue::Submission submission{
+      .function = {.id = entry.id, .space = entry.space, .name = entry.name},
+      .id = call_id,
+      .request = encode_request(request,
+                                {.client = connection.client(),
+                                 .path = path,
+                                 .query = query,
+                                 .call_id = call_id,
+                                 .access = entry.access},
+                                ids),
+      .body = connection.take_body(),
+      .callback_url = wish.headers.callback_url,
+      .created_at = now,
+      .not_before = not_before,
+      .expires_at = not_before + in_milliseconds(is_synchronous ? entry.queue_wait : entry.async.max_age),
+      .max_attempts = wish.plan.answer == Answer::kAccepted ? 0U : 1U,  // one, as for a synchronous call
+      .idempotency = {}};
+  if (!wish.headers.idempotency_key.empty()) {
+    auto fingerprint = fingerprint_of(request.method, path, query, submission.body);
+    if (!fingerprint) return std::unexpected(fingerprint.error());
+    submission.idempotency = queue::IdempotencyKey{.key = wish.headers.idempotency_key,
+                                                   .fingerprint = std::move(*fingerprint),
+                                                   .forgotten_at = now + kKeyMemory};
+  }
+  return submission;
+}
+
+}  // namespace sterna::gateway
