@@ -13,6 +13,7 @@ LEVELS = {
     "base": 0,
     "wire": 1, "store": 1, "net": 1, "sandbox": 1, "api": 1, "logs": 1,
     "registry": 2, "auth": 2, "queue": 2, "pool": 2, "zygote": 2, "callback": 2,
+    "worker": 2,  # runtimes/worker, which all runtimes share
     "bundle": 3, "invoke": 3, "launch": 3,
     "dispatch": 4, "trigger": 4, "gateway": 4,
     "server": 5, "cli": 5,
@@ -44,7 +45,7 @@ def check_arrow(place, user, used):
 
 def folder_of(path, root):
     parts = path.relative_to(root).parts
-    return "runtimes" if parts[0] == "runtimes" else parts[1]
+    return "runtimes" if parts[0] == "runtimes" and parts[1] != "worker" else parts[1]
 
 
 def check_includes(path, root):

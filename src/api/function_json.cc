@@ -1,5 +1,7 @@
 #include "api/function_json.h"
 
+#include "api/templates.h"
+
 namespace sterna::api {
 namespace {
 
@@ -40,6 +42,7 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
   return {{"name", spec.name},
           {"description", spec.description},
           {"template", spec.template_name},
+          {"command", spec.command},
           {"env", std::move(env)},
           {"secrets", spec.secrets},
           {"options", options_json(spec.options)},
@@ -63,16 +66,11 @@ std::string_view to_string(Access access) {
   return "token";
 }
 
-std::int64_t effective_concurrency(const Limits& limits, std::optional<bool> handler_async) {
-  return limits.concurrency.value_or(handler_async.value_or(false) ? kAsyncConcurrency : kSyncConcurrency);
-}
-
-std::string_view canonical_template(std::string_view name) {
-  return name == "python3" ? "python3-http" : name;
-}
-
-bool is_python_template(std::string_view name) {
-  return canonical_template(name).starts_with("python3");
+std::int64_t effective_concurrency(const FunctionSpec& spec, std::optional<bool> handler_async) {
+  if (spec.limits.concurrency) return *spec.limits.concurrency;
+  const Template* const row = find_template(spec.template_name);
+  if (row != nullptr && row->concurrency) return *row->concurrency;
+  return handler_async.value_or(false) ? kAsyncConcurrency : kSyncConcurrency;
 }
 
 OrderedJson seconds_json(Duration duration) {
@@ -87,7 +85,7 @@ OrderedJson to_json(const FunctionSpec& spec) {
 }
 
 OrderedJson to_json(const FunctionSpec& spec, std::optional<bool> handler_async) {
-  return spec_json(spec, effective_concurrency(spec.limits, handler_async));
+  return spec_json(spec, effective_concurrency(spec, handler_async));
 }
 
 }  // namespace sterna::api

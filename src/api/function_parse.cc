@@ -7,6 +7,7 @@
 
 #include "api/function_json.h"
 #include "api/object_reader.h"
+#include "api/templates.h"
 #include "base/names.h"
 
 namespace sterna::api {
@@ -16,6 +17,7 @@ constexpr std::size_t kMaxDescription = 4096;
 constexpr std::size_t kMaxEnvBytes = 64 << 10;  // all names and values of `env` together; `options` alike
 constexpr std::size_t kMaxEntries = 500;
 constexpr std::size_t kMaxVariableName = 128;
+constexpr std::size_t kMaxCommandBytes = 16 << 10;  // all words together
 constexpr double kMaxTimeoutSeconds = 86400;
 
 std::string_view variable_name_problem(std::string_view name) {
@@ -62,6 +64,27 @@ void read_template(ObjectReader& reader, std::string& out, const SpecRules& rule
     return reader.error("template", fmt::format("must be one of: {}", fmt::join(rules.templates, ", ")));
   }
   out = name;
+}
+
+void read_command(ObjectReader& reader, std::string_view template_name, std::vector<std::string>& out) {
+  const Json* command = reader.find("command");
+  if (command == nullptr || (command->is_array() && command->empty())) return;
+  if (!command->is_array() || command->size() > kMaxEntries)
+    return reader.error("command", fmt::format("must be an array of at most {} strings", kMaxEntries));
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < command->size(); ++i) {
+    const Json& word = (*command)[i];
+    const bool good = word.is_string() && !word.get_ref<const std::string&>().contains('\0') &&
+                      (i > 0 || !word.get_ref<const std::string&>().empty());
+    if (!good) return reader.error(fmt::format("command[{}]", i), "must be a string without NUL characters");
+    out.push_back(word.get<std::string>());
+    bytes += out.back().size() + 1;
+  }
+  if (bytes > kMaxCommandBytes)
+    reader.error("command", fmt::format("all words together: at most {} bytes", kMaxCommandBytes));
+  const Template* const row = find_template(template_name);
+  if (row != nullptr && row->command == CommandUse::kNever)
+    reader.error("command", fmt::format("the template {} takes no command", template_name));
 }
 
 void read_env(ObjectReader& reader, std::map<std::string, std::string>& out) {
@@ -203,6 +226,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   read_name(reader, spec.name);
   reader.text("description", spec.description, kMaxDescription);
   read_template(reader, spec.template_name, rules);
+  read_command(reader, spec.template_name, spec.command);
   read_env(reader, spec.env);
   read_secrets(reader, spec.env, spec.secrets);
   read_options(reader, spec.options);

@@ -35,12 +35,10 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
-// Calls that one worker runs at a time when the user did not say: a sync handler one, an async one many.
+// Calls that one worker runs at a time when neither the user nor the template says: a sync handler one, an
+// async one many.
 inline constexpr std::int64_t kSyncConcurrency = 1;
 inline constexpr std::int64_t kAsyncConcurrency = 64;
-
-// `handler_async` is known once a worker has loaded the handler; unknown counts as sync.
-std::int64_t effective_concurrency(const Limits& limits, std::optional<bool> handler_async);
 
 struct AsyncPolicy {
   std::int64_t max_attempts = 3;
@@ -67,6 +65,7 @@ struct FunctionSpec {
   std::string template_name = "python3-http";  // as the user gave it: may be an alias
   std::map<std::string, std::string> env;
   std::vector<std::string> secrets;
+  std::vector<std::string> command;  // what is executed, for templates that take one; empty: the handler file
   std::map<std::string, OptionValue> options;
   Limits limits;
   AsyncPolicy async;
@@ -76,8 +75,8 @@ struct FunctionSpec {
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };
 
-// "python3" is "python3-http"; every other name stands for itself.
-std::string_view canonical_template(std::string_view name);
-bool is_python_template(std::string_view name);
+// The calls that one worker runs at a time. `handler_async` is known once a worker has loaded the handler;
+// unknown counts as sync.
+std::int64_t effective_concurrency(const FunctionSpec& spec, std::optional<bool> handler_async);
 
 }  // namespace sterna::api

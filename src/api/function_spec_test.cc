@@ -10,7 +10,7 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 const SpecRules& rules() {
-  static const SpecRules kRules{{"python3-http", "python3", "python3.11-http"}, {}};
+  static const SpecRules kRules{{"python3-http", "python3", "python3.11-http", "http"}, {}};
   return kRules;
 }
 
@@ -145,6 +145,26 @@ TEST(ParseSpec, NetworkHostNeedsTheServersConsent) {
   }
 }
 
+TEST(ParseSpec, OnlySomeTemplatesTakeACommand) {
+  const auto spec = parse(R"({"name":"f","template":"http","command":["node","server.js","$PORT"]})");
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->command, (std::vector<std::string>{"node", "server.js", "$PORT"}));
+  EXPECT_EQ(parse(dump(to_json(*spec))).value(), *spec);
+  EXPECT_THAT(wrong_fields(R"({"name":"f","command":[]})"), IsEmpty());
+  EXPECT_THAT(wrong_fields(R"({"name":"f","command":["x"]})"), UnorderedElementsAre("command"));
+}
+
+TEST(ParseSpec, ChecksCommands) {
+  const auto wrong_command = [](const std::string& command) {
+    return wrong_fields(R"({"name":"f","template":"http","command":)" + command + "}");
+  };
+  EXPECT_THAT(wrong_command(R"("node server.js")"), UnorderedElementsAre("command"));
+  EXPECT_THAT(wrong_command(R"([""])"), UnorderedElementsAre("command[0]"));
+  EXPECT_THAT(wrong_command(R"(["a","",7])"), UnorderedElementsAre("command[2]"));
+  EXPECT_THAT(wrong_command(R"(["a\u0000b"])"), UnorderedElementsAre("command[0]"));
+  EXPECT_THAT(wrong_command(R"([")" + std::string(20000, 'x') + R"("])"), UnorderedElementsAre("command"));
+}
+
 TEST(ParseSpec, ChecksVariables) {
   EXPECT_THAT(wrong_fields(R"({"name":"f","env":{"_a1":"","PATH_":"x=y\n"}})"), IsEmpty());
   EXPECT_THAT(wrong_fields(R"({"name":"f","env":{"STERNA_X":"a"}})"), UnorderedElementsAre("env.STERNA_X"));
@@ -187,16 +207,17 @@ TEST(SpecJson, ShowsTheConcurrencyInForce) {
   EXPECT_EQ(to_json(spec, true)["limits"]["concurrency"], 5);
 }
 
+TEST(SpecJson, ATemplateMayHaveAConcurrencyOfItsOwn) {
+  FunctionSpec spec;
+  spec.template_name = "http";
+  EXPECT_EQ(to_json(spec, std::nullopt)["limits"]["concurrency"], 64);
+  spec.template_name = "lambda";
+  EXPECT_EQ(to_json(spec, true)["limits"]["concurrency"], 1);
+}
+
 TEST(SpecJson, WholeSecondsAreIntegers) {
   EXPECT_EQ(dump(seconds_json(std::chrono::seconds(30))), "30");
   EXPECT_EQ(dump(seconds_json(std::chrono::milliseconds(100))), "0.1");
-}
-
-TEST(Template, AliasStandsForItsTemplate) {
-  EXPECT_EQ(canonical_template("python3"), "python3-http");
-  EXPECT_EQ(canonical_template("python3.11-http"), "python3.11-http");
-  EXPECT_TRUE(is_python_template("python3"));
-  EXPECT_FALSE(is_python_template("node-http"));
 }
 
 }  // namespace

@@ -1,12 +1,13 @@
 #include "bundle/source.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "api/base64.h"
-#include "api/function_spec.h"
 #include "api/object_reader.h"
+#include "api/templates.h"
 
 namespace sterna::bundle {
 namespace {
@@ -24,11 +25,18 @@ std::optional<std::string> decode(const api::Json& value, const std::string& fie
   return std::nullopt;
 }
 
+bool is_program(std::string_view content) {
+  return content.starts_with("#!") || content.starts_with(
+                                          "\x7f"
+                                          "ELF");
+}
+
 Status add_file(Collector& collector, std::string_view raw_path, std::string content) {
   Result<std::string> path = clean_path(raw_path);
   if (!path) return std::unexpected(path.error());
   if (Status room = collector.reserve(content.size()); !room) return room;
-  return collector.add(std::move(*path), std::move(content), Executable::kNo);
+  const Executable executable = is_program(content) ? Executable::kYes : Executable::kNo;
+  return collector.add(std::move(*path), std::move(content), executable);
 }
 
 void read_files(const api::Json& json, const std::string& field, Collector& collector,
@@ -56,15 +64,37 @@ std::string found_instead(const Files& files) {
   return text;
 }
 
-}  // namespace
-
-std::string_view handler_file(std::string_view template_name) {
-  STERNA_ASSERT(api::is_python_template(template_name));
-  return "handler.py";
+// Templates of stored versions are always known: a name that is not in the table is refused before.
+std::span<const std::string_view> handlers_of(const api::FunctionSpec& spec) {
+  const api::Template* const row = api::find_template(spec.template_name);
+  STERNA_ASSERT(row != nullptr);
+  return row->handlers;
 }
 
+bool is_at_top(const Files& files, std::string_view name) {
+  return std::ranges::find(files, name, &File::path) != files.end();
+}
+
+// "a.js, a.mjs or a.cjs"
+std::string either_of(std::span<const std::string_view> names) {
+  if (names.size() == 1) return std::string(names.front());
+  return fmt::format("{} or {}", fmt::join(names.first(names.size() - 1), ", "), names.back());
+}
+
+// What to do when the whole folder was packed instead of its contents; "" when that is not so.
+std::string folder_hint(const Files& files, std::string_view handler) {
+  const std::string inside = "/" + std::string(handler);
+  const auto deeper =
+      std::ranges::find_if(files, [&](const File& file) { return file.path.ends_with(inside); });
+  if (deeper == files.end()) return "";
+  return fmt::format("; pack the contents of {}/, not the folder itself",
+                     deeper->path.substr(0, deeper->path.size() - inside.size()));
+}
+
+}  // namespace
+
 api::Validated<Files> parse_source(const api::Json& json, std::string_view field,
-                                   std::string_view template_name) {
+                                   const api::FunctionSpec& spec) {
   api::FieldErrors errors;
   Collector collector;
   api::ObjectReader reader(json, std::string(field), errors);
@@ -77,14 +107,14 @@ api::Validated<Files> parse_source(const api::Json& json, std::string_view field
     const std::string name = api::join_field(field, "code");
     std::optional<std::string> content = decode(*code, name, errors);
     Status added;
-    if (content) added = add_file(collector, handler_file(template_name), std::move(*content));
+    if (content) added = add_file(collector, handlers_of(spec).front(), std::move(*content));
     if (!added) api::add_error(errors, name, added.error().detail);
   } else if (files != nullptr) {
     read_files(*files, api::join_field(field, "files"), collector, errors);
   }
   Result<Files> collected = collector.finish();
   if (!collected) api::add_error(errors, api::join_field(field, "files"), collected.error().detail);
-  Status handler = collected ? check_handler(*collected, template_name) : Status();
+  Status handler = collected ? check_handler(*collected, spec) : Status();
   if (errors.empty() && !handler) {
     api::add_error(errors, api::join_field(field, "files"), handler.error().detail);
   }
@@ -92,8 +122,8 @@ api::Validated<Files> parse_source(const api::Json& json, std::string_view field
   return std::move(*collected);
 }
 
-api::OrderedJson source_json(const Files& files, std::string_view template_name) {
-  if (files.size() == 1 && files[0].path == handler_file(template_name)) {
+api::OrderedJson source_json(const Files& files, const api::FunctionSpec& spec) {
+  if (files.size() == 1 && files[0].path == handlers_of(spec).front()) {
     return {{"code", api::base64_encode(files[0].content)}};
   }
   api::OrderedJson json = api::OrderedJson::object();
@@ -101,19 +131,23 @@ api::OrderedJson source_json(const Files& files, std::string_view template_name)
   return {{"files", std::move(json)}};
 }
 
-Status check_handler(const Files& files, std::string_view template_name) {
-  const std::string_view expected = handler_file(template_name);
-  if (std::ranges::find(files, expected, &File::path) != files.end()) return {};
-  const std::string inside = "/" + std::string(expected);
-  const auto deeper =
-      std::ranges::find_if(files, [&](const File& file) { return file.path.ends_with(inside); });
-  std::string hint;
-  if (deeper != files.end()) {
-    hint = fmt::format("; pack the contents of {}/, not the folder itself",
-                       deeper->path.substr(0, deeper->path.size() - inside.size()));
-  }
+Status check_handler(const Files& files, const api::FunctionSpec& spec) {
+  if (!spec.command.empty()) return {};
+  const auto expected = handlers_of(spec);
+  if (std::ranges::any_of(expected, [&](std::string_view name) { return is_at_top(files, name); })) return {};
+  const bool may_have_command = api::find_template(spec.template_name)->command == api::CommandUse::kOptional;
   return fail(Code::kInvalid, Component::kRegistry, "handler_missing",
-              fmt::format("{} is expected at the top, {}{}", expected, found_instead(files), hint));
+              fmt::format("{} is expected at the top{}, {}{}", either_of(expected),
+                          may_have_command ? " when no command is given" : "", found_instead(files),
+                          folder_hint(files, expected.front())));
+}
+
+std::string handler_in(const std::filesystem::path& folder, const api::FunctionSpec& spec) {
+  for (const std::string_view name : handlers_of(spec)) {
+    std::error_code error;
+    if (std::filesystem::exists(folder / name, error)) return std::string(name);
+  }
+  return "";
 }
 
 }  // namespace sterna::bundle

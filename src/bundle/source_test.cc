@@ -2,10 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 namespace sterna::bundle {
 namespace {
 
-constexpr std::string_view kPython = "python3-http";
+api::FunctionSpec spec_of(std::string_view template_name, std::vector<std::string> command = {}) {
+  api::FunctionSpec spec;
+  spec.template_name = template_name;
+  spec.command = std::move(command);
+  return spec;
+}
+const api::FunctionSpec kPython = spec_of("python3-http");
 
 api::Validated<Files> parse(const std::string& text) {
   return parse_source(api::Json::parse(text), "source", kPython);
@@ -70,6 +78,18 @@ TEST(ParseSource, FilesAreSorted) {
   EXPECT_EQ((*files)[0].path, "a/b.py");
 }
 
+TEST(ParseSource, ProgramsAreExecutable) {
+  const auto script =
+      parse_source(api::Json::parse(R"({"code":"IyEvYmluL3NoCg=="})"), "source", spec_of("command"));
+  ASSERT_TRUE(script);
+  EXPECT_EQ(*script, (Files{{"bootstrap", "#!/bin/sh\n", Executable::kYes}}));
+  const auto program = parse_source(api::Json::parse(R"({"files":{"bootstrap":"f0VMRg==","notes":"eA=="}})"),
+                                    "source", spec_of("lambda"));
+  ASSERT_TRUE(program);
+  EXPECT_EQ(program->at(0).executable, Executable::kYes);
+  EXPECT_EQ(program->at(1).executable, Executable::kNo);
+}
+
 TEST(ParseSource, SaysWhatIsWrong) {
   EXPECT_EQ(wrong_field("{}"), "source.code");
   EXPECT_EQ(wrong_field(R"({"code":"eA==","files":{"handler.py":""}})"), "source.code");
@@ -105,6 +125,28 @@ TEST(CheckHandler, TellsWhatWasFound) {
       "folder itself");
   EXPECT_EQ(check_handler({}, kPython).error().detail,
             "handler.py is expected at the top, there are no files");
+}
+
+TEST(CheckHandler, AsksTheTemplate) {
+  const Files other = {{"server.js", "", Executable::kNo}};
+  EXPECT_TRUE(check_handler({{"handler.mjs", "", Executable::kNo}}, spec_of("node-http")));
+  EXPECT_EQ(check_handler(other, spec_of("node20-http")).error().detail,
+            "handler.js, handler.mjs or handler.cjs is expected at the top, there is server.js");
+  EXPECT_EQ(check_handler(other, spec_of("http")).error().detail,
+            "bootstrap is expected at the top when no command is given, there is server.js");
+  EXPECT_TRUE(check_handler(other, spec_of("http", {"node", "server.js"})));
+  EXPECT_TRUE(check_handler({}, spec_of("command", {"cat"})));
+}
+
+TEST(HandlerIn, IsTheFirstThatIsThere) {
+  std::string pattern = ::testing::TempDir() + "handler-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(pattern.data());
+  EXPECT_EQ(handler_in(folder, spec_of("node")), "");
+  std::ofstream(folder / "handler.mjs") << "x";
+  EXPECT_EQ(handler_in(folder, spec_of("node")), "handler.mjs");
+  std::ofstream(folder / "handler.js") << "x";
+  EXPECT_EQ(handler_in(folder, spec_of("node")), "handler.js");
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

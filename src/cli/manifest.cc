@@ -3,11 +3,13 @@
 #include "cli/manifest.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <array>
+#include <optional>
 
+#include "api/templates.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -18,18 +20,36 @@ using api::Json;
 
 constexpr std::size_t kMaxManifestBytes = 1U << 20;
 
-// What a single file becomes: its name in the bundle, and the template when none is given.
+// What a single file becomes: its name in the bundle, and the template when none is given. Goes by the
+// ending: "motion.py" becomes "handler.py".
 struct HandlerKind {
-  std::string_view extension;
   std::string_view file;
   std::string_view template_name;
 };
-constexpr std::array kHandlerKinds = {
-    HandlerKind{".py", "handler.py", "python3-http"},
-    HandlerKind{".js", "handler.js", "node-http"},
-    HandlerKind{".mjs", "handler.mjs", "node-http"},
-    HandlerKind{".cc", "handler.cc", "cpp"},
-};
+
+std::optional<HandlerKind> kind_of(const fs::path& file) {
+  if (!file.has_extension()) return std::nullopt;
+  for (const api::Template& row : api::templates()) {
+    for (const std::string_view handler : row.handlers) {
+      if (fs::path(handler).extension() == file.extension()) return HandlerKind{handler, row.name};
+    }
+  }
+  return std::nullopt;
+}
+
+// ".py, .js or .cc": every ending that a single file may have.
+std::string known_endings() {
+  std::vector<std::string> endings;
+  for (const api::Template& row : api::templates()) {
+    for (const std::string_view handler : row.handlers) {
+      const std::string ending = fs::path(handler).extension();
+      if (!ending.empty()) endings.push_back(ending);
+    }
+  }
+  const std::string last = endings.back();
+  endings.pop_back();
+  return fmt::format("{} or {}", fmt::join(endings, ", "), last);
+}
 
 struct TomlToJson {
   std::string_view place;
@@ -80,11 +100,10 @@ Result<Deployable> read_folder(const fs::path& folder) {
 }
 
 Result<Deployable> read_single_file(const fs::path& file) {
-  const auto* kind = std::ranges::find(kHandlerKinds, file.extension().native(), &HandlerKind::extension);
-  if (kind == kHandlerKinds.end()) {
-    return bad_usage(
-        fmt::format("{}: one file must be .py, .js, .mjs or .cc; put others into a folder with function.toml",
-                    file.native()));
+  const auto kind = kind_of(file);
+  if (!kind) {
+    return bad_usage(fmt::format("{}: one file must be {}; put others into a folder with function.toml",
+                                 file.native(), known_endings()));
   }
   auto content = read_file(file, kMaxCodeBytes);
   if (!content) return std::unexpected(content.error());

@@ -14,26 +14,24 @@ bool is_gzip(std::string_view type) {
 }
 
 std::expected<bundle::Files, api::Problem> unpacked(const ManagementRequest& request,
-                                                    bundle::ArchiveKind kind,
-                                                    std::string_view template_name) {
+                                                    bundle::ArchiveKind kind, const api::FunctionSpec& spec) {
   Result<bundle::Files> files = bundle::unpack(request.body, kind);
   if (!files) return problem(files.error());
-  if (Status handler = bundle::check_handler(*files, template_name); !handler)
-    return problem(handler.error());
+  if (Status handler = bundle::check_handler(*files, spec); !handler) return problem(handler.error());
   return std::move(*files);
 }
 
 std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& request,
-                                                   std::string_view template_name) {
+                                                   const api::FunctionSpec& spec) {
   const std::string type = content_type(request);
-  if (type == kZipType) return unpacked(request, bundle::ArchiveKind::kZip, template_name);
-  if (is_gzip(type)) return unpacked(request, bundle::ArchiveKind::kTarGz, template_name);
+  if (type == kZipType) return unpacked(request, bundle::ArchiveKind::kZip, spec);
+  if (is_gzip(type)) return unpacked(request, bundle::ArchiveKind::kTarGz, spec);
   if (!type.empty() && type != kJsonType) {
     return unsupported_media_type("application/json, application/zip or application/gzip");
   }
   const auto json = json_body(request);
   if (!json) return std::unexpected(json.error());
-  auto files = bundle::parse_source(*json, "", template_name);
+  auto files = bundle::parse_source(*json, "", spec);
   if (!files) return problem(std::move(files.error()));
   return std::move(*files);
 }
@@ -75,8 +73,7 @@ Management::Answer Management::get_code(const Call& call) {
   const auto files = bundles_.load(function->newest.bundle);
   if (!files) return problem(files.error());
   const std::string_view type = wanted_type(header_of(call.request, "accept"));
-  if (type == kJsonType)
-    return json_reply(200, bundle::source_json(*files, function->newest.spec.template_name));
+  if (type == kJsonType) return json_reply(200, bundle::source_json(*files, function->newest.spec));
   const bool zip = type == kZipType;
   Result<std::string> packed =
       bundle::pack(*files, zip ? bundle::ArchiveKind::kZip : bundle::ArchiveKind::kTarGz);
@@ -92,7 +89,7 @@ Management::Answer Management::put_code(const Call& call) {
   const auto found = registry_.find(call.route.space, call.route.function);
   if (!found) return problem(found.error());
   // Unpacking may take long: before the lock, which others wait for.
-  auto files = code_of(call.request, found->newest.spec.template_name);
+  auto files = code_of(call.request, found->newest.spec);
   if (!files) return std::unexpected(files.error());
   const std::scoped_lock lock(writes_);
   const auto before = registry_.find(call.route.space, call.route.function);

@@ -20,8 +20,8 @@ api::Validated<Wanted> parse_function(const api::Json& json, const api::SpecRule
   api::FieldErrors errors = spec ? api::FieldErrors() : std::move(spec.error());
   std::optional<bundle::Files> files;
   if (json.is_object() && json.contains("source") && !json["source"].is_null()) {
-    const std::string template_name = spec ? spec->template_name : api::FunctionSpec().template_name;
-    api::Validated<bundle::Files> source = bundle::parse_source(json["source"], "source", template_name);
+    api::Validated<bundle::Files> source =
+        bundle::parse_source(json["source"], "source", spec ? *spec : api::FunctionSpec());
     if (source) {
       files = std::move(*source);
     } else {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/network.h"
@@ -16,9 +17,11 @@ struct FunctionConfig {
   std::string space;
   std::string name;
   std::uint32_t version = 1;
-  std::string runtime;     // which zygote, e.g. "python3"
-  std::string handler;     // file in the bundle
-  std::string bundle_dir;  // absolute path on the host
+  std::string runtime;               // which zygote, e.g. "python3"
+  std::string template_name;         // canonical, e.g. "python3-http"
+  std::string handler;               // file in the bundle
+  std::vector<std::string> command;  // what is executed instead of the handler file; mostly empty
+  std::string bundle_dir;            // absolute path on the host
   std::map<std::string, std::string> env;
   Network network = Network::kEgress;
 

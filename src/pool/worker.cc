@@ -26,7 +26,9 @@ std::string init_json(const std::string& instance, const FunctionConfig& config)
                          {"version", config.version},
                          {"instance", instance},
                          {"bundle", "/function"},
+                         {"template", config.template_name},
                          {"handler", config.handler},
+                         {"command", config.command},
                          {"env", config.env},
                          {"concurrency", config.concurrency.value_or(1)},
                          {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)}};

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "api/function_json.h"
+#include "api/templates.h"
+#include "bundle/source.h"
 
 namespace sterna::server {
 namespace {
@@ -67,7 +69,9 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
       found != runtimes.runtime_of.end()) {
     config.runtime = found->second;
   }
-  config.handler = "handler.py";
+  config.template_name = api::canonical_template(version.spec.template_name);
+  config.handler = bundle::handler_in(bundle_dir, version.spec);
+  config.command = version.spec.command;
   config.bundle_dir = bundle_dir;
   config.env = version.spec.env;
   config.network = limits.network;

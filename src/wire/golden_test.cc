@@ -69,8 +69,8 @@ std::string window(std::uint32_t bytes) {
 std::vector<Golden> goldens() {
   const std::string init =
       R"({"space": "default", "function": "hello", "version": 3, "instance": "hello-1", )"
-      R"("bundle": "/function", "handler": "handler.py", "env": {"MIN": "2"}, "concurrency": 1, )"
-      R"("async_concurrency": 64})";
+      R"("bundle": "/function", "template": "python3-http", "handler": "handler.py", "command": [], )"
+      R"("env": {"MIN": "2"}, "concurrency": 1, "async_concurrency": 64})";
   const std::string load_failed =
       R"({"summary": "handler.py, line 3: SyntaxError: invalid syntax", "detail": ""})";
   return {

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 
-#include "channel.h"
 #include "python.h"
+#include "worker/channel.h"
 
 namespace sterna::python {
+
+using worker::Channel;
 
 struct CallId {
   std::uint64_t call = 0;

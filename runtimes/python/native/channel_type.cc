@@ -4,12 +4,17 @@
 #include <string>
 
 #include "answer.h"
-#include "channel.h"
 #include "event.h"
+#include "gil.h"
 #include "sync_server.h"
 #include "wire/messages.h"
+#include "worker/channel.h"
 
 namespace sterna::python {
+
+using worker::Arrival;
+using worker::Wait;
+
 namespace {
 
 struct ChannelObject {
@@ -18,6 +23,7 @@ struct ChannelObject {
 };
 
 PyObject* channel_type = nullptr;
+Gil gil;
 
 ChannelObject* as_object(PyObject* self) {
   return reinterpret_cast<ChannelObject*>(self);
@@ -39,7 +45,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* /*keywords*/) {
   int socket = -1;
   int claim = -1;
   if (PyArg_ParseTuple(args, "ii", &socket, &claim) == 0) return nullptr;
-  Result<std::unique_ptr<Channel>> channel = Channel::open(UniqueFd(socket), UniqueFd(claim));
+  Result<std::unique_ptr<Channel>> channel = Channel::open(UniqueFd(socket), UniqueFd(claim), gil);
   if (!channel) return raise(channel.error());
   PyObject* const self = PyType_GenericAlloc(type, 0);
   if (self != nullptr) as_object(self)->channel = channel->release();

@@ -2,11 +2,14 @@
 #include "answer.h"
 #include "channel_type.h"
 #include "event.h"
-#include "inbox.h"
 #include "python.h"
+#include "worker/inbox.h"
 #include "zygote_main.h"
 
 namespace sterna::python {
+
+using worker::Arrival;
+
 namespace {
 
 PyObject* configure(PyObject* /*module*/, PyObject* args) {

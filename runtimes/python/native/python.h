@@ -40,18 +40,6 @@ inline Ref borrow(PyObject* object) {
   return Ref(object);
 }
 
-// Lets other threads run Python while this one waits for the kernel.
-class GilRelease {
- public:
-  GilRelease() : state_(PyEval_SaveThread()) {}
-  GilRelease(const GilRelease&) = delete;
-  GilRelease& operator=(const GilRelease&) = delete;
-  ~GilRelease() { PyEval_RestoreThread(state_); }
-
- private:
-  PyThreadState* state_;
-};
-
 // The bytes of a str in UTF-8 or of a bytes object, borrowed from it. nullopt (no Python error is left set)
 // for anything else and for a str that has no UTF-8 form.
 inline std::optional<std::string_view> view_of(PyObject* object) {

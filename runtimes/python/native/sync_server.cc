@@ -7,6 +7,10 @@
 #include "wire/messages.h"
 
 namespace sterna::python {
+
+using worker::Arrival;
+using worker::Wait;
+
 namespace {
 
 constexpr std::size_t kFlushBytes = 64U << 10;

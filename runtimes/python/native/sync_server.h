@@ -7,9 +7,9 @@
 #include <string>
 
 #include "answer.h"
-#include "channel.h"
-#include "flusher.h"
 #include "python.h"
+#include "worker/channel.h"
+#include "worker/flusher.h"
 
 namespace sterna::python {
 
@@ -46,15 +46,15 @@ class SyncServer {
   bool prepare_event(std::string_view payload);
   void release_event();
 
-  bool read_while_sending(Wait wait);
-  bool take_in(Arrival arrival);
+  bool read_while_sending(worker::Wait wait);
+  bool take_in(worker::Arrival arrival);
   void drop_queued(std::uint64_t call);
 
   Channel& channel_;
   PyObject* handle_;
   PyObject* finish_;
   Ref event_;  // used again as long as no handler keeps it
-  Flusher flusher_;
+  worker::Flusher flusher_;
   std::uint64_t held_ns_ = 0;  // time that handlers ran since answers left last
   bool shutting_down_ = false;
 

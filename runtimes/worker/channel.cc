@@ -1,4 +1,4 @@
-#include "channel.h"
+#include "worker/channel.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -8,9 +8,7 @@
 
 #include <cerrno>
 
-#include "python.h"
-
-namespace sterna::python {
+namespace sterna::worker {
 namespace {
 
 constexpr std::size_t kReadBytes = 64U << 10;
@@ -27,7 +25,7 @@ void wait_until_writable(int fd) {
 
 }  // namespace
 
-Result<std::unique_ptr<Channel>> Channel::open(UniqueFd socket, UniqueFd claim) {
+Result<std::unique_ptr<Channel>> Channel::open(UniqueFd socket, UniqueFd claim, Guard& guard) {
   void* page = ::mmap(nullptr, sizeof(wire::ClaimPage), PROT_READ | PROT_WRITE, MAP_SHARED, claim.get(), 0);
   if (page == MAP_FAILED) return fail_errno(Component::kWorker, "map the claim page", errno);
   const int flags = ::fcntl(socket.get(), F_GETFL);
@@ -35,10 +33,11 @@ Result<std::unique_ptr<Channel>> Channel::open(UniqueFd socket, UniqueFd claim) 
     return fail_errno(Component::kWorker, "make the socket blocking", errno);
   }
   ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
-  return std::unique_ptr<Channel>(new Channel(std::move(socket), static_cast<wire::ClaimPage*>(page)));
+  return std::unique_ptr<Channel>(new Channel(std::move(socket), static_cast<wire::ClaimPage*>(page), guard));
 }
 
-Channel::Channel(UniqueFd socket, wire::ClaimPage* page) : socket_(std::move(socket)), page_(page) {
+Channel::Channel(UniqueFd socket, wire::ClaimPage* page, Guard& guard)
+    : guard_(guard), socket_(std::move(socket)), page_(page) {
   static const int registered = ::pthread_atfork(nullptr, nullptr, &Channel::after_fork_in_child);
   STERNA_ASSERT(registered == 0);
   forked_channel = this;
@@ -61,7 +60,7 @@ Channel::Filled Channel::fill(Wait wait) {
     if (wait == Wait::kNo) {
       got = ::recv(socket_.get(), into, reader_.writable(), MSG_DONTWAIT);
     } else {
-      const GilRelease released;
+      const Guard::Pause paused(guard_);
       got = ::recv(socket_.get(), into, reader_.writable(), 0);
     }
     if (got > 0) {
@@ -102,7 +101,7 @@ void Channel::flush() {
   if (closed()) return out_.clear();
   if (is_sending_) {
     while (is_sending_ && out_.size() > kMaxWaiting) {
-      const GilRelease released;
+      const Guard::Pause paused(guard_);
       const std::lock_guard<std::mutex> until_sent(sending_mutex_);
     }
     return;
@@ -111,7 +110,7 @@ void Channel::flush() {
   {
     const std::lock_guard<std::mutex> sending(sending_mutex_);
     while (send_some() == Sent::kPart) {
-      const GilRelease released;
+      const Guard::Pause paused(guard_);
       wait_until_writable(socket_.get());
     }
   }
@@ -141,4 +140,4 @@ void Channel::log(std::uint64_t call, wire::Stream stream, std::string_view text
   if (!out_.empty()) flush();
 }
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

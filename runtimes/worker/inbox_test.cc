@@ -1,8 +1,8 @@
-#include "inbox.h"
+#include "worker/inbox.h"
 
 #include <gtest/gtest.h>
 
-namespace sterna::python {
+namespace sterna::worker {
 namespace {
 
 using Kind = Arrival::Kind;
@@ -72,4 +72,4 @@ TEST(Inbox, RefusesABodyWithoutEnd) {
 }
 
 }  // namespace
-}  // namespace sterna::python
+}  // namespace sterna::worker

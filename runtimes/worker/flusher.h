@@ -1,5 +1,5 @@
 // Sends answers that wait for those of the next calls when one of these turns out slow: the server rings the
-// bell of the claim page, a thread of its own takes the GIL and flushes the channel.
+// bell of the claim page, a thread of its own takes the guard and flushes the channel.
 #pragma once
 
 #include <sys/types.h>
@@ -8,15 +8,15 @@
 #include <memory>
 #include <thread>
 
-#include "channel.h"
+#include "worker/channel.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 
 class Flusher {
  public:
   // The channel must outlive it.
   explicit Flusher(Channel& channel) : channel_(channel) {}
-  // Needs the GIL; gives it up while the thread ends.
+  // Needs the guard; gives it away while the thread ends.
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
@@ -36,4 +36,4 @@ class Flusher {
   std::atomic<bool> stopping_ = false;
 };
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

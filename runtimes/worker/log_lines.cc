@@ -1,10 +1,10 @@
-#include "log_lines.h"
+#include "worker/log_lines.h"
 
 #include <algorithm>
 
 #include "wire/frame.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
@@ -141,4 +141,4 @@ std::string to_valid_utf8(std::string_view text) {
   return valid;
 }
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

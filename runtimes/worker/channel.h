@@ -1,5 +1,5 @@
 // The worker's end of the connection: reads and writes frames, claims calls, frames log lines. All state is
-// guarded by the GIL; it is released while the kernel is waited for.
+// guarded by one lock, the guard; it is given away while the kernel is waited for.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,20 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
-#include "inbox.h"
-#include "log_lines.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
+#include "worker/guard.h"
+#include "worker/inbox.h"
+#include "worker/log_lines.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 
 enum class Wait : std::uint8_t { kNo, kYes };
 
 class Channel {
  public:
-  // Takes both descriptors. Fails with io when the claim page cannot be mapped.
-  static Result<std::unique_ptr<Channel>> open(UniqueFd socket, UniqueFd claim);
+  // Takes both descriptors; the guard must outlive it. Fails with io when the claim page cannot be mapped.
+  static Result<std::unique_ptr<Channel>> open(UniqueFd socket, UniqueFd claim, Guard& guard);
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   ~Channel();
@@ -44,6 +45,7 @@ class Channel {
   bool claim(std::uint16_t slot, std::uint64_t call);
 
   wire::ClaimPage& claims() { return *page_; }
+  Guard& guard() { return guard_; }
 
   void fail_call(std::uint16_t slot, std::uint64_t call, const wire::Failed& failed);
   // Sends at once: what a handler says before it hangs or crashes must not be lost with it.
@@ -59,13 +61,14 @@ class Channel {
   std::uint64_t current_call = 0;
 
  private:
-  Channel(UniqueFd socket, wire::ClaimPage* page);
+  Channel(UniqueFd socket, wire::ClaimPage* page, Guard& guard);
   static void after_fork_in_child();
 
   enum class Sent : std::uint8_t { kAll, kPart };
   Sent send_some();
   void close() { socket_.reset(); }
 
+  Guard& guard_;
   UniqueFd socket_;
   wire::ClaimPage* page_;
   wire::FrameReader reader_;
@@ -75,7 +78,7 @@ class Channel {
   std::string sending_;  // taken from out_ by the thread that sends
   std::size_t sent_ = 0;
   bool is_sending_ = false;
-  std::mutex sending_mutex_;  // held while sending; waited for only without the GIL
+  std::mutex sending_mutex_;  // held while sending; waited for only without the guard
 };
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

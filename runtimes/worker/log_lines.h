@@ -1,4 +1,4 @@
-// Cuts what user code prints into whole lines, call by call, and frames them. Knows no Python.
+// Cuts what user code prints into whole lines, call by call, and frames them.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "wire/messages.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 
 inline constexpr std::size_t kMaxLineBytes = 16U << 10;  // longer lines are cut into several
 inline constexpr std::size_t kMaxLogFrame = 64U << 10;
@@ -33,4 +33,4 @@ class LogLines {
 // `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

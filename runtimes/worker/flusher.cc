@@ -1,12 +1,10 @@
-#include "flusher.h"
+#include "worker/flusher.h"
 
 #include <unistd.h>
 
 #include <system_error>
 
-#include "python.h"
-
-namespace sterna::python {
+namespace sterna::worker {
 
 Flusher::~Flusher() {
   if (thread_ == nullptr) return;
@@ -16,7 +14,7 @@ Flusher::~Flusher() {
   }
   stopping_ = true;
   channel_.claims().ring();
-  const GilRelease released;
+  const Guard::Pause paused(channel_.guard());
   thread_->join();
 }
 
@@ -34,10 +32,9 @@ void Flusher::run(std::uint32_t heard) {
   while (true) {
     heard = channel_.claims().wait_for_bell(heard);
     if (stopping_) return;
-    const PyGILState_STATE before = PyGILState_Ensure();
+    const Guard::Visit visit(channel_.guard());
     channel_.flush();
-    PyGILState_Release(before);
   }
 }
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

@@ -1,10 +1,10 @@
-#include "inbox.h"
+#include "worker/inbox.h"
 
 #include <utility>
 
 #include "wire/messages.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 namespace {
 
 std::unexpected<Error> bad_frame(const char* detail) {
@@ -73,4 +73,4 @@ Arrival Inbox::cancel(const wire::Frame& frame) {
   return arrival(unfinished ? Arrival::Kind::kCancelUnstarted : Arrival::Kind::kCancel, frame);
 }
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

@@ -1,5 +1,4 @@
-// Turns the server's frames into whole requests and notes: gathers bodies that come in parts. Knows no
-// Python.
+// Turns the server's frames into whole requests and notes: gathers bodies that come in parts.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +8,7 @@
 #include "base/error.h"
 #include "wire/frame.h"
 
-namespace sterna::python {
+namespace sterna::worker {
 
 // The server's own limit for bodies is far lower; this one only keeps a worker from growing without end.
 inline constexpr std::size_t kMaxRequestBytes = 64U << 20;
@@ -44,4 +43,4 @@ class Inbox {
   std::unordered_map<std::uint64_t, std::string> open_;  // by call; at most wire::kSlots
 };
 
-}  // namespace sterna::python
+}  // namespace sterna::worker

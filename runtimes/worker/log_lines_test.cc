@@ -1,11 +1,11 @@
-#include "log_lines.h"
+#include "worker/log_lines.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <vector>
 
-namespace sterna::python {
+namespace sterna::worker {
 namespace {
 
 using wire::Stream;
@@ -111,4 +111,4 @@ TEST(LogLines, ReplacesBytesThatAreNotUtf8) {
 }
 
 }  // namespace
-}  // namespace sterna::python
+}  // namespace sterna::worker
