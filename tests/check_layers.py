@@ -48,11 +48,20 @@ def folder_of(path, root):
     return "runtimes" if parts[0] == "runtimes" and parts[1] != "worker" else parts[1]
 
 
+def included_folder(path, included, root):
+    """The folder that an included file is in."""
+    for base in (path.parent, root / "runtimes"):
+        if path.is_relative_to(root / "runtimes") and (base / included).exists():
+            return folder_of(base / included, root)
+    return included.split("/")[0]
+
+
 def check_includes(path, root):
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        match = INCLUDE.match(line)
-        if match and not (folder_of(path, root) == "runtimes" and (path.parent / match[1]).exists()):
-            yield check_arrow(f"{path.relative_to(root)}:{number}", folder_of(path, root), match[1].split("/")[0])
+        if match := INCLUDE.match(line):
+            yield check_arrow(
+                f"{path.relative_to(root)}:{number}", folder_of(path, root), included_folder(path, match[1], root)
+            )
 
 
 def check_links(path, root):

@@ -16,6 +16,9 @@ namespace {
 constexpr const char* kStartZygote =
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import sterna_worker.__main__";
 
+const std::vector<std::string> kEnvironment = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
+                                               "HOME=/tmp"};
+
 // "3.11", as the file is called that the path leads to (/usr/bin/python3 is a link to python3.11); empty when
 // it is not called so or cannot be run.
 std::string python_version(const std::string& interpreter) {
@@ -32,7 +35,23 @@ std::string python_version(const std::string& interpreter) {
 launch::RuntimeCommand python_command(const std::string& interpreter, const Config& config) {
   return {.argv = {interpreter, "-I", "-B", "-c", kStartZygote, (config.runtime_dir / "python").string(),
                    "zygote", "--control-fd", std::to_string(zygote::kControlFd)},
-          .env = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp"}};
+          .env = kEnvironment};
+}
+
+// Templates that sterna-native serves.
+constexpr std::string_view kNativeTemplates[] = {"command"};
+constexpr const char* kNative = "native";
+
+void add_native(const Config& config, Runtimes& runtimes, std::vector<std::string>& warnings) {
+  const std::string program = config.runtime_dir / kNative / "sterna-native";
+  if (::access(program.c_str(), X_OK) != 0) {
+    warnings.push_back("the native runtime " + program + " is not there: its templates are left out");
+    return;
+  }
+  runtimes.commands.emplace(
+      kNative, launch::RuntimeCommand{.argv = {program, "zygote", std::to_string(zygote::kControlFd)},
+                                      .env = kEnvironment});
+  for (const std::string_view name : kNativeTemplates) runtimes.runtime_of.emplace(name, kNative);
 }
 
 }  // namespace
@@ -52,6 +71,7 @@ Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings
     runtimes.runtime_of.emplace("python3-http", runtime);  // the first one stays
     runtimes.runtime_of.emplace("python3", runtime);
   }
+  add_native(config, runtimes, warnings);
   for (const auto& [name, runtime] : runtimes.runtime_of) runtimes.templates.push_back(name);
   return runtimes;
 }

@@ -15,7 +15,9 @@ class RuntimesTest : public ::testing::Test {
   RuntimesTest() {
     std::string pattern = ::testing::TempDir() + "runtimes-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
-    config_.runtime_dir = "/opt/sterna/runtimes";
+    config_.runtime_dir = folder_ / "runtimes";
+    std::filesystem::create_directories(config_.runtime_dir / "native");
+    file("runtimes/native/sterna-native");
   }
   ~RuntimesTest() override { std::filesystem::remove_all(folder_); }
 
@@ -42,14 +44,15 @@ TEST_F(RuntimesTest, EachInterpreterGivesATemplateAndTheFirstTheDefault) {
   config_.python = {link("python3", newer), file("python3.9"), newer};
   const Runtimes runtimes = find();
   EXPECT_TRUE(warnings_.empty());
-  EXPECT_EQ(runtimes.templates,
-            (std::vector<std::string>{"python3", "python3-http", "python3.12-http", "python3.9-http"}));
+  EXPECT_EQ(runtimes.templates, (std::vector<std::string>{"command", "python3", "python3-http",
+                                                          "python3.12-http", "python3.9-http"}));
   EXPECT_EQ(runtimes.runtime_of.at("python3-http"), "python3.12");
   EXPECT_EQ(runtimes.runtime_of.at("python3.9-http"), "python3.9");
-  ASSERT_EQ(runtimes.commands.size(), 2U);
+  EXPECT_EQ(runtimes.runtime_of.at("command"), "native");
+  ASSERT_EQ(runtimes.commands.size(), 3U);
   const auto& argv = runtimes.commands.at("python3.12").argv;
   EXPECT_EQ(argv.front(), config_.python[0]);
-  EXPECT_NE(std::ranges::find(argv, "/opt/sterna/runtimes/python"), argv.end());
+  EXPECT_NE(std::ranges::find(argv, (config_.runtime_dir / "python").string()), argv.end());
 }
 
 TEST_F(RuntimesTest, WhatCannotBeUsedIsNamedAndLeftOut) {
@@ -59,11 +62,13 @@ TEST_F(RuntimesTest, WhatCannotBeUsedIsNamedAndLeftOut) {
                     file("python3.x"),
                     file("python3.8", Mode::kDoesNot),
                     "/nowhere/python3.11"};
+  std::filesystem::remove(config_.runtime_dir / "native/sterna-native");
   if (::geteuid() == 0) EXPECT_NE(::access(config_.python[4].c_str(), X_OK), 0);  // root needs one x bit too
   const Runtimes runtimes = find();
   EXPECT_TRUE(runtimes.templates.empty());
-  ASSERT_EQ(warnings_.size(), config_.python.size());
-  for (std::size_t i = 0; i < warnings_.size(); ++i) {
+  ASSERT_EQ(warnings_.size(), config_.python.size() + 1);
+  EXPECT_NE(warnings_.back().find("sterna-native"), std::string::npos);
+  for (std::size_t i = 0; i < config_.python.size(); ++i) {
     EXPECT_NE(warnings_[i].find(config_.python[i]), std::string::npos) << warnings_[i];
   }
 }

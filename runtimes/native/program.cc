@@ -1,0 +1,35 @@
+#include "native/program.h"
+
+#include "worker/hello.h"
+
+namespace sterna::native {
+namespace {
+
+constexpr int kExitLoadFailed = 1;
+
+}  // namespace
+
+Result<Program> program_of(const Init& init, const Environment& environment) {
+  Program program;
+  for (const std::string& word : init.command) program.argv.push_back(environment.expand(word));
+  if (program.argv.empty()) {
+    if (init.handler.empty()) {
+      return fail(Code::kInvalid, Component::kFunction, "command_missing",
+                  "there is no file bootstrap and no command: deploy one of them");
+    }
+    program.argv.push_back("./" + init.handler);
+  }
+  auto path = find_program(program.argv.front(), environment);
+  if (!path) return std::unexpected(path.error());
+  program.path = std::move(*path);
+  return program;
+}
+
+int refuse_to_load(worker::Channel& channel, const std::string& summary, const std::string& detail) {
+  channel.lines().end_all(channel.out());
+  worker::append_load_failed(channel.out(), summary, detail);
+  channel.flush();
+  return kExitLoadFailed;
+}
+
+}  // namespace sterna::native

@@ -1,0 +1,44 @@
+"""One row for each template: how the same handlers, written for it in the folder of that name, are deployed.
+
+A new template is a folder and a row. The handlers answer by path:
+
+    /mirror              the request as JSON: method, path, query, headers, body in base64
+    /echo                the body, as application/octet-stream
+    /answer              418 with X-Tea twice, a hop-by-hop header, and "tea"
+    /large?bytes=N       N times "x"
+    /stream              "part 0", "part 1", "part 2", a line each, 0.3 s apart
+    /log?word=W          logs "to stdout W" and "to stderr W", answers "logged"
+    /sleep?seconds=S     answers "slept" after S seconds
+    /fail                fails with the text "on purpose" in its log
+    /leave               ends the process
+    /environment         COLOUR and STERNA_FUNCTION of its environment, as JSON
+"""
+
+import pathlib
+from dataclasses import dataclass, field
+
+HERE = pathlib.Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Template:
+    name: str
+    folder: str
+    fields: dict = field(default_factory=dict)
+    sets_status: bool = True  # the function can answer another status than 200, and headers
+    repeats_headers: bool = True  # repeated request headers arrive one by one
+    concurrency: int = 1  # calls at a time of one worker when nobody says
+
+    def files(self):
+        return {path.name: path.read_bytes() for path in sorted((HERE / self.folder).iterdir()) if path.is_file()}
+
+    def deploy(self, server, name, **fields):
+        body = {"env": {"COLOUR": "blue"}, **self.fields, **fields}
+        body["limits"] = {**self.fields.get("limits", {}), **fields.get("limits", {})}
+        return server.deploy(name, self.files(), template=self.name, **body)
+
+
+TEMPLATES = [
+    Template("python3-http", "python3"),
+    Template("command", "command", sets_status=False, repeats_headers=False),
+]
