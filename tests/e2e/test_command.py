@@ -112,7 +112,7 @@ def test_what_a_process_leaves_behind_ends_with_it(server, deploy):
     began = time.monotonic()
     assert call().text == "now\n"
     assert time.monotonic() - began < 10
-    count = deploy("litter", "#!/bin/sh\n(sleep 61) & ls /proc | grep -c '^[0-9]'", limits={"max_replicas": 1})
+    count = deploy("litter-count", "#!/bin/sh\n(sleep 61) & ls /proc | grep -c '^[0-9]'", limits={"max_replicas": 1})
     assert len({count().text for _ in range(5)}) == 1
 
 
@@ -139,11 +139,10 @@ def test_what_cannot_run_says_what_to_do(server):
 
 
 @pytest.mark.parametrize(
-    "first_line, told",
-    [("#!/opt/no/interpreter", "the interpreter or the loader that it names is not there"), ("\x7fELFnonsense", "no program for this machine")],
+    "name, first_line, told",
+    [("no-loader", "#!/opt/no/interpreter", "the interpreter or the loader that it names is not there"), ("no-program", "\x7fELFnonsense", "no program for this machine")],
 )
-def test_a_program_that_the_kernel_refuses_is_told(server, first_line, told):
-    name = "refused"
+def test_a_program_that_the_kernel_refuses_is_told(server, name, first_line, told):
     server.deploy(name, first_line + "\n", template="command")
     answer = server.call(name)
     problem_of(answer, 500, "function_raised", "function")
