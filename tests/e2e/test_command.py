@@ -38,7 +38,12 @@ def test_the_request_by_cgi_names(deploy):
         "/a%20b/c?x=1&y=%26",
         method="POST",
         content=b"body",
-        headers={"Content-Type": "text/x", "X-Some-Name": "v", "Proxy": "http://evil", "X-Call-Id": "01J00000000000000000000000"},
+        headers={
+            "Content-Type": "text/x",
+            "X-Some-Name": "v",
+            "Proxy": "http://evil",
+            "X-Call-Id": "01J00000000000000000000000",
+        },
     )
     seen = variables(answer)
     assert seen["REQUEST_METHOD"] == seen["Http_Method"] == "POST"
@@ -55,7 +60,13 @@ def test_the_request_by_cgi_names(deploy):
 
 
 def test_a_command_with_variables_and_no_bootstrap(server):
-    server.deploy("words", {}, template="command", command=["printf", "%s|", "$STERNA_FUNCTION", "${A}b", "$$A"], env={"A": "a"})
+    server.deploy(
+        "words",
+        {},
+        template="command",
+        command=["printf", "%s|", "$STERNA_FUNCTION", "${A}b", "$$A"],
+        env={"A": "a"},
+    )
     assert server.call("words").text == "words|ab|$A|"
     assert server.get("words")["command"][0] == "printf"
 
@@ -68,7 +79,9 @@ def test_a_program_in_the_bundle_by_its_path(server):
 
 def test_the_type_of_the_answer(server, deploy):
     assert deploy("text", "#!/bin/sh\necho hello")().headers["content-type"] == "text/plain; charset=utf-8"
-    assert deploy("bytes", "#!/bin/sh\nprintf 'a\\000b'")().headers["content-type"] == "application/octet-stream"
+    assert (
+        deploy("bytes", "#!/bin/sh\nprintf 'a\\000b'")().headers["content-type"] == "application/octet-stream"
+    )
     said = deploy("said", "#!/bin/sh\necho '{}'", env={"content_type": "application/json"})()
     assert said.headers["content-type"] == "application/json"
     silent = deploy("silent", "#!/bin/sh\ntrue")()
@@ -112,7 +125,9 @@ def test_what_a_process_leaves_behind_ends_with_it(server, deploy):
     began = time.monotonic()
     assert call().text == "now\n"
     assert time.monotonic() - began < 10
-    count = deploy("litter-count", "#!/bin/sh\n(sleep 61) & ls /proc | grep -c '^[0-9]'", limits={"max_replicas": 1})
+    count = deploy(
+        "litter-count", "#!/bin/sh\n(sleep 61) & ls /proc | grep -c '^[0-9]'", limits={"max_replicas": 1}
+    )
     assert len({count().text for _ in range(5)}) == 1
 
 
@@ -129,18 +144,29 @@ def test_a_caller_that_leaves_ends_the_processes(server, deploy):
 
 
 def test_what_cannot_run_says_what_to_do(server):
-    put = server.request("POST", "/spaces/default/functions", json={"name": "none", "template": "command", "source": encode_source({"x": ""})})
+    put = server.request(
+        "POST",
+        "/spaces/default/functions",
+        json={"name": "none", "template": "command", "source": encode_source({"x": ""})},
+    )
     assert put.status_code == 422
     assert "bootstrap is expected at the top when no command is given, there is x" in put.text
     assert "write ./nothing" in failed_reason(server, "absent", {}, command=["nothing"])
     assert "is not executable" in failed_reason(server, "plain", "echo hello")
-    refused = server.request("PUT", function_path("absent"), json={"template": "python3", "command": ["x"], "source": encode_source("")})
+    refused = server.request(
+        "PUT",
+        function_path("absent"),
+        json={"template": "python3", "command": ["x"], "source": encode_source("")},
+    )
     assert "takes no command" in refused.text
 
 
 @pytest.mark.parametrize(
     "name, first_line, told",
-    [("no-loader", "#!/opt/no/interpreter", "the interpreter or the loader that it names is not there"), ("no-program", "\x7fELFnonsense", "no program for this machine")],
+    [
+        ("no-loader", "#!/opt/no/interpreter", "the interpreter or the loader that it names is not there"),
+        ("no-program", "\x7fELFnonsense", "no program for this machine"),
+    ],
 )
 def test_a_program_that_the_kernel_refuses_is_told(server, name, first_line, told):
     server.deploy(name, first_line + "\n", template="command")

@@ -30,7 +30,9 @@ class Template:
     concurrency: int = 1  # calls at a time of one worker when nobody says
 
     def files(self):
-        return {path.name: path.read_bytes() for path in sorted((HERE / self.folder).iterdir()) if path.is_file()}
+        return {
+            path.name: path.read_bytes() for path in sorted((HERE / self.folder).iterdir()) if path.is_file()
+        }
 
     def deploy(self, server, name, **fields):
         body = {"env": {"COLOUR": "blue"}, **self.fields, **fields}

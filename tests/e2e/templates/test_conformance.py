@@ -52,7 +52,13 @@ def test_query_keeps_order_and_repeats(server, name):
 
 
 def test_headers_and_call_id(server, name, template):
-    sent = [("X-One", "1"), ("X-One", "2"), ("X-Empty", ""), ("Content-Type", "text/x-y"), ("Connection", "close")]
+    sent = [
+        ("X-One", "1"),
+        ("X-One", "2"),
+        ("X-Empty", ""),
+        ("Content-Type", "text/x-y"),
+        ("Connection", "close"),
+    ]
     answer = server.call(name, "/mirror", method="POST", headers=sent, content=b"x")
     seen = answer.json()
     assert headers_of(seen, "x-one") == (["1", "2"] if template.repeats_headers else ["1, 2"])
@@ -165,7 +171,8 @@ def test_calls_run_side_by_side(server, template):
     texts = []
     began = time.monotonic()
     threads = [
-        threading.Thread(target=lambda: texts.append(server.call(name, "/sleep?seconds=1").text)) for _ in range(4)
+        threading.Thread(target=lambda: texts.append(server.call(name, "/sleep?seconds=1").text))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
