@@ -72,7 +72,7 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
   std::minstd_rand random_{std::random_device{}()};
   bool draining_ = false;
   MonotonicTime renew_at_;
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   // Answers that come after the end find this false.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

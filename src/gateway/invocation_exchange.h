@@ -64,7 +64,7 @@ class InvocationExchange final : public std::enable_shared_from_this<InvocationE
   const InvocationRoute route_;
   bool may_wait_ = false;  // the end is still waited for
   std::optional<Settlements::Token> waiting_;
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
 };
 
 }  // namespace sterna::gateway

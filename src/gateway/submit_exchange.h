@@ -71,7 +71,7 @@ class SubmitExchange final : public std::enable_shared_from_this<SubmitExchange>
   const Plan plan_;
   bool repeated_ = false;
   std::optional<Settlements::Token> waiting_;
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
 };
 
 }  // namespace sterna::gateway

@@ -138,7 +138,7 @@ class FunctionTable final : private pool::PoolObserver {
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;
   std::uint64_t removals_ = 0;
   std::string key_;  // scratch of find
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   bool ticks_slowly_ = true;
 };
 

@@ -43,7 +43,7 @@ class EgressNetwork final {
   Watch listener_watch_{*this, &EgressNetwork::on_listener};
   Watch ready_watch_{*this, &EgressNetwork::on_ready};
   int watched_ready_fd_ = -1;
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   bool told_ = false;
 };
 

@@ -186,7 +186,7 @@ class HttpServer final : private EventHandler {
   std::uint16_t port_ = 0;
   bool draining_ = false;
   std::uint64_t accepted_ = 0;
-  Loop::TimerId sweep_timer_{};
+  Loop::TimerId sweep_timer_;
   std::list<std::unique_ptr<HttpConnection>> connections_;
   std::string date_;
   std::chrono::seconds date_second_{};

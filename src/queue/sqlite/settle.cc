@@ -63,10 +63,9 @@ void SqliteQueue::on_ending(std::unique_ptr<Ending> ending, const Status& status
     schedule_.end(seq);
     return ending->done(stale_receipt());
   }
-  if (ending->settlement.retry_at) {
+  if (const auto retry_at = ending->settlement.retry_at) {
     // At its age it is taken out, whatever its schedule says.
-    schedule_.put_back(
-        seq, std::max<Millis>(1, std::min(to_millis(*ending->settlement.retry_at), held.ticket.expires_at)));
+    schedule_.put_back(seq, std::max<Millis>(1, std::min(to_millis(*retry_at), held.ticket.expires_at)));
   } else {
     schedule_.end(seq);
     const Delivery callback = ending->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
@@ -88,9 +87,10 @@ void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
 void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
   drop_kept(ticket.seq);
   auto row = std::make_unique<SettledRow>();
+  SettledRow& out = *row;
   write(
       256,
-      [&out = *row, seq = ticket.seq, at = now()](store::Database& database) -> Status {
+      [&out, seq = ticket.seq, at = now()](store::Database& database) -> Status {
         auto ended = update_expired(database, seq, at);
         if (!ended) return std::unexpected(ended.error());
         out = std::move(*ended);

@@ -128,10 +128,10 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::size_t postponed_ = 0;  // how many wait so
   std::unordered_map<std::uint64_t, std::vector<Awaiting>> loading_;
   std::unordered_set<std::uint64_t> settling_;  // their lease does not run out while they are written
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   std::uint64_t sweep_cursor_ = 0;
   bool sweeping_ = false;
-  MonotonicTime next_sweep_{};
+  MonotonicTime next_sweep_;
   // Jobs that come back after the end find this false.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
