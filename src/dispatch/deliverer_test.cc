@@ -36,8 +36,8 @@ class DelivererTest : public DispatchTest {
   }
 
   // A run whose callback is due.
-  void finish(const std::string& id, const Headers& headers = {}, std::string_view body = "out",
-              std::uint32_t status = 200) {
+  void finish(const std::string& id, const pool::testing::PlayedHeaders& headers = {},
+              std::string_view body = "out", std::uint32_t status = 200) {
     if (!table_.find_id(name().id)) run_function();
     queue::Submission made = submission(id);
     made.callback_url = "https://example.com/" + id;

@@ -97,19 +97,10 @@ class DispatchTest : public invoke::testing::TableTest {
     EXPECT_EQ(frames.size(), 1U);
     return frames.empty() ? pool::testing::OwnedFrame{} : frames.front();
   }
-  using Headers = std::vector<std::pair<std::string, std::string>>;
-  void respond(const pool::testing::OwnedFrame& to, std::uint32_t status, const Headers& headers,
-               std::string_view body, wire::More more = wire::More::kNo, std::size_t index = 0) {
-    std::string block;
-    for (const auto& [name, value] : headers) wire::append_header(block, name, value);
-    std::string payload;
-    wire::append_response(payload,
-                          {.status = status,
-                           .run_ns = 1'500'000,
-                           .header_count = static_cast<std::uint32_t>(headers.size()),
-                           .headers = block},
-                          body);
-    worker(index).send(wire::FrameType::kResponse, more, to.slot, to.call, payload);
+  void respond(const pool::testing::OwnedFrame& to, std::uint32_t status,
+               const pool::testing::PlayedHeaders& headers, std::string_view body,
+               wire::More more = wire::More::kNo, std::size_t index = 0) {
+    worker(index).respond(to, status, headers, body, more);
     settle();
   }
   void wait_until_warm(std::size_t index = 0) {
@@ -128,7 +119,7 @@ class DispatchTest : public invoke::testing::TableTest {
   }
   struct Stored {
     int status = 0;
-    Headers headers;
+    pool::testing::PlayedHeaders headers;
     std::string body;
   };
   Stored answer_of(const std::string& id) {

@@ -34,7 +34,8 @@ TEST_F(DispatchTest, RunsSettlesAndKeepsTheAnswer) {
   EXPECT_EQ(known.attempts[0].duration, std::chrono::microseconds(1500));
   const Stored answer = answer_of("call-1");
   EXPECT_EQ(answer.body, "out");
-  EXPECT_EQ(answer.headers, (Headers{{"Content-Type", "text/plain"}, {"X-Two", "a"}, {"X-Two", "b"}}));
+  EXPECT_EQ(answer.headers,
+            (pool::testing::PlayedHeaders{{"Content-Type", "text/plain"}, {"X-Two", "a"}, {"X-Two", "b"}}));
   EXPECT_EQ(dispatcher_->running(), 0U);
 }
 
@@ -49,7 +50,7 @@ TEST_F(DispatchTest, HeadersOfTheConnectionAndOfThePlatformAreNotKept) {
            {"X-Sterna-Fault", "platform"},
            {"X-Kept", "yes"}},
           "");
-  EXPECT_EQ(answer_of("call-1").headers, (Headers{{"X-Kept", "yes"}}));
+  EXPECT_EQ(answer_of("call-1").headers, (pool::testing::PlayedHeaders{{"X-Kept", "yes"}}));
 }
 
 TEST_F(DispatchTest, AStreamedAnswerIsGatheredAndItsWindowGranted) {
@@ -94,8 +95,8 @@ TEST_F(DispatchTest, AFailureIsAnsweredAsToASynchronousCaller) {
   EXPECT_EQ(record_.settled, std::vector<std::string>{"call-1 failed function_raised"});
   const Stored answer = answer_of("call-1");
   EXPECT_EQ(answer.status, 500);
-  EXPECT_EQ(answer.headers,
-            (Headers{{"Content-Type", "application/problem+json"}, {"X-Sterna-Fault", "function"}}));
+  EXPECT_EQ(answer.headers, (pool::testing::PlayedHeaders{{"Content-Type", "application/problem+json"},
+                                                          {"X-Sterna-Fault", "function"}}));
   EXPECT_NE(answer.body.find(R"("reason":"function_raised")"), std::string::npos);
   EXPECT_NE(answer.body.find(R"("call_id":"call-1")"), std::string::npos);
   EXPECT_EQ(record("call-1").attempts.at(0).outcome, "failed");

@@ -155,14 +155,14 @@ TEST_F(GatewayTest, FunctionReceivesPathQueryAndBody) {
   EXPECT_EQ(request.query, "x=1&x=2");
   EXPECT_EQ(body, "ping");
   EXPECT_EQ(gateway_.in_flight(), 1U);
-  respond(frame, 200, {}, "pong");
+  worker().respond(frame, 200, {}, "pong");
   EXPECT_TRUE(ends_with(client, "pong"));
 }
 
 TEST_F(GatewayTest, EachRequestOfAConnectionHasItsOwnTarget) {
   Client client(*this);
   client.send(head("GET", std::string(kInvoke) + "/first?a"));
-  respond(run(), 200, {}, "one");
+  worker().respond(run(), 200, {}, "one");
   ASSERT_TRUE(ends_with(client, "one"));
   client.send(head("GET", "/healthz") + head("GET", kInvoke));
   const OwnedFrame frame = run();
@@ -171,7 +171,7 @@ TEST_F(GatewayTest, EachRequestOfAConnectionHasItsOwnTarget) {
   ASSERT_TRUE(wire::read_request(frame.payload, request, body));
   EXPECT_EQ(request.path, "/");
   EXPECT_EQ(request.query, "");
-  respond(frame, 200, {}, "two");
+  worker().respond(frame, 200, {}, "two");
   EXPECT_TRUE(ends_with(client, "two"));
   EXPECT_NE(client.text.find("ok\n"), std::string::npos);
 }
@@ -198,7 +198,7 @@ TEST_F(GatewayTest, FunctionMayBeReplacedWhileItsRequestComes) {
   client.send("ng");
   const OwnedFrame frame = run();
   EXPECT_TRUE(frame.payload.ends_with("ping"));
-  respond(frame, 200, {}, "from the next");
+  worker().respond(frame, 200, {}, "from the next");
   EXPECT_TRUE(ends_with(client, "from the next"));
 }
 

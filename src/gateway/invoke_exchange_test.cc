@@ -31,7 +31,7 @@ TEST_F(InvokeExchangeTest, AnswerCarriesStatusHeadersTimingsAndBody) {
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
-  respond(request, 201, {{"X-Own", "1"}, {"x-own", "2"}}, "made");
+  worker().respond(request, 201, {{"X-Own", "1"}, {"x-own", "2"}}, "made");
   ASSERT_TRUE(ends_with(client, "made"));
   EXPECT_TRUE(client.text.starts_with("HTTP/1.1 201 Created\r\n"));
   EXPECT_TRUE(has_line(client, "X-Own: 1\r\n"));
@@ -47,7 +47,7 @@ TEST_F(InvokeExchangeTest, ErrorOfTheFunctionIsMarkedAsItsOwn) {
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
-  respond(request, 404, {}, "nothing here");
+  worker().respond(request, 404, {}, "nothing here");
   ASSERT_TRUE(ends_with(client, "nothing here"));
   EXPECT_TRUE(has_line(client, "X-Sterna-Fault: function\r\n"));
 }
@@ -56,18 +56,18 @@ TEST_F(InvokeExchangeTest, PlatformsHeadersAndHopByHopOnesAreNotTheFunctions) {
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
-  respond(request, 200,
-          {{"X-Call-Id", "forged"},
-           {"X-Sterna-Fault", "platform"},
-           {"Server-Timing", "forged"},
-           {"Content-Length", "99"},
-           {"Connection", "X-First"},
-           {"Connection", "keep-alive, X-Second"},
-           {"X-First", "1"},
-           {"X-Second", "2"},
-           {"Transfer-Encoding", "chunked"},
-           {"X-Third", "3"}},
-          "ok");
+  worker().respond(request, 200,
+                   {{"X-Call-Id", "forged"},
+                    {"X-Sterna-Fault", "platform"},
+                    {"Server-Timing", "forged"},
+                    {"Content-Length", "99"},
+                    {"Connection", "X-First"},
+                    {"Connection", "keep-alive, X-Second"},
+                    {"X-First", "1"},
+                    {"X-Second", "2"},
+                    {"Transfer-Encoding", "chunked"},
+                    {"X-Third", "3"}},
+                   "ok");
   ASSERT_TRUE(ends_with(client, "\r\n\r\nok"));
   EXPECT_EQ(client.text.find("forged"), std::string::npos);
   for (const char* gone :
@@ -161,13 +161,13 @@ TEST_F(InvokeExchangeTest, BodyReachesTheWorkerAndTheConnectionServesTheNext) {
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nping");
   const OwnedFrame first = run();
   EXPECT_TRUE(first.payload.ends_with("ping"));
-  respond(first, 200, {}, "pong");
+  worker().respond(first, 200, {}, "pong");
   ASSERT_TRUE(ends_with(client, "pong"));
   client.send(kGet);
   std::vector<OwnedFrame> frames;
   ASSERT_TRUE(until([&] { return !(frames = worker().receive(FrameType::kRequest)).empty(); }));
   EXPECT_FALSE(frames.front().payload.ends_with("ping"));
-  respond(frames.front(), 200, {}, "again");
+  worker().respond(frames.front(), 200, {}, "again");
   EXPECT_TRUE(ends_with(client, "again"));
   EXPECT_NE(client.text.find("Server-Timing: queue;dur=0.000, run;dur=1.500\r\n"), std::string::npos);
 }

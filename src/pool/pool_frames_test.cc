@@ -11,7 +11,7 @@ using wire::More;
 TEST_F(PoolTest, BadHeaderIsABadResponseAndTheWorkerGoesOn) {
   FakeWorker& one = warm();
   const TestCall& call = submit();
-  one.respond_with_header(request(one), "X", "a\r\nSet-Cookie: b");
+  one.respond(request(one), 200, {{"X", "a\r\nSet-Cookie: b"}}, {});
   settle();
   EXPECT_EQ(call.failure, Failure::kBadResponse);
   EXPECT_FALSE(call.answered);
@@ -27,7 +27,7 @@ TEST_F(PoolTest, BadHeaderOfAStreamEndsItsRun) {
   const TestCall& call = submit();
   const OwnedFrame run = request(one);
   one.begin(run);
-  one.respond_with_header(run, "bad name", "", More::kYes);
+  one.respond(run, 200, {{"bad name", ""}}, {}, More::kYes);
   settle();
   EXPECT_EQ(call.failure, Failure::kBadResponse);
   EXPECT_FALSE(call.call.pending());

@@ -1,11 +1,11 @@
 """Many calls at once, each with a nonce that its answer must carry."""
 
 import json
-import threading
 import time
 from collections import Counter
 
 from raw_http import Closed, RawClient
+from senders import Senders
 from sterna import invoke_path
 
 # Answers with the caller's nonce, the version in its environment, and an id of the worker.
@@ -25,32 +25,16 @@ def handle(req):
 """
 
 
-class Load:
+class Load(Senders):
     """Calls a NONCE function from several threads until told to stop, or until `total` calls are done."""
 
     def __init__(self, address, name, threads=8, total=None):
         self.address, self.name, self.total = address, name, total
         self.outcomes = Counter()  # (status, reason or version)
-        self.mixed_up = []
         self.lost = []
         self.longest = 0.0
-        self.lock = threading.Lock()
-        self.stopping = threading.Event()
         self.next_nonce = iter(range(10**9)).__next__
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join()
-
-    def join(self):
-        for thread in self.threads:
-            thread.join()
+        super().__init__(threads)
 
     def done(self):
         return sum(self.outcomes.values())
@@ -82,6 +66,6 @@ class Load:
         if answer.status == 200:
             self.outcomes[200, answer.header("X-Version")] += 1
             if answer.body.decode() != f"{nonce} {nonce}":
-                self.mixed_up.append((nonce, answer.body))
+                self.mistakes.append((nonce, answer.body))
         else:
             self.outcomes[answer.status, json.loads(answer.body)["reason"]] += 1

@@ -91,7 +91,7 @@ def test_nobody_waits_behind_a_slow_call_while_another_worker_may_run(server):
     server.deploy("mixed", NONCE, limits={"max_replicas": 2})
     with Load(server.address, "mixed", threads=4, total=300) as load:
         load.join()
-    assert not load.lost and not load.mixed_up
+    assert not load.lost and not load.mistakes
     slow = threading.Thread(target=server.call, args=("mixed", "?nonce=slow&seconds=3"))
     slow.start()
     began = time.monotonic()
@@ -167,7 +167,7 @@ def test_updates_under_load_fail_no_call(server):
         for version in range(1, 6):
             put_version(server, "updated", version)
             eventually(lambda: load.outcomes[200, str(version)] > 50, 30)
-    assert not load.lost and not load.mixed_up
+    assert not load.lost and not load.mistakes
     assert {status for status, _ in load.outcomes} == {200}, load.outcomes
     # A version that has been followed is gone for good.
     assert server.call("updated", "?nonce=last").headers["X-Version"] == "5"
@@ -206,7 +206,7 @@ def test_ten_thousand_calls_while_workers_are_killed_and_versions_change(server)
         eventually(disturb, within=180, every=0.3)
         load.join()
     assert load.done() == total and not load.lost
-    assert load.mixed_up == []
+    assert load.mistakes == []
     assert set(load.outcomes) - {(200, str(n)) for n in range(version + 1)} <= {
         (502, "worker_died"),
         (429, "no_capacity"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from async_calls import async_path
 from polling import eventually
 from raw_http import Closed, RawClient
+from senders import Senders
 from sterna import function_path
 
 # Callbacks to the receiver, and functions that tell the RunCounter of their runs.
@@ -82,7 +83,7 @@ class Sent:
     refused: list = field(default_factory=list)  # other answers
 
 
-class Campaign:
+class Campaign(Senders):
     """Sends calls from several threads until `total` are sent, through every restart of the server."""
 
     def __init__(self, server, name, callback, total, threads=8, refusals=(), body_bytes=40):
@@ -90,40 +91,14 @@ class Campaign:
         self.server, self.name, self.callback, self.total = server, name, callback, total
         self.expected_refusals, self.body_bytes = set(refusals), body_bytes
         self.calls = {}
-        self.mistakes = []
-        self.lock = threading.Lock()
         self.remaining = total
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.run_noted) for _ in range(threads)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join()
-
-    def join(self):
-        for thread in self.threads:
-            thread.join()
-
-    def is_sending(self):
-        return any(thread.is_alive() for thread in self.threads)
+        super().__init__(threads)
 
     def accepted(self):
         with self.lock:
             return {call_id: sent for call_id, sent in self.calls.items() if sent.accepted}
 
     # The sender's side
-
-    def run_noted(self):
-        try:
-            self.run()
-        except Exception as error:  # a thread's end must not pass unseen
-            with self.lock:
-                self.mistakes.append(repr(error))
 
     def run(self):
         client = None

@@ -69,19 +69,6 @@ class ServingTest : public net::testing::HttpTest {
     return frames.front();
   }
   FakeWorker& worker() { return launcher_.worker(0); }
-  void respond(const OwnedFrame& request, unsigned status,
-               const std::vector<std::pair<std::string, std::string>>& headers, std::string_view body) {
-    std::string block;
-    for (const auto& [name, value] : headers) wire::append_header(block, name, value);
-    std::string payload;
-    wire::append_response(payload,
-                          {.status = status,
-                           .run_ns = 1'500'000,
-                           .header_count = static_cast<std::uint32_t>(headers.size()),
-                           .headers = block},
-                          body);
-    worker().send(FrameType::kResponse, More::kNo, request.slot, request.call, payload);
-  }
   // Whether the answer's head has that line, without regard to case.
   static bool has_line(const Client& client, const std::string& line) {
     const auto lower = [](std::string text) {

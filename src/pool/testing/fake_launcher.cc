@@ -65,12 +65,17 @@ void FakeWorker::respond(const OwnedFrame& request, std::string_view body, Durat
   send(wire::FrameType::kResponse, more, request.slot, request.call, payload);
 }
 
-void FakeWorker::respond_with_header(const OwnedFrame& request, std::string_view name, std::string_view value,
-                                     wire::More more) {
+void FakeWorker::respond(const OwnedFrame& request, std::uint32_t status, const PlayedHeaders& headers,
+                         std::string_view body, wire::More more) {
   std::string block;
-  wire::append_header(block, name, value);
+  for (const auto& [name, value] : headers) wire::append_header(block, name, value);
   std::string payload;
-  wire::append_response(payload, {.header_count = 1, .headers = block}, {});
+  wire::append_response(payload,
+                        {.status = status,
+                         .run_ns = 1'500'000,
+                         .header_count = static_cast<std::uint32_t>(headers.size()),
+                         .headers = block},
+                        body);
   send(wire::FrameType::kResponse, more, request.slot, request.call, payload);
 }
 

@@ -39,6 +39,8 @@ struct OwnedFrame {
 };
 
 // The worker's side of the protocol.
+using PlayedHeaders = std::vector<std::pair<std::string, std::string>>;
+
 class FakeWorker {
  public:
   FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors,
@@ -66,8 +68,9 @@ class FakeWorker {
   void load_failed(std::string_view summary, std::string_view detail);
   void respond(const OwnedFrame& request, std::string_view body, Duration run,
                wire::More more = wire::More::kNo);
-  void respond_with_header(const OwnedFrame& request, std::string_view name, std::string_view value,
-                           wire::More more = wire::More::kNo);
+  // After a run of 1.5 ms.
+  void respond(const OwnedFrame& request, std::uint32_t status, const PlayedHeaders& headers,
+               std::string_view body, wire::More more = wire::More::kNo);
   void fail(const OwnedFrame& request, wire::FailKind kind, std::string_view text);
   void log(const OwnedFrame* request, std::string_view text);
   void send(wire::FrameType type, wire::More more, std::uint16_t slot, std::uint64_t call,
