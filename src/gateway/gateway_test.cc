@@ -162,7 +162,8 @@ TEST_F(GatewayTest, FunctionReceivesPathQueryAndBody) {
 TEST_F(GatewayTest, EachRequestOfAConnectionHasItsOwnTarget) {
   Client client(*this);
   client.send(head("GET", std::string(kInvoke) + "/first?a"));
-  worker().respond(run(), 200, {}, "one");
+  const OwnedFrame first = run();
+  worker().respond(first, 200, {}, "one");
   ASSERT_TRUE(ends_with(client, "one"));
   client.send(head("GET", "/healthz") + head("GET", kInvoke));
   const OwnedFrame frame = run();
