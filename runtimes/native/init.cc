@@ -16,6 +16,7 @@ Result<Init> parse_init(std::string_view json) {
     object.at("template").get_to(init.template_name);
     object.at("handler").get_to(init.handler);
     object.at("command").get_to(init.command);
+    object.at("network").get_to(init.network);
     object.at("concurrency").get_to(init.concurrency);
     object.at("async_concurrency").get_to(init.async_concurrency);
     for (const auto& [name, value] : object.at("env").items()) {

@@ -20,6 +20,7 @@ struct Init {
   std::string template_name;
   std::string handler;  // file in the bundle; empty: none is there
   std::vector<std::string> command;
+  std::string network;  // "none", "egress" or "host"
   std::vector<std::pair<std::string, std::string>> env;
   std::uint32_t concurrency = 1;        // of templates that run one call at a time
   std::uint32_t async_concurrency = 1;  // of those that run many

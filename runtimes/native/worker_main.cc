@@ -7,6 +7,7 @@
 #include <string>
 
 #include "native/command/command.h"
+#include "native/http/http.h"
 #include "native/init.h"
 #include "native/program.h"
 #include "worker/channel.h"
@@ -43,6 +44,7 @@ int serve(const Init& init, worker::Channel& channel) {
   if (::chdir(init.bundle.c_str()) != 0)
     return refuse_to_load(channel, "the function's folder cannot be entered");
   if (init.template_name == "command") return serve_command(init, channel);
+  if (init.template_name == "http") return serve_http(init, channel);
   return refuse_to_load(channel,
                         "this server's native runtime does not know the template " + init.template_name);
 }

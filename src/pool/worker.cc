@@ -29,6 +29,7 @@ std::string init_json(const std::string& instance, const FunctionConfig& config)
                          {"template", config.template_name},
                          {"handler", config.handler},
                          {"command", config.command},
+                         {"network", to_string(config.network)},
                          {"env", config.env},
                          {"concurrency", config.concurrency.value_or(1)},
                          {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)}};

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "native/command/cgi_environment.h"
+#include "native/end.h"
 #include "worker/log_lines.h"
 
 namespace sterna::native {
@@ -167,13 +168,7 @@ void CommandRun::end_when_done() {
 void CommandRun::end_badly() {
   if (cancelled_) return exchange_.fail(wire::FailKind::kCancelled, "cancelled");
   const int wait_status = *wait_status_;
-  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL) {
-    // Not ours: it was the kernel, for memory. It tells only of the worker's own end; so that the reason is
-    // the true one, the worker shares it.
-    desk_.channel().lines().end_all(desk_.channel().out());
-    desk_.channel().flush();
-    ::kill(::getpid(), SIGKILL);
-  }
+  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL) end_like(wait_status, desk_.channel());
   const std::string text = command_.argv.front() + " " + describe_end(wait_status);
   exchange_.note(text);
   exchange_.fail(wire::FailKind::kRaised, text);

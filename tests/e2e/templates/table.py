@@ -27,6 +27,7 @@ class Template:
     fields: dict = field(default_factory=dict)
     sets_status: bool = True  # the function can answer another status than 200, and headers
     repeats_headers: bool = True  # repeated request headers arrive one by one
+    reports_failures: bool = True  # false: what fails in the function is an answer of its own
     concurrency: int = 1  # calls at a time of one worker when nobody says
 
     def files(self):
@@ -42,5 +43,6 @@ class Template:
 
 TEMPLATES = [
     Template("python3-http", "python3"),
+    Template("http", "http", reports_failures=False, concurrency=64),
     Template("command", "command", sets_status=False, repeats_headers=False),
 ]

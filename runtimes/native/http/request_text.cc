@@ -1,0 +1,64 @@
+#include "native/http/request_text.h"
+
+#include <array>
+
+#include "net/hop_by_hop.h"
+#include "net/http_parser.h"
+
+namespace sterna::native {
+namespace {
+
+// pchar and "/" (RFC 3986 3.3).
+constexpr std::array<bool, 256> kStays = [] {
+  std::array<bool, 256> table{};
+  for (const char c :
+       std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/")) {
+    table[static_cast<unsigned char>(c)] = true;
+  }
+  return table;
+}();
+
+void append_path(std::string& out, std::string_view path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (kStays[byte]) {
+      out.push_back(c);
+    } else {
+      out.push_back('%');
+      out.push_back(kDigits[byte >> 4U]);
+      out.push_back(kDigits[byte & 15U]);
+    }
+  }
+}
+
+bool expects_body(std::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
+
+}  // namespace
+
+std::string request_head(const wire::RequestHead& request, std::size_t body_bytes) {
+  std::string out;
+  out.reserve(256 + request.headers.size() + 2 * request.path.size());
+  out.append(request.method).append(" ");
+  append_path(out, request.path);
+  if (!request.query.empty()) out.append("?").append(request.query);
+  out.append(" HTTP/1.1\r\n");
+  bool has_host = false;
+  wire::HeaderWalk walk(request.headers, request.header_count);
+  std::string_view name;
+  std::string_view value;
+  while (walk.next(name, value)) {
+    if (net::equal_ignoring_case(name, "content-length") || net::is_hop_by_hop(name, {})) continue;
+    has_host = has_host || net::equal_ignoring_case(name, "host");
+    out.append(name).append(": ").append(value).append("\r\n");
+  }
+  if (!has_host) out.append("Host: localhost\r\n");
+  if (body_bytes > 0 || expects_body(request.method)) {
+    out.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
+  }
+  return out.append("\r\n");
+}
+
+}  // namespace sterna::native

@@ -1,0 +1,66 @@
+// A function's own HTTP server: starts it and finds out where it listens.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "native/child.h"
+#include "native/http/upstream.h"
+#include "native/log_pipe.h"
+#include "native/program.h"
+
+namespace sterna::native {
+
+// How long a server may take until it listens; below the pool's own 30 s for a start, so that the reason is
+// told.
+inline constexpr Duration kListenTimeout = std::chrono::seconds(25);
+
+// Whose listeners the kernel's tables show: the worker's alone, or all of the machine.
+enum class Ports : std::uint8_t { kOwn, kShared };
+
+class ServerProcess {
+ public:
+  struct Observer {
+    std::function<void(const Target&)> on_listening;
+    std::function<void(const std::string& why, const std::string& output)> on_failed;  // instead
+    std::function<void(int wait_status)> on_ended;                                     // after on_listening
+  };
+
+  // `environment` names the port and the socket: PORT, STERNA_SOCKET.
+  ServerProcess(Desk& desk, Program program, Environment environment, Ports ports, Observer observer);
+  ~ServerProcess();
+
+  // Exactly one of on_listening and on_failed follows, maybe at once.
+  void start();
+  // SIGTERM; on_ended follows, or kStopTimeout later anyway.
+  void stop();
+
+ private:
+  Status spawn();
+  void look();
+  std::optional<Target> find_target() const;
+  std::string why_not_listening() const;
+  void on_exit(int wait_status);
+  void fail(const std::string& why);
+  void drain();
+
+  Desk& desk_;
+  const Program program_;
+  const Environment environment_;
+  const Ports ports_;
+  const Observer observer_;
+  const std::uint16_t port_;
+  const std::string socket_path_;
+  std::unique_ptr<Child> child_;
+  std::unique_ptr<LogPipe> output_;
+  std::unique_ptr<LogPipe> errors_;
+  net::Loop::TimerId timer_{};
+  MonotonicTime listen_by_;
+  Duration pause_ = std::chrono::milliseconds(1);
+  bool listening_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace sterna::native
