@@ -45,6 +45,7 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
           {"command", spec.command},
           {"env", std::move(env)},
           {"secrets", spec.secrets},
+          {"secrets_env", spec.secrets_env},
           {"options", options_json(spec.options)},
           {"limits", limits_json(spec.limits, concurrency)},
           {"async", async_json(spec.async)},

@@ -8,6 +8,7 @@
 #include "api/function_json.h"
 #include "api/object_reader.h"
 #include "api/templates.h"
+#include "api/variable_name.h"
 #include "base/names.h"
 
 namespace sterna::api {
@@ -16,22 +17,9 @@ namespace {
 constexpr std::size_t kMaxDescription = 4096;
 constexpr std::size_t kMaxEnvBytes = 64 << 10;  // all names and values of `env` together; `options` alike
 constexpr std::size_t kMaxEntries = 500;
-constexpr std::size_t kMaxVariableName = 128;
 constexpr std::size_t kMaxCommandBytes = 16 << 10;  // all words together
+constexpr std::size_t kMaxOptionName = 128;
 constexpr double kMaxTimeoutSeconds = 86400;
-
-std::string_view variable_name_problem(std::string_view name) {
-  const auto is_word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  if (name.empty() || name.size() > kMaxVariableName || !std::ranges::all_of(name, is_word) ||
-      (name.front() >= '0' && name.front() <= '9')) {
-    return "the name must be letters, digits and underscores, not begin with a digit, and be at most 128 "
-           "long";
-  }
-  if (name.starts_with("STERNA_")) return "names that begin with STERNA_ are the platform's own";
-  return {};
-}
 
 template <class Enum, std::size_t N>
 void read_word(ObjectReader& reader, std::string_view key, Enum& out, const std::array<Enum, N>& words) {
@@ -144,7 +132,7 @@ void read_options(ObjectReader& reader, std::map<std::string, OptionValue>& out)
   std::size_t bytes = 0;
   for (const auto& [key, value] : options->items()) {
     bytes += key.size() + 16;
-    if (key.empty() || key.size() > kMaxVariableName)
+    if (key.empty() || key.size() > kMaxOptionName)
       reader.error("options." + key, "the key must be 1 to 128 bytes");
     if (value.is_boolean()) {
       out[key] = value.get<bool>();
@@ -229,6 +217,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   read_command(reader, spec.template_name, spec.command);
   read_env(reader, spec.env);
   read_secrets(reader, spec.env, spec.secrets);
+  reader.boolean("secrets_env", spec.secrets_env);
   read_options(reader, spec.options);
   if (const Json* limits = reader.find("limits")) read_limits(*limits, rules, spec.limits, errors);
   if (const Json* async = reader.find("async")) read_async(*async, spec.async, errors);

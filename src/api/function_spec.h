@@ -64,7 +64,8 @@ struct FunctionSpec {
   std::string description;
   std::string template_name = "python3-http";  // as the user gave it: may be an alias
   std::map<std::string, std::string> env;
-  std::vector<std::string> secrets;
+  std::vector<std::string> secrets;  // names; their values are files below /run/secrets
+  bool secrets_env = false;          // and variables of the environment too
   std::vector<std::string> command;  // what is executed, for templates that take one; empty: the handler file
   std::map<std::string, OptionValue> options;
   Limits limits;

@@ -57,6 +57,13 @@ void ObjectReader::text(std::string_view key, std::string& out, std::size_t max_
   out = text;
 }
 
+void ObjectReader::boolean(std::string_view key, bool& out) {
+  const Json* value = find(key);
+  if (value == nullptr) return;
+  if (!value->is_boolean()) return error(key, "must be true or false");
+  out = value->get<bool>();
+}
+
 void ObjectReader::integer(std::string_view key, std::int64_t& out, std::int64_t min, std::int64_t max) {
   const Json* value = find(key);
   if (value != nullptr && !read_integer(*value, min, max, out)) {

@@ -28,6 +28,7 @@ class ObjectReader {
   void ignore(std::string_view key) { known_.emplace(key); }
 
   void text(std::string_view key, std::string& out, std::size_t max_bytes);
+  void boolean(std::string_view key, bool& out);
   void integer(std::string_view key, std::int64_t& out, std::int64_t min, std::int64_t max);
   void number(std::string_view key, double& out, double min, double max);
   // A number of seconds.

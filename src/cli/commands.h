@@ -105,6 +105,16 @@ struct LogsArgs {
 };
 Result<int> show_logs(const Target& target, const LogsArgs& args);
 
+// secrets.cc
+struct SetSecretArgs {
+  std::string name;
+  std::filesystem::path file;  // empty: standard input, or asked for on a terminal
+};
+Result<int> set_secret(const Target& target, const SetSecretArgs& args);
+Result<int> list_secrets(const Target& target);
+enum class DeleteSecret : std::uint8_t { kUnused, kAlsoUsed };
+Result<int> delete_secret(const Target& target, std::string_view name, DeleteSecret mode);
+
 // spaces.cc
 Result<int> list_spaces(const Target& target);
 Result<int> create_space(const Target& target, std::string_view name);

@@ -41,6 +41,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_functions();
   add_logs();
   add_spaces();
+  add_secrets();
 
   CLI::App& init_command = add("init", "Make a folder with a handler and a function.toml",
                                [this] { return init(parts_->name, parts_->template_name); });

@@ -38,6 +38,7 @@ class Program {
   void add_invocation_lists(CLI::App& group);
   void add_listen();
   void add_logs();
+  void add_secrets();
 
   std::unique_ptr<Parts> parts_;
 };

@@ -20,6 +20,7 @@ struct Program::Parts {
   TailArgs tail_invocations;
   ListenArgs listen;
   LogsArgs logs;
+  SetSecretArgs set_secret;
   std::string name;
   std::string id;
   std::string template_name = "python3-http";

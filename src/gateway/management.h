@@ -71,6 +71,14 @@ class Management {
   Answer get_signing_secret(const Call& call);
   Answer rotate_signing_secret(const Call& call);
 
+  // management_secrets.cc
+  Answer list_secrets(const Call& call);
+  Answer get_secret(const Call& call);
+  Answer put_secret(const Call& call);
+  Answer delete_secret(const Call& call);
+  // Names in `spec` that the space has no secret for, as field errors. Expects writes_ to be held.
+  std::expected<void, api::Problem> check_secrets(std::string_view space, const api::FunctionSpec& spec);
+
   // management_functions.cc
   Answer list_functions(const Call& call);
   Answer create_function(const Call& call);

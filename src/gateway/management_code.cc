@@ -118,6 +118,10 @@ Management::Answer Management::roll_back(const Call& call) {
   reader.finish();
   if (!errors.empty()) return problem(std::move(errors));
   const std::scoped_lock lock(writes_);
+  const auto version = registry_.find_version(call.route.space, call.route.function, number);
+  if (!version) return problem(version.error());
+  if (auto known = check_secrets(call.route.space, version->spec); !known)
+    return std::unexpected(std::move(known.error()));
   const auto saved = registry_.rollback(call.route.space, call.route.function, number);
   if (!saved) return problem(saved.error());
   drop(saved->orphans);

@@ -22,6 +22,7 @@ class ManagementFixture : public ::testing::Test {
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     root_ = pattern;
     registry_ = std::move(*registry::Registry::open(":memory:", clock_));
+    ASSERT_TRUE(registry_->unlock_secrets(root_ / "secrets.key"));
     bundles_ = std::move(*bundle::BundleStore::open(root_ / "bundles"));
     api::SpecRules rules;
     rules.templates = {"python3-http", "python3", "python3.11-http"};

@@ -90,6 +90,8 @@ Management::Answer Management::create_function(const Call& call) {
   auto wanted = parse_function(*body, rules_);
   if (!wanted) return problem(std::move(wanted.error()));
   const std::scoped_lock lock(writes_);
+  if (auto known = check_secrets(call.route.space, wanted->spec); !known)
+    return std::unexpected(std::move(known.error()));
   const auto function = store_and_commit(wanted->files, [&](const std::optional<std::string>& hash) {
     return registry_.create(call.route.space, wanted->spec, hash.value_or(""));
   });
@@ -108,6 +110,8 @@ Management::Answer Management::get_function(const Call& call) {
 // Expects writes_ to be held.
 Management::Answer Management::save(const Call& call, const api::FunctionSpec& spec,
                                     const std::optional<bundle::Files>& files) {
+  if (auto known = check_secrets(call.route.space, spec); !known)
+    return std::unexpected(std::move(known.error()));
   const auto saved = store_and_commit(files, [&](const std::optional<std::string>& hash) {
     return registry_.update(call.route.space, call.route.function, spec, hash);
   });

@@ -67,6 +67,13 @@ std::expected<api::Page, api::Problem> page_of(const ManagementRequest& request)
   return std::move(*page);
 }
 
+std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& request) {
+  const std::string force = query_of(request, "force").value_or("false");
+  if (force == "true") return registry::Force::kYes;
+  if (force == "false") return registry::Force::kNo;
+  return problem(api::FieldErrors{{"force", "must be true or false"}});
+}
+
 ManagementReply json_reply(int status, const api::OrderedJson& json) {
   return {status, {{"Content-Type", std::string(kJsonType)}}, api::dump(json) + "\n"};
 }

@@ -34,6 +34,9 @@ std::expected<api::Json, api::Problem> json_body(const ManagementRequest& reques
 std::optional<std::string> query_of(const ManagementRequest& request, std::string_view name);
 std::expected<api::Page, api::Problem> page_of(const ManagementRequest& request);
 
+// `?force=true`; absent means no.
+std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& request);
+
 ManagementReply json_reply(int status, const api::OrderedJson& json);
 
 }  // namespace sterna::gateway

@@ -42,27 +42,33 @@ std::optional<ManagementRoute> parse_management_route(std::string_view path) {
   const auto segments = split(path);
   if (!segments || segments->empty()) return std::nullopt;
   const std::vector<std::string>& part = *segments;
-  if (part.size() == 1 && part[0] == "openapi.json") return ManagementRoute{Resource::kOpenApi, "", ""};
+  if (part.size() == 1 && part[0] == "openapi.json") return ManagementRoute{.resource = Resource::kOpenApi};
   if (part[0] != "spaces") return std::nullopt;
   switch (part.size()) {
     case 1:
-      return ManagementRoute{Resource::kSpaces, "", ""};
+      return ManagementRoute{.resource = Resource::kSpaces};
     case 2:
-      return ManagementRoute{Resource::kSpace, part[1], ""};
+      return ManagementRoute{.resource = Resource::kSpace, .space = part[1]};
     default:
       break;
   }
   if (part[2] == "signing-secret") {
-    if (part.size() == 3) return ManagementRoute{Resource::kSigningSecret, part[1], ""};
+    if (part.size() == 3) return ManagementRoute{.resource = Resource::kSigningSecret, .space = part[1]};
     if (part.size() > 4 || part[3] != "rotate") return std::nullopt;
-    return ManagementRoute{Resource::kRotateSecret, part[1], ""};
+    return ManagementRoute{.resource = Resource::kRotateSecret, .space = part[1]};
+  }
+  if (part[2] == "secrets") {
+    if (part.size() == 3) return ManagementRoute{.resource = Resource::kSecrets, .space = part[1]};
+    if (part.size() > 4) return std::nullopt;
+    return ManagementRoute{.resource = Resource::kSecret, .space = part[1], .secret = part[3]};
   }
   if (part[2] != "functions") return std::nullopt;
-  if (part.size() == 3) return ManagementRoute{Resource::kFunctions, part[1], ""};
-  if (part.size() == 4) return ManagementRoute{Resource::kFunction, part[1], part[3]};
+  if (part.size() == 3) return ManagementRoute{.resource = Resource::kFunctions, .space = part[1]};
+  if (part.size() == 4)
+    return ManagementRoute{.resource = Resource::kFunction, .space = part[1], .function = part[3]};
   const std::optional<Resource> resource = function_part(part[4]);
   if (!resource) return std::nullopt;
-  return ManagementRoute{*resource, part[1], part[3]};
+  return ManagementRoute{.resource = *resource, .space = part[1], .function = part[3]};
 }
 
 }  // namespace sterna::gateway

@@ -13,6 +13,8 @@ enum class Resource : std::uint8_t {
   kSpace,          // /spaces/{space}
   kSigningSecret,  // /spaces/{space}/signing-secret
   kRotateSecret,   // /spaces/{space}/signing-secret/rotate
+  kSecrets,        // /spaces/{space}/secrets
+  kSecret,         // /spaces/{space}/secrets/{name}
   kFunctions,      // /spaces/{space}/functions
   kFunction,       // /spaces/{space}/functions/{name}, {fn} from here on
   kCode,           // {fn}/code
@@ -27,6 +29,7 @@ struct ManagementRoute {
   Resource resource = Resource::kSpaces;
   std::string space;     // percent-decoded
   std::string function;  // percent-decoded
+  std::string secret;    // percent-decoded
 };
 
 // `path` is raw; empty segments do not count. nullopt: there is no such resource.

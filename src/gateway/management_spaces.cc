@@ -80,12 +80,10 @@ Management::Answer Management::patch_space(const Call& call) {
 }
 
 Management::Answer Management::delete_space(const Call& call) {
-  const std::string force = query_of(call.request, "force").value_or("false");
-  if (force != "true" && force != "false")
-    return problem(api::FieldErrors{{"force", "must be true or false"}});
+  const auto force = force_of(call.request);
+  if (!force) return std::unexpected(force.error());
   const std::scoped_lock lock(writes_);
-  const auto orphans = registry_.delete_space(call.route.space,
-                                              force == "true" ? registry::Force::kYes : registry::Force::kNo);
+  const auto orphans = registry_.delete_space(call.route.space, *force);
   if (!orphans) return problem(orphans.error());
   drop(*orphans);
   return ManagementReply{204, {}, ""};

@@ -86,14 +86,38 @@ void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function&
       take_over(entry, make_pool(function, *function.active, function.status != FunctionStatus::kFailed));
     }
   }
-  const bool wanted = function.wants_loading();
-  if (entry.candidate && (!wanted || entry.candidate->config().version != function.newest.number)) {
-    let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+  const bool is_new = function.wants_loading();
+  const bool is_renewal = !is_new && has_old_secrets(entry, function);
+  const registry::Version* wanted = is_new ? &function.newest : is_renewal ? &*function.active : nullptr;
+  drop_candidate_unless(entry, function, wanted);
+  if (wanted == nullptr || entry.candidate) return;
+  if (is_renewal && !entry.active->broken() && entry.active->replicas() == 0 &&
+      entry.active->waiting() == 0) {
+    return take_over(entry,
+                     make_pool(function, *wanted, true));  // nothing runs: no worker has to be tried first
   }
-  if (!wanted || entry.candidate) return;
-  entry.candidate = make_pool(function, function.newest, false);
-  store_.set_building(entry.id, entry.candidate->config().version);
+  entry.candidate = make_pool(function, *wanted, false);
+  if (is_new) store_.set_building(entry.id, entry.candidate->config().version);
   entry.candidate->probe();
+}
+
+bool FunctionTable::has_old_secrets(const FunctionEntry& entry, const registry::Function& function) const {
+  if (!entry.active || !function.active) return false;
+  if (entry.active->config().secrets.empty() && function.secret_values.empty()) return false;
+  return entry.active->config().secrets != config_of_(function, *function.active).secrets;
+}
+
+bool FunctionTable::is_renewal(const FunctionEntry& entry) {
+  return entry.active && entry.candidate->config().version == entry.active->config().version;
+}
+
+void FunctionTable::drop_candidate_unless(FunctionEntry& entry, const registry::Function& function,
+                                          const registry::Version* wanted) {
+  if (!entry.candidate) return;
+  const pool::FunctionConfig& config = entry.candidate->config();
+  const bool stays = wanted != nullptr && config.version == wanted->number &&
+                     config.secrets == config_of_(function, *wanted).secrets;
+  if (!stays) let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
 }
 
 void FunctionTable::remove(const std::string& id) {
@@ -159,13 +183,17 @@ void FunctionTable::on_loaded(const pool::FunctionConfig& config, bool async, st
   FunctionEntry* entry = find_id(config.id);
   if (entry == nullptr) return;
   if (entry->candidate && &entry->candidate->config() == &config) {
-    return store_.activate(config.id, config.version, async, std::string(runtime));
+    if (!is_renewal(*entry)) return store_.activate(config.id, config.version, async, std::string(runtime));
+    take_over(*entry, std::move(entry->candidate));
   }
-  if (entry->status != FunctionStatus::kFailed || !entry->active || &entry->active->config() != &config)
-    return;
-  entry->status = FunctionStatus::kRunning;
-  store_.set_running(config.id);
-  tell_running(*entry);
+  if (entry->active && &entry->active->config() == &config) set_running(*entry);
+}
+
+void FunctionTable::set_running(FunctionEntry& entry) {
+  if (entry.status != FunctionStatus::kFailed) return;
+  entry.status = FunctionStatus::kRunning;
+  store_.set_running(entry.id);
+  tell_running(entry);
 }
 
 void FunctionTable::tell_running(const FunctionEntry& entry) {
@@ -176,7 +204,9 @@ void FunctionTable::on_broken(const pool::FunctionConfig& config, const std::str
   FunctionEntry* entry = find_id(config.id);
   if (entry == nullptr) return;
   if (entry->candidate && &entry->candidate->config() == &config) {
-    return store_.fail_version(config.id, config.version, reason);
+    if (!is_renewal(*entry)) return store_.fail_version(config.id, config.version, reason);
+    return log(*entry, {},
+               "workers with the changed secrets cannot be started, the old ones go on: " + reason);
   }
   if (!entry->active || &entry->active->config() != &config) return;
   log::warn("a function keeps failing",

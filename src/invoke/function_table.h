@@ -29,8 +29,9 @@ struct FunctionEntry {
   Duration queue_wait{};
   api::AsyncPolicy async;
   api::CallbackPolicy callback;
-  std::unique_ptr<pool::FunctionPool> active;     // answers the calls
-  std::unique_ptr<pool::FunctionPool> candidate;  // a new version that is being loaded
+  std::unique_ptr<pool::FunctionPool> active;  // answers the calls
+  // What is being loaded: a new version, or the active one again because its secrets have changed.
+  std::unique_ptr<pool::FunctionPool> candidate;
   std::unique_ptr<FunctionMetrics> metrics;
 };
 
@@ -110,6 +111,13 @@ class FunctionTable final : private pool::PoolObserver {
                  Duration retry_after) override;
 
   void change_pools(FunctionEntry& entry, const registry::Function& function);
+  // Whether the active pool's workers have other secrets than they should.
+  bool has_old_secrets(const FunctionEntry& entry, const registry::Function& function) const;
+  // Renewed: the candidate is of the active version.
+  static bool is_renewal(const FunctionEntry& entry);
+  void drop_candidate_unless(FunctionEntry& entry, const registry::Function& function,
+                             const registry::Version* wanted);
+  void set_running(FunctionEntry& entry);
   void tell_running(const FunctionEntry& entry);
   FunctionEntry& upsert(const registry::Function& function);
   std::unique_ptr<pool::FunctionPool> make_pool(const registry::Function& function,

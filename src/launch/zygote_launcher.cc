@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sandbox/secrets.h"
 
 namespace sterna::launch {
 namespace {
@@ -146,8 +147,15 @@ void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConf
   if (parent == nullptr) return report_exit_later(instance, why_not);
   const sandbox::SandboxPlan plan = plan_of(config);
   parent->want_spares(plan.network, settings_.spares);
-  const Status sent = parent->client().send_start(instance, plan, descriptors.socket.get(),
-                                                  descriptors.claim_page.get(), descriptors.output.get());
+  UniqueFd secrets;
+  if (!config.secrets.empty()) {
+    auto packed = sandbox::pack_secrets(config.secrets);
+    if (!packed) return report_exit_later(instance, packed.error().detail);
+    secrets = std::move(*packed);
+  }
+  const Status sent =
+      parent->client().send_start(instance, plan, descriptors.socket.get(), descriptors.claim_page.get(),
+                                  descriptors.output.get(), secrets.get());
   if (!sent) report_exit_later(instance, sent.error().detail);
 }
 

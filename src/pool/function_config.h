@@ -23,6 +23,7 @@ struct FunctionConfig {
   std::vector<std::string> command;  // what is executed instead of the handler file; mostly empty
   std::string bundle_dir;            // absolute path on the host
   std::map<std::string, std::string> env;
+  std::map<std::string, std::string> secrets;  // plain values of the files in /run/secrets, by name
   Network network = Network::kEgress;
 
   Duration timeout = std::chrono::seconds(30);

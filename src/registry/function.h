@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/function_spec.h"
 #include "api/space.h"
@@ -31,6 +33,9 @@ struct Version {
   WallTime created_at;
 };
 
+// Plain values of secrets by name. They go to workers only: never into answers, logs, or errors.
+using SecretValues = std::map<std::string, std::string>;
+
 struct Function {
   std::string id;
   std::string space;
@@ -41,6 +46,8 @@ struct Function {
   std::optional<Version> active;  // what runs: the newest that was loaded; nullopt before the first
   WallTime created_at;
   WallTime updated_at;
+  SecretValues
+      secret_values;  // of what `newest` and `active` list; filled by Registry::add_secret_values only
 
   // Whether the loader has to build and load `newest` now.
   bool wants_loading() const {
@@ -63,6 +70,14 @@ struct Space {
   api::SpaceSpec spec;
   WallTime created_at;
   SigningSecrets signing;
+};
+
+// What may be known of a secret. Its value is write-only.
+struct Secret {
+  std::string name;
+  WallTime created_at;
+  WallTime updated_at;
+  std::vector<std::string> used_by;  // names of functions whose newest or active version lists it, in order
 };
 
 // The facts that status and status_reason follow from.

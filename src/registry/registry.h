@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,12 +16,15 @@
 #include "base/error.h"
 #include "base/ulid.h"
 #include "registry/function.h"
+#include "registry/secret_box.h"
 #include "store/database.h"
 
 namespace sterna::registry {
 
 inline constexpr std::int64_t kMaxSpaces = 10'000;
 inline constexpr std::int64_t kMaxFunctionsPerSpace = 10'000;
+inline constexpr std::int64_t kMaxSecretsPerSpace = 1000;
+inline constexpr std::size_t kMaxListedUsers = 100;  // of one secret, in answers
 // How long callbacks are signed with the previous secret too.
 inline constexpr std::chrono::hours kPreviousSecretHolds(24);
 inline constexpr std::int64_t kKeptVersions = 10;  // the newest, and the active one when it is older
@@ -56,6 +60,11 @@ struct Listed {
 };
 
 enum class Force : std::uint8_t { kNo, kYes };
+
+struct SavedSecret {
+  Secret secret;
+  bool is_new = false;
+};
 
 // Any thread; every call blocks on the disk, so none belongs on an event loop. Unknown names fail with
 // not_found, reason `space_not_found`, `function_not_found` or `version_not_found`.
@@ -103,8 +112,28 @@ class Registry {
                        const std::optional<std::string>& bundle);
   // Adds a version with the spec and the code of version `number`.
   Result<Saved> rollback(std::string_view space, std::string_view name, std::int64_t number);
+  Result<Version> find_version(std::string_view space, std::string_view name, std::int64_t number);
   // Newest first; the cursor is the number of the last one.
   Result<Listed<Version>> list_versions(std::string_view space, std::string_view name, const api::Page& page);
+
+  // Secrets (secrets.cc). All fail with unavailable `secrets_locked` before unlock_secrets. A change is told
+  // as a change of every function that uses the secret.
+
+  // Takes the key that values are sealed with from its file, which is made when no secret is stored yet.
+  // Fails like SecretBox::open, and with denied `secrets_key_wrong` when the key does not open what is
+  // stored. Call once.
+  Status unlock_secrets(const std::filesystem::path& key_file);
+  // `name` and `value` have been checked (api/variable_name.h, api/secret.h). Exhausted `too_many_secrets`.
+  Result<SavedSecret> put_secret(std::string_view space, std::string_view name, std::string_view value);
+  Result<Secret> find_secret(std::string_view space, std::string_view name);  // not_found `secret_not_found`
+  Result<Listed<Secret>> list_secrets(std::string_view space, const api::Page& page);
+  // Conflict `secret_in_use` when functions use it and there is no force.
+  Status delete_secret(std::string_view space, std::string_view name, Force force);
+  // The indexes of those `names` that the space has no secret for.
+  Result<std::vector<std::size_t>> missing_secrets(std::string_view space,
+                                                   const std::vector<std::string>& names);
+  // Fills function.secret_values. Names that have no secret any more are left out.
+  Status add_secret_values(Function& function);
 
   // For the loader and the pool (loading.cc). A version that is no longer the newest may still be told about.
   Status set_building(std::string_view id, std::int64_t version);
@@ -128,6 +157,12 @@ class Registry {
   Result<std::string> space_id(std::string_view space);
   Result<Space> load_space(std::string_view name);
   Status make_missing_secrets();
+  Status check_unlocked() const;
+  Status check_secret_room(std::string_view space_id);
+  Result<Secret> load_secret(std::string_view space_id, std::string_view name);
+  Result<std::vector<FunctionRef>> users_of(std::string_view space, std::string_view space_id,
+                                            std::string_view name);
+  Status add_users(std::string_view space_id, std::vector<Secret>& secrets);
   Result<FunctionRef> resolve(std::string_view space, std::string_view name);
   Result<FunctionRef> resolve(std::string_view id);
   Result<Function> load(std::string_view id);
@@ -147,6 +182,7 @@ class Registry {
   std::mutex mutex_;
   std::unique_ptr<store::Database> database_;  // guarded by mutex_
   UlidGenerator ids_;                          // guarded by mutex_
+  std::optional<SecretBox> box_;               // constant after unlock_secrets
 };
 
 }  // namespace sterna::registry

@@ -119,4 +119,9 @@ std::unexpected<Error> no_version(std::int64_t number) {
               "there is no version " + std::to_string(number) + " of this function (any more)");
 }
 
+std::unexpected<Error> no_secret(std::string_view name) {
+  return fail(Code::kNotFound, Component::kRegistry, "secret_not_found",
+              "there is no secret \"" + std::string(name.substr(0, 128)) + "\" in this space");
+}
+
 }  // namespace sterna::registry

@@ -39,5 +39,6 @@ WallTime from_ms(std::int64_t milliseconds);
 std::unexpected<Error> no_space(std::string_view name);
 std::unexpected<Error> no_function(std::string_view name);
 std::unexpected<Error> no_version(std::int64_t number);
+std::unexpected<Error> no_secret(std::string_view name);
 
 }  // namespace sterna::registry

@@ -51,7 +51,19 @@ ALTER TABLE spaces ADD COLUMN previous_secret TEXT NOT NULL DEFAULT '';
 ALTER TABLE spaces ADD COLUMN previous_until INTEGER NOT NULL DEFAULT 0;
 )sql";
 
-constexpr std::array kSteps = {kTables, kSigningSecrets};
+// `sealed` is what SecretBox made of the value, bound to the space's id and the name.
+constexpr std::string_view kSecrets = R"sql(
+CREATE TABLE secrets(
+  space_id TEXT NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY(space_id, name)
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets};
 
 }  // namespace
 

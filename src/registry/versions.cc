@@ -86,6 +86,13 @@ Result<Saved> Registry::rollback(std::string_view space, std::string_view name, 
   });
 }
 
+Result<Version> Registry::find_version(std::string_view space, std::string_view name, std::int64_t number) {
+  const std::scoped_lock lock(mutex_);
+  Result<FunctionRef> function = resolve(space, name);
+  if (!function) return std::unexpected(function.error());
+  return load_version(function->id, number);
+}
+
 Result<Listed<Version>> Registry::list_versions(std::string_view space, std::string_view name,
                                                 const api::Page& page) {
   static const std::string kSql = kSelectVersions + "AND number < ?2 ORDER BY number DESC LIMIT ?3";

@@ -128,7 +128,7 @@ Status add_dev(const std::string& root) {
 }
 
 Status add_empty(const std::string& root) {
-  for (const char* name : {"/function", "/tmp", "/proc", "/run", "/var"}) {
+  for (const char* name : {"/function", "/tmp", "/proc", "/run/secrets", "/var"}) {
     if (!make_directories(root, name)) return failed(name);
   }
   if (::symlink("/tmp", (root + "/var/tmp").c_str()) != 0) return failed("/var/tmp");

@@ -24,7 +24,8 @@ Result<Privilege> enter_private_mounts();
 
 // Builds the root at `directory`, an existing empty directory, in the caller's own mount namespace: /usr, the
 // links of a merged-usr system, chosen files of /etc with a passwd of its own, /dev with the harmless
-// devices, and empty /function, /tmp, /proc, /dev/shm to mount on. Fails with io, naming the step.
+// devices, and empty /function, /tmp, /proc, /dev/shm, /run/secrets to mount on. Fails with io, naming the
+// step.
 Status build_root(const std::string& directory, const std::vector<Bind>& binds);
 
 }  // namespace sterna::sandbox

@@ -112,7 +112,9 @@ Status validate(const Config& config) {
 }
 
 Config with_absolute_paths(Config config, const fs::path& here) {
-  for (fs::path* path : {&config.data_dir, &config.runtime_dir}) *path = (here / *path).lexically_normal();
+  if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
+  for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file})
+    *path = (here / *path).lexically_normal();
   for (std::string& python : config.python) {
     if (python.contains('/')) python = (here / python).lexically_normal();
   }
@@ -173,6 +175,8 @@ std::string to_toml(const Config& config) {
     const std::string_view own_section = dot == std::string_view::npos ? "" : option.key.substr(0, dot);
     if (own_section != section) out += fmt::format("\n[{}]\n", own_section);
     section = own_section;
+    // Unset: it follows from data_dir.
+    if (option.key == "secrets_key_file" && config.secrets_key_file.empty()) continue;
     const std::string_view name = dot == std::string_view::npos ? option.key : option.key.substr(dot + 1);
     out += fmt::format("{} = {}\n", name, show_option(option, config));
   }

@@ -57,7 +57,8 @@ struct Config {
   std::uint64_t spares = 2;         // prepared, unassigned children of each zygote
   std::vector<std::string> python;  // interpreters, the first is the default
   std::filesystem::path runtime_dir;
-  bool allow_network_host = false;  // functions with `network: host` see the machine's own network
+  std::filesystem::path secrets_key_file;  // empty: secrets.key in data_dir
+  bool allow_network_host = false;         // functions with `network: host` see the machine's own network
   std::vector<std::string> callback_allow;
   Limits limits;
   AsyncLimits async;

@@ -61,6 +61,9 @@ const std::array kOptions = {
     Option{"runtime_dir", Path{STERNA_FIELD(std::filesystem::path, runtime_dir)},
            "Folder of the runtimes' worker side. Default: runtimes beside the program, or "
            "../lib/sterna/runtimes."},
+    Option{"secrets_key_file", Path{STERNA_FIELD(std::filesystem::path, secrets_key_file)},
+           "File of the key that secrets are sealed with; made at the first start. Default: secrets.key in "
+           "data_dir."},
     Option{"allow_network_host", Switch{STERNA_FIELD(bool, allow_network_host)},
            "Whether functions may have network host, with which they reach this machine's own services, "
            "those on "

@@ -26,9 +26,12 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
     page.after = spaces->items.empty() ? std::string() : spaces->items.back().spec.name;
     if (!spaces->next_cursor) break;
   } while (true);
-  const auto functions = registry_.snapshot();
+  auto functions = registry_.snapshot();
   if (!functions) return std::unexpected(functions.error());
-  for (const registry::Function& function : *functions) table.apply(function);
+  for (registry::Function& function : *functions) {
+    add_secret_values(function);
+    table.apply(function);
+  }
   return {};
 }
 
@@ -40,6 +43,7 @@ void RegistryBridge::on_change(const registry::Change& change) {
     return on_space_change(change.function.space);
   }
   auto function = registry_.find(change.function.id);
+  if (function) add_secret_values(*function);
   loop_.post([this, id = change.function.id, function = std::move(function)] {
     if (table_ == nullptr) return;
     if (function) {
@@ -48,6 +52,15 @@ void RegistryBridge::on_change(const registry::Change& change) {
       table_->remove(id);
     }
   });
+}
+
+// A function whose secrets cannot be read still runs: its code finds out which of them it needs.
+void RegistryBridge::add_secret_values(registry::Function& function) {
+  if (const Status added = registry_.add_secret_values(function); !added) {
+    log::error("cannot read a function's secrets", {{"space", std::string_view(function.space)},
+                                                    {"function", std::string_view(function.name)},
+                                                    {"error", std::string_view(added.error().detail)}});
+  }
 }
 
 void RegistryBridge::on_space_change(const std::string& name) {

@@ -35,6 +35,7 @@ class RegistryBridge final : public invoke::VersionStore {
   void run(std::string what, Change change);
   void on_change(const registry::Change& change);
   void on_space_change(const std::string& name);
+  void add_secret_values(registry::Function& function);
 
   net::Loop& loop_;
   net::Background& thread_;

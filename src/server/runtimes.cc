@@ -8,6 +8,7 @@
 #include "api/function_json.h"
 #include "api/templates.h"
 #include "bundle/source.h"
+#include "server/worker_secrets.h"
 
 namespace sterna::server {
 namespace {
@@ -94,6 +95,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.command = version.spec.command;
   config.bundle_dir = bundle_dir;
   config.env = version.spec.env;
+  add_secrets(config, version.spec, function.secret_values);
   config.network = limits.network;
   config.timeout = limits.timeout;
   config.memory_bytes = static_cast<std::uint64_t>(limits.memory_mb) << 20;

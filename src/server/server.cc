@@ -370,6 +370,8 @@ Status serve(const Config& config) {
   const SystemClock clock;
   auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock);
   if (!registry) return std::unexpected(registry.error());
+  if (const Status unlocked = (*registry)->unlock_secrets(config.secrets_key_file); !unlocked)
+    return unlocked;
   auto bundles = bundle::BundleStore::open(config.data_dir / "bundles");
   if (!bundles) return std::unexpected(bundles.error());
   const auto used = (*registry)->bundles();

@@ -55,7 +55,8 @@ void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
   const auto refuse = [&](std::string why) {
     report_(Exited{start.worker, std::nullopt, std::nullopt, false, std::move(why)}, -1);
   };
-  if (fds.size() != kOrderFds - 1) return refuse("start: three descriptors are needed");
+  if (fds.size() != kOrderFds - 1 && fds.size() != kOrderFds)
+    return refuse("start: three descriptors are needed, or four with secrets");
   const bool taken =
       std::ranges::any_of(children_, [&](const auto& child) { return child->worker == start.worker; });
   if (taken || start.worker.empty()) return refuse("start: the worker's name is empty or in use");
@@ -98,7 +99,8 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
                                    child.group != nullptr && !cgroups_.pids.empty());
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
-  const int order_fds[kOrderFds] = {bundle.get(), fds[0].get(), fds[1].get(), fds[2].get()};
+  std::vector<int> order_fds = {bundle.get()};
+  for (const UniqueFd& fd : fds) order_fds.push_back(fd.get());
   if (const int error =
           send_packet(child.socket.get(), {reinterpret_cast<const char*>(&order), sizeof order}, order_fds)) {
     return discard(failed("send the order", error));

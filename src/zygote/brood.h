@@ -35,7 +35,7 @@ class Brood {
   void set_spares(const Spares& spares);
 
   // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page,
-  // output. Every failure ends in an `exited` report.
+  // output, and the packed secrets of a function that has some. Every failure ends in an `exited` report.
   void start(const Start& start, const std::vector<UniqueFd>& fds);
   void kill(const std::string& worker);
 

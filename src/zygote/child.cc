@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "sandbox/cgroup.h"
+#include "sandbox/secrets.h"
 #include "zygote/packet.h"
 
 namespace sterna::zygote {
@@ -80,12 +81,16 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   RawPacket raw;
   const std::ptrdiff_t got = receive_raw(control, &order, sizeof order, raw);
   if (got == 0) ::_exit(0);  // the zygote needs no more spares, or is gone
-  if (got != sizeof order || raw.fd_count != kOrderFds)
+  const bool has_secrets = raw.fd_count == kOrderFds + 1;
+  if (got != sizeof order || (raw.fd_count != kOrderFds && !has_secrets))
     give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
 
   const bool notify = order.network == Network::kEgress;
   int listener = -1;
   if (!set_standard_fds(raw.fds[3])) give_up(control, {"set standard output", errno});
+  if (has_secrets) {
+    if (const StepError error = sandbox::mount_secrets(raw.fds[kOrderFds])) give_up(control, error);
+  }
   if (const StepError error =
           sandbox::enter(order, raw.fds[0], notify ? setup.notify_filter : setup.plain_filter, &listener)) {
     give_up(control, error);

@@ -27,7 +27,7 @@ struct ChildNote {
 };
 
 // The order that makes a prepared child a worker. With it travel: bundle mount, worker socket, claim page,
-// output.
+// output; and, for a function with secrets, what pack_secrets made of them.
 inline constexpr std::size_t kOrderFds = 4;
 
 // What a child needs of the zygote; all of it lives in memory that the child inherits.

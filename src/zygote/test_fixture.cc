@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "sandbox/files.h"
+#include "sandbox/secrets.h"
 
 namespace sterna::zygote {
 
@@ -100,7 +101,8 @@ sandbox::SandboxPlan ZygoteFixture::plan() const {
   return plan;
 }
 
-TestWorker ZygoteFixture::start(const std::string& name, const sandbox::SandboxPlan& plan) {
+TestWorker ZygoteFixture::start(const std::string& name, const sandbox::SandboxPlan& plan,
+                                const Secrets& secrets) {
   int sockets[2] = {-1, -1};
   int pipe_ends[2] = {-1, -1};
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
@@ -108,12 +110,15 @@ TestWorker ZygoteFixture::start(const std::string& name, const sandbox::SandboxP
   const UniqueFd theirs(sockets[1]);
   const UniqueFd their_output(pipe_ends[1]);
   const UniqueFd claim(::memfd_create("claim", MFD_CLOEXEC));
-  EXPECT_TRUE(zygote_->send_start(name, plan, theirs.get(), claim.get(), their_output.get()));
+  UniqueFd packed;
+  if (!secrets.empty()) packed = std::move(*sandbox::pack_secrets(secrets));
+  EXPECT_TRUE(zygote_->send_start(name, plan, theirs.get(), claim.get(), their_output.get(), packed.get()));
   return {name, UniqueFd(sockets[0]), UniqueFd(pipe_ends[0])};
 }
 
-TestWorker ZygoteFixture::started(const std::string& name, const sandbox::SandboxPlan& plan) {
-  TestWorker worker = start(name, plan);
+TestWorker ZygoteFixture::started(const std::string& name, const sandbox::SandboxPlan& plan,
+                                  const Secrets& secrets) {
+  TestWorker worker = start(name, plan, secrets);
   char hello[8] = {};
   const ssize_t got = ::recv(worker.socket.get(), hello, sizeof hello, 0);
   if (got != 5) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,8 +34,10 @@ class ZygoteFixture : public ::testing::Test {
   void spawn();  // a zygote in the place of the last one, ready
 
   sandbox::SandboxPlan plan() const;
-  TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan);
-  TestWorker started(const std::string& name, const sandbox::SandboxPlan& plan);  // and wait for it
+  using Secrets = std::map<std::string, std::string>;
+  TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan, const Secrets& secrets = {});
+  // And wait for it.
+  TestWorker started(const std::string& name, const sandbox::SandboxPlan& plan, const Secrets& secrets = {});
 
   // Waits for a report of this kind about the worker, keeping others for later.
   template <class T>

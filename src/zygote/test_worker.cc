@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -55,6 +56,16 @@ std::string numbers(const std::string& path) {
       all += (all.empty() ? "" : " ") + std::string(name);
   }
   return all;
+}
+
+// "mode owner size" of a file.
+std::string describe(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return std::strerror(errno);
+  char text[64];
+  std::snprintf(text, sizeof text, "%o %u %lld", info.st_mode & 07777, info.st_uid,
+                static_cast<long long>(info.st_size));
+  return text;
 }
 
 std::string fill(const std::string& path) {
@@ -189,6 +200,8 @@ std::string obey(const std::string& verb, const std::string& argument) {
   if (verb == "list") return list(argument);
   if (verb == "numbers") return numbers(argument);
   if (verb == "read") return sterna::sandbox::read_file(argument).value_or(std::strerror(errno));
+  if (verb == "describe") return describe(argument);
+  if (verb == "remove") return errno_name(::unlink(argument.c_str()));
   if (verb == "create")
     return errno_name(UniqueFd(::open(argument.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)).get());
   if (verb == "exec") return errno_name(::access(argument.c_str(), X_OK));

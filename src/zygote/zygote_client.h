@@ -26,9 +26,10 @@ class ZygoteClient {
   // `zygote_busy`, when it has too many unread requests. `configure` comes first.
   Status configure(const std::string& root_dir, const sandbox::CgroupLayout& cgroups);
   Status send_spares(Network network, std::uint32_t count);
-  // The descriptors are borrowed: the zygote gets duplicates.
+  // The descriptors are borrowed: the zygote gets duplicates. `secrets`: what pack_secrets made, or -1 for
+  // none.
   Status send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket,
-                    int claim_page, int output);
+                    int claim_page, int output, int secrets = -1);
   Status send_kill(const std::string& worker);
 
   // The next report; nullopt when there is none now. Fails with unavailable, reason `zygote_gone`, when the

@@ -51,6 +51,36 @@ TEST_F(ZygoteFixture, OnlyTmpCanBeWritten) {
   EXPECT_EQ(worker.ask("fill /tmp/y"), "1048576 No space left on device");
 }
 
+TEST_F(ZygoteFixture, SecretsAreFilesThatOnlyTheFunctionReads) {
+  const std::string bytes("\0\n\xff", 3);
+  const auto worker = started(
+      "a", plan(), {{"EMPTY", ""}, {"KEY", "p4ss"}, {"BYTES", bytes}, {"LARGE", std::string(65536, 'x')}});
+  EXPECT_EQ(worker.ask("list /run/secrets"), "BYTES EMPTY KEY LARGE");
+  EXPECT_EQ(worker.ask("read /run/secrets/KEY"), "p4ss");
+  EXPECT_EQ(worker.ask("read /run/secrets/BYTES"), bytes);
+  EXPECT_EQ(worker.ask("describe /run/secrets"), "700 1000 120");
+  EXPECT_EQ(worker.ask("describe /run/secrets/KEY"), "400 1000 4");
+  EXPECT_EQ(worker.ask("describe /run/secrets/EMPTY"), "400 1000 0");
+  EXPECT_EQ(worker.ask("describe /run/secrets/LARGE"), "400 1000 65536");
+  EXPECT_EQ(worker.ask("create /run/secrets/x"), "Read-only file system");
+  EXPECT_EQ(worker.ask("remove /run/secrets/KEY"), "Read-only file system");
+  EXPECT_EQ(worker.ask("numbers /proc/self/fd"), "0 1 2 3 4 5 6");
+}
+
+TEST_F(ZygoteFixture, SecretsOfOneWorkerAreNotInAnother) {
+  const auto with = started("a", plan(), {{"KEY", "p4ss"}});
+  const auto without = started("b", plan());
+  EXPECT_EQ(with.ask("read /run/secrets/KEY"), "p4ss");
+  EXPECT_EQ(without.ask("list /run/secrets"), "<empty>");
+}
+
+TEST_F(ZygoteFixture, AsManySecretsAsAFunctionMayHaveFit) {
+  Secrets many;
+  for (int i = 0; i < 500; ++i) many["S" + std::to_string(i)] = std::string(4096, 'x');
+  const auto worker = started("a", plan(), many);
+  EXPECT_EQ(worker.ask("describe /run/secrets/S499"), "400 1000 4096");
+}
+
 TEST_F(ZygoteFixture, DangerousCallsAreRefused) {
   const auto worker = started("a", plan());
   for (const char* what : {"unshare", "mount", "ptrace", "bpf", "io_uring", "keyctl", "userfaultfd",

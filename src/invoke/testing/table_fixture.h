@@ -91,6 +91,11 @@ class TableTest : public ::testing::Test {
   static registry::Function running(std::int64_t number, const std::string& name = "motion") {
     return function(number, registry::VersionState::kActive, number, name);
   }
+  static registry::Function running_with(std::int64_t number, const std::string& secret) {
+    registry::Function made = running(number);
+    made.secret_values["KEY"] = secret;
+    return made;
+  }
   static registry::Function stopped(std::int64_t number) {
     registry::Function made = running(number);
     made.status = registry::FunctionStatus::kStopped;
@@ -136,6 +141,7 @@ class TableTest : public ::testing::Test {
                          config.name = of.name;
                          config.version = static_cast<std::uint32_t>(version.number);
                          config.refusal = refusal_;
+                         config.secrets = of.secret_values;
                          return config;
                        },
                        [this](const std::string&, const std::string& name, std::string_view,

@@ -50,6 +50,7 @@ class FakeWorker {
   FakeWorker& operator=(const FakeWorker&) = delete;
 
   const std::string& instance() const { return instance_; }
+  const FunctionConfig& config() const { return config_; }
   bool killed() const { return killed_; }
   bool exited() const { return exited_; }
   wire::Claim claim(std::uint16_t slot) const { return claims_->get(slot); }
