@@ -93,8 +93,8 @@ void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function&
   if (wanted == nullptr || entry.candidate) return;
   if (is_renewal && !entry.active->broken() && entry.active->replicas() == 0 &&
       entry.active->waiting() == 0) {
-    return take_over(entry,
-                     make_pool(function, *wanted, true));  // nothing runs: no worker has to be tried first
+    // Nothing runs: no worker has to be tried first.
+    return take_over(entry, make_pool(function, *wanted, function.status != FunctionStatus::kFailed));
   }
   entry.candidate = make_pool(function, *wanted, false);
   if (is_new) store_.set_building(entry.id, entry.candidate->config().version);

@@ -439,7 +439,7 @@ TEST_F(RenewalTest, FunctionThatFailedRunsAgainWithTheRightSecret) {
   table_.apply(failed);
   failed.secret_values["KEY"] = "good";
   table_.apply(failed);
-  entry().active->probe();
+  pass(milliseconds(200));
   worker(0).ready();
   settle();
   EXPECT_EQ(secret_of(0), "good");
