@@ -1,6 +1,7 @@
 #include "gateway/management_route.h"
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "gateway/route.h"
@@ -36,39 +37,43 @@ std::optional<Resource> function_part(std::string_view word) {
   return std::nullopt;
 }
 
+// What stands after /spaces/{space}.
+std::optional<Resource> space_part(std::span<const std::string> part, ManagementRoute& route) {
+  if (part[0] == "signing-secret") {
+    if (part.size() == 1) return Resource::kSigningSecret;
+    if (part.size() == 2 && part[1] == "rotate") return Resource::kRotateSecret;
+  }
+  if (part[0] == "secrets") {
+    if (part.size() == 1) return Resource::kSecrets;
+    route.secret = part[1];
+    if (part.size() == 2) return Resource::kSecret;
+  }
+  if (part[0] == "functions") {
+    if (part.size() == 1) return Resource::kFunctions;
+    route.function = part[1];
+    if (part.size() == 2) return Resource::kFunction;
+    if (part.size() == 3) return function_part(part[2]);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<ManagementRoute> parse_management_route(std::string_view path) {
   const auto segments = split(path);
   if (!segments || segments->empty()) return std::nullopt;
-  const std::vector<std::string>& part = *segments;
-  if (part.size() == 1 && part[0] == "openapi.json") return ManagementRoute{.resource = Resource::kOpenApi};
-  if (part[0] != "spaces") return std::nullopt;
-  switch (part.size()) {
-    case 1:
-      return ManagementRoute{.resource = Resource::kSpaces};
-    case 2:
-      return ManagementRoute{.resource = Resource::kSpace, .space = part[1]};
-    default:
-      break;
+  const std::span<const std::string> part = *segments;
+  ManagementRoute route;
+  std::optional<Resource> resource;
+  if (part[0] == "openapi.json" && part.size() == 1) resource = Resource::kOpenApi;
+  if (part[0] == "spaces") {
+    if (part.size() > 1) route.space = part[1];
+    resource = part.size() < 3 ? (part.size() == 1 ? Resource::kSpaces : Resource::kSpace)
+                               : space_part(part.subspan(2), route);
   }
-  if (part[2] == "signing-secret") {
-    if (part.size() == 3) return ManagementRoute{.resource = Resource::kSigningSecret, .space = part[1]};
-    if (part.size() > 4 || part[3] != "rotate") return std::nullopt;
-    return ManagementRoute{.resource = Resource::kRotateSecret, .space = part[1]};
-  }
-  if (part[2] == "secrets") {
-    if (part.size() == 3) return ManagementRoute{.resource = Resource::kSecrets, .space = part[1]};
-    if (part.size() > 4) return std::nullopt;
-    return ManagementRoute{.resource = Resource::kSecret, .space = part[1], .secret = part[3]};
-  }
-  if (part[2] != "functions") return std::nullopt;
-  if (part.size() == 3) return ManagementRoute{.resource = Resource::kFunctions, .space = part[1]};
-  if (part.size() == 4)
-    return ManagementRoute{.resource = Resource::kFunction, .space = part[1], .function = part[3]};
-  const std::optional<Resource> resource = function_part(part[4]);
   if (!resource) return std::nullopt;
-  return ManagementRoute{.resource = *resource, .space = part[1], .function = part[3]};
+  route.resource = *resource;
+  return route;
 }
 
 }  // namespace sterna::gateway
