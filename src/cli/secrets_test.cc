@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/unique_fd.h"
+#include "cli/commands.h"
 #include "cli/run_program.h"
 #include "cli/test_server.h"
 

@@ -424,8 +424,9 @@ TEST_F(RenewalTest, SecretThatChangesTwiceIsTakenAsItIsLast) {
   table_.apply(running_with(1, "second"));
   table_.apply(running_with(1, "third"));
   EXPECT_TRUE(worker(1).killed());
-  EXPECT_EQ(secret_of(2), "third");
   worker(1).exit(exit_signal(9));
+  pass(milliseconds(200));
+  EXPECT_EQ(secret_of(2), "third");
   worker(2).ready();
   settle();
   EXPECT_EQ(entry().active->config().secrets.at("KEY"), "third");
