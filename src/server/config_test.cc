@@ -240,12 +240,22 @@ TEST_F(FileTest, ReadsWhatToTomlWrites) {
   Config config = good_config();
   config.limits.queue_wait = 250ms;
   config.data_dir = "/a \"quoted\" \\ folder";
+  config.secrets_key_file = "/keys/sterna.key";
   auto settings = read(to_toml(config));
   ASSERT_TRUE(settings) << settings.error().detail;
   EXPECT_EQ(settings->size(), options().size());
   Config again;
   ASSERT_TRUE(apply_settings(again, *settings));
   EXPECT_EQ(to_toml(again), to_toml(config));
+}
+
+TEST_F(FileTest, KeyFileFollowsFromTheDataDirectoryUnlessItIsSet) {
+  Config config = good_config();
+  EXPECT_FALSE(to_toml(config).contains("secrets_key_file"));
+  config.data_dir = "data";
+  EXPECT_EQ(with_absolute_paths(config, "/srv").secrets_key_file, "/srv/data/secrets.key");
+  config.secrets_key_file = "keys/k";
+  EXPECT_EQ(with_absolute_paths(config, "/srv").secrets_key_file, "/srv/keys/k");
 }
 
 TEST(Documentation, ListsEveryOption) {

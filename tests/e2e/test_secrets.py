@@ -135,7 +135,7 @@ def test_a_new_value_reaches_running_workers_without_a_failed_call(server, concu
         settled = eventually(lambda: dict(load.outcomes), 5)
         eventually(lambda: load.outcomes[200, "value-5"] > settled[200, "value-5"] + 100, 20)
     assert {status for status, _ in load.outcomes} == {200}, load.outcomes
-    assert load.lost == [] and load.mixed_up == []
+    assert not load.lost and not load.mistakes
 
 
 def test_a_value_that_the_function_does_not_take_leaves_the_old_workers(server):
