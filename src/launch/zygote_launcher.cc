@@ -13,6 +13,8 @@ namespace {
 // Host users that functions run as, one each. Above what systems give to people and to containers by default.
 constexpr std::uint32_t kFirstUid = 2'000'000;
 constexpr std::uint32_t kUidCount = 1'000'000;
+// Beyond them: those of workers that are programs, a range for each runtime.
+constexpr std::uint32_t kFirstProgramUid = kFirstUid + kUidCount;
 constexpr Duration kExitPatience = std::chrono::seconds(3);
 constexpr unsigned kExitPollMicroseconds = 2000;
 constexpr Duration kRestartPause = std::chrono::seconds(1);
@@ -106,7 +108,10 @@ ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::
   start_not_before_[runtime] = loop_.now() + kRestartPause;
   auto client = zygote::spawn_zygote(command->second.argv, command->second.env);
   if (client) {
-    if (const Status configured = client->configure(settings_.root_dir, settings_.cgroups); !configured) {
+    const auto place = static_cast<std::uint32_t>(std::distance(settings_.runtimes.begin(), command));
+    if (const Status configured = client->configure(settings_.root_dir, settings_.cgroups,
+                                                    kFirstProgramUid + place * zygote::kProgramUids);
+        !configured) {
       client = std::unexpected(configured.error());
     }
   }

@@ -22,6 +22,7 @@ namespace sterna::sandbox {
 namespace {
 
 constexpr std::uint64_t kShmBytes = 16 * kMiB;
+constexpr std::uint64_t kStackAllowance = 192 * kMiB;  // threads' stacks count as data, used or not
 
 StepError here(const char* step) {
   return {step, errno};
@@ -81,23 +82,37 @@ StepError drop_capabilities() {
   return {};
 }
 
-bool set_limit(__rlimit_resource resource, std::uint64_t value) {
+// `worker` 0 is the caller.
+bool set_limit(pid_t worker, __rlimit_resource resource, std::uint64_t value) {
   const rlimit limit{value, value};
-  return ::setrlimit(resource, &limit) == 0;
+  return ::prlimit(worker, resource, &limit, nullptr) == 0;
 }
 
-StepError set_limits(const EnterOrder& order) {
+StepError set_memory_limit(const EnterOrder& order, pid_t worker) {
+  switch (order.memory_limit) {
+    case MemoryLimit::kGroup:
+      return {};
+    case MemoryLimit::kAddressSpace:
+      return set_limit(worker, RLIMIT_AS, order.memory_bytes) ? StepError{} : here("set RLIMIT_AS");
+    case MemoryLimit::kData:
+      break;
+  }
+  return set_limit(worker, RLIMIT_DATA, order.memory_bytes + kStackAllowance) ? StepError{}
+                                                                              : here("set RLIMIT_DATA");
+}
+
+StepError set_limits(const EnterOrder& order, pid_t worker) {
   rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return here("read RLIMIT_NOFILE");
+  if (::prlimit(worker, RLIMIT_NOFILE, nullptr, &files) != 0) return here("read RLIMIT_NOFILE");
   const auto open_files = std::min<std::uint64_t>(order.max_open_files, files.rlim_max);
-  if (!set_limit(RLIMIT_NOFILE, open_files)) return here("set RLIMIT_NOFILE");
-  if (!set_limit(RLIMIT_CORE, 0)) return here("set RLIMIT_CORE");
+  if (!set_limit(worker, RLIMIT_NOFILE, open_files)) return here("set RLIMIT_NOFILE");
+  if (!set_limit(worker, RLIMIT_CORE, 0)) return here("set RLIMIT_CORE");
   // No file can use more than this anyway; it stops sparse giants.
-  if (!set_limit(RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes)))
+  if (!set_limit(worker, RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes)))
     return here("set RLIMIT_FSIZE");
-  if (order.limit_address_space != 0 && !set_limit(RLIMIT_AS, order.memory_bytes))
-    return here("set RLIMIT_AS");
-  if (order.limit_processes != 0 && !set_limit(RLIMIT_NPROC, order.max_pids)) return here("set RLIMIT_NPROC");
+  if (const StepError error = set_memory_limit(order, worker)) return error;
+  if (order.limit_processes != 0 && !set_limit(worker, RLIMIT_NPROC, order.max_pids))
+    return here("set RLIMIT_NPROC");
   return {};
 }
 
@@ -133,7 +148,7 @@ EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_p
   order.memory_bytes = plan.memory_bytes;
   order.max_open_files = plan.max_open_files;
   order.max_pids = plan.max_pids;
-  order.limit_address_space = has_memory_group ? 0 : 1;
+  order.memory_limit = has_memory_group ? MemoryLimit::kGroup : MemoryLimit::kAddressSpace;
   order.limit_processes = has_pids_group ? 0 : 1;
   order.network = plan.network;
   plan.hostname.copy(order.hostname, sizeof order.hostname - 1);
@@ -153,18 +168,26 @@ int open_bundle(const char* bundle_dir) {
   return tree;
 }
 
-StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
+StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker) {
   if (::move_mount(bundle_fd, "", AT_FDCWD, "/function", MOVE_MOUNT_F_EMPTY_PATH) != 0)
     return here("mount the bundle");
   if (!mount_tmpfs("/tmp", order.tmp_bytes, MS_REMOUNT)) return here("size /tmp");
   if (::sethostname(order.hostname, std::strlen(order.hostname)) != 0) return here("set the hostname");
-  if (const StepError error = set_limits(order)) return error;
+  return set_limits(order, worker);
+}
+
+StepError become_function(const SeccompProgram& filter, SocketRule rule, int* listener) {
   if (const StepError error = become_inner_user()) return error;
-  const bool notify = order.network == Network::kEgress;
-  const int installed = install_filter(filter, notify ? SocketRule::kNotify : SocketRule::kAllow);
+  const int installed = install_filter(filter, rule);
   if (installed < 0) return {"install the system call filter", -installed};
-  *listener = notify ? installed : -1;
+  *listener = rule == SocketRule::kNotify ? installed : -1;
   return {};
+}
+
+StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
+  if (const StepError error = furnish(order, bundle_fd, 0)) return error;
+  return become_function(filter, order.network == Network::kEgress ? SocketRule::kNotify : SocketRule::kAllow,
+                         listener);
 }
 
 StepError drop_init() {

@@ -1,7 +1,9 @@
 // The child's way into its sandbox, in two parts: what needs no function (`prepare`, done ahead of time) and
-// what does (`enter`). Everything here runs between fork and user code: no allocation, no locks, failures as
-// a step and errno.
+// what does (`enter`; for a program that runs already, `furnish` from outside it). Everything here runs
+// between fork and user code: no allocation, no locks, failures as a step and errno.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 
@@ -24,14 +26,18 @@ enum class NetworkSpace : std::uint8_t { kOwn, kHost };
 // `default_tmp_bytes` sizes /tmp until `enter`.
 StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes);
 
+// What limits memory: the cgroup, or without one a limit of the process. A virtual machine that reserves far
+// more address space than it uses cannot live with the first of them, only with one on its writable memory.
+enum class MemoryLimit : std::uint8_t { kGroup, kAddressSpace, kData };
+
 // What `enter` needs of a SandboxPlan, of fixed size to travel in one datagram.
 struct EnterOrder {
   std::uint64_t tmp_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint32_t max_open_files = 0;
   std::uint32_t max_pids = 0;
-  std::uint8_t limit_address_space = 0;  // 1: no memory cgroup, use RLIMIT_AS
-  std::uint8_t limit_processes = 0;      // 1: no pids cgroup, use RLIMIT_NPROC
+  MemoryLimit memory_limit = MemoryLimit::kGroup;
+  std::uint8_t limit_processes = 0;  // 1: no pids cgroup, use RLIMIT_NPROC
   Network network = Network::kNone;
   char hostname[64] = {};
 };
@@ -45,6 +51,12 @@ int open_bundle(const char* bundle_dir);
 // becomes the inner user without capabilities, installs the filter. `*listener` is the seccomp listener with
 // network egress, else -1.
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener);
+
+// The two halves of `enter`. `furnish` is what needs privileges and may be done by the sandbox's init for the
+// running process `worker` (0: the caller): bundle, hostname, rlimits. `become_function` is for the worker
+// alone: the inner user, no capabilities, the filter.
+StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker);
+StepError become_function(const SeccompProgram& filter, SocketRule rule, int* listener);
 
 // Drops every capability of the calling process and makes it unreadable for others: for the init process of a
 // sandbox.

@@ -113,10 +113,12 @@ Result<SeccompProgram> make_filter(SocketRule rule) {
   return exported(filter.get());
 }
 
-int install_filter(const SeccompProgram& program, SocketRule rule) {
+int install_filter(const SeccompProgram& program, SocketRule rule, Threads threads) {
   const sock_fprog wanted{static_cast<unsigned short>(program.size()),
                           const_cast<sock_filter*>(program.data())};
-  const unsigned flags = rule == SocketRule::kNotify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0U;
+  unsigned flags = rule == SocketRule::kNotify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0U;
+  // With TSYNC alone the answer could be a listener or the id of a thread that cannot follow.
+  if (threads == Threads::kAll) flags |= SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
   const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &wanted);
   return result < 0 ? -errno : static_cast<int>(result);
 }

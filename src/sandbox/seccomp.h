@@ -22,8 +22,13 @@ enum class SocketRule : std::uint8_t {
 // seen. Fails with internal when libseccomp does.
 Result<SeccompProgram> make_filter(SocketRule rule);
 
-// Installs it for the calling process (which needs no_new_privs or CAP_SYS_ADMIN). With `kNotify` answers the
-// listener, otherwise 0; -errno on failure. Async-signal-safe.
-int install_filter(const SeccompProgram& program, SocketRule rule);
+enum class Threads : std::uint8_t {
+  kThis,  // the calling one, and those that it makes
+  kAll,   // every one of the process; they must be under the same filters so far
+};
+
+// Installs it (which needs no_new_privs or CAP_SYS_ADMIN). With `kNotify` answers the listener, otherwise 0;
+// -errno on failure. Async-signal-safe.
+int install_filter(const SeccompProgram& program, SocketRule rule, Threads threads = Threads::kThis);
 
 }  // namespace sterna::sandbox

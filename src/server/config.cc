@@ -43,6 +43,14 @@ std::vector<std::string> find_pythons() {
   return found;
 }
 
+std::vector<std::string> find_nodes() {
+  std::vector<std::string> found;
+  std::vector<fs::path> real;
+  for (const char* folder : {"/usr/bin", "/usr/local/bin"})
+    add_interpreter(found, real, fs::path(folder) / "node");
+  return found;
+}
+
 fs::path find_runtimes(const fs::path& executable) {
   const fs::path folder = executable.parent_path();
   std::error_code error;
@@ -69,6 +77,7 @@ Machine Machine::here() {
   std::error_code error;
   machine.executable = fs::read_symlink("/proc/self/exe", error);
   machine.pythons = find_pythons();
+  machine.nodes = find_nodes();
   return machine;
 }
 
@@ -76,6 +85,7 @@ Config default_config(const Machine& machine) {
   Config config;
   config.data_dir = machine.is_root ? fs::path("/var/lib/sterna") : machine.home / ".local/share/sterna";
   config.python = machine.pythons;
+  config.node = machine.nodes;
   config.runtime_dir = find_runtimes(machine.executable);
   return config;
 }
@@ -115,8 +125,10 @@ Config with_absolute_paths(Config config, const fs::path& here) {
   if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
   for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file})
     *path = (here / *path).lexically_normal();
-  for (std::string& python : config.python) {
-    if (python.contains('/')) python = (here / python).lexically_normal();
+  for (std::vector<std::string>* interpreters : {&config.python, &config.node}) {
+    for (std::string& each : *interpreters) {
+      if (each.contains('/')) each = (here / each).lexically_normal();
+    }
   }
   return config;
 }

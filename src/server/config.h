@@ -56,6 +56,7 @@ struct Config {
   std::chrono::milliseconds drain{30'000};
   std::uint64_t spares = 2;         // prepared, unassigned children of each zygote
   std::vector<std::string> python;  // interpreters, the first is the default
+  std::vector<std::string> node;    // likewise; may be empty
   std::filesystem::path runtime_dir;
   std::filesystem::path secrets_key_file;  // empty: secrets.key in data_dir
   bool allow_network_host = false;         // functions with `network: host` see the machine's own network
@@ -70,6 +71,7 @@ struct Machine {
   std::filesystem::path home;
   std::filesystem::path executable;  // of the running program
   std::vector<std::string> pythons;  // interpreters found, without duplicates
+  std::vector<std::string> nodes;
 
   static Machine here();
 };

@@ -18,8 +18,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Config good_config() {
-  Config config = default_config(
-      {.is_root = true, .home = "/root", .executable = "/opt/bin/sterna", .pythons = {"/usr/bin/python3"}});
+  Config config = default_config({.is_root = true,
+                                  .home = "/root",
+                                  .executable = "/opt/bin/sterna",
+                                  .pythons = {"/usr/bin/python3"},
+                                  .nodes = {}});
   config.auth = Auth::kNone;
   return config;
 }
@@ -45,13 +48,17 @@ class FileTest : public ::testing::Test {
 };
 
 TEST(Defaults, DependOnTheMachine) {
-  const Config root =
-      default_config({.is_root = true, .home = "/root", .executable = "/opt/bin/sterna", .pythons = {"/p"}});
+  const Config root = default_config({.is_root = true,
+                                      .home = "/root",
+                                      .executable = "/opt/bin/sterna",
+                                      .pythons = {"/p"},
+                                      .nodes = {"/n"}});
   EXPECT_EQ(root.data_dir, "/var/lib/sterna");
   EXPECT_EQ(root.runtime_dir, "/opt/lib/sterna/runtimes");
   EXPECT_THAT(root.python, ElementsAre("/p"));
-  const Config user =
-      default_config({.is_root = false, .home = "/home/ada", .executable = "/opt/bin/sterna", .pythons = {}});
+  EXPECT_THAT(root.node, ElementsAre("/n"));
+  const Config user = default_config(
+      {.is_root = false, .home = "/home/ada", .executable = "/opt/bin/sterna", .pythons = {}, .nodes = {}});
   EXPECT_EQ(user.data_dir, "/home/ada/.local/share/sterna");
 }
 
@@ -91,10 +98,12 @@ TEST(Settings, PathsAreSeenFromWhereTheServerWasStarted) {
   config.data_dir = "data";
   config.runtime_dir = "../runtimes";
   config.python = {"venv/bin/python", "/usr/bin/python3"};
+  config.node = {"node-22/bin/node"};
   const Config absolute = with_absolute_paths(config, "/srv/sterna");
   EXPECT_EQ(absolute.data_dir, "/srv/sterna/data");
   EXPECT_EQ(absolute.runtime_dir, "/srv/runtimes");
   EXPECT_THAT(absolute.python, ElementsAre("/srv/sterna/venv/bin/python", "/usr/bin/python3"));
+  EXPECT_THAT(absolute.node, ElementsAre("/srv/sterna/node-22/bin/node"));
   config.data_dir = "/srv/data";
   EXPECT_EQ(with_absolute_paths(config, "/elsewhere").data_dir, "/srv/data");
 }

@@ -58,6 +58,9 @@ const std::array kOptions = {
            "Python interpreters, the first is the default. Default: /usr/bin/python3 and every python3.N (N "
            ">= 10) in "
            "/usr/bin and /usr/local/bin."},
+    Option{"node", Words{STERNA_FIELD(std::vector<std::string>, node), "paths", 0},
+           "Node interpreters from version 18 on, the first is the default. Default: node in /usr/bin and "
+           "/usr/local/bin."},
     Option{"runtime_dir", Path{STERNA_FIELD(std::filesystem::path, runtime_dir)},
            "Folder of the runtimes' worker side. Default: runtimes beside the program, or "
            "../lib/sterna/runtimes."},
@@ -275,7 +278,8 @@ std::string options_markdown() {
   const Config defaults;
   std::string out = "| in the file | flag | variable | value | default | |\n|---|---|---|---|---|---|\n";
   for (const auto& option : kOptions) {
-    const bool depends_on_machine = std::holds_alternative<Path>(option.kind) || option.key == "python";
+    const bool depends_on_machine =
+        std::holds_alternative<Path>(option.kind) || option.key == "python" || option.key == "node";
     out += fmt::format("| `{}` | `{}` | `{}` | {} | {} | {} |\n", option.key, flag_of(option),
                        variable_of(option), form_of(option),
                        depends_on_machine ? "below" : fmt::format("`{}`", show_option(option, defaults)),

@@ -8,6 +8,7 @@
 #include "api/function_json.h"
 #include "api/templates.h"
 #include "bundle/source.h"
+#include "server/node_version.h"
 #include "server/worker_secrets.h"
 
 namespace sterna::server {
@@ -55,10 +56,34 @@ void add_native(const Config& config, Runtimes& runtimes, std::vector<std::strin
   for (const std::string_view name : kNativeTemplates) runtimes.runtime_of.emplace(name, kNative);
 }
 
+launch::RuntimeCommand node_command(const std::string& interpreter, const std::string& runtime,
+                                    const Config& config) {
+  return {.argv = {(config.runtime_dir / "node" / "sterna-node-zygote").string(), "--control-fd",
+                   std::to_string(zygote::kControlFd), "--node", interpreter, "--runtime", runtime},
+          .env = kEnvironment};
+}
+
+void add_nodes(const Config& config, Runtimes& runtimes, std::vector<std::string>& warnings) {
+  for (const std::string& interpreter : config.node) {
+    const auto version = node_version(interpreter);
+    if (!version) {
+      warnings.push_back("the Node interpreter " + interpreter +
+                         " cannot be used: " + version.error().detail);
+      continue;
+    }
+    const std::string runtime = "node" + std::to_string(*version);
+    if (!runtimes.commands.emplace(runtime, node_command(interpreter, runtime, config)).second) continue;
+    for (const std::string& name : {runtime + "-http", std::string("node-http"), std::string("node")}) {
+      runtimes.runtime_of.emplace(name, runtime);  // the first one stays
+    }
+  }
+}
+
 }  // namespace
 
 Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings) {
   Runtimes runtimes;
+  add_nodes(config, runtimes, warnings);
   for (const std::string& interpreter : config.python) {
     const std::string version = python_version(interpreter);
     if (version.empty()) {

@@ -16,7 +16,8 @@ struct Runtimes {
   std::map<std::string, launch::RuntimeCommand> commands;  // by runtime
   std::map<std::string, std::string> runtime_of;           // by template
 
-  // Every interpreter of `config.python` gives `python3.N-http`; the first one is `python3-http` too. The
+  // Every interpreter of `config.python` gives `python3.N-http`; the first one is `python3-http` too. Those
+  // of `config.node`, which are asked for their version, give `nodeN-http`, the first one `node-http`. The
   // native runtime gives the templates that need no interpreter. Interpreters that cannot be used are left
   // out and named in `warnings`.
   static Runtimes find(const Config& config, std::vector<std::string>& warnings);

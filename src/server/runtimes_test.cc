@@ -28,6 +28,11 @@ class RuntimesTest : public ::testing::Test {
     std::filesystem::permissions(path, std::filesystem::perms(mode == Mode::kRuns ? 0755 : 0644));
     return path;
   }
+  std::string program(const std::string& name, const std::string& line) {
+    const std::string path = file(name);
+    std::ofstream(path) << "#!/bin/sh\n" << line << '\n';
+    return path;
+  }
   std::string link(const std::string& name, const std::string& target) {
     std::filesystem::create_symlink(target, folder_ / name);
     return folder_ / name;
@@ -71,6 +76,32 @@ TEST_F(RuntimesTest, WhatCannotBeUsedIsNamedAndLeftOut) {
   for (std::size_t i = 0; i < config_.python.size(); ++i) {
     EXPECT_NE(warnings_[i].find(config_.python[i]), std::string::npos) << warnings_[i];
   }
+}
+
+TEST_F(RuntimesTest, EachNodeIsAskedForItsVersion) {
+  config_.node = {program("node", "echo v20.1.0"), program("other", "echo v22.0.0"),
+                  program("same", "echo v20.9.9")};
+  const Runtimes runtimes = find();
+  EXPECT_TRUE(warnings_.empty());
+  for (const char* name : {"node", "node-http", "node20-http", "node22-http"}) {
+    EXPECT_TRUE(std::ranges::find(runtimes.templates, name) != runtimes.templates.end()) << name;
+  }
+  EXPECT_EQ(runtimes.runtime_of.at("node-http"), "node20");
+  EXPECT_EQ(runtimes.runtime_of.at("node22-http"), "node22");
+  const auto& argv = runtimes.commands.at("node20").argv;
+  EXPECT_EQ(argv.front(), (config_.runtime_dir / "node" / "sterna-node-zygote").string());
+  EXPECT_NE(std::ranges::find(argv, config_.node[0]), argv.end());
+}
+
+TEST_F(RuntimesTest, WhatIsNoNodeIsNamedAndLeftOut) {
+  config_.node = {program("old", "echo v16.20.2"), program("silent", "exit 0"),
+                  program("other", "echo Ruby 3"), file("broken", Mode::kDoesNot), "/nowhere/node"};
+  EXPECT_FALSE(find().runtime_of.contains("node-http"));
+  ASSERT_EQ(warnings_.size(), config_.node.size());
+  for (std::size_t i = 0; i < warnings_.size(); ++i) {
+    EXPECT_NE(warnings_[i].find(config_.node[i]), std::string::npos) << warnings_[i];
+  }
+  EXPECT_NE(warnings_[0].find("version 16, and 18 is the oldest"), std::string::npos) << warnings_[0];
 }
 
 TEST_F(RuntimesTest, ConfigCarriesTheVersionsLimits) {

@@ -33,8 +33,12 @@ std::unexpected<Error> failed(std::string_view step, int error) {
 }  // namespace
 
 Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege,
-             ReportSink report)
-    : setup_(setup), cgroups_(std::move(cgroups)), privilege_(privilege), report_(std::move(report)) {
+             std::uint32_t program_uids, ReportSink report)
+    : setup_(setup),
+      cgroups_(std::move(cgroups)),
+      privilege_(privilege),
+      program_uids_(program_uids),
+      report_(std::move(report)) {
   sandbox::remove_orphan_groups(cgroups_);
 }
 
@@ -94,9 +98,15 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
     auto status = child.group->set({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
     if (!status) return discard(std::unexpected(status.error()));
   }
-  if (const int error = write_maps(child, start.plan)) return discard(failed("write the user map", error));
+  if (!setup_.config.program) {
+    const int error = write_maps(child, start.plan.host_uid, start.plan.host_gid);
+    if (error != 0) return discard(failed("write the user map", error));
+  }
   auto order = sandbox::make_order(start.plan, child.group != nullptr && !cgroups_.memory.empty(),
                                    child.group != nullptr && !cgroups_.pids.empty());
+  if (setup_.config.program && order.memory_limit == sandbox::MemoryLimit::kAddressSpace) {
+    order.memory_limit = sandbox::MemoryLimit::kData;
+  }
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
   std::vector<int> order_fds = {bundle.get()};
@@ -110,14 +120,35 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   return {};
 }
 
-int Brood::write_maps(const Child& child, const sandbox::SandboxPlan& plan) const {
+// Who a program is for the host must be settled before it starts: one thread of it could become another user,
+// all of them could not. Each has a user of its own, so that functions stay strangers to each other.
+Status Brood::admit_program(Child& child) {
+  child.program_uid = free_program_uid();
+  if (const int error = write_maps(child, child.program_uid, child.program_uid))
+    return failed("write the user map", error);
+  if (const int error = send_packet(child.socket.get(), "m")) return failed("admit the program", error);
+  return {};
+}
+
+std::uint32_t Brood::free_program_uid() {
+  static_assert(kMaxChildren < kProgramUids);
+  while (true) {
+    const std::uint32_t uid = program_uids_ + next_uid_;
+    next_uid_ = (next_uid_ + 1) % kProgramUids;
+    const bool used =
+        std::ranges::any_of(children_, [uid](const auto& child) { return child->program_uid == uid; });
+    if (!used) return uid;
+  }
+}
+
+int Brood::write_maps(const Child& child, std::uint32_t uid, std::uint32_t gid) const {
   const bool root = privilege_ == sandbox::Privilege::kRoot;
   const auto map = [](const UniqueFd& file, std::uint32_t inner, std::uint32_t outer) {
     const std::string line = std::to_string(inner) + " " + std::to_string(outer) + " 1";
     return ::write(file.get(), line.data(), line.size()) < 0 ? errno : 0;
   };
-  const int uid = map(child.uid_map, sandbox::kInnerUid, root ? plan.host_uid : 0);
-  return uid != 0 ? uid : map(child.gid_map, sandbox::kInnerGid, root ? plan.host_gid : 0);
+  const int error = map(child.uid_map, sandbox::kInnerUid, root ? uid : 0);
+  return error != 0 ? error : map(child.gid_map, sandbox::kInnerGid, root ? gid : 0);
 }
 
 Brood::Child* Brood::find_spare(NetworkSpace space) {
@@ -169,7 +200,14 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
   child->uid_map.reset(::open((proc + "/uid_map").c_str(), O_WRONLY | O_CLOEXEC));
   child->gid_map.reset(::open((proc + "/gid_map").c_str(), O_WRONLY | O_CLOEXEC));
   children_.push_back(std::move(child));
-  return children_.back().get();
+  Child* const made = children_.back().get();
+  if (setup_.config.program) {
+    if (Status admitted = admit_program(*made); !admitted) {
+      ::kill(made->init, SIGKILL);  // and is reaped like every other
+      return std::unexpected(admitted.error());
+    }
+  }
+  return made;
 }
 
 std::vector<int> Brood::sockets() const {

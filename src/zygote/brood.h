@@ -27,8 +27,9 @@ class Brood {
  public:
   using ReportSink = std::function<void(Report, int listener)>;
 
+  // `program_uids`: the first of kProgramUids host users for workers that are programs.
   Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Privilege privilege,
-        ReportSink report);
+        std::uint32_t program_uids, ReportSink report);
   ~Brood();  // kills and reaps what is left
 
   // How many spares to keep of a network kind. None and egress share theirs: they differ only in the filter.
@@ -56,6 +57,7 @@ class Brood {
   struct Child {
     pid_t init = 0;
     pid_t worker_pid = 0;
+    std::uint32_t program_uid = 0;
     State state = State::kPreparing;
     sandbox::NetworkSpace space = sandbox::NetworkSpace::kOwn;
     bool from_spare = false;
@@ -71,7 +73,9 @@ class Brood {
   Result<Child*> make(sandbox::NetworkSpace space);
   Child* find_spare(sandbox::NetworkSpace space);
   Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);
-  int write_maps(const Child& child, const sandbox::SandboxPlan& plan) const;
+  int write_maps(const Child& child, std::uint32_t uid, std::uint32_t gid) const;
+  Status admit_program(Child& child);
+  std::uint32_t free_program_uid();
   void take_note(Child& child, const ChildNote& note, pid_t sender, int listener);
   void bury(Child& child, int init_status);
   std::uint32_t wanted(sandbox::NetworkSpace space) const;
@@ -81,11 +85,13 @@ class Brood {
   const ChildSetup& setup_;
   const sandbox::CgroupLayout cgroups_;
   const sandbox::Privilege privilege_;
+  const std::uint32_t program_uids_;
   const ReportSink report_;
   std::vector<std::unique_ptr<Child>> children_;
   std::vector<sandbox::Cgroup> leaving_;  // groups that were busy when their worker ended
   std::uint32_t spares_[3] = {};          // by Network
   std::uint64_t next_leaf_ = 1;
+  std::uint32_t next_uid_ = 0;  // beyond program_uids_
   std::uint32_t failures_ = 0;  // spares in a row that could not be prepared
 };
 

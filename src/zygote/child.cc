@@ -1,18 +1,15 @@
 #include "zygote/child.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "sandbox/cgroup.h"
-#include "sandbox/secrets.h"
+#include "zygote/child_steps.h"
 #include "zygote/packet.h"
 
 namespace sterna::zygote {
@@ -22,37 +19,10 @@ using sandbox::EnterOrder;
 using sandbox::StepError;
 
 // The numbers of a worker's descriptors.
-constexpr int kSocketFd = 3;
+constexpr int kSocketFd = kControlSocketFd;
 constexpr int kClaimFd = 4;
 constexpr int kOutputFd = 5;
 constexpr unsigned kFirstFree = 6;
-
-constexpr int kExitNotEntered = 126;
-
-void send_note(int socket, const ChildNote& note, std::span<const int> fds = {}) {
-  send_packet(socket, {reinterpret_cast<const char*>(&note), sizeof note}, fds);
-}
-
-[[noreturn]] void give_up(int socket, const StepError& error) {
-  ChildNote note{ChildNote::Kind::kFailed, error.error_number, {}};
-  std::strncpy(note.step, error.step, sizeof note.step - 1);
-  send_note(socket, note);
-  ::_exit(kExitNotEntered);
-}
-
-void close_from(unsigned first) {
-  ::close_range(first, ~0U, 0);
-}
-
-// Standard input, and output and error to `output`, or to nowhere when that is -1.
-bool set_standard_fds(int output) {
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0) return false;
-  const int out = output < 0 ? null : output;
-  const bool ok = ::dup2(null, 0) == 0 && ::dup2(out, 1) == 1 && ::dup2(out, 2) == 2;
-  ::close(null);
-  return ok;
-}
 
 // Puts the worker's descriptors at their numbers. `control` is moved out of the way first; answers its new
 // number, -1 on failure.
@@ -79,18 +49,12 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
 
   EnterOrder order;
   RawPacket raw;
-  const std::ptrdiff_t got = receive_raw(control, &order, sizeof order, raw);
-  if (got == 0) ::_exit(0);  // the zygote needs no more spares, or is gone
-  const bool has_secrets = raw.fd_count == kOrderFds + 1;
-  if (got != sizeof order || (raw.fd_count != kOrderFds && !has_secrets))
-    give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
+  receive_order(control, order, raw);
 
   const bool notify = order.network == Network::kEgress;
   int listener = -1;
   if (!set_standard_fds(raw.fds[3])) give_up(control, {"set standard output", errno});
-  if (has_secrets) {
-    if (const StepError error = sandbox::mount_secrets(raw.fds[kOrderFds])) give_up(control, error);
-  }
+  if (const StepError error = mount_secrets(raw)) give_up(control, error);
   if (const StepError error =
           sandbox::enter(order, raw.fds[0], notify ? setup.notify_filter : setup.plain_filter, &listener)) {
     give_up(control, error);
@@ -100,21 +64,6 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   send_note(moved, {ChildNote::Kind::kEntered, 0, {}}, {&listener, listener >= 0 ? 1U : 0U});
   close_from(kFirstFree);
   ::_exit(setup.child_main({kSocketFd, kClaimFd, kOutputFd}));
-}
-
-// Pid 1: takes in orphans, tells how the worker ended, and with its own end ends everything in the namespace.
-// User code is not pid 1 itself because the kernel ignores an init's own signals: abort() or kill(getpid())
-// would not end it.
-[[noreturn]] void run_init(int control, pid_t worker) {
-  while (true) {
-    int status = 0;
-    const pid_t ended = ::wait4(-1, &status, 0, nullptr);
-    if (ended == worker) {
-      send_note(control, {ChildNote::Kind::kExited, status, {}});
-      ::_exit(0);
-    }
-    if (ended < 0 && errno != EINTR) ::_exit(kExitNotEntered);
-  }
 }
 
 [[noreturn]] void run_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
@@ -130,6 +79,7 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* listener
   if (const StepError error = sandbox::prepare(setup.root_dir.c_str(), network, defaults.tmp_bytes)) {
     give_up(kSocketFd, error);
   }
+  if (setup.config.program) run_program_init(setup, kSocketFd);
   // The C library's fork, so that its idea of the process is right again after the bare clone.
   const pid_t worker = ::fork();
   if (worker < 0) give_up(kSocketFd, {"fork the worker", errno});

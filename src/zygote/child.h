@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "sandbox/enter.h"
 #include "zygote/zygote.h"
@@ -26,8 +27,8 @@ struct ChildNote {
   char step[56] = {};
 };
 
-// The order that makes a prepared child a worker. With it travel: bundle mount, worker socket, claim page,
-// output; and, for a function with secrets, what pack_secrets made of them.
+// The order that makes a prepared child a worker, an EnterOrder. With it travel: bundle mount, worker socket,
+// claim page, output; and, for a function with secrets, what pack_secrets made of them.
 inline constexpr std::size_t kOrderFds = 4;
 
 // What a child needs of the zygote; all of it lives in memory that the child inherits.
@@ -37,12 +38,15 @@ struct ChildSetup {
   const std::string& root_dir;
   const sandbox::SeccompProgram& plain_filter;
   const sandbox::SeccompProgram& notify_filter;
+  // The program's, with a null at the end; empty without one.
+  std::vector<char*> program_argv;
+  std::vector<char*> program_env;
   sigset_t signal_mask{};  // the mask user code begins with
 };
 
 // Clones init into new user and pid namespaces. It goes on by itself: joins the groups, prepares the sandbox,
-// forks the worker, which sends kPrepared over `socket`, waits for its order, and runs. Answers init's pid,
-// or -errno.
+// forks the worker, which sends kPrepared over `socket`, waits for its order, and runs. With a program it
+// first waits for a datagram that tells that the user map is written. Answers init's pid, or -errno.
 pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
                   sandbox::NetworkSpace network);
 

@@ -14,7 +14,8 @@ std::unexpected<Error> bad(std::string detail) {
 json to_json(const Configure& configure) {
   return {{"op", "configure"},
           {"root_dir", configure.root_dir},
-          {"cgroups", sandbox::to_json(configure.cgroups)}};
+          {"cgroups", sandbox::to_json(configure.cgroups)},
+          {"program_uids", configure.program_uids}};
 }
 json to_json(const Spares& spares) {
   return {{"op", "spares"}, {"network", to_string(spares.network)}, {"count", spares.count}};
@@ -68,7 +69,8 @@ Result<Request> request_from(const json& message) {
   if (op == "configure") {
     auto cgroups = sandbox::layout_from_json(message.at("cgroups"));
     if (!cgroups) return std::unexpected(cgroups.error());
-    return Configure{message.at("root_dir").get<std::string>(), std::move(*cgroups)};
+    return Configure{message.at("root_dir").get<std::string>(), std::move(*cgroups),
+                     message.value("program_uids", std::uint32_t{0})};
   }
   return bad("unknown op " + op);
 }

@@ -18,11 +18,14 @@
 
 namespace sterna::zygote {
 
+inline constexpr std::uint32_t kProgramUids = 65'536;
+
 // Server to zygote.
 struct Configure {
   std::string root_dir;  // an existing empty directory that the zygote, in its own mount namespace, builds
                          // the sandbox root on
   sandbox::CgroupLayout cgroups;
+  std::uint32_t program_uids = 0;  // the first of kProgramUids host users, for workers that are programs
 };
 struct Spares {
   Network network = Network::kNone;

@@ -72,10 +72,11 @@ void ZygoteFixture::spawn() {
   reports_.clear();
   const auto program =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sterna_zygote_test_worker";
-  auto spawned = spawn_zygote({program.string()}, {"PATH=/usr/bin:/bin"});
+  const char* kind = GetParam() == WorkerKind::kFork ? "fork" : "program";
+  auto spawned = spawn_zygote({program.string(), kind}, {"PATH=/usr/bin:/bin"});
   ASSERT_TRUE(spawned) << spawned.error().detail;
   zygote_.emplace(std::move(*spawned));
-  ASSERT_TRUE(zygote_->configure((dir_ / "root").string(), cgroups_));
+  ASSERT_TRUE(zygote_->configure((dir_ / "root").string(), cgroups_, kTestUids));
   ASSERT_TRUE(eventually([&] {
     auto report = zygote_->receive();
     return report && *report && std::holds_alternative<Ready>(**report);

@@ -25,7 +25,12 @@ struct TestWorker {
   std::string ask(const std::string& command) const;
 };
 
-class ZygoteFixture : public ::testing::Test {
+// Forks of the zygote, or a program of its own that has threads before it gets its order.
+enum class WorkerKind : std::uint8_t { kFork, kProgram };
+
+inline constexpr std::uint32_t kTestUids = 3'900'000;
+
+class ZygoteFixture : public ::testing::TestWithParam<WorkerKind> {
  protected:
   void SetUp() override;
   void TearDown() override;
@@ -42,6 +47,9 @@ class ZygoteFixture : public ::testing::Test {
   // Waits for a report of this kind about the worker, keeping others for later.
   template <class T>
   std::optional<T> await(const std::string& worker);
+
+  // What a worker should see open: its three (a program's two), the standard three, and the one that lists.
+  static std::string own_fds() { return GetParam() == WorkerKind::kFork ? "0 1 2 3 4 5 6" : "0 1 2 3 5 6"; }
 
   // Waits until the zygote has so many children, spares included.
   bool await_children(std::size_t count) const;

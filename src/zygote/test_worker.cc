@@ -19,12 +19,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
+#include "zygote/adopt.h"
 #include "zygote/zygote.h"
 
 namespace {
@@ -161,6 +164,29 @@ std::string capabilities() {
   return found;
 }
 
+// What confines each thread, one made just now among them: the fields when all agree, else those of the odd
+// one; and how many threads there are.
+std::string threads() {
+  std::thread([] { ::pause(); }).detach();
+  const std::string ids = numbers("/proc/self/task");
+  std::string first;
+  std::size_t count = 0;
+  for (const auto id : sterna::sandbox::split(ids, ' ')) {
+    const auto status = sterna::sandbox::read_file("/proc/self/task/" + std::string(id) + "/status");
+    std::string found;
+    for (const auto line : sterna::sandbox::split(status.value_or(""), '\n')) {
+      const auto words = sterna::sandbox::split(line, '\t');
+      for (const char* name : {"Uid:", "CapPrm:", "CapEff:", "CapAmb:", "NoNewPrivs:", "Seccomp:"}) {
+        if (words[0] == name) found += std::string(words[0]) + std::string(words[1]) + " ";
+      }
+    }
+    if (first.empty()) first = found;
+    if (found != first) return found;
+    ++count;
+  }
+  return first + "x" + std::to_string(count);
+}
+
 // A child that leaves an orphan behind, then a wait: subprocess handling as user code does it.
 std::string run_child() {
   const pid_t pid = ::fork();
@@ -216,6 +242,7 @@ std::string obey(const std::string& verb, const std::string& argument) {
   }
   if (verb == "attempt") return attempt(argument);
   if (verb == "capabilities") return capabilities();
+  if (verb == "threads") return threads();
   if (verb == "interfaces") return interfaces();
   if (verb == "gateway") return gateway();
   if (verb == "loopback") return loopback_inside();
@@ -248,8 +275,29 @@ int worker_main(const WorkerFds& fds) {
 
 }  // namespace
 
-int main() {
+// In place of a runtime that has threads from the start.
+int program_main() {
+  std::thread([] { ::pause(); }).detach();
+  std::thread([] { ::pause(); }).detach();
+  auto adopted = sterna::zygote::adopt();
+  if (!adopted) return 3;
+  if (!*adopted) return 0;
+  return worker_main({.socket = (*adopted)->socket.get(), .claim = (*adopted)->claim.get()});
+}
+
+sterna::zygote::Program this_program() {
+  return {.path = "/run/test/sterna_zygote_test_worker", .argv = {"test", "adopt"}, .env = {}};
+}
+
+int main(int argc, char** argv) {
+  const std::string kind = argc > 1 ? argv[1] : "";
+  if (kind == "adopt") return program_main();
   sterna::zygote::ZygoteConfig config;
   config.runtime = "test";
+  if (kind == "program") {
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    config.binds.push_back({folder.string(), "/run/test"});
+    config.program = this_program();
+  }
   return sterna::zygote::run_zygote(3, config, worker_main);
 }

@@ -25,6 +25,14 @@ using SteadyClock = std::chrono::steady_clock;
 // forks.
 constexpr std::chrono::milliseconds kIdle{8};
 
+// For exec, which a child calls that may not allocate.
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (const std::string& each : strings) out.push_back(const_cast<char*>(each.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
 class Zygote {
  public:
   Zygote(int control_fd, const ZygoteConfig& config, const ChildMain& child_main)
@@ -80,6 +88,10 @@ Status Zygote::set_up(const Configure& configure) {
   auto privilege = sandbox::enter_private_mounts();
   if (!privilege) return std::unexpected(privilege.error());
   privilege_ = *privilege;
+  if (config_.program && privilege_ == sandbox::Privilege::kRoot && configure.program_uids == 0) {
+    return fail(Code::kInvalid, Component::kWorker, "bad_control_message",
+                "configure: program_uids is missing");
+  }
   if (auto status = sandbox::build_root(root_dir_, config_.binds); !status) return status;
   for (auto [rule, filter] : {std::pair(sandbox::SocketRule::kAllow, &plain_filter_),
                               std::pair(sandbox::SocketRule::kNotify, &notify_filter_)}) {
@@ -91,7 +103,11 @@ Status Zygote::set_up(const Configure& configure) {
   sigemptyset(&child_signal);
   sigaddset(&child_signal, SIGCHLD);
   setup_ = std::make_unique<ChildSetup>(
-      ChildSetup{config_, child_main_, root_dir_, plain_filter_, notify_filter_, {}});
+      ChildSetup{config_, child_main_, root_dir_, plain_filter_, notify_filter_, {}, {}, {}});
+  if (config_.program) {
+    setup_->program_argv = pointers(config_.program->argv);
+    setup_->program_env = pointers(config_.program->env);
+  }
   ::sigprocmask(SIG_BLOCK, &child_signal, &setup_->signal_mask);
   signals_.reset(::signalfd(-1, &child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return fail_errno(Component::kWorker, "signalfd", errno);
@@ -163,7 +179,7 @@ int Zygote::run() {
     report(Failed{status.error().detail}, -1);
     return 1;
   }
-  brood_ = std::make_unique<Brood>(*setup_, configure->cgroups, privilege_,
+  brood_ = std::make_unique<Brood>(*setup_, configure->cgroups, privilege_, configure->program_uids,
                                    [this](const Report& each, int listener) { report(each, listener); });
   ::fcntl(control_.get(), F_SETFL, O_NONBLOCK);
   report(Ready{config_.runtime}, -1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,23 @@ struct WorkerFds {
   int output = -1;  // the pipe
 };
 
+// What a spare becomes ahead of its order, in a runtime that cannot be forked. It finds itself in a sandbox
+// without /function, as the function's user, and calls `adopt` (adopt.h) when it is ready. `path` is seen
+// from within.
+struct Program {
+  std::string path;
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+};
+
 // Runs inside the sandbox, with the function at /function; what it answers is the process's exit code.
 using ChildMain = std::function<int(const WorkerFds&)>;
 
 struct ZygoteConfig {
   std::string runtime;               // for the ready message, e.g. "python 3.11.2"
   std::vector<sandbox::Bind> binds;  // what the runtime needs outside /usr, e.g. its prefix
+
+  std::optional<Program> program;  // then no ChildMain is called
 
   // Around the fork, in the zygote; and in the child that becomes a worker, before it knows its function.
   // What the last one touches is paid ahead of the cold start. May be empty.

@@ -44,14 +44,7 @@ class Worker:
         os.ftruncate(claim_fd, 4096)
         self.claims = mmap.mmap(claim_fd, 4096)
         self.output, output_fd = os.pipe()
-        command = [PYTHON, "-m", "sterna_worker", "serve", "--socket-fd", str(theirs.fileno())]
-        command += ["--claim-fd", str(claim_fd), "--output-fd", str(output_fd)]
-        self.process = subprocess.Popen(
-            command,
-            pass_fds=(theirs.fileno(), claim_fd, output_fd),
-            env={"PYTHONPATH": RUNTIME, "SECRET_OF_SERVER": "x", **sanitizer_environment()},
-            cwd="/",
-        )
+        self.process = self.spawn(theirs.fileno(), claim_fd, output_fd)
         theirs.close()
         os.close(claim_fd)
         os.close(output_fd)
@@ -59,6 +52,16 @@ class Worker:
         self.data = b""
         self.logs = []  # (call, stream, text)
         self.send(frames.init(bundle, **init))
+
+    def spawn(self, socket_fd, claim_fd, output_fd):
+        command = [PYTHON, "-m", "sterna_worker", "serve", "--socket-fd", str(socket_fd)]
+        command += ["--claim-fd", str(claim_fd), "--output-fd", str(output_fd)]
+        return subprocess.Popen(
+            command,
+            pass_fds=(socket_fd, claim_fd, output_fd),
+            env={"PYTHONPATH": RUNTIME, "SECRET_OF_SERVER": "x", **sanitizer_environment()},
+            cwd="/",
+        )
 
     def send(self, data):
         self.socket.sendall(data)

@@ -43,6 +43,7 @@ class Template:
 
 TEMPLATES = [
     Template("python3-http", "python3"),
+    Template("node-http", "node", repeats_headers=False),
     Template("http", "http", reports_failures=False, concurrency=64),
     Template("command", "command", sets_status=False, repeats_headers=False),
 ]

@@ -1,0 +1,201 @@
+// Brings every form of answer that a handler may return into one; says exactly what is wrong with all others.
+"use strict";
+
+const { Buffer } = require("node:buffer");
+const { types } = require("node:util");
+
+const MAX_HEADER_BYTES = 64 * 1024;
+const KEYS = ["status_code", "statusCode", "status", "headers", "body"];
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+const BEYOND_LATIN1 = /[^\x00-\xff]/;
+const WANTED = "return an object like { status: 200, headers: {...}, body: ... } or a Response";
+
+const TEXT = "text/plain; charset=utf-8";
+const BYTES = "application/octet-stream";
+const JSON_TYPE = "application/json";
+const NOTHING = Buffer.alloc(0);
+
+// The handler's answer cannot be sent; the text says why and what to return.
+class BadAnswer extends Error {}
+
+// `headerLines`: "name\nvalue\n" for each; `body`: a string, a Uint8Array, or what `chunksOf` takes.
+class Answer {
+  constructor(status, headerLines, body) {
+    this.status = status;
+    this.headerLines = headerLines;
+    this.body = body;
+  }
+
+  get isStream() {
+    return typeof this.body !== "string" && !(this.body instanceof Uint8Array);
+  }
+}
+
+// The Answer in what a handler returned; throws BadAnswer.
+function readAnswer(answer) {
+  if (answer === null || typeof answer !== "object" || Array.isArray(answer) || ArrayBuffer.isView(answer)) {
+    throw new BadAnswer(`handle returned ${nameOf(answer)}: ${WANTED}`);
+  }
+  if (isResponse(answer)) return readResponse(answer);
+  if (!KEYS.some((key) => key in answer)) {
+    if (isStream(answer)) throw new BadAnswer(`handle returned a stream: return { body: stream }`);
+    if (Object.keys(answer).length > 0) {
+      throw new BadAnswer(
+        `the object has none of the fields ${KEYS.join(", ")}: to send it as JSON, return { body: ... } around it`,
+      );
+    }
+  }
+  const [body, contentType] = readBody(answer.body);
+  return new Answer(readStatus(answer), readHeaders(answer.headers, contentType), body);
+}
+
+// By its looks: it may be undici's, a polyfill's, or from another realm.
+function isResponse(answer) {
+  return answer[Symbol.toStringTag] === "Response" && typeof answer.arrayBuffer === "function";
+}
+
+function readResponse(response) {
+  if (response.bodyUsed) throw new BadAnswer("the body of the Response has been read already: return a clone()");
+  const status = checkStatus("status", response.status);
+  return new Answer(status, readHeaders(response.headers), response.body ?? NOTHING);
+}
+
+function readStatus(answer) {
+  for (const key of ["status_code", "statusCode", "status"]) {
+    if (answer[key] !== undefined) return checkStatus(key, answer[key]);
+  }
+  return 200;
+}
+
+function checkStatus(key, status) {
+  if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
+  const shown = typeof status === "number" ? String(status) : nameOf(status);
+  throw new BadAnswer(`${key} is ${shown}: it must be a whole number from 200 to 599`);
+}
+
+// [body, content type or null]
+function readBody(body) {
+  if (typeof body === "string") return [body, TEXT];
+  if (body === undefined || body === null) return [NOTHING, null];
+  if (body instanceof Uint8Array) return [body, BYTES];
+  if (typeof body === "object") {
+    if (ArrayBuffer.isView(body) || types.isAnyArrayBuffer(body)) return [viewOf(body), BYTES];
+    if (isStream(body)) return [body, null];
+    if (isBlob(body)) return [body.stream(), body.type || BYTES];
+    if (types.isPromise(body)) throw new BadAnswer("body is a Promise: await it in an async handle");
+    if (types.isMap(body) || types.isSet(body)) {
+      throw new BadAnswer(`body is ${nameOf(body)}, which has no form in JSON: make an object or an array of it`);
+    }
+  }
+  return [encodeJson(body), JSON_TYPE];
+}
+
+function encodeJson(body) {
+  let text;
+  try {
+    text = JSON.stringify(body);
+  } catch (error) {
+    throw new BadAnswer(`body cannot be written as JSON (${error.message}): return text, bytes, or a stream`);
+  }
+  if (text === undefined) throw new BadAnswer(`body is ${nameOf(body)}, which has no form in JSON`);
+  return text;
+}
+
+function isBlob(body) {
+  return typeof body.stream === "function" && typeof body.arrayBuffer === "function";
+}
+
+// ReadableStream, Readable, async generator and their kin; of sync ones only iterators: arrays are JSON.
+function isStream(body) {
+  return (
+    typeof body.getReader === "function" ||
+    typeof body[Symbol.asyncIterator] === "function" ||
+    (typeof body.next === "function" && typeof body[Symbol.iterator] === "function")
+  );
+}
+
+function viewOf(body) {
+  return types.isAnyArrayBuffer(body)
+    ? new Uint8Array(body)
+    : new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+}
+
+// The bytes of one chunk of a streamed body; throws BadAnswer.
+function chunkBytes(chunk) {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk === "string") return Buffer.from(chunk);
+  if (ArrayBuffer.isView(chunk) || types.isAnyArrayBuffer(chunk)) return viewOf(chunk);
+  throw new BadAnswer(`the body's stream gave ${nameOf(chunk)}: each chunk must be a string or bytes`);
+}
+
+function readHeaders(headers, contentType = null) {
+  let lines = "";
+  let count = 0;
+  let hasType = false;
+  for (const [name, values] of headerEntries(headers)) {
+    for (const value of Array.isArray(values) ? values : [values]) {
+      const line = headerLine(name, value);
+      const lower = name.toLowerCase();
+      if (lower === "content-length") continue; // the body says how long it is
+      hasType ||= lower === "content-type";
+      lines += line;
+      ++count;
+    }
+  }
+  if (contentType !== null && !hasType) lines += `Content-Type\n${contentType}\n`;
+  if (lines.length + count * 8 > MAX_HEADER_BYTES) {
+    throw new BadAnswer(`headers are larger than ${MAX_HEADER_BYTES} bytes`);
+  }
+  return lines;
+}
+
+// Pairs of name and value, whatever form they have: an object, Headers, a Map, an array of pairs.
+function headerEntries(headers) {
+  if (headers === undefined || headers === null) return [];
+  if (typeof headers !== "object") {
+    throw new BadAnswer(`headers is ${nameOf(headers)}: it must be an object or an array of pairs`);
+  }
+  if (typeof headers[Symbol.iterator] !== "function") return Object.entries(headers);
+  const entries = [...headers];
+  if (!entries.every((pair) => Array.isArray(pair) && pair.length === 2)) {
+    throw new BadAnswer('headers has an entry that is not a pair: use [["Name", "value"], ...]');
+  }
+  return entries;
+}
+
+function headerLine(name, value) {
+  if (typeof name !== "string" || !TOKEN.test(name)) {
+    throw new BadAnswer(`header name ${shown(name)} is not a token: use letters, digits and hyphens`);
+  }
+  const text = typeof value === "number" || typeof value === "bigint" ? String(value) : value;
+  if (typeof text !== "string") {
+    throw new BadAnswer(`header ${name} is ${nameOf(value)}: it must be a string, a number, or an array of them`);
+  }
+  if (CONTROL.test(text)) {
+    throw new BadAnswer(`header ${name} has a line break or another control character in its value: remove it`);
+  }
+  if (BEYOND_LATIN1.test(text)) {
+    throw new BadAnswer(`header ${name} has a character that is not in Latin-1: percent-encode the value`);
+  }
+  return `${name}\n${trim(text)}\n`;
+}
+
+function trim(text) {
+  return /^[ \t]|[ \t]$/.test(text) ? text.replace(/^[ \t]+|[ \t]+$/g, "") : text;
+}
+
+function shown(name) {
+  const text = typeof name === "string" ? JSON.stringify(name) : nameOf(name);
+  return text.length <= 100 ? text : `${text.slice(0, 100)}...`;
+}
+
+function nameOf(value) {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const name = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? `a value of type ${name}` : "an object";
+}
+
+module.exports = { readAnswer, chunkBytes, BadAnswer };
