@@ -51,12 +51,12 @@ class Call : public CallHook {
   std::string id;       // the call id that users see
   std::string request;  // payload of its REQUEST frame, without the body
   const net::Body* body = nullptr;
-  MonotonicTime arrived{};
+  MonotonicTime arrived;
   Duration timeout{};
 
   // --- filled by the pool ---
-  MonotonicTime started{};     // when the run began, as far as the server can see
-  MonotonicTime dispatched{};  // when it was handed to a worker, which may still have been starting
+  MonotonicTime started;     // when the run began, as far as the server can see
+  MonotonicTime dispatched;  // when it was handed to a worker, which may still have been starting
   Duration queued{};           // from arrival to the start of the run
   Duration run{};              // of the handler, as the worker measured it; set before the final event
   bool cold = false;           // a worker had to be started for it

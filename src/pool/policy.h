@@ -35,7 +35,7 @@ struct WorkerView {
   bool accepts = false;  // ready or starting, with a free slot
   bool starting = false;
   bool stalled = false;  // its present run took long: nothing is sent ahead to it
-  MonotonicTime idle_since{};
+  MonotonicTime idle_since;
 };
 
 inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
