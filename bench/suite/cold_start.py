@@ -1,27 +1,30 @@
-"""A Python function's cold start, request in to answer out, beside a bare `python3 -c pass`."""
+"""A function's cold start, request in to answer out, beside the bare interpreter: `python3 -c pass`, `node -e 0`."""
 
 import os
+import shutil
 import time
+from typing import Callable, Sequence
 
 from .http_client import Connection, HttpError
 from .results import Results, Sample
-from .sterna import Sterna, invoke_request
+from .sterna import ECHO, NODE_ECHO, Sterna, invoke_request
 
 CASE = "cold-start"
 BARE = "python3 -c pass"
-NAME = "cold-echo"
+BARE_NODE = "node -e 0"
+NODE_ROW = "sterna-node"
 PYTHON = "/usr/bin/python3"
 # The worker before has just ended: what the system still does for that is not part of the next start.
 SETTLE_S = 0.1
 
 
-def bare_python_ms() -> float:
+def bare_ms(program: str, argv: Sequence[str]) -> float:
     started = time.perf_counter()
-    pid = os.posix_spawn(PYTHON, [PYTHON, "-c", "pass"], os.environ)
+    pid = os.posix_spawn(program, [program, *argv], os.environ)
     _, status = os.waitpid(pid, 0)
     elapsed = (time.perf_counter() - started) * 1000
     if status != 0:
-        raise RuntimeError(f"{PYTHON} ended with status {status}")
+        raise RuntimeError(f"{program} ended with status {status}")
     return elapsed
 
 
@@ -38,14 +41,27 @@ def cold_call_ms(connection: Connection, request: bytes) -> float:
 
 
 def measure(sterna: Sterna, count: int, results: Results) -> None:
-    """`count` samples of each, in turn."""
-    sterna.deploy(NAME, {"idle_seconds": 0.2})
-    request = invoke_request(NAME, b"x" * 64)
+    """`count` samples of each language, ours and the bare interpreter's in turn."""
+    measure_one(sterna, "python3-http", ECHO, count, lambda number, ms: results.add(
+        Sample(CASE, "sterna", number, "ms", ms)), lambda number: results.add(
+        Sample(CASE, BARE, number, "ms", bare_ms(PYTHON, ["-c", "pass"]))))
+    node = shutil.which("node")
+    if node is not None:
+        measure_one(sterna, "node-http", NODE_ECHO, count, lambda number, ms: results.add(
+            Sample(CASE, NODE_ROW, number, "ms", ms)), lambda number: results.add(
+            Sample(CASE, BARE_NODE, number, "ms", bare_ms(node, ["-e", "0"]))))
+
+
+def measure_one(sterna: Sterna, template: str, code: bytes, count: int, add: Callable[[int, float], None],
+                add_bare: Callable[[int], None]) -> None:
+    name = f"cold-{template}"
+    sterna.deploy(name, {"idle_seconds": 0.2}, code, template)
+    request = invoke_request(name, b"x" * 64)
     with Connection(sterna.port) as connection:
         connection.exchange(request)  # the first start ever is not one of the samples
         for number in range(count):
-            sterna.wait_replicas(NAME, 0)
+            sterna.wait_replicas(name, 0)
             time.sleep(SETTLE_S)
-            results.add(Sample(CASE, "sterna", number, "ms", cold_call_ms(connection, request)))
-            results.add(Sample(CASE, BARE, number, "ms", bare_python_ms()))
-    sterna.call("DELETE", f"/spaces/default/functions/{NAME}", wanted=(200, 202, 204))
+            add(number, cold_call_ms(connection, request))
+            add_bare(number)
+    sterna.call("DELETE", f"/spaces/default/functions/{name}", wanted=(200, 202, 204))

@@ -17,12 +17,13 @@ from .peers import PEERS, start_peers
 from .queues import QUEUES
 from .results import Results, Sample
 from .server import Server, check_answer
-from .sterna import Sterna
+from .sterna import NODE_ECHO, Sterna
 from .subjects import subjects
 from .table import number, table
 from .targets import judge
 
 ECHO = "echo"
+NODE_ROW = "sterna-node"  # the same echo in JavaScript: beside Node's own servers
 # What a part of the bench may fail with because of a server; anything else is a bug of the bench.
 PART_FAILS = (OSError, HttpError, RuntimeError, ValueError)
 
@@ -93,6 +94,8 @@ class Run:
                 self.part("memory at rest", lambda: self.memory_at_rest(sterna, servers))
             if sterna:
                 sterna.deploy(ECHO)
+                sterna.deploy(NODE_ROW, code=NODE_ECHO, template="node-http")
+                servers.insert(1, sterna.server(NODE_ROW, NODE_ROW))
             if options.loads:
                 self.part("loads", lambda: self.loads(servers))
             if sterna and "memory" in options.cases:

@@ -13,6 +13,10 @@ FUNCTIONS = "/spaces/default/functions"
 ECHO = b"""def handle(req):
     return {"body": req.body, "headers": {"Content-Type": "application/octet-stream"}}
 """
+NODE_ECHO = b"""exports.handle = async (req) => ({
+  headers: { "Content-Type": "application/octet-stream" }, body: req.body,
+});
+"""
 
 
 class Sterna:
@@ -62,9 +66,10 @@ class Sterna:
             raise HttpError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
         return answer
 
-    def deploy(self, name: str, limits: Optional[dict] = None, code: bytes = ECHO) -> None:
+    def deploy(self, name: str, limits: Optional[dict] = None, code: bytes = ECHO,
+               template: str = "python3-http") -> None:
         """Deploys the echo, or another handler, under this name and waits until it is Running."""
-        document = {"name": name, "template": "python3-http", "access": "public",
+        document = {"name": name, "template": template, "access": "public",
                     "source": {"code": base64.b64encode(code).decode()}, "limits": limits or {}}
         self.call("POST", FUNCTIONS, document, (201,))
         self.wait_running(name)

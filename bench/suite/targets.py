@@ -50,9 +50,17 @@ def _throughput(case: str, peer: str) -> Target:
     return Target(case, peer, "req/s at least 1.5x", 1.5, True, lambda results: ratio_to(results, case, "sterna", peer))
 
 
-def _cold_start(results: Results) -> Optional[float]:
-    ours, bare = median(results, "cold-start", "sterna"), median(results, "cold-start", "python3 -c pass")
-    return ours / bare if ours is not None and bare else None
+def _node_throughput(case: str, peer: str) -> Target:
+    return Target(case, peer, "sterna-node at least 2x", 2, True,
+                  lambda results: ratio_to(results, case, "sterna-node", peer))
+
+
+def _cold_start(server: str, interpreter: str) -> Callable[[Results], Optional[float]]:
+    def measure(results: Results) -> Optional[float]:
+        ours, bare = median(results, "cold-start", server), median(results, "cold-start", interpreter)
+        return ours / bare if ours is not None and bare else None
+
+    return measure
 
 
 def _cold_tail(results: Results) -> Optional[float]:
@@ -97,7 +105,13 @@ TARGETS = (
     _throughput("echo-64-c32", "node:http"),
     _throughput("echo-64-c256", "uvicorn"),
     _throughput("echo-64-c256", "node:http"),
-    Target("cold-start", "python3 -c pass", "p50 at most 0.7x", 0.7, False, _cold_start),
+    _node_throughput("echo-64-c32", "node:http"),
+    _node_throughput("echo-64-c32", "fastify"),
+    _node_throughput("echo-64-c256", "node:http"),
+    _node_throughput("echo-64-c256", "fastify"),
+    Target("cold-start", "python3 -c pass", "p50 at most 0.7x", 0.7, False,
+           _cold_start("sterna", "python3 -c pass")),
+    Target("cold-start", "node -e 0", "p50 at most 0.5x", 0.5, False, _cold_start("sterna-node", "node -e 0")),
     Target("cold-start", "sterna", "p99 at most 3x p50", 3, False, _cold_tail),
     _at_most("memory-idle", "sterna", 25, "at most 25 MiB"),
     _at_most("memory-replica", "sterna", 4, "at most 4 MiB"),

@@ -276,5 +276,23 @@ TEST_F(DeployTest, InitMakesAFolderThatCanBeDeployed) {
   EXPECT_THAT(code->files[0].content, testing::Not(HasSubstr("{{")));
 }
 
+TEST_F(DeployTest, InitKnowsJavaScript) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  const Ran ran = run({"init", "fresh", "--template", "node"});
+  const Ran unknown = run({"init", "other", "--template", "cobol"});
+  std::filesystem::current_path(before);
+  EXPECT_EQ(ran.status, kExitOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("fresh/handler.js"));
+  EXPECT_EQ(unknown.status, kExitUsage);
+  EXPECT_THAT(unknown.err, HasSubstr("use python3-http or node-http"));
+  const auto code = read_deployable(folder_ / "fresh", {});
+  ASSERT_TRUE(code) << code.error().detail;
+  ASSERT_EQ(code->files.size(), 1U);
+  EXPECT_EQ(code->files[0].path, "handler.js");
+  EXPECT_THAT(code->files[0].content, HasSubstr("exports.handle = async (req) => {\n"));
+  EXPECT_THAT(code->files[0].content, testing::Not(HasSubstr("{{")));
+}
+
 }  // namespace
 }  // namespace sterna::cli

@@ -20,7 +20,7 @@ EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/function.t
 
 def deploy_example(server, folder, **changes):
     fields = tomllib.loads((folder / "function.toml").read_text())
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.[pj]*")}
     for key, value in changes.items():
         fields[key] = {**fields.get(key, {}), **value}
     name = fields.pop("name")
@@ -39,7 +39,8 @@ def test_the_folders_name_the_functions(server):
     for folder in EXAMPLES:
         assert server.get(folder.name)["status"] == "Running"
         assert server.get(folder.name)["description"]
-        assert "curl" in (folder / "handler.py").read_text().split('"""')[1]
+        text = next(folder.glob("handler.*")).read_text()
+        assert "curl" in (text.split('"""')[1] if text.startswith('"""') else text.split('"use strict"')[0])
 
 
 # hello, echo
@@ -68,6 +69,22 @@ def test_echo(server):
         base64.b64decode(server.call("echo", method="POST", content=b"\xff\x00").json()["body_base64"])
         == b"\xff\x00"
     )
+
+
+# form-check
+
+
+def test_form_check(server):
+    form = {"name": "Ada", "email": "ada@example.com", "message": "Hello"}
+    answer = server.call("form-check", method="POST", data=form)
+    assert answer.status_code == 201 and len(answer.json()["id"]) == 36
+    assert server.call("form-check", method="POST", json=form).status_code == 201
+    answer = server.call("form-check", method="POST", data={"email": "x", "message": "m" * 2001})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == {
+        "name": "is missing", "email": "is not an address", "message": "is longer than 2000 characters",
+    }  # fmt: skip
+    assert server.call("form-check").headers["allow"] == "POST"
 
 
 # thumbnail

@@ -204,8 +204,7 @@ def test_logs_carry_their_call_however_many_run(start):
           console.log("begin", id);
           await wait(Math.random() * 10);
           console.error("error %s", id, { a: 1 });
-          setImmediate(() => process.stdout.write(`half ${id}`));
-          await wait(5);
+          await new Promise((done) => setImmediate(() => done(process.stdout.write(`half ${id}`))));
           return { body: id };
         };
     """
