@@ -44,11 +44,11 @@ TEST(ChooseWorker, Table) {
   const RunTime slow = run_of(milliseconds(50));
   const WorkerView idle{.accepts = true, .idle_since = at(1)};
   const WorkerView used_last{.accepts = true, .idle_since = at(2)};
-  const WorkerView busy{.in_flight = 1, .accepts = true};
-  const WorkerView busier{.in_flight = 3, .accepts = true};
-  const WorkerView stalled{.in_flight = 1, .accepts = true, .stalled = true};
-  const WorkerView starting{.accepts = true, .starting = true};
-  const WorkerView full{.in_flight = 1, .accepts = false};
+  const WorkerView busy{.in_flight = 1, .accepts = true, .idle_since = {}};
+  const WorkerView busier{.in_flight = 3, .accepts = true, .idle_since = {}};
+  const WorkerView stalled{.in_flight = 1, .accepts = true, .stalled = true, .idle_since = {}};
+  const WorkerView starting{.accepts = true, .starting = true, .idle_since = {}};
+  const WorkerView full{.in_flight = 1, .accepts = false, .idle_since = {}};
   const Choice choices[] = {
       {"nobody there", {}, 1, quick, true, kNobody},
       {"nobody accepts", {full}, 1, quick, true, kNobody},
@@ -62,13 +62,13 @@ TEST(ChooseWorker, Table) {
       {"nothing goes to a stalled worker", {stalled}, 1, quick, true, kNobody},
       {"many at a time: the one with the fewest", {busier, busy}, 4, slow, true, 1},
       {"prefetch ends where the wait gets long",
-       {{.in_flight = 20, .accepts = true}},
+       {{.in_flight = 20, .accepts = true, .idle_since = {}}},
        1,
        quick,
        true,
        kNobody},
       {"prefetch has a limit",
-       {{.in_flight = kMaxPrefetch, .accepts = true}},
+       {{.in_flight = kMaxPrefetch, .accepts = true, .idle_since = {}}},
        1,
        run_of(Duration(1)),
        true,
