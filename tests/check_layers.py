@@ -50,7 +50,7 @@ def folder_of(path, root):
 
 def included_folder(path, included, root):
     """The folder that an included file is in."""
-    for base in (path.parent, root / "runtimes"):
+    for base in (path.parent, root / "runtimes", root / "runtimes/native/include"):
         if path.is_relative_to(root / "runtimes") and (base / included).exists():
             return folder_of(base / included, root)
     return included.split("/")[0]

@@ -3,10 +3,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "native/command/command.h"
+#include "native/cpp/cpp.h"
 #include "native/http/http.h"
 #include "native/init.h"
 #include "native/program.h"
@@ -40,10 +42,11 @@ Result<std::optional<Init>> read_init(worker::Channel& channel) {
   }
 }
 
-int serve(const Init& init, worker::Channel& channel) {
+int serve(const Init& init, worker::Channel& channel, worker::MutexGuard& guard) {
   if (::chdir(init.bundle.c_str()) != 0)
     return refuse_to_load(channel, "the function's folder cannot be entered");
   if (init.template_name == "command") return serve_command(init, channel);
+  if (init.template_name == "cpp") return serve_cpp(init, channel, guard);
   if (init.template_name == "http") return serve_http(init, channel);
   return refuse_to_load(channel,
                         "this server's native runtime does not know the template " + init.template_name);
@@ -53,13 +56,14 @@ int serve(const Init& init, worker::Channel& channel) {
 
 int run_worker(int socket_fd, int claim_fd) {
   ::signal(SIGPIPE, SIG_IGN);
-  worker::NoGuard guard;
+  worker::MutexGuard guard;
+  const std::scoped_lock held(guard.mutex());
   auto channel = worker::Channel::open(UniqueFd(socket_fd), UniqueFd(claim_fd), guard);
   if (!channel) return broken(channel.error().detail);
   const auto init = read_init(**channel);
   if (!init) return broken(init.error().detail);
   if (!*init) return 0;
-  const int code = serve(**init, **channel);
+  const int code = serve(**init, **channel, guard);
   (*channel)->lines().end_all((*channel)->out());
   (*channel)->flush();
   return code;

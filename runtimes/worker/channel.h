@@ -17,6 +17,12 @@
 
 namespace sterna::worker {
 
+// Which call a frame is about.
+struct CallId {
+  std::uint64_t call = 0;
+  std::uint16_t slot = 0;
+};
+
 enum class Wait : std::uint8_t { kNo, kYes };
 
 class Channel {

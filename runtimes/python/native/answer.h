@@ -9,12 +9,8 @@
 
 namespace sterna::python {
 
+using worker::CallId;
 using worker::Channel;
-
-struct CallId {
-  std::uint64_t call = 0;
-  std::uint16_t slot = 0;
-};
 
 // Makes the names that answers are looked up by. `json_encode` turns a dict or list into a str. False: a
 // Python error is set.

@@ -6,7 +6,7 @@
 #include "answer.h"
 #include "event.h"
 #include "gil.h"
-#include "sync_server.h"
+#include "handler_server.h"
 #include "wire/messages.h"
 #include "worker/channel.h"
 
@@ -19,7 +19,7 @@ namespace {
 
 struct ChannelObject {
   PyObject_HEAD Channel* channel;  // owned
-  SyncServer* serving;             // borrowed from serve_sync while it runs
+  HandlerServer* serving;          // borrowed from serve_sync while it runs
 };
 
 PyObject* channel_type = nullptr;
@@ -89,16 +89,16 @@ PyObject* serve_sync(PyObject* self, PyObject* args) {
   PyObject* handle = nullptr;
   PyObject* finish = nullptr;
   if (PyArg_ParseTuple(args, "OO", &handle, &finish) == 0) return nullptr;
-  SyncServer server(channel_of(self), handle, finish);
+  HandlerServer server(channel_of(self), handle, finish);
   as_object(self)->serving = &server;
-  const bool ended_well = server.run();
+  const bool ended_well = server.serve();
   as_object(self)->serving = nullptr;
   if (!ended_well) return nullptr;
   Py_RETURN_NONE;
 }
 
-SyncServer* serving(PyObject* self) {
-  SyncServer* const server = as_object(self)->serving;
+HandlerServer* serving(PyObject* self) {
+  HandlerServer* const server = as_object(self)->serving;
   if (server == nullptr) PyErr_SetString(PyExc_RuntimeError, "only while serve_sync runs");
   return server;
 }
@@ -106,14 +106,14 @@ SyncServer* serving(PyObject* self) {
 PyObject* take_window(PyObject* self, PyObject* args) {
   Py_ssize_t wanted = 0;
   if (PyArg_ParseTuple(args, "n", &wanted) == 0) return nullptr;
-  SyncServer* const server = serving(self);
+  HandlerServer* const server = serving(self);
   if (server == nullptr) return nullptr;
   const Py_ssize_t taken = server->take_window(static_cast<std::size_t>(wanted));
   return taken < 0 ? nullptr : PyLong_FromSsize_t(taken);
 }
 
 PyObject* is_cancelled(PyObject* self, PyObject* /*none*/) {
-  SyncServer* const server = serving(self);
+  HandlerServer* const server = serving(self);
   if (server == nullptr) return nullptr;
   const std::optional<bool> cancelled = server->is_cancelled();
   return cancelled ? PyBool_FromLong(*cancelled ? 1 : 0) : nullptr;

@@ -1,4 +1,4 @@
-// The Python type `Channel`: what the Python part of the runtime uses of channel.h and sync_server.h.
+// The Python type `Channel`: what the Python part of the runtime uses of channel.h and handler_server.h.
 #pragma once
 
 #include "python.h"
