@@ -57,6 +57,10 @@ class CppServer final : private worker::SyncServer, private AnswerWindow {
 
 // nullptr: `why` tells.
 CppHandler load(std::string& why) {
+  if (::access(kLibrary, R_OK) != 0) {
+    why = "there is no handler.so: compile handler.cc into it and deploy both, as docs/templates.md shows";
+    return nullptr;
+  }
   void* const library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     why = ::dlerror();

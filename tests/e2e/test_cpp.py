@@ -1,0 +1,98 @@
+"""The template `cpp`, beyond what all templates share."""
+
+import httpx
+import pytest
+
+from polling import eventually
+from sterna import problem_of
+from templates.table import compiled
+
+HEAD = "#include <sterna/function.h>\n#include <cstdio>\n#include <iostream>\n"
+HANDLE = "sterna::Response handle(const sterna::Request& request) {"
+
+
+def library(body):
+    return {"handler.so": compiled((HEAD + HANDLE + body + "}").encode())}
+
+
+def deploy(server, name, body, **fields):
+    server.deploy(name, library(body), template="cpp", **fields)
+
+
+def texts_of(server, name, answer):
+    return [line["text"] for line in server.logs(name, call_id=answer.headers["x-call-id"])]
+
+
+def test_the_parts_of_a_request(server):
+    deploy(server, "parts", """
+        std::string out;
+        for (const auto& [key, value] : request.query_values()) out += key + "=" + value + ";";
+        out += std::string(request.header("x-a").value_or("none")) + ";" + std::string(request.call_id());
+        return sterna::text(out, request.query_value("missing") ? 500 : 201);
+    """)  # fmt: skip
+    answer = server.call("parts", "/?a=1+2&b&=x&c=%C3%A9%41", headers={"X-A": "yes"})
+    assert answer.status_code == 201
+    assert answer.text == f"a=1 2;b=;=x;c=éA;yes;{answer.headers['x-call-id']}"
+
+
+@pytest.mark.parametrize("statement", ["throw 7;", "throw std::string();"])
+def test_whatever_is_thrown_is_a_failure(server, statement):
+    deploy(server, "thrown", statement)
+    answer = server.call("thrown")
+    problem_of(answer, 500, "function_raised", "function")
+    assert "an exception that is no std::exception" in texts_of(server, "thrown", answer)
+    server.request("DELETE", "/spaces/default/functions/thrown")
+
+
+def test_a_stream_that_throws_is_broken_off(server):
+    deploy(server, "torn", """
+        sterna::Response response;
+        response.stream = [](sterna::Writer& writer) { writer.write("half"); throw std::bad_function_call(); };
+        return response;
+    """)  # fmt: skip
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.call("torn")
+    eventually(lambda: [line for line in server.logs("torn") if line["stream"] == "stderr"])
+
+
+@pytest.mark.parametrize("status, header", [(99, ""), (700, ""), (200, "a\\r\\nSet-Cookie: x")])
+def test_answers_that_cannot_be_used(server, status, header):
+    headers = f'{{{{"X-A", "{header}"}}}}' if header else "{}"
+    deploy(server, "wrong", f'return {{{status}, "x", {headers}, {{}}}};')
+    problem_of(server.call("wrong"), 502, "bad_function_response", "function")
+    server.request("DELETE", "/spaces/default/functions/wrong")
+
+
+def test_a_crash_is_told_and_the_next_call_works(server):
+    deploy(server, "crash", 'if (request.path == "/now") std::abort(); return sterna::text("well");')
+    problem_of(server.call("crash", "/now"), 502, "worker_died", "function")
+    assert eventually(lambda: server.call("crash")).text == "well"
+
+
+def test_logs_of_many_calls_in_threads(server):
+    deploy(server, "threads", """
+        std::cout << "one " << request.query << std::endl;
+        std::fprintf(stderr, "two %s\\n", std::string(request.query).c_str());
+        return sterna::text("well");
+    """, limits={"concurrency": 8})  # fmt: skip
+    answers = {number: server.call("threads", f"/?{number}") for number in range(20)}
+    for number, answer in answers.items():
+        eventually(lambda: set(texts_of(server, "threads", answer)) == {f"one {number}", f"two {number}"})
+
+
+@pytest.mark.parametrize(
+    "source, told",
+    [
+        ("#include <sterna/function.h>\n", "handler.cc defines no `sterna::Response handle(const sterna::Request& request)`"),
+        ("int unrelated = 1;\n", "handler.so was not made with this version of <sterna/function.h>"),
+    ],
+)  # fmt: skip
+def test_a_library_without_a_handler_says_what_to_do(server, source, told):
+    name = "without-handle" if "sterna" in source else "without-header"
+    server.deploy(name, {"handler.so": compiled(source.encode())}, template="cpp", wait_for="Failed")
+    assert told in server.get(name)["status_reason"]
+
+
+def test_what_is_no_library_is_told(server):
+    server.deploy("text", {"handler.so": "not a library"}, template="cpp", wait_for="Failed")
+    assert "handler.so" in server.get("text")["status_reason"]
