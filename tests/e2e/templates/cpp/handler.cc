@@ -77,7 +77,7 @@ sterna::Response handle(const sterna::Request& request) {
   if (request.path == "/large") return {200, std::string(std::stoul(value("bytes")), 'x'), {}, {}};
   if (request.path == "/stream") return in_parts();
   if (request.path == "/log") {
-    std::printf("to stdout %s", value("word").c_str());
+    std::fputs(("to stdout " + value("word")).c_str(), stdout);
     std::cerr << "to stderr " << value("word") << std::endl;
     return sterna::text("logged");
   }
