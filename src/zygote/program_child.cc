@@ -31,8 +31,9 @@ using sandbox::StepError;
   if (moved < 0 || ::dup2(moved, kOrdersFd) < 0) give_up(control, {"keep the socket", errno});
   ::fcntl(control, F_SETFD, 0);
   close_from(kOrdersFd + 1);
-  const Program& program = *setup.config.program;
-  ::execve(program.path.c_str(), setup.program_argv.data(), setup.program_env.data());
+  const std::optional<Program>& program = setup.config.program;
+  STERNA_ASSERT(program.has_value());
+  ::execve(program->path.c_str(), setup.program_argv.data(), setup.program_env.data());
   give_up(control, {"start the runtime's program", errno});
 }
 

@@ -136,8 +136,9 @@ std::size_t Connection::gather() {
   while (next_ != end) {
     const auto read = channel_->reader().next();
     if (!read) end_broken(read.error());
-    if (!*read) break;
-    if (add_frame(**read)) ++requests;
+    const std::optional<wire::Frame>& frame = *read;
+    if (!frame) break;
+    if (add_frame(*frame)) ++requests;
   }
   // Answers of the first may be held while the next ones run, if someone sends them when that takes long.
   if (requests > 1) static_cast<void>(flusher_->listens());

@@ -26,10 +26,11 @@ napi_value new_object(napi_env env) {
 napi_value adopt(napi_env env, napi_callback_info /*info*/) {
   auto adopted = zygote::adopt();
   if (!adopted) return throw_error(env, adopted.error());
-  if (!*adopted) return null_value(env);
+  std::optional<zygote::Adopted>& given = *adopted;
+  if (!given) return null_value(env);
   const napi_value fds = new_object(env);
-  set(env, fds, "socket", to_value(env, static_cast<double>((*adopted)->socket.release())));
-  set(env, fds, "claim", to_value(env, static_cast<double>((*adopted)->claim.release())));
+  set(env, fds, "socket", to_value(env, static_cast<double>(given->socket.release())));
+  set(env, fds, "claim", to_value(env, static_cast<double>(given->claim.release())));
   return fds;
 }
 

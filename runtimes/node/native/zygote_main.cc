@@ -1,7 +1,11 @@
 // The zygote of a Node runtime: its spares become `node` with the shim loaded.
 //   sterna-node-zygote --control-fd 3 --node /usr/bin/node --runtime node20
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <exception>
 #include <filesystem>
+#include <string>
 
 #include "zygote/zygote.h"
 
@@ -24,9 +28,7 @@ sterna::zygote::Program node_program(const fs::path& node) {
       .env = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp"}};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"Turns spares into sandboxed Node workers (src/zygote/CONTROL.md)"};
   int control_fd = -1;
   std::string node;
@@ -46,4 +48,15 @@ int main(int argc, char** argv) {
   }
   config.program = node_program(program);
   return sterna::zygote::run_zygote(control_fd, config, {});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // the interpreter is not there
+    const std::string text = std::string("sterna-node-zygote: ") + error.what() + '\n';
+    return ::write(STDERR_FILENO, text.data(), text.size()) < 0 ? 2 : 1;
+  }
 }
