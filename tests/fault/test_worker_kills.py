@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 from campaign import Campaign, pairs
 from polling import eventually
@@ -26,9 +25,9 @@ def test_every_call_ends_though_workers_are_killed(server, receiver, chance, rep
     killed = 0
     with Campaign(server, "echo", receiver.url("/callback"), 3_000) as campaign:
         while killed < 30:
-            # Ten more runs than at the last kill: some have ended, so the next start is not put off as after crashes.
-            eventually(lambda enough=runs.total() + 10: runs.total() >= enough, 60)
-            time.sleep(chance.random() * 0.1)
+            # Some runs more than at the last kill: some have ended, so the next start is not put off as after crashes.
+            enough = runs.total() + chance.randint(10, 30)
+            eventually(lambda enough=enough: runs.total() >= enough, within=60, every=0.003)
             killed += kill_some(server, chance, 0.3)
         campaign.join()
         campaign.wait_until_settled(180)
