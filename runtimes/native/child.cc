@@ -97,6 +97,7 @@ Result<std::unique_ptr<Child>> Child::start(net::Loop& loop, const std::string& 
   actions.place(streams.err, 2);
   const Attributes attributes;
   std::vector<char*> words;
+  words.reserve(argv.size() + 1);
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   pid_t pid = 0;

@@ -115,8 +115,9 @@ void Desk::on_event(std::uint32_t events) {
     while (true) {
       const auto read = channel_.reader().next();
       if (!read) return give_up(read.error().detail);
-      if (!*read) break;
-      if (!take(**read)) return;
+      const std::optional<wire::Frame>& frame = *read;
+      if (!frame) break;
+      if (!take(*frame)) return;
     }
     const auto filled = channel_.fill(worker::Wait::kNo);
     if (filled == worker::Channel::Filled::kEnd) return loop_.stop();

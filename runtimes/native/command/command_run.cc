@@ -167,7 +167,7 @@ void CommandRun::end_when_done() {
 
 void CommandRun::end_badly() {
   if (cancelled_) return exchange_.fail(wire::FailKind::kCancelled, "cancelled");
-  const int wait_status = *wait_status_;
+  const int wait_status = wait_status_.value_or(0);
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL) end_like(wait_status, desk_.channel());
   const std::string text = command_.argv.front() + " " + describe_end(wait_status);
   exchange_.note(text);

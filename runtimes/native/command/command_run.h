@@ -66,7 +66,7 @@ class CommandRun final : public Run, private net::EventHandler {
   std::unique_ptr<LogPipe> errors_;
   UniqueFd output_;
   std::string held_;  // output that waits for the answer to begin
-  net::Loop::TimerId hold_timer_{};
+  net::Loop::TimerId hold_timer_;
   bool output_ended_ = false;
   bool cancelled_ = false;
   std::optional<int> wait_status_;

@@ -28,8 +28,9 @@ Status ThreadServer::run() {
     while (true) {
       const auto read = channel_.reader().next();
       if (!read) return std::unexpected(read.error());
-      if (!*read) break;
-      auto arrival = channel_.inbox().accept(**read);
+      const std::optional<wire::Frame>& frame = *read;
+      if (!frame) break;
+      auto arrival = channel_.inbox().accept(*frame);
       if (!arrival) return std::unexpected(arrival.error());
       take_in(std::move(*arrival));
     }

@@ -24,6 +24,7 @@ constexpr const char* kSocketPath = "/tmp/sterna-http.sock";
 // In the machine's network: one that nobody listens on now.
 std::uint16_t free_port() {
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return kPort;
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -62,6 +63,7 @@ class HttpServing final : public RunMaker {
   }
 
   std::unique_ptr<Run> start(Exchange& exchange) override {
+    STERNA_ASSERT(upstream_.has_value());  // calls come only after the desk was opened
     auto run = std::make_unique<HttpRun>(exchange, *upstream_);
     run->begin();
     return run;

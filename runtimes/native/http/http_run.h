@@ -37,7 +37,7 @@ class HttpRun final : public Run, private ConnectionUser {
   ResponseParser parser_;
   const std::string head_;
   std::size_t sent_ = 0;  // of head and body together
-  net::Loop::TimerId end_timer_{};
+  net::Loop::TimerId end_timer_;
 };
 
 }  // namespace sterna::native

@@ -56,7 +56,7 @@ class ServerProcess {
   std::unique_ptr<Child> child_;
   std::unique_ptr<LogPipe> output_;
   std::unique_ptr<LogPipe> errors_;
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
   MonotonicTime listen_by_;
   Duration pause_ = std::chrono::milliseconds(1);
   bool listening_ = false;

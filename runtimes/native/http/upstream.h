@@ -82,7 +82,7 @@ class Upstream {
   net::Loop& loop_;
   const Target target_;
   std::vector<std::unique_ptr<Connection>> idle_;  // the last one was used last
-  net::Loop::TimerId timer_{};
+  net::Loop::TimerId timer_;
 };
 
 }  // namespace sterna::native
