@@ -59,6 +59,11 @@ Result<int> start_function(const Target& target, std::string_view name);
 Result<int> list_versions(const Target& target, std::string_view name);
 Result<int> rollback(const Target& target, std::string_view name, std::int64_t version);
 
+// versions.cc
+Result<int> show_version(const Target& target, std::string_view name, std::int64_t version);
+// What changed from one version to the other: settings, then a patch of the files.
+Result<int> diff_versions(const Target& target, std::string_view name, std::int64_t from, std::int64_t to);
+
 // invocations.cc
 struct InvocationsArgs {
   std::string name;

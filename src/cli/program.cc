@@ -42,6 +42,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_logs();
   add_spaces();
   add_secrets();
+  add_versions();
 
   CLI::App& init_command = add("init", "Make a folder with a handler and a function.toml",
                                [this] { return init(parts_->name, parts_->template_name); });
@@ -116,7 +117,6 @@ void Program::add_functions() {
   add_named("delete", "Delete a function", delete_function);
   add_named("stop", "Stop a function: it answers 503 until it is started", stop_function);
   add_named("start", "Start a stopped or failed function", start_function);
-  add_named("versions", "List a function's versions", list_versions);
   CLI::App& back = add("rollback", "Make a new version from an old one",
                        [this] { return rollback(parts_->target, parts_->name, parts_->version); });
   back.add_option("name", parts_->name, "The function")->required();

@@ -39,6 +39,7 @@ class Program {
   void add_listen();
   void add_logs();
   void add_secrets();
+  void add_versions();
 
   std::unique_ptr<Parts> parts_;
 };

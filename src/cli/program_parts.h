@@ -26,6 +26,7 @@ struct Program::Parts {
   std::string template_name = "python3-http";
   std::vector<std::string> callback_allow;
   std::int64_t version = 0;
+  std::int64_t other_version = 0;
   std::int64_t timeout_seconds = 120;
   std::optional<std::int64_t> wait_seconds;
   double interval_seconds = 1;

@@ -38,7 +38,6 @@ AsyncRun::AsyncRun(const Clock& clock, invoke::FunctionTable& table, net::BodyBu
       invocation_(table, *this) {}
 
 void AsyncRun::start(invoke::FunctionEntry& entry, MonotonicTime now) {
-  version_ = entry.active->config().version;
   started_at_ = clock_.wall();
   const net::Body* body = lease_.body.size() == 0 ? nullptr : &lease_.body;
   invocation_.start(entry, lease_.id, std::move(lease_.request), body, now);

@@ -31,7 +31,7 @@ class AsyncRun final : private invoke::OutcomeObserver {
   void cancel(std::string_view why) { invocation_.cancel(why); }
 
   const queue::Lease& lease() const { return lease_; }
-  std::int64_t version() const { return version_; }
+  std::int64_t version() const { return invocation_.version(); }
   // What came of it, once it has ended.
   queue::Attempt attempt(const AttemptEnd& end) const;
   queue::Answer take_answer() { return std::move(answer_); }
@@ -50,7 +50,6 @@ class AsyncRun final : private invoke::OutcomeObserver {
   const std::uint64_t max_result_bytes_;
   queue::Lease lease_;
   RunOwner& owner_;
-  std::int64_t version_ = 0;
   WallTime started_at_;
   queue::Answer answer_;
   std::optional<Duration> retry_after_;

@@ -1,5 +1,7 @@
 #include "gateway/invoke_exchange.h"
 
+#include <string>
+
 #include "gateway/problem_answer.h"
 #include "gateway/timings.h"
 #include "invoke/answer_headers.h"
@@ -16,6 +18,7 @@ void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view 
   connection_->begin(head.status);
   copy_headers(head);
   add_timings(*connection_, invocation_.timings());
+  add_version();
   if (head.status >= 400) connection_->header("X-Sterna-Fault", "function");
   if (more == wire::More::kNo) {
     connection_->send(body);
@@ -46,6 +49,7 @@ void InvokeExchange::on_failure(const invoke::FailureInfo& failure) {
   }
   const std::string body = begin_failure(*connection_, failure, invocation_.call_id());
   add_timings(*connection_, invocation_.timings());
+  add_version();
   connection_->send(body);
   end();
 }
@@ -54,6 +58,12 @@ void InvokeExchange::copy_headers(const wire::ResponseHead& head) {
   invoke::for_each_answer_header(
       head, [this](std::string_view name, std::string_view value) { connection_->header(name, value); });
   connection_->header("X-Call-Id", invocation_.call_id());
+}
+
+// A call that no worker was found for was run by none.
+void InvokeExchange::add_version() {
+  if (invocation_.version() != 0)
+    connection_->header("X-Function-Version", std::to_string(invocation_.version()));
 }
 
 void InvokeExchange::on_client_gone() {

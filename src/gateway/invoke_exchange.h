@@ -30,6 +30,7 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
   void on_drained() override;
 
   void copy_headers(const wire::ResponseHead& head);
+  void add_version();
   void end();
 
   net::HttpConnection* connection_;  // null when the client is gone

@@ -72,6 +72,8 @@ Management::Answer Management::dispatch(const Call& call) {
       {Resource::kCode, "GET", &Management::get_code},
       {Resource::kCode, "PUT", &Management::put_code},
       {Resource::kVersions, "GET", &Management::list_versions},
+      {Resource::kVersion, "GET", &Management::get_version},
+      {Resource::kVersionDiff, "GET", &Management::diff_versions},
       {Resource::kRollback, "POST", &Management::roll_back},
       {Resource::kStop, "POST", &Management::stop_function},
       {Resource::kStart, "POST", &Management::start_function},

@@ -92,8 +92,13 @@ class Management {
   // management_code.cc
   Answer get_code(const Call& call);
   Answer put_code(const Call& call);
+
+  // management_versions.cc
   Answer list_versions(const Call& call);
+  Answer get_version(const Call& call);
+  Answer diff_versions(const Call& call);
   Answer roll_back(const Call& call);
+  Result<bundle::Files> files_of(const registry::Version& version) const;
 
   Answer open_api(const Call& call);
 

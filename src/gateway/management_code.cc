@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "api/object_reader.h"
 #include "bundle/archive.h"
 #include "bundle/source.h"
 #include "gateway/management.h"
@@ -51,17 +50,6 @@ std::string_view wanted_type(std::string_view accept) {
   return kJsonType;
 }
 
-api::OrderedJson version_json(const registry::Version& version) {
-  return {{"version", version.number},
-          {"state", to_string(version.state)},
-          {"reason", version.reason},
-          {"template", version.spec.template_name},
-          {"description", version.spec.description},
-          {"runtime", version.runtime},
-          {"bundle", version.bundle},
-          {"created_at", format_rfc3339(version.created_at)}};
-}
-
 }  // namespace
 
 Management::Answer Management::get_code(const Call& call) {
@@ -95,37 +83,6 @@ Management::Answer Management::put_code(const Call& call) {
   const auto before = registry_.find(call.route.space, call.route.function);
   if (!before) return problem(before.error());
   return save(call, before->newest.spec, std::move(*files));
-}
-
-Management::Answer Management::list_versions(const Call& call) {
-  const auto page = page_of(call.request);
-  if (!page) return std::unexpected(page.error());
-  const auto listed = registry_.list_versions(call.route.space, call.route.function, *page);
-  if (!listed) return problem(listed.error());
-  api::OrderedJson data = api::OrderedJson::array();
-  for (const registry::Version& version : listed->items) data.push_back(version_json(version));
-  return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
-}
-
-Management::Answer Management::roll_back(const Call& call) {
-  const auto body = json_body(call.request);
-  if (!body) return std::unexpected(body.error());
-  api::FieldErrors errors;
-  api::ObjectReader reader(*body, "", errors);
-  std::int64_t number = 0;
-  reader.integer("version", number, 1, INT64_MAX);
-  if (errors.empty() && number == 0) reader.error("version", "is required");
-  reader.finish();
-  if (!errors.empty()) return problem(std::move(errors));
-  const std::scoped_lock lock(writes_);
-  const auto version = registry_.find_version(call.route.space, call.route.function, number);
-  if (!version) return problem(version.error());
-  if (auto known = check_secrets(call.route.space, version->spec); !known)
-    return std::unexpected(std::move(known.error()));
-  const auto saved = registry_.rollback(call.route.space, call.route.function, number);
-  if (!saved) return problem(saved.error());
-  drop(saved->orphans);
-  return function_reply(200, saved->function);
 }
 
 }  // namespace sterna::gateway

@@ -1,6 +1,7 @@
 #include "gateway/management_route.h"
 
 #include <array>
+#include <charconv>
 #include <span>
 #include <vector>
 
@@ -9,7 +10,7 @@
 namespace sterna::gateway {
 namespace {
 
-constexpr std::size_t kMaxSegments = 5;
+constexpr std::size_t kMaxSegments = 8;
 
 // nullopt when there are too many, or an escape is broken.
 std::optional<std::vector<std::string>> split(std::string_view path) {
@@ -37,6 +38,21 @@ std::optional<Resource> function_part(std::string_view word) {
   return std::nullopt;
 }
 
+bool read_number(std::string_view text, std::int64_t& number) {
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stopped == end && number > 0;
+}
+
+// What stands after {fn}/versions.
+std::optional<Resource> version_part(std::span<const std::string> part, ManagementRoute& route) {
+  if (!read_number(part[0], route.version)) return std::nullopt;
+  if (part.size() == 1) return Resource::kVersion;
+  if (part.size() == 3 && part[1] == "diff" && read_number(part[2], route.other_version))
+    return Resource::kVersionDiff;
+  return std::nullopt;
+}
+
 // What stands after /spaces/{space}.
 std::optional<Resource> space_part(std::span<const std::string> part, ManagementRoute& route) {
   if (part[0] == "signing-secret") {
@@ -53,6 +69,7 @@ std::optional<Resource> space_part(std::span<const std::string> part, Management
     route.function = part[1];
     if (part.size() == 2) return Resource::kFunction;
     if (part.size() == 3) return function_part(part[2]);
+    if (part[2] == "versions") return version_part(part.subspan(3), route);
   }
   return std::nullopt;
 }

@@ -19,6 +19,8 @@ enum class Resource : std::uint8_t {
   kFunction,       // /spaces/{space}/functions/{name}, {fn} from here on
   kCode,           // {fn}/code
   kVersions,       // {fn}/versions
+  kVersion,        // {fn}/versions/{number}
+  kVersionDiff,    // {fn}/versions/{number}/diff/{other}
   kRollback,       // {fn}/rollback
   kStop,           // {fn}/stop
   kStart,          // {fn}/start
@@ -30,6 +32,8 @@ struct ManagementRoute {
   std::string space;     // percent-decoded
   std::string function;  // percent-decoded
   std::string secret;    // percent-decoded
+  std::int64_t version = 0;
+  std::int64_t other_version = 0;
 };
 
 // `path` is raw; empty segments do not count. nullopt: there is no such resource.

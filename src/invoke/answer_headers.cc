@@ -14,7 +14,7 @@ using net::equal_ignoring_case;
 bool is_ours(std::string_view name) {
   return equal_ignoring_case(name, "content-length") || equal_ignoring_case(name, "x-call-id") ||
          equal_ignoring_case(name, "x-duration-seconds") || equal_ignoring_case(name, "server-timing") ||
-         equal_ignoring_case(name, "x-sterna-fault");
+         equal_ignoring_case(name, "x-sterna-fault") || equal_ignoring_case(name, "x-function-version");
 }
 
 }  // namespace

@@ -44,6 +44,8 @@ class Invocation final : private pool::CallObserver {
   Timings timings() const;
   // The worker that ran it; empty before it was handed to one.
   const std::string& instance() const { return call_.instance; }
+  // The version that ran; 0 before it was handed to a worker.
+  std::uint32_t version() const { return call_.version; }
 
  private:
   void on_response(pool::Call& call, const wire::ResponseHead& head, std::string_view body,

@@ -61,6 +61,7 @@ class Call : public CallHook {
   Duration run{};              // of the handler, as the worker measured it; set before the final event
   bool cold = false;           // a worker had to be started for it
   std::string instance;        // the worker that ran it; set with the first event
+  std::uint32_t version = 0;   // of the function, as that worker runs it; 0 before it was handed to one
 
   // Whether the pool still has it; then its observer waits for a final event.
   bool pending() const { return pool_ != nullptr; }

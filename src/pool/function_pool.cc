@@ -85,6 +85,7 @@ bool FunctionPool::dispatch(Call& call) {
   call.cold = views_[chosen].starting;
   call.dispatched = now;
   call.instance = worker.instance();
+  call.version = config_.version;
   const bool begins = !call.cold && (!sequential || worker.in_flight() == 0);
   if (begins) {
     call.started = member.run_began = now;

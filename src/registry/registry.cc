@@ -10,14 +10,15 @@ namespace sterna::registry {
 
 using store::Statement;
 
-Registry::Registry(std::unique_ptr<store::Database> database, const Clock& clock)
-    : clock_(clock), database_(std::move(database)), ids_(clock) {}
+Registry::Registry(std::unique_ptr<store::Database> database, const Clock& clock, std::int64_t kept_versions)
+    : clock_(clock), kept_versions_(kept_versions), database_(std::move(database)), ids_(clock) {}
 
-Result<std::unique_ptr<Registry>> Registry::open(const std::string& path, const Clock& clock) {
+Result<std::unique_ptr<Registry>> Registry::open(const std::string& path, const Clock& clock,
+                                                 std::int64_t kept_versions) {
   Result<std::unique_ptr<store::Database>> database = store::Database::open(path);
   if (!database) return std::unexpected(database.error());
   if (Status done = store::migrate(**database, schema_steps()); !done) return std::unexpected(done.error());
-  std::unique_ptr<Registry> registry(new Registry(std::move(*database), clock));
+  std::unique_ptr<Registry> registry(new Registry(std::move(*database), clock, kept_versions));
   if (Status reset =
           registry->database_->execute("UPDATE versions SET state='pending' WHERE state='building'");
       !reset) {

@@ -27,7 +27,8 @@ inline constexpr std::int64_t kMaxSecretsPerSpace = 1000;
 inline constexpr std::size_t kMaxListedUsers = 100;  // of one secret, in answers
 // How long callbacks are signed with the previous secret too.
 inline constexpr std::chrono::hours kPreviousSecretHolds(24);
-inline constexpr std::int64_t kKeptVersions = 10;  // the newest, and the active one when it is older
+// How many versions of a function stay: the newest, and the active one when it is older.
+inline constexpr std::int64_t kKeptVersions = 10;
 
 // Which function: names can be given to another function later, ids never.
 struct FunctionRef {
@@ -72,7 +73,8 @@ class Registry {
  public:
   // Opens or creates the database file (or ":memory:") and brings its schema up to date. Versions that were
   // building when the last server died are pending again. `clock` must outlive the registry.
-  static Result<std::unique_ptr<Registry>> open(const std::string& path, const Clock& clock);
+  static Result<std::unique_ptr<Registry>> open(const std::string& path, const Clock& clock,
+                                                std::int64_t kept_versions = kKeptVersions);
 
   // Call once, before the first change.
   void on_change(ChangeListener listener) { listener_ = std::move(listener); }
@@ -146,7 +148,7 @@ class Registry {
   Status set_running(std::string_view id);
 
  private:
-  Registry(std::unique_ptr<store::Database> database, const Clock& clock);
+  Registry(std::unique_ptr<store::Database> database, const Clock& clock, std::int64_t kept_versions);
 
   // Runs `body` in a transaction under the mutex; when it was committed, tells the listener about `function`.
   template <class Body>
@@ -178,6 +180,7 @@ class Registry {
   std::int64_t now_ms() const { return clock_.wall().time_since_epoch().count(); }
 
   const Clock& clock_;
+  const std::int64_t kept_versions_;
   ChangeListener listener_;
   std::mutex mutex_;
   std::unique_ptr<store::Database> database_;  // guarded by mutex_

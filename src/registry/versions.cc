@@ -126,7 +126,7 @@ Result<Orphans> Registry::prune(std::string_view id) {
                    "DELETE FROM versions WHERE function_id = ?1"
                    " AND number <= (SELECT newest FROM functions WHERE id = ?1) - ?2"
                    " AND number IS NOT (SELECT active FROM functions WHERE id = ?1) RETURNING bundle");
-  remove.bind(id, kKeptVersions);
+  remove.bind(id, kept_versions_);
   std::vector<std::string> hashes;
   while (true) {
     Result<bool> row = remove.step();

@@ -145,6 +145,16 @@ TEST_F(VersionsTest, KeepsTheNewestTenAndTheActiveOne) {
   EXPECT_EQ(orphans, (Orphans{"h2", "h3"}));
 }
 
+TEST_F(VersionsTest, KeepsAsManyAsTheServerIsTold) {
+  registry_ = std::move(*Registry::open(":memory:", clock_, 2));
+  registry_->create("default", spec_, "h1");
+  EXPECT_TRUE(update("h2").orphans.empty());
+  EXPECT_EQ(update("h3").orphans, Orphans{"h1"});
+  EXPECT_EQ(registry_->find_version("default", "f", 1).error().reason, "version_not_found");
+  EXPECT_EQ(registry_->find_version("default", "f", 2)->bundle, "h2");
+  EXPECT_EQ(registry_->find_version("default", "g", 2).error().reason, "function_not_found");
+}
+
 TEST_F(VersionsTest, ListsInPages) {
   update("h2");
   update("h3");

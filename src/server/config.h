@@ -33,6 +33,7 @@ struct Limits {
   std::uint64_t max_replicas_total = 64;
   std::uint64_t queue_length = 1'000;  // waiting calls of one function
   std::uint64_t function_log_bytes = 4ULL << 20;
+  std::uint64_t kept_versions = 10;  // of one function
   std::chrono::milliseconds queue_wait{10'000};
   std::chrono::milliseconds header_timeout{10'000};  // for a whole request head
   std::chrono::milliseconds body_timeout{60'000};    // without a byte

@@ -97,6 +97,10 @@ const std::array kOptions = {
            "How long an idle connection is kept open."},
     Option{"limits.function_log_bytes", STERNA_NUMBER(limits.function_log_bytes, 64ULL << 10, 64 * kGiB),
            "Logs kept on disk for each function; the oldest go first."},
+    Option{"limits.kept_versions", STERNA_NUMBER(limits.kept_versions, 1, 1000),
+           "Versions of a function that can be looked at and gone back to: the newest, and the one that "
+           "runs; older "
+           "ones are removed when the function changes."},
     Option{"limits.max_replicas_total", STERNA_NUMBER(limits.max_replicas_total, 1, 100'000),
            "Workers of all functions together."},
     Option{"async.function_backlog", STERNA_NUMBER(async.function_backlog, 1, 100'000'000),

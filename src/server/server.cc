@@ -368,7 +368,8 @@ Status serve(const Config& config) {
     log::warn("not everything is in place", {{"what", text(warning)}});
 
   const SystemClock clock;
-  auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock);
+  auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock,
+                                           static_cast<std::int64_t>(config.limits.kept_versions));
   if (!registry) return std::unexpected(registry.error());
   if (const Status unlocked = (*registry)->unlock_secrets(config.secrets_key_file); !unlocked)
     return unlocked;

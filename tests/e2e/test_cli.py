@@ -66,7 +66,7 @@ def test_deploying_one_file_and_deploying_it_again(cli):
     handler.write_text(FINE.replace("fine", "better"))
     cli.ok("deploy", "--quiet", handler)
     eventually(lambda: cli.ok("invoke", "single-file") == "better / ", 20)
-    assert [each["version"] for each in cli.json("versions", "single-file")["data"]] in ([2, 1], [1, 2])
+    assert [each["version"] for each in cli.json("versions", "list", "single-file")["data"]] in ([2, 1], [1, 2])
 
 
 def test_deploying_what_cannot_be_loaded_fails_with_the_reason(cli):

@@ -1,0 +1,30 @@
+// Flags of the commands for versions.
+#include "cli/program_parts.h"
+
+namespace sterna::cli {
+
+void Program::add_versions() {
+  CLI::App& group = parts_->add_group("versions", "List, show, and compare the versions of a function");
+  const auto add_one = [&](const std::string& name, const std::string& help,
+                           std::function<Result<int>()> action) -> CLI::App& {
+    CLI::App& command = parts_->add(group, name, help, std::move(action));
+    command.add_option("name", parts_->name, "The function")->required();
+    return command;
+  };
+  const auto add_number = [](CLI::App& command, const std::string& name, std::int64_t& number,
+                             const std::string& help) {
+    command.add_option(name, number, help)->required()->check(CLI::PositiveNumber);
+  };
+  add_one("list", "List the versions that are kept",
+          [p = parts_.get()] { return list_versions(p->target, p->name); });
+  CLI::App& show = add_one("show", "Show a version and its settings",
+                           [p = parts_.get()] { return show_version(p->target, p->name, p->version); });
+  add_number(show, "version", parts_->version, "Its number");
+  CLI::App& diff = add_one("diff", "Show what changed from one version to another", [p = parts_.get()] {
+    return diff_versions(p->target, p->name, p->version, p->other_version);
+  });
+  add_number(diff, "from", parts_->version, "Number of the one");
+  add_number(diff, "to", parts_->other_version, "Number of the other");
+}
+
+}  // namespace sterna::cli
