@@ -20,7 +20,7 @@ bool changes(const Edit& edit) {
 // contexts.
 std::size_t end_of_hunk(const std::vector<Edit>& edits, std::size_t at) {
   std::size_t last = at;
-  for (std::size_t i = at; i < edits.size() && i <= last + 2 * kContext; ++i) {
+  for (std::size_t i = at; i < edits.size() && i <= last + 2 * kContext + 1; ++i) {
     if (changes(edits[i])) last = i;
   }
   return std::min(edits.size(), last + 1 + kContext);
