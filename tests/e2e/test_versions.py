@@ -66,6 +66,8 @@ def test_as_many_versions_are_kept_as_the_server_is_told(start_server):
     server = start_server("--kept-versions", "3")
     for number in range(1, 6):
         server.deploy("kept", CODE.replace("one", str(number)))
+        # The one that runs is kept too, so each has to run before the next comes.
+        eventually(lambda number=number: server.get("kept")["active_version"] == number)
     listed = server.request("GET", function_path("kept") + "/versions").json()["data"]
     assert [version["version"] for version in listed] == [5, 4, 3]
     problem_of(server.request("GET", function_path("kept") + "/versions/2"), 404, "version_not_found")
