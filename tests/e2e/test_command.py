@@ -27,6 +27,18 @@ def failed_reason(server, name, source, **fields):
     return server.get(name)["status_reason"]
 
 
+def assert_logged(server, name, answer, *parts):
+    """The log is written beside the answer: it may come a moment later."""
+    call_id = answer.headers["x-call-id"]
+
+    def all_there():
+        texts = [line["text"] for line in server.logs(name, call_id=call_id)]
+        assert all(any(part in text for text in texts) for part in parts), texts
+        return True
+
+    eventually(all_there)
+
+
 def variables(answer):
     assert answer.status_code == 200, answer.text
     return dict(line.split("=", 1) for line in answer.text.splitlines() if "=" in line)
@@ -92,9 +104,7 @@ def test_the_type_of_the_answer(server, deploy):
 def test_failing_soon_after_some_output_is_a_500(server, deploy):
     answer = deploy("soon", "#!/bin/sh\necho half\necho why >&2\nexit 7")()
     problem_of(answer, 500, "function_raised", "function")
-    texts = [line["text"] for line in server.logs("soon", call_id=answer.headers["x-call-id"])]
-    assert "why" in texts
-    assert "./bootstrap exited with status 7" in texts
+    assert_logged(server, "soon", answer, "why", "./bootstrap exited with status 7")
 
 
 def test_failing_late_breaks_the_answer_off(server, deploy):
@@ -106,8 +116,7 @@ def test_failing_late_breaks_the_answer_off(server, deploy):
 def test_a_signal_is_a_failure(server, deploy):
     answer = deploy("signal", "#!/bin/sh\nkill -SEGV $$")()
     problem_of(answer, 500, "function_raised", "function")
-    texts = [line["text"] for line in server.logs("signal", call_id=answer.headers["x-call-id"])]
-    assert "./bootstrap was ended by signal 11 (Segmentation fault)" in texts
+    assert_logged(server, "signal", answer, "./bootstrap was ended by signal 11 (Segmentation fault)")
 
 
 def test_too_much_memory_is_told_as_that(server, deploy):
@@ -172,5 +181,4 @@ def test_a_program_that_the_kernel_refuses_is_told(server, name, first_line, tol
     server.deploy(name, first_line + "\n", template="command")
     answer = server.call(name)
     problem_of(answer, 500, "function_raised", "function")
-    texts = [line["text"] for line in server.logs(name, call_id=answer.headers["x-call-id"])]
-    assert any(told in text for text in texts), texts
+    assert_logged(server, name, answer, told)

@@ -40,7 +40,7 @@ def test_whatever_is_thrown_is_a_failure(server, statement):
     deploy(server, "thrown", statement)
     answer = server.call("thrown")
     problem_of(answer, 500, "function_raised", "function")
-    assert "an exception that is no std::exception" in texts_of(server, "thrown", answer)
+    eventually(lambda: "an exception that is no std::exception" in texts_of(server, "thrown", answer))
     server.request("DELETE", "/spaces/default/functions/thrown")
 
 
