@@ -55,13 +55,13 @@ class Call : public CallHook {
   Duration timeout{};
 
   // --- filled by the pool ---
-  MonotonicTime started;     // when the run began, as far as the server can see
-  MonotonicTime dispatched;  // when it was handed to a worker, which may still have been starting
-  Duration queued{};           // from arrival to the start of the run
-  Duration run{};              // of the handler, as the worker measured it; set before the final event
-  bool cold = false;           // a worker had to be started for it
-  std::string instance;        // the worker that ran it; set with the first event
-  std::uint32_t version = 0;   // of the function, as that worker runs it; 0 before it was handed to one
+  MonotonicTime started;      // when the run began, as far as the server can see
+  MonotonicTime dispatched;   // when it was handed to a worker, which may still have been starting
+  Duration queued{};          // from arrival to the start of the run
+  Duration run{};             // of the handler, as the worker measured it; set before the final event
+  bool cold = false;          // a worker had to be started for it
+  std::string instance;       // the worker that ran it; set with the first event
+  std::uint32_t version = 0;  // of the function, as that worker runs it; 0 before it was handed to one
 
   // Whether the pool still has it; then its observer waits for a final event.
   bool pending() const { return pool_ != nullptr; }
