@@ -38,6 +38,8 @@ class ManualClock final : public Clock {
     now_ += by;
     wall_ += std::chrono::duration_cast<std::chrono::milliseconds>(by);
   }
+  // Somebody sets the wall clock.
+  void jump(std::chrono::milliseconds by) { wall_ += by; }
 
  private:
   MonotonicTime now_{std::chrono::hours(1)};

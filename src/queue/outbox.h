@@ -31,7 +31,8 @@ struct DueDelivery {
   std::unique_ptr<AnswerReader> large;  // a large one
 };
 
-// What came of it. `again_at`: it is tried again then.
+// What came of it. `again_at`: it is tried again then; how far that is ahead counts from now, whatever the
+// wall clock does meanwhile.
 struct DeliveryEnd {
   std::optional<DeliveryAttempt> tried;  // none: it was not sent at all, which costs no try
   std::optional<WallTime> again_at;

@@ -133,6 +133,18 @@ TEST_P(OutboxTest, TheScheduleIsKeptThroughARestart) {
   EXPECT_EQ(take_delivery().tried, 1);
 }
 
+TEST_P(OutboxTest, AWallClockThatIsSetBackHoldsNoCallbackBack) {
+  run(kResize, "01A", kHook);
+  run(kResize, "01B", kHook);
+  again(take_delivery(), now() + seconds(30));
+  until_logged("01A", 1);
+  clock_.jump(-minutes(120));
+  EXPECT_EQ(take_delivery().id, "01B");
+  EXPECT_FALSE(try_take_delivery());
+  pass(seconds(31));
+  EXPECT_EQ(take_delivery().id, "01A");
+}
+
 TEST_P(OutboxTest, TheOneThatIsDueForLongestGoesFirst) {
   run(kResize, "01A", kHook);
   again(take_delivery(), now() + minutes(2));

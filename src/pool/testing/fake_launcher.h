@@ -38,9 +38,9 @@ struct OwnedFrame {
   std::string payload;
 };
 
-// The worker's side of the protocol.
 using PlayedHeaders = std::vector<std::pair<std::string, std::string>>;
 
+// The worker's side of the protocol.
 class FakeWorker {
  public:
   FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors,

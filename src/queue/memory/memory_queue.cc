@@ -299,7 +299,7 @@ void MemoryQueue::end(Entry& entry, State state, std::string_view reason) {
   record.ended_at = now();
   if (entry.answer && !record.callback_url.empty()) {
     record.delivery = Delivery::kPending;
-    entry.delivery_due = now();
+    entry.delivery_due = loop_.clock().now();
     entry.delivery_tried = 0;
   }
   if (observer_ != nullptr)

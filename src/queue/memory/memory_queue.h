@@ -77,7 +77,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     std::int64_t spent = 0;
     std::optional<Held> held;
     std::optional<Kept> answer;
-    WallTime delivery_due;
+    MonotonicTime delivery_due;  // the wall clock may jump
     std::int64_t delivery_tried = 0;
     bool sending = false;
     bool superseded = false;  // what is being sent is an answer from before a redrive

@@ -39,7 +39,9 @@ std::size_t MemoryQueue::pending_deliveries() const {
 MemoryQueue::Entry* MemoryQueue::next_delivery() {
   Entry* next = nullptr;
   for (auto& [seq, entry] : entries_) {
-    if (entry.record.delivery != Delivery::kPending || entry.sending || entry.delivery_due > now()) continue;
+    if (entry.record.delivery != Delivery::kPending || entry.sending ||
+        entry.delivery_due > loop_.clock().now())
+      continue;
     if (next == nullptr || entry.delivery_due < next->delivery_due) next = &entry;
   }
   return next;
@@ -91,7 +93,7 @@ void MemoryQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
       ++entry.delivery_tried;
     }
     if (end.again_at) {
-      entry.delivery_due = *end.again_at;
+      entry.delivery_due = loop_.clock().now() + (*end.again_at - now());
     } else {
       entry.record.delivery = end.end;
     }
@@ -106,7 +108,7 @@ void MemoryQueue::redeliver(const std::string& function_id, const std::string& i
     if (entry.waits()) return done(not_ended());
     if (entry.record.callback_url.empty() || !entry.answer) return done(no_callback());
     entry.record.delivery = Delivery::kPending;
-    entry.delivery_due = now();
+    entry.delivery_due = loop_.clock().now();
     entry.delivery_tried = 0;
     delivery_wanted_();
     done({});

@@ -1,4 +1,5 @@
-// Callbacks that wait to be sent, by the time they are due.
+// Callbacks that wait to be sent, by the time they are due: of the monotonic clock, since the wall clock may
+// jump.
 #pragma once
 
 #include <cstdint>
@@ -7,20 +8,22 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace sterna::queue::sqlite {
 
-// Loop only. Times in milliseconds since 1970.
+// Loop only.
 class DueList {
  public:
   // Adds it, or moves it to another time.
-  void set(std::uint64_t seq, std::int64_t due) {
+  void set(std::uint64_t seq, MonotonicTime due) {
     entries_[seq] = due;
     heap_.push({due, seq});
   }
   void remove(std::uint64_t seq) { entries_.erase(seq); }
 
   // The one that is due for longest; it stays known, and is not answered again before the next `set`.
-  std::optional<std::uint64_t> take(std::int64_t now) {
+  std::optional<std::uint64_t> take(MonotonicTime now) {
     while (!heap_.empty() && heap_.top().due <= now) {
       const Entry entry = heap_.top();
       heap_.pop();
@@ -31,11 +34,7 @@ class DueList {
     }
     return std::nullopt;
   }
-  bool any_due(std::int64_t now) const { return !heap_.empty() && heap_.top().due <= now; }
-  std::optional<std::int64_t> next_due() const {
-    if (heap_.empty()) return std::nullopt;
-    return heap_.top().due;
-  }
+  bool any_due(MonotonicTime now) const { return !heap_.empty() && heap_.top().due <= now; }
   bool taken(std::uint64_t seq) const {
     const auto known = entries_.find(seq);
     return known != entries_.end() && known->second == kTaken;
@@ -43,14 +42,14 @@ class DueList {
   std::size_t size() const { return entries_.size(); }
 
  private:
-  static constexpr std::int64_t kTaken = INT64_MAX;
+  static constexpr MonotonicTime kTaken = MonotonicTime::max();
   struct Entry {
-    std::int64_t due;
+    MonotonicTime due;
     std::uint64_t seq;
     bool operator>(const Entry& other) const { return due != other.due ? due > other.due : seq > other.seq; }
   };
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> heap_;
-  std::unordered_map<std::uint64_t, std::int64_t> entries_;
+  std::unordered_map<std::uint64_t, MonotonicTime> entries_;
 };
 
 }  // namespace sterna::queue::sqlite

@@ -43,7 +43,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
 // A small answer that was just settled is sent from memory.
 void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow& row,
                                 const Settlement& settlement) {
-  set_due(seq, now());
+  set_due(seq);
   if (settlement.answer && !is_inline(settlement.answer->body)) return;
   DueDelivery kept{.seq = seq,
                    .function = lane.function,
@@ -80,9 +80,9 @@ std::optional<DueDelivery> SqliteQueue::take_kept_delivery(std::uint64_t seq) {
 }
 
 // The callback of a new answer, not before that of the one before has its end.
-void SqliteQueue::set_due(std::uint64_t seq, Millis due) {
+void SqliteQueue::set_due(std::uint64_t seq) {
   const auto before = superseded_.find(seq);
-  if (before == superseded_.end()) return due_.set(seq, due);
+  if (before == superseded_.end()) return due_.set(seq, loop_.clock().now());
   if (!std::exchange(before->second, true)) ++postponed_;
 }
 
@@ -92,14 +92,14 @@ bool SqliteQueue::end_superseded(std::uint64_t seq) {
   if (ended.empty()) return false;
   if (ended.mapped()) {
     --postponed_;
-    due_.set(seq, now());
+    due_.set(seq, loop_.clock().now());
     delivery_wanted_();
   }
   return true;
 }
 
 bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
-  const std::optional<std::uint64_t> seq = due_.take(now());
+  const std::optional<std::uint64_t> seq = due_.take(loop_.clock().now());
   if (!seq) return false;
   if (std::optional<DueDelivery> kept = take_kept_delivery(*seq)) {
     done(std::move(*kept));
@@ -110,7 +110,8 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
        [this, seq = *seq, done = std::move(done)](Result<DueDelivery> delivery) mutable {
          if (!delivery && !end_superseded(seq)) {
            if (delivery.error().code == Code::kNotFound) due_.remove(seq);
-           if (delivery.error().code != Code::kNotFound) due_.set(seq, now() + kUnreadablePause);
+           if (delivery.error().code != Code::kNotFound)
+             due_.set(seq, monotonic_of(now() + kUnreadablePause));
          }
          done(std::move(delivery));
        });
@@ -120,9 +121,10 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
 // A callback that could not be recorded is sent again: at least once.
 void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
   if (end_superseded(seq)) return;
-  if (!end.tried && end.again_at) return due_.set(seq, to_millis(*end.again_at));
   const Delivery state = end.again_at ? Delivery::kPending : end.end;
   const Millis due = end.again_at ? to_millis(*end.again_at) : 0;
+  const MonotonicTime due_here = monotonic_of(due);
+  if (!end.tried && end.again_at) return due_.set(seq, due_here);
   write(
       256,
       [seq, state, due, tried = std::move(end.tried)](store::Database& database) -> Status {
@@ -135,14 +137,14 @@ void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
             .bind(seq, state, due, text, kMaxDeliveryLog)
             .run();
       },
-      [this, seq, state, due](const Status& status) {
+      [this, seq, state, due_here](const Status& status) {
         if (!due_.taken(seq)) return;  // it was redelivered or redriven meanwhile
         if (!status) {
           log::warn("a delivery could not be recorded; it is tried again",
                     {{"error", std::string_view(status.error().detail)}});
-          return due_.set(seq, now() + kUnreadablePause);
+          return due_.set(seq, monotonic_of(now() + kUnreadablePause));
         }
-        if (state == Delivery::kPending) return due_.set(seq, due);
+        if (state == Delivery::kPending) return due_.set(seq, due_here);
         due_.remove(seq);
       });
 }
@@ -163,7 +165,7 @@ void SqliteQueue::redeliver(const std::string& function_id, const std::string& i
         },
         [this, seq = found->seq, done = std::move(done)](const Status& status) mutable {
           if (!status) return done(std::unexpected(unavailable(status.error())));
-          if (!due_.taken(seq)) set_due(seq, now());  // one that is being sent now needs no second
+          if (!due_.taken(seq)) set_due(seq);  // one that is being sent now needs no second
           delivery_wanted_();
           done({});
         });

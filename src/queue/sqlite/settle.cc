@@ -99,7 +99,7 @@ void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
       [this, ticket, function = lane.function, row = std::move(row)](const Status& status) {
         if (status) {
           const bool callback = !row->callback_url.empty();
-          if (callback) set_due(ticket.seq, now());
+          if (callback) set_due(ticket.seq);
           return settled(function, row->id, State::kExpired, kExpired,
                          callback ? Delivery::kPending : Delivery::kNone);
         }

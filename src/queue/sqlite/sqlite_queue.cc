@@ -85,7 +85,7 @@ Status SqliteQueue::restore(store::Database& database) {
   for (Result<bool> row = callbacks.step();; row = callbacks.step()) {
     if (!row) return std::unexpected(row.error());
     if (!*row) break;
-    due_.set(static_cast<std::uint64_t>(callbacks.integer(0)), callbacks.integer(1));
+    due_.set(static_cast<std::uint64_t>(callbacks.integer(0)), monotonic_of(callbacks.integer(1)));
   }
   store::Statement newest(database, "SELECT max(seq) FROM invocations");
   if (const Result<bool> row = newest.step(); !row) return std::unexpected(row.error());
@@ -106,7 +106,7 @@ void SqliteQueue::deliver(std::vector<store::GroupCommit::Ended> batch) {
   });
 }
 
-// Delays, leases and ages are looked at by the wall clock again and again: it may jump.
+// Delays and ages are looked at by the wall clock again and again: it may jump.
 void SqliteQueue::tick() {
   if (schedule_.promote(now())) tell_ready();
   for (const Receipt& receipt : schedule_.overdue(loop_.clock().now())) {
@@ -116,7 +116,7 @@ void SqliteQueue::tick() {
     tell_ready();
   }
   for (const auto& [lane, ticket] : schedule_.take_expired(now())) expire(*lane, ticket);
-  if (due_.any_due(now())) delivery_wanted_();
+  if (due_.any_due(loop_.clock().now())) delivery_wanted_();
   if (loop_.clock().now() >= next_sweep_ && !sweeping_) sweep();
   timer_ = loop_.after(kTick, [this] { tick(); });
 }

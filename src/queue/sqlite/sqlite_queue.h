@@ -87,6 +87,9 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void deliver(std::vector<store::GroupCommit::Ended> batch);
 
   Millis now() const { return to_millis(loop_.clock().wall()); }
+  MonotonicTime monotonic_of(Millis wall) const {
+    return loop_.clock().now() + std::chrono::milliseconds(wall - now());
+  }
   void tick();
   void sweep();
   void tell_ready();
@@ -96,7 +99,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::optional<Loaded> take_kept(std::uint64_t seq);
   void drop_kept(std::uint64_t seq);
   std::optional<DueDelivery> take_kept_delivery(std::uint64_t seq);
-  void set_due(std::uint64_t seq, Millis due);
+  void set_due(std::uint64_t seq);
   bool end_superseded(std::uint64_t seq);
   Lease lease_of(const Leased& held, Loaded loaded) const;
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
