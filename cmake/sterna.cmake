@@ -25,3 +25,15 @@ function(sterna_library name)
     gtest_discover_tests(sterna_${name}_test DISCOVERY_TIMEOUT 60)
   endif()
 endfunction()
+
+# sterna_copies(TARGET FOLDER file...) copies what a runtime reads at run time into the build tree, whenever it changes.
+function(sterna_copies target folder)
+  set(copies)
+  foreach(file IN LISTS ARGN)
+    cmake_path(GET file FILENAME name)
+    add_custom_command(OUTPUT ${folder}/${name} DEPENDS ${file}
+      COMMAND ${CMAKE_COMMAND} -E copy ${file} ${folder}/${name} VERBATIM)
+    list(APPEND copies ${folder}/${name})
+  endforeach()
+  add_custom_target(${target} ALL DEPENDS ${copies})
+endfunction()

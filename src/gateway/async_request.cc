@@ -64,9 +64,10 @@ Result<WallTime> parse_not_before(const net::HttpRequest& request, WallTime now)
   if (!delay) return std::unexpected(delay.error());
   const auto at = single(request, "x-not-before", "bad_delay");
   if (!at) return std::unexpected(at.error());
-  if (*delay && *at) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
-  if (*delay) {
-    const auto seconds = parse_seconds(**delay);
+  const std::optional<std::string_view>&seconds_given = *delay, &time_given = *at;
+  if (seconds_given && time_given) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
+  if (seconds_given) {
+    const auto seconds = parse_seconds(*seconds_given);
     if (!seconds || *seconds > static_cast<double>(kMaxDelaySeconds)) {
       return bad("bad_delay",
                  "X-Delay-Seconds is a number of seconds from 0 to " + std::to_string(kMaxDelaySeconds));
@@ -74,8 +75,8 @@ Result<WallTime> parse_not_before(const net::HttpRequest& request, WallTime now)
     return now +
            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(*seconds));
   }
-  if (!*at) return now;
-  const auto time = parse_rfc3339(**at);
+  if (!time_given) return now;
+  const auto time = parse_rfc3339(*time_given);
   if (!time) return bad("bad_delay", "X-Not-Before is no RFC 3339 time, e.g. 2026-01-02T03:04:05Z");
   if (*time - now > std::chrono::seconds(kMaxDelaySeconds))
     return bad("bad_delay", "X-Not-Before is more than 30 days ahead");
@@ -101,9 +102,11 @@ Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTi
   AsyncHeaders headers;
   const auto callback = single(request, "x-callback-url", "bad_callback_url");
   if (!callback) return std::unexpected(callback.error());
-  if (*callback && (*callback)->empty())
-    return bad("bad_callback_url", "X-Callback-Url is empty; leave it out when no callback is wanted");
-  headers.callback_url = callback->value_or("");
+  if (const auto& url = *callback) {
+    if (url->empty())
+      return bad("bad_callback_url", "X-Callback-Url is empty; leave it out when no callback is wanted");
+    headers.callback_url = *url;
+  }
   const auto not_before = parse_not_before(request, now);
   if (!not_before) return std::unexpected(not_before.error());
   headers.not_before = *not_before;
@@ -116,9 +119,11 @@ Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTi
 Result<std::string> parse_idempotency_key(const net::HttpRequest& request) {
   const auto key = single(request, "idempotency-key", "bad_idempotency_key");
   if (!key) return std::unexpected(key.error());
-  if (*key && ((*key)->empty() || (*key)->size() > kMaxIdempotencyKey))
+  const std::optional<std::string_view>& given = *key;
+  if (!given) return std::string();
+  if (given->empty() || given->size() > kMaxIdempotencyKey)
     return bad("bad_idempotency_key", "Idempotency-Key has 1 to 255 characters");
-  return std::string(key->value_or(""));
+  return std::string(*given);
 }
 
 }  // namespace sterna::gateway

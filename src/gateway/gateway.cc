@@ -11,7 +11,6 @@
 #include "gateway/log_exchange.h"
 #include "gateway/management_exchange.h"
 #include "gateway/problem_answer.h"
-#include "gateway/submission.h"
 
 namespace sterna::gateway {
 namespace {
@@ -196,12 +195,13 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
                                     "there is no function of that name in the space"},
                                    call_id);
   }
-  if (route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
-    return submit(connection, *entry, target, call_id);
+  const auto& wish = target.wish;
+  if (wish && route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
+    return submit(connection, *entry, target, *wish, call_id);
   }
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry))
     return answer_failure(connection, *refusal, call_id);
-  if (target.wish) return submit(connection, *entry, target, call_id);
+  if (wish) return submit(connection, *entry, target, *wish, call_id);
 
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
@@ -216,13 +216,13 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
 }
 
 void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
-                     const Target& target, const std::string& call_id) {
-  auto submission = make_submission(connection, entry, target.path, target.route.query, call_id, *target.wish,
+                     const Target& target, const AsyncWish& wish, const std::string& call_id) {
+  auto submission = make_submission(connection, entry, target.path, target.route.query, call_id, wish,
                                     parts_.loop.clock().wall(), parts_.ids);
   if (!submission)
     return answer_invocation_error(connection, status_of(submission.error()), submission.error(), call_id);
   SubmitExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection, std::move(*submission),
-                        target.wish->plan);
+                        wish.plan);
 }
 
 void Gateway::invocations(net::HttpConnection& connection, const Route& route) {

@@ -9,7 +9,7 @@
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
 #include "gateway/route.h"
-#include "gateway/submit_exchange.h"
+#include "gateway/submission.h"
 #include "invoke/function_table.h"
 #include "logs/function_logs.h"
 #include "net/background.h"
@@ -57,7 +57,7 @@ class Gateway final : public net::HttpService {
   void check_invocations(net::HttpConnection& connection, const Route& route);
   void invoke(net::HttpConnection& connection, const Target& target);
   void submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry, const Target& target,
-              const std::string& call_id);
+              const AsyncWish& wish, const std::string& call_id);
   void invocations(net::HttpConnection& connection, const Route& route);
   void logs(net::HttpConnection& connection, const Route& route);
   void health(net::HttpConnection& connection, std::string_view not_ready);

@@ -143,8 +143,8 @@ void InvocationExchange::on_listing(Result<queue::Listing> listing) {
   if (!listing) return refuse(listing.error());
   api::OrderedJson data = api::OrderedJson::array();
   for (const queue::Record& record : listing->records) data.push_back(to_json(record));
-  std::optional<std::string> next;
-  if (listing->next_cursor) next = api::make_cursor(*listing->next_cursor);
+  const auto next =
+      listing->next_cursor.transform([](const auto& cursor) { return api::make_cursor(cursor); });
   answer_json(200, api::page_json(std::move(data), next));
 }
 
@@ -185,7 +185,7 @@ void InvocationExchange::on_record(Result<queue::Record> record) {
 void InvocationExchange::stop_waiting() {
   const auto keep = shared_from_this();
   may_wait_ = false;
-  if (waiting_) parts_.settlements.forget(*std::exchange(waiting_, std::nullopt));
+  if (const auto waiting = std::exchange(waiting_, std::nullopt)) parts_.settlements.forget(*waiting);
   loop_.cancel(timer_);
 }
 

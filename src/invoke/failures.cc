@@ -9,7 +9,7 @@ constexpr FailureInfo kRaised{500,
                               "function_raised",
                               Component::kFunction,
                               Fault::kFunction,
-                              "the function raised an exception; the traceback is in the function's log",
+                              "the function failed while it ran; how is in the function's log",
                               0};
 constexpr FailureInfo kBadResponse{
     502,
