@@ -190,9 +190,6 @@ void Desk::start_queued() {
 }
 
 void Desk::start(Queued queued) {
-  wire::RequestHead head;
-  std::string_view body;
-  if (!wire::read_request(queued.payload, head, body)) return give_up("a request is malformed");
   const std::uint64_t call = queued.call;
   Entry& entry = *entries_.emplace(call, std::make_unique<Entry>(*this, std::move(queued))).first->second;
   entry.run = maker_.start(entry.exchange);

@@ -22,7 +22,7 @@ class Desk;
 // caller keeps what it sends within `window`.
 class Exchange {
  public:
-  // `payload` is a well-formed request (wire/messages.h).
+  // `payload` is a well-formed request (wire/messages.h): the server is trusted to send no other.
   Exchange(Desk& desk, std::uint16_t slot, std::uint64_t call, std::string payload);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
