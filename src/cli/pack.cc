@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 
 bool is_skipped(const fs::path& path) {
   const std::string name = path.filename();
-  return name.starts_with('.') || name == "__pycache__" || name == "node_modules" ||
-         name == "function.toml" || path.extension() == ".pyc";
+  return name.starts_with('.') || name == "__pycache__" || name == "function.toml" ||
+         path.extension() == ".pyc";
 }
 
 bool is_executable(fs::perms perms) {

@@ -25,7 +25,7 @@ inline constexpr std::size_t kMaxCodeBytes = 256U << 20;
 inline constexpr std::size_t kMaxInlineBytes = 4U << 20;
 
 // All regular files of a folder, sorted by path; without function.toml, and without what tools leave behind
-// (hidden files and folders, __pycache__, node_modules, *.pyc). Fails with invalid `bad_usage` on links and
+// (hidden files and folders, __pycache__, *.pyc). Fails with invalid `bad_usage` on links and
 // other special files, when nothing is left, or when there is too much.
 Result<std::vector<PackedFile>> collect_files(const std::filesystem::path& folder);
 

@@ -58,14 +58,16 @@ TEST_F(FolderTest, CollectsFilesSortedAndSkipsWhatToolsLeave) {
   write(".git/config", "");
   write("__pycache__/handler.pyc", "");
   write("old.pyc", "");
-  write("node_modules/a/index.js", "");
+  write("node_modules/.bin/a", "");
+  write("node_modules/a/index.js", "m");
   write("run.sh", "r");
   fs::permissions(folder_ / "run.sh", fs::perms::owner_all);
   const auto files = collect_files(folder_);
   ASSERT_TRUE(files) << files.error().detail;
   EXPECT_THAT(*files, ElementsAre(PackedFile{"data/b.txt", "b", false}, PackedFile{"handler.py", "h", false},
+                                  PackedFile{"node_modules/a/index.js", "m", false},
                                   PackedFile{"run.sh", "r", true}));
-  EXPECT_EQ(total_bytes(*files), 3U);
+  EXPECT_EQ(total_bytes(*files), 4U);
 }
 
 TEST_F(FolderTest, RefusesLinksAndEmptyFolders) {
