@@ -301,7 +301,7 @@ def test_what_waits_is_run_by_the_version_of_its_time(mirror):
     mirror.deploy("versions", SCRIPTED)
     made = call(mirror, "versions", headers={"X-Delay-Seconds": "2"}, content=b"{'body': 'x'}")
     mirror.deploy("versions", SCRIPTED.replace("eval(req.body)", "{'body': 'second'}"))
-    eventually(lambda: mirror.get("versions")["version"] == 2)
+    eventually(lambda: mirror.get("versions")["active_version"] == 2)
     assert made.ended()["version"] == 2 and made.response().text == "second"
 
 

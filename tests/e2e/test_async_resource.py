@@ -318,7 +318,7 @@ def test_a_failed_call_is_run_again(scripted, receiver):
     assert made.ended()["state"] == "failed"
     receiver.wait("/mended", 1)
     scripted.deploy("mended", SCRIPTED, **{"async": {"max_attempts": 2}})
-    eventually(lambda: scripted.get("mended")["version"] == 2)
+    eventually(lambda: scripted.get("mended")["active_version"] == 2)
     answer = made.redrive()
     assert answer.status_code == 202, answer.text
     found = made.until("succeeded")
