@@ -59,28 +59,30 @@ void apply_preference(std::string_view item, AsyncPreference& preference) {
   }
 }
 
-Result<WallTime> parse_not_before(const net::HttpRequest& request, WallTime now) {
+Status parse_delay(const net::HttpRequest& request, WallTime now, AsyncHeaders& headers) {
   const auto delay = single(request, "x-delay-seconds", "bad_delay");
   if (!delay) return std::unexpected(delay.error());
   const auto at = single(request, "x-not-before", "bad_delay");
   if (!at) return std::unexpected(at.error());
-  const std::optional<std::string_view>&seconds_given = *delay, &time_given = *at;
-  if (seconds_given && time_given) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
-  if (seconds_given) {
-    const auto seconds = parse_seconds(*seconds_given);
+  const std::optional<std::string_view>&delay_given = *delay, &time_given = *at;
+  if (delay_given && time_given) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
+  if (delay_given) {
+    const auto seconds = parse_seconds(*delay_given);
     if (!seconds || *seconds > static_cast<double>(kMaxDelaySeconds)) {
       return bad("bad_delay",
                  "X-Delay-Seconds is a number of seconds from 0 to " + std::to_string(kMaxDelaySeconds));
     }
-    return now +
-           std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(*seconds));
+    headers.delay =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(*seconds));
   }
-  if (!time_given) return now;
-  const auto time = parse_rfc3339(*time_given);
-  if (!time) return bad("bad_delay", "X-Not-Before is no RFC 3339 time, e.g. 2026-01-02T03:04:05Z");
-  if (*time - now > std::chrono::seconds(kMaxDelaySeconds))
-    return bad("bad_delay", "X-Not-Before is more than 30 days ahead");
-  return std::max(*time, now);
+  if (time_given) {
+    const auto time = parse_rfc3339(*time_given);
+    if (!time) return bad("bad_delay", "X-Not-Before is no RFC 3339 time, e.g. 2026-01-02T03:04:05Z");
+    if (*time - now > std::chrono::seconds(kMaxDelaySeconds))
+      return bad("bad_delay", "X-Not-Before is more than 30 days ahead");
+    headers.not_before = *time;
+  }
+  return {};
 }
 
 }  // namespace
@@ -107,9 +109,8 @@ Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTi
       return bad("bad_callback_url", "X-Callback-Url is empty; leave it out when no callback is wanted");
     headers.callback_url = *url;
   }
-  const auto not_before = parse_not_before(request, now);
-  if (!not_before) return std::unexpected(not_before.error());
-  headers.not_before = *not_before;
+  if (const Status delayed = parse_delay(request, now, headers); !delayed)
+    return std::unexpected(delayed.error());
   auto key = parse_idempotency_key(request);
   if (!key) return std::unexpected(key.error());
   headers.idempotency_key = std::move(*key);

@@ -1,6 +1,7 @@
 // The headers that make an invocation asynchronous, or say how it is to be: pure text work.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -17,9 +18,13 @@ struct AsyncPreference {
 AsyncPreference parse_preference(const net::HttpRequest& request);
 
 struct AsyncHeaders {
-  std::string callback_url;     // X-Callback-Url; empty: none
-  WallTime not_before;          // by X-Delay-Seconds or X-Not-Before; else `now`
-  std::string idempotency_key;  // empty: none
+  std::string callback_url;            // X-Callback-Url; empty: none
+  std::chrono::milliseconds delay{};   // X-Delay-Seconds
+  std::optional<WallTime> not_before;  // X-Not-Before
+  std::string idempotency_key;         // empty: none
+
+  // When it may run if it was accepted at `now`.
+  WallTime earliest(WallTime now) const { return std::max(not_before.value_or(now), now + delay); }
 };
 
 // Fails with invalid, reason `bad_callback_url` (given twice or empty), `bad_delay`, `bad_idempotency_key`.

@@ -45,7 +45,7 @@ TEST(ParseAsyncHeaders, NothingGivenMeansAtOnceAndNoCallback) {
   const auto headers = parse_async_headers(with({}), kNow);
   ASSERT_TRUE(headers);
   EXPECT_EQ(headers->callback_url, "");
-  EXPECT_EQ(headers->not_before, kNow);
+  EXPECT_EQ(headers->earliest(kNow), kNow);
   EXPECT_EQ(headers->idempotency_key, "");
 }
 
@@ -54,14 +54,14 @@ TEST(ParseAsyncHeaders, ReadsWhatIsGiven) {
       with({{"X-Callback-Url", " https://x/ "}, {"X-Delay-Seconds", "1.5"}, {"Idempotency-Key", "k"}}), kNow);
   ASSERT_TRUE(headers);
   EXPECT_EQ(headers->callback_url, "https://x/");
-  EXPECT_EQ(headers->not_before, kNow + 1500ms);
+  EXPECT_EQ(headers->earliest(kNow), kNow + 1500ms);
   EXPECT_EQ(headers->idempotency_key, "k");
 }
 
 TEST(ParseAsyncHeaders, ATimeThatHasPassedMeansNow) {
   const auto headers = parse_async_headers(with({{"X-Not-Before", "2001-01-01T00:00:00Z"}}), kNow);
   ASSERT_TRUE(headers);
-  EXPECT_EQ(headers->not_before, kNow);
+  EXPECT_EQ(headers->earliest(kNow), kNow);
 }
 
 TEST(ParseAsyncHeaders, RefusesWhatItCannotUnderstand) {

@@ -1,7 +1,5 @@
 #include "gateway/submission.h"
 
-#include <algorithm>
-
 #include "gateway/fingerprint.h"
 #include "gateway/function_request.h"
 
@@ -34,7 +32,7 @@ Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, 
   if (wish.plan.answer == Answer::kFunctionsOwn) {  // nothing to do with callbacks and delays
     auto key = parse_idempotency_key(request);
     if (!key) return std::unexpected(key.error());
-    wish.headers = {.callback_url = {}, .not_before = now, .idempotency_key = std::move(*key)};
+    wish.headers.idempotency_key = std::move(*key);
     return wish;
   }
   auto headers = parse_async_headers(request, now);
@@ -49,7 +47,7 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
                                           UlidGenerator& ids) {
   const net::HttpRequest& request = connection.request();
   const bool is_synchronous = wish.plan.answer == Answer::kFunctionsOwn;
-  const WallTime not_before = std::max(wish.headers.not_before, now);  // the body may have taken its time
+  const WallTime not_before = wish.headers.earliest(now);
   queue::Submission submission{
       .function = {.id = entry.id, .space = entry.space, .name = entry.name},
       .id = call_id,

@@ -142,7 +142,7 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
     Done<Accepted> done;
   };
   const std::uint64_t seq = next_seq_++;
-  const Millis due = submission.not_before > loop_.clock().wall()
+  const Millis due = submission.not_before > submission.created_at
                          ? to_millis(std::min(submission.not_before, submission.expires_at))
                          : 0;
   auto call = std::make_unique<Call>(
