@@ -6,6 +6,8 @@ function(sterna_flags target)
   target_compile_options(${target} PRIVATE ${STERNA_WARNINGS})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   if(STERNA_SANITIZE)
+    # The standard library checks each access then: of an empty optional, or past the end.
+    target_compile_definitions(${target} PUBLIC _GLIBCXX_ASSERTIONS)
     target_compile_options(${target} PUBLIC -fsanitize=${STERNA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${STERNA_SANITIZE})
   endif()
