@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Sequence
 
 from .async_load import Accepted, LoadError, parse_accepted, parse_through, run
+from .functions import FUNCTIONS, Function
 from .memory import mib
 from .queues import BODY_BYTES, Queue, start_queues
 from .results import Results, Sample
-from .sterna import ECHO, FUNCTIONS, Sterna
+from .sterna import PATH, Sterna
 from .throughput import Failures
 
 ACCEPT = {"async-accept-c64": 64, "async-accept-c256": 256}  # case: connections
@@ -18,12 +19,12 @@ CASES = (*ACCEPT, END_TO_END, ONE, BACKLOG)
 RATE = "calls/s"
 
 # Runs for longer than any measurement, so that what is accepted stays queued: draining it is a case of its own.
-BLOCKER = b"""import time
+BLOCKER = Function("python3-http", lambda: {"handler.py": b"""import time
 
 
 def handle(req):
     time.sleep(3000)
-"""
+"""})
 KEPT = {"max_replicas": 1, "timeout_seconds": 3000}
 NAME = "bench"
 # Nobody listens there: the kept calls have a callback like all others, and none of them gets as far as it.
@@ -34,7 +35,7 @@ BACKLOG_PATIENCE_S = 900.0
 
 
 def async_path() -> str:
-    return f"{FUNCTIONS}/{NAME}/async-invoke"
+    return f"{PATH}/{NAME}/async-invoke"
 
 
 class AsyncBench:
@@ -77,13 +78,13 @@ class AsyncBench:
         return parse_accepted(run(self.tool, "accept", sterna.port, async_path(), connections, options,
                                   BACKLOG_PATIENCE_S))
 
-    def _sterna(self, code: bytes, limits: dict) -> Sterna:
+    def _sterna(self, function: Function, limits: dict) -> Sterna:
         """A new server with one function, deployed."""
         self._started += 1
         sterna = Sterna(self.binary, self.scratch / f"async-{self._started}", self.scratch / "async.log",
                         settings=SETTINGS)
         try:
-            sterna.deploy(NAME, limits, code)
+            sterna.deploy(NAME, limits, function)
         except BaseException:
             sterna.child.stop()
             raise
@@ -91,7 +92,7 @@ class AsyncBench:
 
     def end_to_end(self) -> None:
         """As many calls as get through with at most WINDOW of them on their way, five times as long as other cases."""
-        with self._sterna(ECHO, {"min_replicas": 1}) as sterna:
+        with self._sterna(FUNCTIONS["sterna"], {"min_replicas": 1}) as sterna:
             self._through(sterna, ["--seconds", "1"])
             for number in range(self.rounds):
                 found = self._through(sterna, ["--seconds", str(5 * self.seconds)])
@@ -107,7 +108,7 @@ class AsyncBench:
 
     def one(self, count: int) -> None:
         """One call at a time, each after an fdatasync of 1 KiB on the same file system."""
-        with self._sterna(ECHO, {"min_replicas": 1}) as sterna:
+        with self._sterna(FUNCTIONS["sterna"], {"min_replicas": 1}) as sterna:
             options = ["--window", "1", "--body-bytes", str(BODY_BYTES), "--sync-file", str(self.scratch / "sync")]
             run(self.tool, "through", sterna.port, async_path(), 1, [*options, "--count", "20"])
             for number in range(self.rounds):

@@ -3,16 +3,16 @@
 import os
 import shutil
 import time
-from typing import Callable, Sequence
+from typing import Sequence
 
+from .functions import FUNCTIONS
 from .http_client import Connection, HttpError
 from .results import Results, Sample
-from .sterna import ECHO, NODE_ECHO, Sterna, invoke_request
+from .sterna import Sterna, invoke_request
 
 CASE = "cold-start"
 BARE = "python3 -c pass"
 BARE_NODE = "node -e 0"
-NODE_ROW = "sterna-node"
 PYTHON = "/usr/bin/python3"
 # The worker before has just ended: what the system still does for that is not part of the next start.
 SETTLE_S = 0.1
@@ -40,28 +40,28 @@ def cold_call_ms(connection: Connection, request: bytes) -> float:
     return elapsed
 
 
-def measure(sterna: Sterna, count: int, results: Results) -> None:
-    """`count` samples of each language, ours and the bare interpreter's in turn."""
-    measure_one(sterna, "python3-http", ECHO, count, lambda number, ms: results.add(
-        Sample(CASE, "sterna", number, "ms", ms)), lambda number: results.add(
-        Sample(CASE, BARE, number, "ms", bare_ms(PYTHON, ["-c", "pass"]))))
+def measure(sterna: Sterna, rows: Sequence[str], count: int, results: Results) -> None:
+    """`count` samples of each of these functions, ours and the bare interpreter's in turn."""
     node = shutil.which("node")
+    bare = {"sterna": (BARE, PYTHON, ["-c", "pass"])}
     if node is not None:
-        measure_one(sterna, "node-http", NODE_ECHO, count, lambda number, ms: results.add(
-            Sample(CASE, NODE_ROW, number, "ms", ms)), lambda number: results.add(
-            Sample(CASE, BARE_NODE, number, "ms", bare_ms(node, ["-e", "0"]))))
+        bare["sterna-node"] = bare["sterna-cpp"] = (BARE_NODE, node, ["-e", "0"])
+    for row in rows:
+        if row in bare:
+            measure_one(sterna, row, bare[row], count, results)
 
 
-def measure_one(sterna: Sterna, template: str, code: bytes, count: int, add: Callable[[int, float], None],
-                add_bare: Callable[[int], None]) -> None:
-    name = f"cold-{template}"
-    sterna.deploy(name, {"idle_seconds": 0.2}, code, template)
+def measure_one(sterna: Sterna, row: str, bare: tuple[str, str, Sequence[str]], count: int, results: Results) -> None:
+    name = f"cold-{row}"
+    bare_row, program, argv = bare
+    sterna.deploy(name, {"idle_seconds": 0.2}, FUNCTIONS[row])
     request = invoke_request(name, b"x" * 64)
+    first = len(results.of(CASE, bare_row))  # `node -e 0` stands beside two functions
     with Connection(sterna.port) as connection:
         connection.exchange(request)  # the first start ever is not one of the samples
         for number in range(count):
             sterna.wait_replicas(name, 0)
             time.sleep(SETTLE_S)
-            add(number, cold_call_ms(connection, request))
-            add_bare(number)
+            results.add(Sample(CASE, row, number, "ms", cold_call_ms(connection, request)))
+            results.add(Sample(CASE, bare_row, first + number, "ms", bare_ms(program, argv)))
     sterna.call("DELETE", f"/spaces/default/functions/{name}", wanted=(200, 202, 204))

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Sequence
 from . import cold_start, instructions, many_functions, memory, results as store, throughput
 from .async_calls import ACCEPT, BACKLOG, END_TO_END, ONE, AsyncBench
 from .compare import comparison
+from .functions import FUNCTIONS
 from .http_client import HttpError
 from .machine import describe
 from .options import Options, parse
@@ -17,13 +18,11 @@ from .peers import PEERS, start_peers
 from .queues import QUEUES
 from .results import Results, Sample
 from .server import Server, check_answer
-from .sterna import NODE_ECHO, Sterna
+from .sterna import Sterna
 from .subjects import subjects
 from .table import number, table
 from .targets import judge
 
-ECHO = "echo"
-NODE_ROW = "sterna-node"  # the same echo in JavaScript: beside Node's own servers
 # What a part of the bench may fail with because of a server; anything else is a bug of the bench.
 PART_FAILS = (OSError, HttpError, RuntimeError, ValueError)
 
@@ -84,31 +83,31 @@ class Run:
         options = self.options
         with ExitStack() as stack:
             sterna = None
-            if "sterna" in options.servers:
+            rows = [name for name in options.servers if name in FUNCTIONS]
+            if rows:
                 sterna = Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")
                 stack.enter_context(sterna)
-            servers = start_peers([name for name in options.servers if name in PEERS], self.scratch, stack)
-            if sterna:
-                servers.insert(0, sterna.server(ECHO, "sterna"))
+            peers = start_peers([name for name in options.servers if name in PEERS], self.scratch, stack)
             if "memory" in options.cases:
-                self.part("memory at rest", lambda: self.memory_at_rest(sterna, servers))
-            if sterna:
-                sterna.deploy(ECHO)
-                sterna.deploy(NODE_ROW, code=NODE_ECHO, template="node-http")
-                servers.insert(1, sterna.server(NODE_ROW, NODE_ROW))
+                self.part("memory at rest", lambda: self.memory_at_rest(sterna, peers))
             if options.loads:
-                self.part("loads", lambda: self.loads(servers))
+                self.part("loads", lambda: self.loads(sterna, rows, peers))
             if sterna and "memory" in options.cases:
                 self.part("memory of replicas", lambda: memory.measure_replicas(sterna, options.rounds, self.results))
             if sterna and "cold-start" in options.cases:
-                self.part("cold start", lambda: cold_start.measure(sterna, options.cold_starts, self.results))
+                self.part("cold start", lambda: cold_start.measure(sterna, rows, options.cold_starts, self.results))
 
-    def memory_at_rest(self, sterna: Optional[Sterna], servers: Sequence[Server]) -> None:
+    def memory_at_rest(self, sterna: Optional[Sterna], peers: Sequence[Server]) -> None:
+        ours = []
         if sterna:
             memory.bring_to_rest(sterna)
-        memory.measure_idle(servers, self.results)
+            ours = [sterna.server(memory.RESTING, "sterna")]
+        memory.measure_idle([*ours, *peers], self.results)
 
-    def loads(self, servers: Sequence[Server]) -> None:
+    def loads(self, sterna: Optional[Sterna], rows: Sequence[str], peers: Sequence[Server]) -> None:
+        for row in rows:
+            sterna.deploy(row, function=FUNCTIONS[row])
+        servers = [*(sterna.server(row, row) for row in rows), *peers]
         for server in servers:
             for _, body_bytes in throughput.CASES.values():
                 check_answer(server, body_bytes)

@@ -5,18 +5,12 @@ import time
 from pathlib import Path
 from typing import Optional, Sequence
 
+from .functions import FUNCTIONS, Function
 from .http_client import Answer, HttpError, build_request, call_json
 from .processes import Child, wait_until
 from .server import Server
 
-FUNCTIONS = "/spaces/default/functions"
-ECHO = b"""def handle(req):
-    return {"body": req.body, "headers": {"Content-Type": "application/octet-stream"}}
-"""
-NODE_ECHO = b"""exports.handle = async (req) => ({
-  headers: { "Content-Type": "application/octet-stream" }, body: req.body,
-});
-"""
+PATH = "/spaces/default/functions"
 
 
 class Sterna:
@@ -66,12 +60,12 @@ class Sterna:
             raise HttpError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
         return answer
 
-    def deploy(self, name: str, limits: Optional[dict] = None, code: bytes = ECHO,
-               template: str = "python3-http") -> None:
-        """Deploys the echo, or another handler, under this name and waits until it is Running."""
-        document = {"name": name, "template": template, "access": "public",
-                    "source": {"code": base64.b64encode(code).decode()}, "limits": limits or {}}
-        self.call("POST", FUNCTIONS, document, (201,))
+    def deploy(self, name: str, limits: Optional[dict] = None, function: Function = FUNCTIONS["sterna"]) -> None:
+        """Deploys Python's echo, or another function, under this name and waits until it is Running."""
+        files = {path: base64.b64encode(content).decode() for path, content in function.files().items()}
+        document = {"name": name, "template": function.template, "access": "public", "source": {"files": files},
+                    "limits": limits or {}, **function.fields}
+        self.call("POST", PATH, document, (201,))
         self.wait_running(name)
 
     def wait_running(self, name: str) -> None:
@@ -84,10 +78,10 @@ class Sterna:
         wait_until(f"{name} to be Running", running, 60)
 
     def get(self, name: str) -> dict:
-        return self.call("GET", f"{FUNCTIONS}/{name}").json()
+        return self.call("GET", f"{PATH}/{name}").json()
 
     def exists(self, name: str) -> bool:
-        return self.call("GET", f"{FUNCTIONS}/{name}", wanted=(200, 404)).status == 200
+        return self.call("GET", f"{PATH}/{name}", wanted=(200, 404)).status == 200
 
     def wait_replicas(self, name: str, count: int) -> None:
         """Until exactly `count` replicas are there, all of them able to take calls."""
@@ -104,7 +98,7 @@ class Sterna:
 
 
 def invoke_path(name: str) -> str:
-    return f"{FUNCTIONS}/{name}/invoke"
+    return f"{PATH}/{name}/invoke"
 
 
 def invoke_request(name: str, body: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Iterator, Sequence
 
 from .http_client import build_request
 from .instructions import Subject
-from .peers import PEERS
+from .peers import PEERS, Ports
 from .processes import Child
 from .server import Server, free_ports, wait_for_port
 from .sterna import Sterna, invoke_request
@@ -55,7 +55,7 @@ def _peer(name: str):
     @contextmanager
     def start(under: list[str], scratch: Path) -> Iterator[Server]:
         peer, port = PEERS[name], free_ports(1)[0]
-        with Child([*under, *peer.argv(port, scratch)], scratch / f"callgrind-{name}.out") as child:
+        with Child([*under, *peer.argv(Ports(port), scratch)], scratch / f"callgrind-{name}.out") as child:
             wait_for_port(name, port, child, PATIENCE_S)
             yield Server(name, port, child, peer.path, peer.echoes)
 

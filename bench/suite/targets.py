@@ -50,9 +50,9 @@ def _throughput(case: str, peer: str) -> Target:
     return Target(case, peer, "req/s at least 1.5x", 1.5, True, lambda results: ratio_to(results, case, "sterna", peer))
 
 
-def _node_throughput(case: str, peer: str) -> Target:
-    return Target(case, peer, "sterna-node at least 2x", 2, True,
-                  lambda results: ratio_to(results, case, "sterna-node", peer))
+def _row_throughput(row: str, case: str, peer: str, bound: float) -> Target:
+    return Target(case, peer, f"{row} at least {bound:g}x", bound, True,
+                  lambda results: ratio_to(results, case, row, peer))
 
 
 def _cold_start(server: str, interpreter: str) -> Callable[[Results], Optional[float]]:
@@ -105,13 +105,20 @@ TARGETS = (
     _throughput("echo-64-c32", "node:http"),
     _throughput("echo-64-c256", "uvicorn"),
     _throughput("echo-64-c256", "node:http"),
-    _node_throughput("echo-64-c32", "node:http"),
-    _node_throughput("echo-64-c32", "fastify"),
-    _node_throughput("echo-64-c256", "node:http"),
-    _node_throughput("echo-64-c256", "fastify"),
+    _row_throughput("sterna-node", "echo-64-c32", "node:http", 2),
+    _row_throughput("sterna-node", "echo-64-c32", "fastify", 2),
+    _row_throughput("sterna-node", "echo-64-c256", "node:http", 2),
+    _row_throughput("sterna-node", "echo-64-c256", "fastify", 2),
+    _row_throughput("sterna-cpp", "echo-64-c32", "nginx", 1),
+    _row_throughput("sterna-cpp", "echo-64-c256", "nginx", 1),
+    _row_throughput("sterna-http", "echo-64-c32", "nginx+node:http", 0.9),
+    _row_throughput("sterna-http", "echo-64-c256", "nginx+node:http", 0.9),
     Target("cold-start", "python3 -c pass", "p50 at most 0.7x", 0.7, False,
            _cold_start("sterna", "python3 -c pass")),
-    Target("cold-start", "node -e 0", "p50 at most 0.5x", 0.5, False, _cold_start("sterna-node", "node -e 0")),
+    Target("cold-start", "sterna-node", "p50 at most 0.5x node -e 0", 0.5, False,
+           _cold_start("sterna-node", "node -e 0")),
+    Target("cold-start", "sterna-cpp", "p50 at most 0.3x node -e 0", 0.3, False,
+           _cold_start("sterna-cpp", "node -e 0")),
     Target("cold-start", "sterna", "p99 at most 3x p50", 3, False, _cold_tail),
     _at_most("memory-idle", "sterna", 25, "at most 25 MiB"),
     _at_most("memory-replica", "sterna", 4, "at most 4 MiB"),

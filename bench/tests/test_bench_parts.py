@@ -9,7 +9,7 @@ import pytest
 from suite.instructions import collected
 from suite.memory import kib_of, mib
 from suite.options import ALL_CASES, SERVERS, select
-from suite.peers import nginx_config
+from suite.peers import PEERS, Ports, nginx_config
 from suite.processes import Child, tree, wait_until
 
 ROLLUP = """55d0-7ffc ---p 00000000 00:00 0                                  [rollup]
@@ -36,6 +36,7 @@ def test_adds_up_what_callgrind_counted_in_all_processes():
 def test_only_restricts_each_kind_by_itself():
     assert select("") == (SERVERS, ALL_CASES)
     assert select("nginx, sterna") == (("sterna", "nginx"), ALL_CASES)
+    assert select("sterna-cpp,echo-64-c1") == (("sterna-cpp",), ("echo-64-c1",))
     assert select("cold-start") == (SERVERS, ("cold-start",))
     with pytest.raises(ValueError, match="apache"):
         select("apache,nginx")
@@ -48,6 +49,13 @@ def test_nginx_sends_as_many_bytes_as_it_gets():
     assert f'set $kib "{piece}";' in text
     assert 'return 200 "' + "x" * 64 + '";' in text
     assert f'return 200 "$kib$kib{"x" * 952}";' in text
+
+
+def test_nginx_passes_requests_on_to_the_server_behind_it(tmp_path):
+    PEERS["nginx+node:http"].argv(Ports(8080, 9090), tmp_path)
+    text = (tmp_path / "nginx-proxy.conf").read_text()
+    assert "@" not in text
+    assert "listen 127.0.0.1:8080 " in text and "server 127.0.0.1:9090;" in text
 
 
 def test_a_child_and_all_it_started_are_ended(tmp_path):

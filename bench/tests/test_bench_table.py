@@ -44,6 +44,22 @@ def test_cold_start_targets_use_percentiles_of_all_samples():
     assert found[("cold-start", "sterna")] == (3.333, False)
 
 
+def test_each_template_has_targets_of_its_own():
+    results = Results()
+    for row, rate in (("sterna-cpp", 99), ("nginx", 100), ("sterna-http", 45), ("nginx+node:http", 50)):
+        results.add(Sample("echo-64-c256", row, 0, "req/s", rate, 1, 2))
+    assert verdicts(results) == {("echo-64-c256", "nginx"): (0.99, False),
+                                 ("echo-64-c256", "nginx+node:http"): (0.9, True)}
+
+
+def test_cold_starts_of_two_templates_are_held_against_the_same_interpreter():
+    results = Results()
+    for row, ms in (("sterna-node", 21), ("sterna-cpp", 12), ("node -e 0", 40)):
+        results.add(Sample("cold-start", row, 0, "ms", ms))
+    assert verdicts(results) == {("cold-start", "sterna-node"): (0.525, False),
+                                 ("cold-start", "sterna-cpp"): (0.3, True)}
+
+
 def test_limits_are_included():
     results = Results()
     results.add(Sample("memory-idle", "sterna", 0, "MiB", 25))
