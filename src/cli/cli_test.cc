@@ -259,40 +259,5 @@ TEST_F(DeployTest, SendsLargeCodeAsAnArchive) {
   EXPECT_THAT(server.requests().at(2), HasSubstr("Content-Type: application/gzip\r\n"));
 }
 
-TEST_F(DeployTest, InitMakesAFolderThatCanBeDeployed) {
-  const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(folder_);
-  const Ran ran = run({"init", "fresh"});
-  const Ran again = run({"init", "fresh"});
-  std::filesystem::current_path(before);
-  EXPECT_EQ(ran.status, kExitOk) << ran.err;
-  EXPECT_EQ(again.status, kExitUsage);
-  const auto code = read_deployable(folder_ / "fresh", {});
-  ASSERT_TRUE(code) << code.error().detail;
-  EXPECT_EQ(code->settings["name"], "fresh");
-  EXPECT_EQ(code->settings["template"], "python3-http");
-  ASSERT_EQ(code->files.size(), 1U);
-  EXPECT_THAT(code->files[0].content, HasSubstr("def handle(req):"));
-  EXPECT_THAT(code->files[0].content, testing::Not(HasSubstr("{{")));
-}
-
-TEST_F(DeployTest, InitKnowsJavaScript) {
-  const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(folder_);
-  const Ran ran = run({"init", "fresh", "--template", "node"});
-  const Ran unknown = run({"init", "other", "--template", "cobol"});
-  std::filesystem::current_path(before);
-  EXPECT_EQ(ran.status, kExitOk) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("fresh/handler.js"));
-  EXPECT_EQ(unknown.status, kExitUsage);
-  EXPECT_THAT(unknown.err, HasSubstr("use python3-http or node-http"));
-  const auto code = read_deployable(folder_ / "fresh", {});
-  ASSERT_TRUE(code) << code.error().detail;
-  ASSERT_EQ(code->files.size(), 1U);
-  EXPECT_EQ(code->files[0].path, "handler.js");
-  EXPECT_THAT(code->files[0].content, HasSubstr("exports.handle = async (req) => {\n"));
-  EXPECT_THAT(code->files[0].content, testing::Not(HasSubstr("{{")));
-}
-
 }  // namespace
 }  // namespace sterna::cli

@@ -133,7 +133,13 @@ Result<int> set_callback_allow(const Target& target, std::string_view name,
 enum class SigningSecret : std::uint8_t { kShow, kRotate };
 Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode);
 
-// init.cc: makes the folder `name` with a handler and a function.toml. Works without a server.
-Result<int> init(std::string_view name, std::string_view template_name);
+// init.cc
+struct InitArgs {
+  std::filesystem::path folder;  // its name is the function's
+  std::string template_name = "python3-http";
+};
+// Writes a handler and a function.toml into the folder, and makes it when it is not there. Fails with
+// bad_usage when one of the files is there. Works without a server.
+Result<int> init(const Target& target, const InitArgs& args);
 
 }  // namespace sterna::cli

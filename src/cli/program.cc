@@ -43,11 +43,8 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_spaces();
   add_secrets();
   add_versions();
+  add_init();
 
-  CLI::App& init_command = add("init", "Make a folder with a handler and a function.toml",
-                               [this] { return init(parts_->name, parts_->template_name); });
-  init_command.add_option("name", parts_->name, "Name of the function and the folder")->required();
-  init_command.add_option("--template", parts_->template_name, "Template")->capture_default_str();
   add("version", "Print the version", []() -> Result<int> {
     print("sterna " STERNA_VERSION "\n");
     return kExitOk;
@@ -123,6 +120,14 @@ void Program::add_functions() {
   back.add_option("version", parts_->version, "Number of the old version")
       ->required()
       ->check(CLI::PositiveNumber);
+}
+
+void Program::add_init() {
+  InitArgs& args = parts_->init;
+  CLI::App& command = add("init", "Make a folder with a handler and a function.toml",
+                          [this] { return init(parts_->target, parts_->init); });
+  command.add_option("folder", args.folder, "The folder; its name is the function's")->required();
+  command.add_option("--template", args.template_name, "Template")->capture_default_str();
 }
 
 void Program::add_logs() {

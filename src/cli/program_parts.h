@@ -15,6 +15,7 @@ struct Program::Parts {
 
   Target target;
   DeployArgs deploy;
+  InitArgs init;
   InvokeArgs invoke;
   InvocationsArgs invocations;
   TailArgs tail_invocations;
@@ -23,7 +24,6 @@ struct Program::Parts {
   SetSecretArgs set_secret;
   std::string name;
   std::string id;
-  std::string template_name = "python3-http";
   std::vector<std::string> callback_allow;
   std::int64_t version = 0;
   std::int64_t other_version = 0;

@@ -7,30 +7,11 @@ import subprocess
 
 import pytest
 
+from command_line import Cli
 from polling import eventually
 from sterna import BINARY, ROOT
 
 FINE = "def handle(req):\n    print('called', req.path)\n    return {'body': 'fine ' + req.path + ' ' + req.body.decode()}\n"
-
-
-class Cli:
-    def __init__(self, url, folder):
-        self.url, self.folder = url, folder
-
-    def run(self, *arguments, data=None):
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
-        return subprocess.run(
-            [str(BINARY), *map(str, arguments)], env={**clean, "STERNA_URL": self.url}, cwd=self.folder, input=data or "",
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-
-    def ok(self, *arguments, **options):
-        done = self.run(*arguments, **options)
-        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-        return done.stdout
-
-    def json(self, *arguments):
-        return json.loads(self.ok(*arguments, "--json"))
 
 
 @pytest.fixture

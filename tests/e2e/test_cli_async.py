@@ -10,7 +10,7 @@ from handlers import SCRIPTED
 from polling import eventually
 from receiver import Answer
 from sterna import BINARY
-from test_cli import Cli
+from command_line import Cli
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,13 @@
+# What `sterna init` writes: every file below starters/TEMPLATE is built into the program.
+file(GLOB_RECURSE STARTER_PATHS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/starters CONFIGURE_DEPENDS starters/*)
+list(SORT STARTER_PATHS)
+set(STARTER_ROWS)
+foreach(path IN LISTS STARTER_PATHS)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/starters/${path})
+  string(REGEX MATCH "^[^/]+" starter_template ${path})
+  string(REGEX REPLACE "^[^/]+/" "" starter_file ${path})
+  file(READ starters/${path} starter_text)
+  string(APPEND STARTER_ROWS "    {\"${starter_template}\", \"${starter_file}\", R\"starter(${starter_text})starter\"},\n")
+endforeach()
+configure_file(starters.cc.in starters.cc @ONLY)
+set(STARTER_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/starters.cc)
