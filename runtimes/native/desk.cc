@@ -178,7 +178,7 @@ void Desk::widen(std::uint64_t call, std::uint32_t bytes) {
 }
 
 void Desk::start_queued() {
-  while (!queued_.empty() && entries_.size() < concurrency_) {
+  while (!queued_.empty() && entries_.size() < concurrency_ && maker_.can_start()) {
     Queued next = std::move(queued_.front());
     queued_.pop_front();
     if (channel_.claim(next.slot, next.call)) {

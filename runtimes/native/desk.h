@@ -78,6 +78,9 @@ class RunMaker {
   virtual ~RunMaker() = default;
   // Begins a run; the exchange outlives it. May end the exchange at once.
   virtual std::unique_ptr<Run> start(Exchange& exchange) = 0;
+  // Whether a call that waits may begin now. Until then it can be given to another worker. When a no
+  // becomes a yes, Desk::start_more must be called.
+  virtual bool can_start() { return true; }
   // No more calls come and none is left. Must stop the loop in the end.
   virtual void leave() = 0;
 };
@@ -90,6 +93,9 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
 
   // Before that nothing is read; calls that came meanwhile wait. Fails with io.
   Status open(std::string_view runtime, bool async);
+
+  // Begins calls that wait, as many as may, when the turn ends.
+  void start_more() { loop_.at_turn_end(*this); }
 
   net::Loop& loop() { return loop_; }
   worker::Channel& channel() { return channel_; }

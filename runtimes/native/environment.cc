@@ -59,6 +59,13 @@ void Environment::set(std::string_view name, std::string_view value) {
   }
 }
 
+void Environment::set_default(std::string_view name, std::string_view value) {
+  const bool is_there = std::ranges::any_of(entries_, [&](const std::string& each) {
+    return each.size() > name.size() && each.starts_with(name) && each[name.size()] == '=';
+  });
+  if (!is_there) set(name, value);
+}
+
 std::string_view Environment::get(std::string_view name) const {
   for (const std::string& entry : entries_) {
     if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {

@@ -15,6 +15,8 @@ class Environment {
   explicit Environment(const Init& init);
 
   void set(std::string_view name, std::string_view value);
+  // Only when there is none of that name.
+  void set_default(std::string_view name, std::string_view value);
   // Empty when there is none.
   std::string_view get(std::string_view name) const;
 

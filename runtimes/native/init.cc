@@ -19,6 +19,8 @@ Result<Init> parse_init(std::string_view json) {
     object.at("network").get_to(init.network);
     object.at("concurrency").get_to(init.concurrency);
     object.at("async_concurrency").get_to(init.async_concurrency);
+    init.timeout = std::chrono::milliseconds(object.at("timeout_ms").get<std::int64_t>());
+    object.at("memory_mb").get_to(init.memory_mb);
     for (const auto& [name, value] : object.at("env").items()) {
       init.env.emplace_back(name, value.get<std::string>());
     }

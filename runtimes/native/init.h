@@ -1,6 +1,7 @@
 // What the server tells a worker first: the INIT frame (wire/PROTOCOL.md).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,8 +23,10 @@ struct Init {
   std::vector<std::string> command;
   std::string network;  // "none", "egress" or "host"
   std::vector<std::pair<std::string, std::string>> env;
-  std::uint32_t concurrency = 1;        // of templates that run one call at a time
-  std::uint32_t async_concurrency = 1;  // of those that run many
+  std::uint32_t concurrency = 1;         // of templates that run one call at a time
+  std::uint32_t async_concurrency = 1;   // of those that run many
+  std::chrono::milliseconds timeout{0};  // that a call may take
+  std::uint64_t memory_mb = 0;
 };
 
 // Fails with invalid, reason `bad_frame`.

@@ -11,6 +11,7 @@
 #include "native/cpp/cpp.h"
 #include "native/http/http.h"
 #include "native/init.h"
+#include "native/lambda/lambda.h"
 #include "native/program.h"
 #include "worker/channel.h"
 
@@ -48,6 +49,7 @@ int serve(const Init& init, worker::Channel& channel, worker::MutexGuard& guard)
   if (init.template_name == "command") return serve_command(init, channel);
   if (init.template_name == "cpp") return serve_cpp(init, channel, guard);
   if (init.template_name == "http") return serve_http(init, channel);
+  if (init.template_name == "lambda") return serve_lambda(init, channel);
   return refuse_to_load(channel,
                         "this server's native runtime does not know the template " + init.template_name);
 }

@@ -32,5 +32,6 @@ class LogLines {
 
 // `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);
+bool is_valid_utf8(std::string_view text);
 
 }  // namespace sterna::worker

@@ -1,4 +1,4 @@
-// Base64 as in RFC 4648: code in JSON, and cursors in URLs.
+// Base64 as in RFC 4648: code and bodies in JSON, and cursors in URLs.
 #pragma once
 
 #include <string>
@@ -9,6 +9,7 @@
 namespace sterna::api {
 
 std::string base64_encode(std::string_view bytes);
+void append_base64(std::string& out, std::string_view bytes);
 
 // Strict: the standard alphabet, padded, no white space, no stray bits. Fails with invalid, reason
 // `bad_base64`.

@@ -86,7 +86,12 @@ class HttpParser::Impl final : public http::basic_parser<true> {
   }
   void on_response_impl(int, beast::string_view, int, error_code&) override {}
   void on_field_impl(http::field, beast::string_view name, beast::string_view value, error_code&) override {
-    if (request != nullptr) request->headers.push_back({view(name), view(value)});  // trailers are dropped
+    const Header field{view(name), view(value)};
+    if (request != nullptr) {
+      request->headers.push_back(field);
+    } else if (sink != nullptr) {
+      sink->on_trailer(field);
+    }
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}

@@ -49,6 +49,8 @@ class HttpParser {
    public:
     virtual ~BodySink() = default;
     virtual void on_body_part(std::string_view part) = 0;
+    // A field behind the last chunk; dropped unless somebody wants it.
+    virtual void on_trailer(const Header& /*field*/) {}
   };
 
   explicit HttpParser(std::size_t max_header_bytes);

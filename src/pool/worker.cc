@@ -21,18 +21,21 @@ constexpr std::size_t kMaxOutputLine = 16U << 10;
 
 // The whole of INIT (wire/PROTOCOL.md).
 std::string init_json(const std::string& instance, const FunctionConfig& config) {
-  nlohmann::json init = {{"space", config.space},
-                         {"function", config.name},
-                         {"version", config.version},
-                         {"instance", instance},
-                         {"bundle", "/function"},
-                         {"template", config.template_name},
-                         {"handler", config.handler},
-                         {"command", config.command},
-                         {"network", to_string(config.network)},
-                         {"env", config.env},
-                         {"concurrency", config.concurrency.value_or(1)},
-                         {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)}};
+  nlohmann::json init = {
+      {"space", config.space},
+      {"function", config.name},
+      {"version", config.version},
+      {"instance", instance},
+      {"bundle", "/function"},
+      {"template", config.template_name},
+      {"handler", config.handler},
+      {"command", config.command},
+      {"network", to_string(config.network)},
+      {"env", config.env},
+      {"concurrency", config.concurrency.value_or(1)},
+      {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)},
+      {"timeout_ms", std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()},
+      {"memory_mb", config.memory_bytes >> 20U}};
   return init.dump();
 }
 

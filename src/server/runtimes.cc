@@ -41,7 +41,7 @@ launch::RuntimeCommand python_command(const std::string& interpreter, const Conf
 }
 
 // Templates that sterna-native serves.
-constexpr std::string_view kNativeTemplates[] = {"command", "cpp", "http"};
+constexpr std::string_view kNativeTemplates[] = {"command", "cpp", "http", "lambda"};
 constexpr const char* kNative = "native";
 
 void add_native(const Config& config, Runtimes& runtimes, std::vector<std::string>& warnings) {

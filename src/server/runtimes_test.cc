@@ -49,8 +49,9 @@ TEST_F(RuntimesTest, EachInterpreterGivesATemplateAndTheFirstTheDefault) {
   config_.python = {link("python3", newer), file("python3.9"), newer};
   const Runtimes runtimes = find();
   EXPECT_TRUE(warnings_.empty());
-  EXPECT_EQ(runtimes.templates, (std::vector<std::string>{"command", "cpp", "http", "python3", "python3-http",
-                                                          "python3.12-http", "python3.9-http"}));
+  EXPECT_EQ(runtimes.templates,
+            (std::vector<std::string>{"command", "cpp", "http", "lambda", "python3", "python3-http",
+                                      "python3.12-http", "python3.9-http"}));
   EXPECT_EQ(runtimes.runtime_of.at("python3-http"), "python3.12");
   EXPECT_EQ(runtimes.runtime_of.at("python3.9-http"), "python3.9");
   EXPECT_EQ(runtimes.runtime_of.at("command"), "native");

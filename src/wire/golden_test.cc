@@ -70,7 +70,8 @@ std::vector<Golden> goldens() {
   const std::string init =
       R"({"space": "default", "function": "hello", "version": 3, "instance": "hello-1", )"
       R"("bundle": "/function", "template": "python3-http", "handler": "handler.py", "command": [], )"
-      R"("network": "egress", "env": {"MIN": "2"}, "concurrency": 1, "async_concurrency": 64})";
+      R"("network": "egress", "env": {"MIN": "2"}, "concurrency": 1, "async_concurrency": 64, )"
+      R"("timeout_ms": 30000, "memory_mb": 128})";
   const std::string load_failed =
       R"({"summary": "handler.py, line 3: SyntaxError: invalid syntax", "detail": ""})";
   return {

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "native/request_parts.h"
 #include "net/http_parser.h"
 
 namespace sterna::native {
@@ -14,14 +15,6 @@ std::string variable_of(std::string_view header) {
     name += !is_letter ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   }
   return name;
-}
-
-// Of "10.0.0.1, 10.0.0.2" the last: the address that the server itself saw.
-std::string_view last_of_list(std::string_view list) {
-  const std::size_t comma = list.rfind(',');
-  if (comma != std::string_view::npos) list.remove_prefix(comma + 1);
-  while (list.starts_with(' ')) list.remove_prefix(1);
-  return list;
 }
 
 void add_headers(Environment& environment, const wire::RequestHead& request) {
@@ -55,7 +48,7 @@ Environment cgi_environment(const Environment& base, const Exchange& exchange) {
   const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
   environment.set("SERVER_NAME", host.substr(0, has_port ? colon : host.size()));
   environment.set("SERVER_PORT", has_port ? host.substr(colon + 1) : "80");
-  environment.set("REMOTE_ADDR", last_of_list(exchange.header("x-forwarded-for")));
+  environment.set("REMOTE_ADDR", client_address(exchange.header("x-forwarded-for")));
   environment.set("SCRIPT_NAME", "");
   environment.set("REQUEST_METHOD", request.method);
   environment.set("PATH_INFO", request.path);

@@ -20,14 +20,13 @@ constexpr std::size_t kHeldBytes = 64U << 10;
 // Text as far as it can be seen: valid UTF-8 without NUL; the last character may be cut off.
 bool looks_like_text(std::string_view bytes) {
   if (bytes.find('\0') != std::string_view::npos) return false;
-  const std::string valid = worker::to_valid_utf8(bytes);
-  if (valid == bytes) return true;
+  if (worker::is_valid_utf8(bytes)) return true;
   std::size_t whole = bytes.size();
   while (whole > 0 && bytes.size() - whole < 3 &&
          (static_cast<unsigned char>(bytes[whole - 1]) & 0xC0U) == 0x80U)
     --whole;
   if (whole > 0) --whole;
-  return worker::to_valid_utf8(bytes.substr(0, whole)) == bytes.substr(0, whole);
+  return worker::is_valid_utf8(bytes.substr(0, whole));
 }
 
 }  // namespace

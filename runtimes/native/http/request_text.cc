@@ -1,36 +1,11 @@
 #include "native/http/request_text.h"
 
-#include <array>
-
+#include "native/request_parts.h"
 #include "net/hop_by_hop.h"
 #include "net/http_parser.h"
 
 namespace sterna::native {
 namespace {
-
-// pchar and "/" (RFC 3986 3.3).
-constexpr std::array<bool, 256> kStays = [] {
-  std::array<bool, 256> table{};
-  for (const char c :
-       std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/")) {
-    table[static_cast<unsigned char>(c)] = true;
-  }
-  return table;
-}();
-
-void append_path(std::string& out, std::string_view path) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (kStays[byte]) {
-      out.push_back(c);
-    } else {
-      out.push_back('%');
-      out.push_back(kDigits[byte >> 4U]);
-      out.push_back(kDigits[byte & 15U]);
-    }
-  }
-}
 
 bool expects_body(std::string_view method) {
   return method == "POST" || method == "PUT" || method == "PATCH";
@@ -42,7 +17,7 @@ std::string request_head(const wire::RequestHead& request, std::size_t body_byte
   std::string out;
   out.reserve(256 + request.headers.size() + 2 * request.path.size());
   out.append(request.method).append(" ");
-  append_path(out, request.path);
+  append_encoded_path(out, request.path);
   if (!request.query.empty()) out.append("?").append(request.query);
   out.append(" HTTP/1.1\r\n");
   bool has_host = false;

@@ -8,8 +8,7 @@
 
 namespace sterna::native {
 
-// The head with its empty line, for a body of that many bytes. The path is percent-encoded again: what a URL
-// may hold plainly stays, so "%2F" arrives as "/".
+// The head with its empty line, for a body of that many bytes. The path is percent-encoded again.
 std::string request_head(const wire::RequestHead& request, std::size_t body_bytes);
 
 }  // namespace sterna::native

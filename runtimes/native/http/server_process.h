@@ -3,13 +3,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 
-#include "native/child.h"
 #include "native/http/upstream.h"
-#include "native/log_pipe.h"
-#include "native/program.h"
+#include "native/program_process.h"
 
 namespace sterna::native {
 
@@ -34,28 +32,22 @@ class ServerProcess {
 
   // Exactly one of on_listening and on_failed follows, maybe at once.
   void start();
-  // SIGTERM; on_ended follows, or kStopTimeout later anyway.
-  void stop();
+  // As ProgramProcess::stop.
+  void stop() { process_.stop(); }
 
  private:
-  Status spawn();
   void look();
   std::optional<Target> find_target() const;
   std::string why_not_listening() const;
   void on_exit(int wait_status);
   void fail(const std::string& why);
-  void drain();
 
   Desk& desk_;
-  const Program program_;
-  const Environment environment_;
   const Ports ports_;
   const Observer observer_;
   const std::uint16_t port_;
   const std::string socket_path_;
-  std::unique_ptr<Child> child_;
-  std::unique_ptr<LogPipe> output_;
-  std::unique_ptr<LogPipe> errors_;
+  ProgramProcess process_;
   net::Loop::TimerId timer_;
   MonotonicTime listen_by_;
   Duration pause_ = std::chrono::milliseconds(1);

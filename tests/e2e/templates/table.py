@@ -76,5 +76,6 @@ TEMPLATES = [
     Template("node-http", "node", repeats_headers=False),
     Template("cpp", "cpp", build=compile_cpp),
     Template("http", "http", reports_failures=False, concurrency=64),
+    Template("lambda", "lambda", repeats_headers=False),
     Template("command", "command", sets_status=False, repeats_headers=False),
 ]

@@ -61,7 +61,8 @@ def test_headers_and_call_id(server, name, template):
     ]
     answer = server.call(name, "/mirror", method="POST", headers=sent, content=b"x")
     seen = answer.json()
-    assert headers_of(seen, "x-one") == (["1", "2"] if template.repeats_headers else ["1, 2"])
+    ones = headers_of(seen, "x-one")
+    assert ones == ["1", "2"] if template.repeats_headers else ones in (["1, 2"], ["1,2"])
     assert headers_of(seen, "x-empty") == [""]
     assert headers_of(seen, "content-type") == ["text/x-y"]
     assert headers_of(seen, "x-call-id") == [answer.headers["x-call-id"]]
