@@ -120,6 +120,7 @@ Status ApiConnection::take_head() {
   if (head_.expects_continue && !parser_.complete()) {
     out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     write();
+    if (state_ == State::kClosed) return {};
   }
   return take_body();
 }
