@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "native/http/request_text.h"
+#include "native/quick_ack.h"
 
 namespace sterna::native {
 namespace {
@@ -76,6 +77,7 @@ void HttpRun::read_response() {
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
       return server_closed();
     } else if (errno == EAGAIN) {
+      if (!parser_.empty()) acknowledge(connection_->fd());
       return;
     }
   }

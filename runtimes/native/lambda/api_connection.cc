@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "native/quick_ack.h"
+
 namespace sterna::native {
 namespace {
 
@@ -80,6 +82,7 @@ void ApiConnection::read() {
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
       return close();
     } else if (errno == EAGAIN) {
+      if (state_ == State::kBody || !in_.empty()) acknowledge(socket_.get());
       return;
     }
   }
