@@ -472,9 +472,11 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     if (sequential || worker.calls().empty()) return kill(member);
     retire(member, now);
   }
-  if (sequential && worker.in_flight() > 1 && now - member.run_began >= kStall) {
+  if (worker.in_flight() > 1 &&
+      (sequential ? now - member.run_began >= kStall : worker.keeps_waiting(now - kPatience))) {
     take_back_all(member);
-    // One runs; what else has begun is over, and its answer waits in the worker for those of the next calls.
+    // Of one at a time, one runs; what else has begun is over, and its answer waits in the worker for those
+    // of the next calls. Of many, those that are over may wait behind one that lets nobody else run.
     if (worker.in_flight() > 1) worker.ring();
   }
 

@@ -5,9 +5,11 @@
 namespace sterna::pool {
 namespace {
 
-bool may_send_ahead(const WorkerView& worker, const RunTime& run) {
-  return !worker.starting && !worker.stalled && run.known() && worker.in_flight < kMaxPrefetch &&
-         run.average() * static_cast<Duration::rep>(worker.in_flight) < kPrefetchWait;
+bool may_send_ahead(const WorkerView& worker, std::size_t concurrency, const RunTime& run) {
+  if (worker.starting || worker.stalled || !run.known() || worker.in_flight >= kMaxPrefetch) return false;
+  const Duration wait =
+      run.average() * static_cast<Duration::rep>(worker.in_flight) / static_cast<Duration::rep>(concurrency);
+  return run.average() < kPrefetchWait && wait < kPrefetchWait;
 }
 
 // A ready worker before one that starts, then the one with the fewest runs, then the one used last: its
@@ -27,7 +29,7 @@ std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concu
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const WorkerView& worker = workers[i];
     if (!worker.accepts) continue;
-    if (small && worker.in_flight > 0 && may_send_ahead(worker, run) &&
+    if (small && worker.in_flight > 0 && may_send_ahead(worker, concurrency, run) &&
         (quick == kNobody || worker.in_flight > workers[quick].in_flight)) {
       quick = i;
     }

@@ -42,7 +42,7 @@ inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 
 // Which worker takes the next call, or kNobody: it waits in line. `concurrency` is how many calls of a worker
 // run at once; `small` tells that the call may be taken back cheaply. While runs are short, calls gather at
-// the busiest worker: one wake-up and one write serve many of them.
+// the busiest worker, more than run at once too: one wake-up and one write serve many of them.
 std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
                           bool small);
 

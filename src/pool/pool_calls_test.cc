@@ -280,6 +280,34 @@ TEST_F(PoolTest, AsyncWorkersRunManyCallsAtATime) {
   EXPECT_EQ(calls_[8].body, "seven");
 }
 
+TEST_F(PoolTest, CallsThatWaitInAnAsyncWorkerAreTakenBack) {
+  config_.concurrency = 2;
+  FakeWorker& one = warm(true);
+  for (int i = 0; i < 4; ++i) submit();  // the last two are sent ahead
+  const auto requests = one.receive(FrameType::kRequest);
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_TRUE(one.begin(requests[0]));
+  EXPECT_TRUE(one.begin(requests[1]));
+  pass(milliseconds(9));
+  EXPECT_EQ(one.claim(requests[2].slot), Claim::kQueued);
+  EXPECT_EQ(one.bell(), 0U);
+
+  pass(milliseconds(5));
+  EXPECT_FALSE(one.begin(requests[2]));
+  EXPECT_FALSE(one.begin(requests[3]));
+  EXPECT_EQ(one.claim(requests[0].slot), Claim::kStarted);
+  EXPECT_EQ(pool().counters().taken_back, 2U);
+  EXPECT_GE(one.bell(), 1U);
+  ASSERT_EQ(launcher_.started(), 2U);
+  FakeWorker& two = worker(1);
+  two.ready(true);
+  const auto again = two.receive(FrameType::kRequest);
+  ASSERT_EQ(again.size(), 2U);
+  two.respond(again[0], "two", microseconds(100));
+  settle();
+  EXPECT_EQ(calls_[3].body, "two");
+}
+
 TEST_F(PoolTest, AsyncRunOverItsTimeLeavesTheOthersTheirs) {
   FakeWorker& one = warm(true);
   const TestCall& hangs = submit();

@@ -201,6 +201,14 @@ void Worker::pump() {
   }
 }
 
+bool Worker::keeps_waiting(MonotonicTime then) const {
+  for (const Call& call : calls_) {
+    if (call.dispatched > then) return false;
+    if (claims_.get(call.slot_) == wire::Claim::kQueued) return true;
+  }
+  return false;
+}
+
 bool Worker::take_back(Call& call) {
   if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
   if (std::erase(pumping_, &call) > 0) {  // so that the worker need not wait for the rest of a body

@@ -53,6 +53,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
 
   // Hands the call over. Needs has_room().
   void send(Call& call);
+  // Whether it has a call since before `then` for which no code has run.
+  bool keeps_waiting(MonotonicTime then) const;
   // Takes a call back for which no code has run; false when it has begun.
   bool take_back(Call& call);
   // Tells the worker that nobody waits for the call any more. The call is forgotten at once; its slot stays
