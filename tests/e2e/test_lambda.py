@@ -353,7 +353,7 @@ while True:
     "name, sent",
     [
         ("noise", r"b'\x00\xff' * 1000"),
-        ("line", r"b'GET /' + b'a' * 100000"),
+        ("line", r"b'GET /' + b'a' * 1200000"),
         ("lengths", r"b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx'"),
         ("chunk", r"b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'"),
         ("long-chunk", r"b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;' + b'a' * 300000"),

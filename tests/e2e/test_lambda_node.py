@@ -57,6 +57,8 @@ exports.late = awslambda.streamifyResponse(async (event, stream) => {
 
 exports.throws = async () => { throw new TypeError("on purpose"); };
 
+exports.wordy = async () => { throw new Error("x".repeat(200000)); };
+
 exports.plain = () => { throw new Error("at once"); };
 
 exports.rejects = () => new Promise((done) => {
@@ -143,6 +145,12 @@ def test_a_thrown_error_is_logged_with_its_stack(server, handler, kind, text):
         answer = server.call(name)
         problem_of(answer, 500, "function_raised", "function")
         logged(server, name, answer, f"{kind}: {text}", "/function/index.js")
+
+
+def test_an_error_with_a_long_message(server):
+    name = deploy(server, "index.wordy")
+    for _ in range(2):
+        problem_of(server.call(name), 500, "function_raised", "function")
 
 
 def test_a_rejection_that_nobody_handles_ends_the_program_after_its_call(server):

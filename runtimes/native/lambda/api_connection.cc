@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,9 +13,11 @@
 namespace sterna::native {
 namespace {
 
-constexpr std::size_t kMaxHead = 64U << 10;
-constexpr std::size_t kMaxRead = 1U << 20;         // in one turn, so that the others have theirs
-constexpr std::size_t kMaxPending = 2 * kMaxHead;  // a head, or a chunk's line, that is not whole
+// As AWS' own: its clients put the trace of an error into a header.
+constexpr std::size_t kMaxHead = 1U << 20;
+constexpr std::size_t kMaxChunkLine = 64U << 10;
+constexpr std::size_t kMaxEarly = 128U << 10;  // of the requests behind one that is not answered yet
+constexpr std::size_t kMaxRead = 1U << 20;     // in one turn, so that the others have theirs
 
 std::string_view reason_of(std::uint32_t status) {
   switch (status) {
@@ -72,7 +75,7 @@ void ApiConnection::read() {
     const std::size_t room =
         state_ == State::kBody ? std::min(request_->room(), scratch.size()) : scratch.size();
     // While an answer is owed, nothing but what comes too early is read, and not much of that.
-    stalled_ = room == 0 || in_.size() > kMaxPending;
+    stalled_ = room == 0 || (state_ >= State::kAnswer && in_.size() > kMaxEarly);
     if (stalled_) return;
     const ssize_t got = ::recv(socket_.get(), scratch.data(), room, 0);
     if (got > 0) {
@@ -134,7 +137,7 @@ Status ApiConnection::take_body() {
     if (!used) return std::unexpected(used.error());
     in_.erase(0, *used);
     if (!parser_.complete()) {
-      if (in_.size() <= kMaxPending) return {};
+      if (in_.size() <= kMaxChunkLine) return {};
       return fail(Code::kInvalid, Component::kFunction, "bad_request", "a chunk's line is too long");
     }
   }
@@ -143,20 +146,26 @@ Status ApiConnection::take_body() {
   return {};
 }
 
-void ApiConnection::answer(std::uint32_t status, std::string_view headers, std::string_view body) {
+void ApiConnection::answer(std::uint32_t status, std::string_view headers, std::string body) {
   if (state_ == State::kClosed) return;
   STERNA_ASSERT(state_ == State::kAnswer);
   state_ = State::kSending;
-  out_.reserve(out_.size() + headers.size() + body.size() + 160);
   fmt::format_to(std::back_inserter(out_), "HTTP/1.1 {} {}\r\n{}Content-Length: {}\r\n{}\r\n", status,
                  reason_of(status), headers, body.size(), head_.keep_alive ? "" : "Connection: close\r\n");
-  out_.append(body);
+  body_ = std::move(body);
   write();
 }
 
 void ApiConnection::write() {
-  while (sent_ < out_.size()) {
-    const ssize_t sent = ::send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+  while (sent_ < out_.size() + body_.size()) {
+    const std::size_t of_head = std::min(sent_, out_.size());
+    const std::size_t of_body = sent_ - of_head;
+    iovec parts[2] = {{out_.data() + of_head, out_.size() - of_head},
+                      {body_.data() + of_body, body_.size() - of_body}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
     if (sent >= 0) {
       sent_ += static_cast<std::size_t>(sent);
     } else if (errno == EAGAIN) {
@@ -167,7 +176,7 @@ void ApiConnection::write() {
   }
   sent_ = 0;
   out_.clear();
-  if (out_.capacity() > kMaxPending) out_.shrink_to_fit();
+  body_ = {};
   if (state_ != State::kSending) return;
   state_ = State::kHead;  // the request may be on the stack: it goes when the next one comes
   if (!head_.keep_alive) return close();

@@ -46,11 +46,12 @@ class ApiConnection final : public net::EventHandler, private net::HttpParser::B
   Status open();
 
   // Answers the request at hand, which is whole. `headers` are lines, with their ends.
-  void answer(std::uint32_t status, std::string_view headers, std::string_view body);
+  void answer(std::uint32_t status, std::string_view headers, std::string body);
   // There is room again. Reads when the turn's other work is done.
   void resume();
 
  private:
+  // In the order of a request's life.
   enum class State : std::uint8_t { kHead, kBody, kAnswer, kSending, kClosed };
 
   void on_event(std::uint32_t events) override;
@@ -74,7 +75,8 @@ class ApiConnection final : public net::EventHandler, private net::HttpParser::B
   std::string in_;           // what is not understood yet
   std::size_t scanned_ = 0;  // of in_, by find_head
   std::string head_text_;    // viewed by head_
-  std::string out_;
+  std::string out_;          // what leaves next, then body_
+  std::string body_;
   std::size_t sent_ = 0;
   net::Loop::TimerId resume_timer_;
   bool taking_in_ = false;

@@ -44,9 +44,9 @@ void NextRequest::on_broken() {
   api_.on_next_gone(*this);
 }
 
-void NextRequest::give(const LambdaRun& run, std::string_view headers, std::string_view event) {
+void NextRequest::give(const LambdaRun& run, std::string_view headers, std::string event) {
   given_ = run.id();
-  connection_.answer(200, headers, event);
+  connection_.answer(200, headers, std::move(event));
 }
 
 RunRequest::RunRequest(RuntimeApi& api, ApiConnection& connection, LambdaRun& run)
@@ -77,7 +77,7 @@ LambdaRun* RunRequest::take_run() {
 }
 
 void RunRequest::accept() {
-  connection_.answer(202, kJson, kAccepted);
+  connection_.answer(202, kJson, std::string(kAccepted));
 }
 
 void RunRequest::tell_too_large() {
@@ -160,7 +160,7 @@ void InitError::on_body(std::string_view part) {
 }
 
 void InitError::on_end() {
-  connection_.answer(202, kJson, kAccepted);
+  connection_.answer(202, kJson, std::string(kAccepted));
   api_.on_init_error(read_error(body_, type_));
 }
 

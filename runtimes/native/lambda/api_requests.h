@@ -30,7 +30,7 @@ class NextRequest final : public ApiRequest {
   void on_end() override;
   void on_broken() override;
 
-  void give(const LambdaRun& run, std::string_view headers, std::string_view event);
+  void give(const LambdaRun& run, std::string_view headers, std::string event);
   // The id of what was given; empty: nothing.
   const std::string& given() const { return given_; }
 
