@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kDelimiter("\0\0\0\0\0\0\0\0", 8);
-constexpr std::size_t kMaxPrelude = 2 * wire::kMaxHeaderBytes;
+constexpr std::size_t kMaxPrelude = std::size_t{2} * wire::kMaxHeaderBytes;
 
 std::unexpected<Error> bad_answer(std::string detail) {
   return fail(Code::kInvalid, Component::kFunction, "bad_answer", std::move(detail));
@@ -172,7 +172,7 @@ std::string ReportedError::summary() const {
 }
 
 std::string ReportedError::text() const {
-  const std::string head = summary();
+  std::string head = summary();
   if (trace.empty()) return head;
   return first_line(trace) == first_line(head) ? trace : head + "\n" + trace;
 }
