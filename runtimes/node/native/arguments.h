@@ -24,17 +24,15 @@ class Arguments {
 
   Arguments(napi_env env, napi_callback_info info) : env_(env) {
     std::size_t count = kMost;
-    must(napi_get_cb_info(env, info, &count, values_.data(), &self_, nullptr));
+    must(napi_get_cb_info(env, info, &count, values_.data(), &self_, &data_));
   }
 
   napi_value value(std::size_t at) const { return values_[at]; }
 
-  // What the object, that the function was called on, wraps.
+  // What the function was made for.
   template <class T>
   T& self() const {
-    void* wrapped = nullptr;
-    must(napi_unwrap(env_, self_, &wrapped));
-    return *static_cast<T*>(wrapped);
+    return *static_cast<T*>(data_);
   }
   napi_value self_value() const { return self_; }
 
@@ -61,6 +59,7 @@ class Arguments {
  private:
   napi_env env_;
   napi_value self_ = nullptr;
+  void* data_ = nullptr;
   std::array<napi_value, kMost> values_{};
 };
 

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "arguments.h"
 
 namespace sterna::node {
@@ -37,6 +40,18 @@ napi_value text_value(napi_env env, const char* text) {
   return value;
 }
 
+// A typed array that both languages know; answers its memory.
+template <class Number>
+Number* new_numbers(napi_env env, napi_typedarray_type type, std::size_t count, napi_ref& reference) {
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  void* memory = nullptr;
+  must(napi_create_arraybuffer(env, count * sizeof(Number), &memory, &buffer));
+  must(napi_create_typedarray(env, type, count, buffer, 0, &array));
+  must(napi_create_reference(env, array, 1, &reference));
+  return static_cast<Number*>(memory);
+}
+
 template <class Handle>
 uv_handle_t* as_handle(Handle& handle) {
   return reinterpret_cast<uv_handle_t*>(&handle);
@@ -50,21 +65,26 @@ Result<Connection*> Connection::open(napi_env env, UniqueFd socket, UniqueFd cla
   if (!channel) return std::unexpected(channel.error());
   made->channel_ = std::move(*channel);
   made->flusher_ = std::make_unique<worker::Flusher>(*made->channel_);
-  napi_value buffer = nullptr;
-  napi_value array = nullptr;
-  void* memory = nullptr;
-  constexpr std::size_t kNumbers = kMaxBatch * kFieldCount;
-  must(napi_create_arraybuffer(env, kNumbers * sizeof(double), &memory, &buffer));
-  must(napi_create_typedarray(env, napi_float64_array, kNumbers, buffer, 0, &array));
-  must(napi_create_reference(env, array, 1, &made->fields_));
-  made->numbers_ = static_cast<double*>(memory);
+  made->field_numbers_ =
+      new_numbers<std::int32_t>(env, napi_int32_array, kMaxBatch * kFieldCount, made->fields_);
+  made->call_numbers_ = new_numbers<double>(env, napi_float64_array, kMaxBatch, made->calls_);
   must(napi_async_init(env, nullptr, text_value(env, "sterna"), &made->context_));
   return made.release();
 }
 
-napi_value Connection::fields() const {
+napi_value Connection::value_of(napi_ref reference) const {
+  napi_value value = nullptr;
+  must(napi_get_reference_value(env_, reference, &value));
+  return value;
+}
+
+napi_value Connection::claims() {
+  napi_value buffer = nullptr;
   napi_value array = nullptr;
-  must(napi_get_reference_value(env_, fields_, &array));
+  must(napi_create_external_arraybuffer(
+      env_, channel_->claims().slots, sizeof channel_->claims().slots, [](napi_env, void*, void*) {}, nullptr,
+      &buffer));
+  must(napi_create_typedarray(env_, napi_int32_array, wire::kSlots, buffer, 0, &array));
   return array;
 }
 
@@ -85,6 +105,7 @@ void Connection::start(napi_value on_arrivals) {
 void Connection::close() {
   flusher_.reset();
   napi_delete_reference(env_, fields_);
+  napi_delete_reference(env_, calls_);
   napi_async_destroy(env_, context_);
   if (!started_) {
     delete this;
@@ -130,10 +151,9 @@ void Connection::deliver() {
 std::size_t Connection::gather() {
   bytes_.clear();
   if (bytes_.capacity() > kKeepBytes) bytes_ = std::string();
-  next_ = numbers_;
-  const double* const end = numbers_ + kMaxBatch * kFieldCount;
+  count_ = 0;
   std::size_t requests = 0;
-  while (next_ != end) {
+  while (count_ != kMaxBatch && bytes_.size() < kMaxBatchBytes) {
     const auto read = channel_->reader().next();
     if (!read) end_broken(read.error());
     const std::optional<wire::Frame>& frame = *read;
@@ -142,7 +162,7 @@ std::size_t Connection::gather() {
   }
   // Answers of the first may be held while the next ones run, if someone sends them when that takes long.
   if (requests > 1) static_cast<void>(flusher_->listens());
-  return static_cast<std::size_t>(next_ - numbers_) / kFieldCount;
+  return count_;
 }
 
 // Whether it was a request.
@@ -154,37 +174,29 @@ bool Connection::add_frame(const wire::Frame& frame) {
   if (arrival->kind == Arrival::Kind::kNothing) return false;
   if (arrival->kind == Arrival::Kind::kRequest)
     return add_request(arrival->call, arrival->slot, arrival->payload);
-  add(arrival->kind, arrival->call, arrival->slot);
-  next_[kMethodAt - kFieldCount] = arrival->bytes;
+  constexpr std::uint32_t kMost = INT32_MAX;
+  add(arrival->kind, arrival->call, arrival->slot)[kAt] =
+      static_cast<std::int32_t>(std::min(arrival->bytes, kMost));
   return false;
 }
 
-void Connection::add(Arrival::Kind kind, std::uint64_t call, std::uint16_t slot) {
-  next_[kKind] = static_cast<double>(kind);
-  next_[kCall] = static_cast<double>(call);
-  next_[kSlot] = slot;
-  next_ += kFieldCount;
+std::int32_t* Connection::add(Arrival::Kind kind, std::uint64_t call, std::uint16_t slot) {
+  call_numbers_[count_] = static_cast<double>(call);
+  std::int32_t* const fields = field_numbers_ + count_++ * kFieldCount;
+  fields[kKind] = static_cast<std::int32_t>(kind);
+  fields[kSlot] = slot;
+  return fields;
 }
 
 bool Connection::add_request(std::uint64_t call, std::uint16_t slot, std::string_view payload) {
   wire::RequestHead head;
   std::string_view body;
   if (const Status read = wire::read_request(payload, head, body); !read) end_broken(read.error());
-  double* const fields = next_;
-  add(Arrival::Kind::kRequest, call, slot);
-  std::size_t at = bytes_.size();
-  const auto place = [&](Field field, std::string_view part) {
-    fields[field] = static_cast<double>(at);
-    at += part.size();
-  };
-  place(kMethodAt, head.method);
-  place(kPathAt, head.path);
-  place(kQueryAt, head.query);
-  place(kHeadersAt, head.headers);
-  place(kBodyAt, body);
-  fields[kEnd] = static_cast<double>(at);
-  fields[kHeaderCount] = head.header_count;
-  bytes_.append(payload.substr(payload.size() - (at - bytes_.size())));
+  std::int32_t* const fields = add(Arrival::Kind::kRequest, call, slot);
+  fields[kAt] = static_cast<std::int32_t>(bytes_.size());
+  bytes_.append(payload);
+  fields[kEnd] = static_cast<std::int32_t>(bytes_.size());
+  fields[kBodyAt] = static_cast<std::int32_t>(bytes_.size() - body.size());
   return true;
 }
 

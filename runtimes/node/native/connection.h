@@ -13,22 +13,18 @@
 
 namespace sterna::node {
 
-// What JavaScript is told of one arrival: so many numbers, in this order. The offsets are into the bytes that
-// come along; a request's parts follow each other without a gap.
+// What JavaScript is told of one arrival beside its call's number: so many numbers, in this order. The
+// offsets are into the bytes that come along; there a request is as its frame's payload.
 enum Field : std::uint8_t {
   kKind,  // an Arrival::Kind
-  kCall,
   kSlot,
-  kMethodAt,  // of a window: how many bytes it grants
-  kPathAt,
-  kQueryAt,
-  kHeadersAt,
+  kAt,  // of a window: how many bytes it grants
   kBodyAt,
   kEnd,
-  kHeaderCount,
   kFieldCount,
 };
-inline constexpr std::size_t kMaxBatch = 512;  // arrivals handed over at once
+inline constexpr std::size_t kMaxBatch = 512;             // arrivals handed over at once
+inline constexpr std::size_t kMaxBatchBytes = 1U << 20U;  // and no more when their requests have so many
 
 // The loop's thread only, but for what the bell's thread does under the guard. It stays until its process
 // ends, or until `close`.
@@ -37,10 +33,13 @@ class Connection {
   // Fails with io.
   static Result<Connection*> open(napi_env env, UniqueFd socket, UniqueFd claim);
 
-  // Calls `on_arrivals(count, bytes)` for what comes, with the numbers in the array that `fields` gave; (-1,
-  // null) when the server is gone.
+  // Calls `on_arrivals(count, bytes)` for what comes, with the numbers in the arrays that `fields` and
+  // `calls` gave; (-1, null) when the server is gone.
   void start(napi_value on_arrivals);
-  napi_value fields() const;
+  napi_value fields() const { return value_of(fields_); }
+  napi_value calls() const { return value_of(calls_); }
+  // The slots of the claim page. Once.
+  napi_value claims();
   // Hands over what was read together with INIT.
   void deliver();
 
@@ -61,7 +60,8 @@ class Connection {
   static void on_socket(uv_poll_t* poll, int status, int events);
   void read();
   std::size_t gather();
-  void add(worker::Arrival::Kind kind, std::uint64_t call, std::uint16_t slot);
+  napi_value value_of(napi_ref reference) const;
+  std::int32_t* add(worker::Arrival::Kind kind, std::uint64_t call, std::uint16_t slot);
   bool add_request(std::uint64_t call, std::uint16_t slot, std::string_view payload);
   bool add_frame(const wire::Frame& frame);
   void hand_over(std::size_t count);
@@ -74,8 +74,10 @@ class Connection {
   napi_async_context context_ = nullptr;
   napi_ref on_arrivals_ = nullptr;
   napi_ref fields_ = nullptr;
-  double* numbers_ = nullptr;  // the memory of `fields_`
-  double* next_ = nullptr;
+  napi_ref calls_ = nullptr;
+  std::int32_t* field_numbers_ = nullptr;  // the memory of `fields_`
+  double* call_numbers_ = nullptr;         // and of `calls_`
+  std::size_t count_ = 0;                  // of arrivals in both
   std::string bytes_;
   std::string scratch_;
   uv_poll_t poll_{};

@@ -18,15 +18,6 @@ wire::More more_of(bool more) {
   return more ? wire::More::kYes : wire::More::kNo;
 }
 
-napi_value create(napi_env env, napi_callback_info info) {
-  const Arguments args(env, info);
-  const auto made = Connection::open(env, UniqueFd(args.integer<int>(0)), UniqueFd(args.integer<int>(1)));
-  if (!made) return throw_error(env, made.error());
-  // Never freed by a collection: the event loop knows it.
-  must(napi_wrap(env, args.self_value(), *made, nullptr, nullptr, nullptr));
-  return args.self_value();
-}
-
 napi_value read_init(napi_env env, napi_callback_info info) {
   auto& connection = Arguments(env, info).self<Connection>();
   worker::Channel& channel = connection.channel();
@@ -74,16 +65,24 @@ napi_value fields(napi_env env, napi_callback_info info) {
   return Arguments(env, info).self<Connection>().fields();
 }
 
-napi_value claim(napi_env env, napi_callback_info info) {
+napi_value calls(napi_env env, napi_callback_info info) {
+  return Arguments(env, info).self<Connection>().calls();
+}
+
+napi_value claims(napi_env env, napi_callback_info info) {
+  return Arguments(env, info).self<Connection>().claims();
+}
+
+napi_value recalled(napi_env env, napi_callback_info info) {
   const Arguments args(env, info);
   auto& connection = args.self<Connection>();
-  bool ours = false;
   {
     const Lock guarded(connection.guard().mutex());
-    ours = connection.channel().claim(args.integer<std::uint16_t>(1), args.integer<std::uint64_t>(0));
+    wire::append_frame(connection.channel().out(), wire::FrameType::kRecalled, wire::More::kNo,
+                       args.integer<std::uint16_t>(1), args.integer<std::uint64_t>(0), {});
   }
-  if (!ours) connection.flush_soon();
-  return to_value(env, ours);
+  connection.flush_soon();
+  return nullptr;
 }
 
 // "name\nvalue\n" for each header; neither can hold a line break.
@@ -190,27 +189,25 @@ napi_value flush_all(napi_env env, napi_callback_info info) {
 }
 
 napi_value close(napi_env env, napi_callback_info info) {
-  const Arguments args(env, info);
-  void* wrapped = nullptr;
-  must(napi_remove_wrap(env, args.self_value(), &wrapped));
-  static_cast<Connection*>(wrapped)->close();
+  Arguments(env, info).self<Connection>().close();
   return nullptr;
 }
 
-napi_property_descriptor method(const char* name, napi_callback function) {
-  return {name, nullptr, function, nullptr, nullptr, nullptr, napi_default_method, nullptr};
-}
-
-}  // namespace
-
-napi_value make_connection_class(napi_env env) {
+// The methods know their connection by themselves: cheaper than unwrapping an object at each call. It is
+// never freed by a collection: the event loop knows it.
+void define_methods(napi_env env, napi_value object, Connection& connection) {
+  const auto method = [&](const char* name, napi_callback function) -> napi_property_descriptor {
+    return {name, nullptr, function, nullptr, nullptr, nullptr, napi_default_method, &connection};
+  };
   const napi_property_descriptor methods[] = {
       method("readInit", read_init),  // () -> string | null: waits for INIT; null when the server is gone
       method("send", send),           // (type, payload): a frame without a call, sent at once
       method("start", start),         // (onArrivals)
       method("deliver", deliver),     // (): what came together with INIT
-      method("fields", fields),       // () -> Float64Array: the numbers of arrivals (enum Field)
-      method("claim", claim),         // (call, slot) -> boolean: false when the call was taken back
+      method("fields", fields),       // () -> Int32Array: the numbers of arrivals (enum Field)
+      method("calls", calls),         // () -> Float64Array: the calls that arrivals are about
+      method("claims", claims),       // () -> Int32Array: the claim page's slots; to be asked for once
+      method("recalled", recalled),   // (call, slot): the call was taken back before it began
       method("respond", respond),     // (call, slot, runNs, status, headerLines, body, contentLength, more)
       method("part", part),           // (call, slot, body, more)
       method("failed", failed),       // (call, slot, kind, runNs, text)
@@ -219,9 +216,22 @@ napi_value make_connection_class(napi_env env) {
       method("flushAll", flush_all),  // (): sends all; waits
       method("close", close),         // (): it is of no more use
   };
+  must(napi_define_properties(env, object, std::size(methods), methods));
+}
+
+napi_value create(napi_env env, napi_callback_info info) {
+  const Arguments args(env, info);
+  const auto made = Connection::open(env, UniqueFd(args.integer<int>(0)), UniqueFd(args.integer<int>(1)));
+  if (!made) return throw_error(env, made.error());
+  define_methods(env, args.self_value(), **made);
+  return args.self_value();
+}
+
+}  // namespace
+
+napi_value make_connection_class(napi_env env) {
   napi_value made = nullptr;
-  must(napi_define_class(env, "Connection", NAPI_AUTO_LENGTH, create, nullptr, std::size(methods), methods,
-                         &made));
+  must(napi_define_class(env, "Connection", NAPI_AUTO_LENGTH, create, nullptr, 0, nullptr, &made));
   return made;
 }
 

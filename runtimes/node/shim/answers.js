@@ -39,7 +39,7 @@ function readAnswer(answer) {
     throw new BadAnswer(`handle returned ${nameOf(answer)}: ${WANTED}`);
   }
   if (isResponse(answer)) return readResponse(answer);
-  if (!KEYS.some((key) => key in answer)) {
+  if (!hasKnownKey(answer)) {
     if (isStream(answer)) throw new BadAnswer(`handle returned a stream: return { body: stream }`);
     if (Object.keys(answer).length > 0) {
       throw new BadAnswer(
@@ -62,11 +62,17 @@ function readResponse(response) {
   return new Answer(status, readHeaders(response.headers), response.body ?? NOTHING);
 }
 
-function readStatus(answer) {
-  for (const key of ["status_code", "statusCode", "status"]) {
-    if (answer[key] !== undefined) return checkStatus(key, answer[key]);
-  }
-  return 200;
+// KEYS, each by its name: the compiler makes something quick of that.
+function hasKnownKey(answer) {
+  return (
+    "body" in answer || "headers" in answer || "status" in answer || "statusCode" in answer || "status_code" in answer
+  );
+}
+
+function readStatus({ status_code, statusCode, status }) {
+  if (status_code !== undefined) return checkStatus("status_code", status_code);
+  if (statusCode !== undefined) return checkStatus("statusCode", statusCode);
+  return status === undefined ? 200 : checkStatus("status", status);
 }
 
 function checkStatus(key, status) {
@@ -130,25 +136,58 @@ function chunkBytes(chunk) {
   throw new BadAnswer(`the body's stream gave ${nameOf(chunk)}: each chunk must be a string or bytes`);
 }
 
+// What handlers set again and again is checked once: name -> value -> line.
+const MAX_KNOWN_NAMES = 64;
+const MAX_KNOWN_VALUES = 16; // of each name
+const MAX_KNOWN_CHARACTERS = 128; // of name and value each
+const known = new Map();
+
+class KnownName {
+  lines = new Map();
+
+  constructor(name) {
+    const lower = name.toLowerCase();
+    this.isLength = lower === "content-length";
+    this.isType = lower === "content-type";
+  }
+}
+
 function readHeaders(headers, contentType = null) {
   let lines = "";
   let count = 0;
   let hasType = false;
+  function add(name, value) {
+    const found = known.get(name) ?? learnName(name, value);
+    const line = found.lines.get(value) ?? learnLine(found, name, value);
+    if (found.isLength) return; // the body says how long it is
+    hasType ||= found.isType;
+    lines += line;
+    ++count;
+  }
   for (const [name, values] of headerEntries(headers)) {
-    for (const value of Array.isArray(values) ? values : [values]) {
-      const line = headerLine(name, value);
-      const lower = name.toLowerCase();
-      if (lower === "content-length") continue; // the body says how long it is
-      hasType ||= lower === "content-type";
-      lines += line;
-      ++count;
-    }
+    if (Array.isArray(values)) for (const value of values) add(name, value);
+    else add(name, values);
   }
   if (contentType !== null && !hasType) lines += `Content-Type\n${contentType}\n`;
   if (lines.length + count * 8 > MAX_HEADER_BYTES) {
     throw new BadAnswer(`headers are larger than ${MAX_HEADER_BYTES} bytes`);
   }
   return lines;
+}
+
+// Throws BadAnswer when the header cannot be sent.
+function learnName(name, value) {
+  headerLine(name, value);
+  const found = new KnownName(name);
+  if (known.size < MAX_KNOWN_NAMES && name.length <= MAX_KNOWN_CHARACTERS) known.set(name, found);
+  return found;
+}
+
+function learnLine(found, name, value) {
+  const line = headerLine(name, value);
+  const isShort = typeof value === "string" && value.length <= MAX_KNOWN_CHARACTERS;
+  if (isShort && found.lines.size < MAX_KNOWN_VALUES) found.lines.set(value, line);
+  return line;
 }
 
 // Pairs of name and value, whatever form they have: an object, Headers, a Map, an array of pairs.

@@ -5,60 +5,67 @@ const { Buffer } = require("node:buffer");
 
 const EMPTY = Buffer.alloc(0);
 
-// Offsets into `bytes`, which many requests share; see Field in native/connection.h.
-class RequestBytes {
-  constructor(bytes, fields, at) {
-    this.bytes = bytes;
-    this.methodAt = fields[at];
-    this.pathAt = fields[at + 1];
-    this.queryAt = fields[at + 2];
-    this.headersAt = fields[at + 3];
-    this.bodyAt = fields[at + 4];
-    this.end = fields[at + 5];
-    this.headerCount = fields[at + 6];
-  }
+// Offsets into a request's payload: wire/PROTOCOL.md, request head.
+const PATH_BYTES = 4;
+const QUERY_BYTES = 8;
+const HEADER_COUNT = 12;
+const HEAD_BYTES = 20;
+const SHARED_BYTES = 16 * 1024; // as many may be kept for the sake of a small body: Buffer's own pool does no better
+
+// What most handlers never ask for.
+class Parts {
+  method = undefined;
+  path = undefined;
+  query = undefined;
+  headers = undefined;
+  signal = undefined;
+  cancelled = false;
 }
 
 class Request {
-  #raw;
-  #cancelled;
-  #method;
-  #path;
-  #query;
-  #headers;
-  #body;
-  #signal;
+  #bytes; // of many requests; this one's payload is from `at` to `end`
+  #at;
+  #bodyAt;
+  #end;
+  #body = undefined;
+  #parts = undefined;
 
-  constructor(raw) {
-    this.#raw = raw;
+  constructor(bytes, at, bodyAt, end) {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#bodyAt = bodyAt;
+    this.#end = end;
   }
 
   // The HTTP method, e.g. "POST".
   get method() {
-    const raw = this.#raw;
-    return (this.#method ??= raw.bytes.latin1Slice(raw.methodAt, raw.pathAt));
+    const parts = this.#known();
+    return (parts.method ??= this.#bytes.latin1Slice(this.#at + HEAD_BYTES, this.#pathAt()));
   }
 
   // What follows /invoke, percent-decoded; "/" when nothing follows.
   get path() {
-    const raw = this.#raw;
-    return (this.#path ??= raw.bytes.utf8Slice(raw.pathAt, raw.queryAt));
+    const parts = this.#known();
+    return (parts.path ??= this.#bytes.utf8Slice(this.#pathAt(), this.#queryAt()));
   }
 
   // URLSearchParams: repeated keys in order.
   get query() {
-    const raw = this.#raw;
-    return (this.#query ??= new URLSearchParams(raw.bytes.utf8Slice(raw.queryAt, raw.headersAt)));
+    const parts = this.#known();
+    return (parts.query ??= new URLSearchParams(this.#bytes.utf8Slice(this.#queryAt(), this.#headersAt())));
   }
 
   // Headers: repeated ones joined, as WHATWG has it; getSetCookie() tells the cookies apart.
   get headers() {
-    return (this.#headers ??= readHeaders(this.#raw));
+    const parts = this.#known();
+    return (parts.headers ??= readHeaders(
+      this.#bytes, this.#headersAt(), this.#bytes.readUInt32LE(this.#at + HEADER_COUNT),
+    ));
   }
 
   // Buffer: the request's body.
   get body() {
-    return (this.#body ??= readBody(this.#raw));
+    return (this.#body ??= readBody(this.#bytes, this.#bodyAt, this.#end));
   }
 
   // The body as UTF-8. A plain string: it is all here already, so there is nothing to await (but one may).
@@ -77,25 +84,42 @@ class Request {
   }
 
   #controller() {
-    if (this.#signal === undefined) {
-      this.#signal = new AbortController();
-      if (this.#cancelled) this.#signal.abort();
+    const parts = this.#known();
+    if (parts.signal === undefined) {
+      parts.signal = new AbortController();
+      if (parts.cancelled) parts.signal.abort();
     }
-    return this.#signal;
+    return parts.signal;
+  }
+
+  #known() {
+    return (this.#parts ??= new Parts());
+  }
+
+  #pathAt() {
+    return this.#at + HEAD_BYTES + this.#bytes.readUInt32LE(this.#at);
+  }
+
+  #queryAt() {
+    return this.#pathAt() + this.#bytes.readUInt32LE(this.#at + PATH_BYTES);
+  }
+
+  #headersAt() {
+    return this.#queryAt() + this.#bytes.readUInt32LE(this.#at + QUERY_BYTES);
   }
 
   // For the shim: aborts the signal of a request.
   static cancel(request) {
-    request.#cancelled = true;
-    request.#signal?.abort();
+    const parts = request.#known();
+    parts.cancelled = true;
+    parts.signal?.abort();
   }
 }
 
-function readHeaders(raw) {
+function readHeaders(bytes, from, count) {
   const headers = new Headers();
-  const { bytes } = raw;
-  let at = raw.headersAt;
-  for (let left = raw.headerCount; left > 0; --left) {
+  let at = from;
+  for (let left = count; left > 0; --left) {
     const nameEnd = at + 8 + bytes.readUInt32LE(at);
     const valueEnd = nameEnd + bytes.readUInt32LE(at + 4);
     headers.append(bytes.latin1Slice(at + 8, nameEnd), bytes.latin1Slice(nameEnd, valueEnd));
@@ -104,12 +128,12 @@ function readHeaders(raw) {
   return headers;
 }
 
-// A body that is a small part of what was read is copied: kept by the handler, it must not keep all the rest.
-function readBody(raw) {
-  const size = raw.end - raw.bodyAt;
+// A body that is a small part of much that was read is copied: kept by the handler, it must not keep all the rest.
+function readBody(bytes, bodyAt, end) {
+  const size = end - bodyAt;
   if (size === 0) return EMPTY;
-  const view = raw.bytes.subarray(raw.bodyAt, raw.end);
-  return size * 4 < raw.bytes.length ? Buffer.from(view) : view;
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset + bodyAt, size);
+  return bytes.length > SHARED_BYTES && size * 4 < bytes.length ? Buffer.from(view) : view;
 }
 
-module.exports = { Request, RequestBytes };
+module.exports = { Request };

@@ -8,14 +8,19 @@ const { Kind } = require("../sterna.node");
 const { readAnswer, BadAnswer } = require("./answers");
 const { KIND, MAX_SUMMARY, stackOf, summaryOf } = require("./errors");
 const { log, running, say, STDERR } = require("./logs");
-const { Request, RequestBytes } = require("./request");
+const { Request } = require("./request");
 const { sendInParts, sendWhole, Cancelled } = require("./sending");
 
 // Field and kFieldCount of native/connection.h
-const FIELDS = 10;
-const CALL = 1;
-const SLOT = 2;
-const VALUE = 3; // the first of a request's places; the bytes of a window
+const FIELDS = 5;
+const SLOT = 1;
+const AT = 2; // of a window: how many bytes it grants
+const BODY_AT = 3;
+const END = 4;
+
+// Of the claim page (wire/PROTOCOL.md)
+const QUEUED = 1;
+const STARTED = 2;
 
 const FIRST_WINDOW = 256 * 1024;
 const MAX_HELD_MS = 0.2; // how long answers may wait for those of the next calls
@@ -33,10 +38,6 @@ class Running {
     this.onCancel = null;
     this.window = FIRST_WINDOW;
     this.wake = null;
-  }
-
-  get runNs() {
-    return (performance.now() - this.started) * 1e6;
   }
 
   // Waits until bytes of the body may leave, takes at most `wanted` of them; 0: cancelled.
@@ -68,8 +69,12 @@ class Server {
   #handle;
   #concurrency;
   #fields;
-  #waiting = new Map(); // call -> {slot, raw}; the server sends at most one for each slot
-  #running = new Map(); // call -> Running; those that did not end at once
+  #calls;
+  #claims;
+  #waiting = new Map(); // call -> {slot, request}; the server sends at most one for each slot
+  #running = []; // slot -> Running; those that did not end at once
+  #runningCount = 0;
+  #following = 0; // arrivals that have not been looked at yet
   #starting = false;
   #stopping = false;
   #exitCode = null; // of a process that is broken: it ends when its calls have
@@ -81,6 +86,8 @@ class Server {
     this.#handle = handle;
     this.#concurrency = concurrency;
     this.#fields = connection.fields();
+    this.#calls = connection.calls();
+    this.#claims = connection.claims();
   }
 
   start() {
@@ -91,24 +98,29 @@ class Server {
   #onArrivals(count, bytes) {
     if (count < 0) return this.#leave(0); // the server is gone
     this.#sentAt = performance.now();
-    for (let at = 0; at < count * FIELDS; at += FIELDS) this.#takeIn(at, bytes);
+    for (let index = 0; index < count; ++index) {
+      this.#following = count - index - 1;
+      this.#takeIn(this.#calls[index], index * FIELDS, bytes);
+    }
     this.#startWaiting();
   }
 
-  #takeIn(at, bytes) {
+  #takeIn(call, at, bytes) {
     const fields = this.#fields;
-    const call = fields[at + CALL];
     const slot = fields[at + SLOT];
     switch (fields[at]) {
-      case Kind.REQUEST:
-        this.#waiting.set(call, { slot, raw: new RequestBytes(bytes, fields, at + VALUE) });
+      case Kind.REQUEST: {
+        const request = new Request(bytes, fields[at + AT], fields[at + BODY_AT], fields[at + END]);
+        if (this.#waiting.size === 0 && this.#hasRoom()) this.#claim(call, slot, request);
+        else this.#waiting.set(call, { slot, request });
         break;
+      }
       case Kind.WINDOW:
-        this.#running.get(call)?.grant(fields[at + VALUE]);
+        this.#find(call, slot)?.grant(fields[at + AT]);
         break;
       case Kind.CANCEL:
         if (this.#waiting.delete(call)) this.#failed(call, slot, KIND.cancelled, 0, "cancelled");
-        else this.#cancel(this.#running.get(call));
+        else this.#cancel(this.#find(call, slot));
         break;
       case Kind.CANCEL_UNSTARTED:
         this.#failed(call, slot, KIND.cancelled, 0, "cancelled");
@@ -124,16 +136,36 @@ class Server {
     if (record !== undefined) running.run(record, () => record.cancel());
   }
 
+  #find(call, slot) {
+    const record = this.#running[slot];
+    return record?.call === call ? record : undefined;
+  }
+
+  #hasRoom() {
+    return this.#runningCount < this.#concurrency && this.#exitCode === null;
+  }
+
+  // Runs the call unless it was taken back.
+  #claim(call, slot, request) {
+    if (Atomics.compareExchange(this.#claims, slot, QUEUED, STARTED) === QUEUED) {
+      this.#run(new Running(call, slot, request));
+    } else {
+      this.#connection.recalled(call, slot);
+    }
+  }
+
   #startWaiting() {
     if (this.#starting) return;
-    this.#starting = true;
-    for (const [call, { slot, raw }] of this.#waiting) {
-      if (this.#running.size >= this.#concurrency || this.#exitCode !== null) break;
-      this.#waiting.delete(call);
-      if (this.#connection.claim(call, slot)) this.#run(new Running(call, slot, new Request(raw)));
+    if (this.#waiting.size > 0) {
+      this.#starting = true;
+      for (const [call, { slot, request }] of this.#waiting) {
+        if (!this.#hasRoom()) break;
+        this.#waiting.delete(call);
+        this.#claim(call, slot, request);
+      }
+      this.#starting = false;
     }
-    this.#starting = false;
-    if (this.#running.size > 0) return;
+    if (this.#runningCount > 0) return;
     if (this.#exitCode !== null) this.#leave(this.#exitCode);
     else if (this.#stopping && this.#waiting.size === 0) this.#leave(0);
   }
@@ -146,27 +178,35 @@ class Server {
     } catch (error) {
       return this.#failedWith(record, error);
     }
-    this.#running.set(record.call, record);
+    this.#keep(record);
     Promise.resolve(answer).then(
       (value) => this.#answered(record, value),
       (error) => this.#failedWith(record, error),
     );
   }
 
+  // It goes on: frames of the server may be about it.
+  #keep(record) {
+    if (this.#running[record.slot] === record) return;
+    this.#running[record.slot] = record;
+    ++this.#runningCount;
+  }
+
   #answered(record, value) {
     if (record.ended) return;
     if (record.cancelled) return this.#failedWith(record, new Cancelled());
-    const { runNs } = record;
+    const now = performance.now();
+    const runNs = (now - record.started) * 1e6;
     let answer;
     try {
       answer = readAnswer(value);
-      if (!answer.isStream && sendWhole(this.#connection, record, runNs, answer)) return this.#ended(record);
+      if (!answer.isStream && sendWhole(this.#connection, record, runNs, answer)) return this.#ended(record, now);
     } catch (error) {
       return this.#failedWith(record, error);
     }
-    this.#running.set(record.call, record);
+    this.#keep(record);
     running.run(record, sendInParts, this.#connection, record, runNs, answer).then(
-      () => this.#ended(record),
+      () => this.#ended(record, performance.now()),
       (error) => this.#failedWith(record, error),
     );
   }
@@ -174,7 +214,9 @@ class Server {
   // Ends a call that has no answer, or not all of it.
   #failedWith(record, error) {
     if (record.ended) return;
-    const { call, slot, runNs } = record;
+    const { call, slot } = record;
+    const now = performance.now();
+    const runNs = (now - record.started) * 1e6;
     if (record.cancelled || error instanceof Cancelled) {
       this.#failed(call, slot, KIND.cancelled, runNs, "cancelled");
     } else if (error instanceof BadAnswer) {
@@ -184,21 +226,23 @@ class Server {
       log(call, STDERR, stackOf(error));
       this.#failed(call, slot, KIND.raised, runNs, summaryOf(error));
     }
-    this.#ended(record);
+    this.#ended(record, now);
   }
 
   #failed(call, slot, kind, runNs, text) {
     this.#connection.failed(call, slot, kind, runNs, text.slice(0, MAX_SUMMARY));
   }
 
-  #ended(record) {
+  #ended(record, now) {
     if (record.ended) return;
     record.ended = true;
-    this.#running.delete(record.call);
-    const now = performance.now();
+    if (this.#running[record.slot] === record) {
+      this.#running[record.slot] = undefined;
+      --this.#runningCount;
+    }
     if (now - this.#sentAt > MAX_HELD_MS) {
       this.#sentAt = now;
-      if (this.#waiting.size > 0) this.#connection.flush();
+      if (this.#following > 0 || this.#waiting.size > 0) this.#connection.flush();
     }
     this.#startWaiting();
   }

@@ -85,6 +85,16 @@ def test_headers(evaluate, headers, wanted):
     assert evaluate("new Response(null, { headers: { 'X-A': 'b' } })").headers == [("x-a", "b")]
 
 
+def test_headers_seen_before_are_checked_like_new_ones(evaluate):
+    for number in range(100):
+        for name in ("X-Same", f"X-{number}"):
+            headers = f"{{ headers: {{ '{name}': ['{number}', '{number}'], 'Content-LENGTH': '7' }} }}"
+            assert evaluate(f"({headers})").headers == [(name, str(number))] * 2
+    assert evaluate("({ headers: { 'X-Same': 5 } })").headers == [("X-Same", "5")]
+    assert evaluate("({ headers: { 'X-Same': 'a\\nb' } })").kind == frames.BAD_ANSWER
+    assert evaluate("({ headers: { 'Content-LENGTH': 'a\\nb' } })").kind == frames.BAD_ANSWER
+
+
 BAD = [
     ("undefined", "handle returned undefined: return an object like { status: 200, headers: {...}, body: ... }"),
     ("null", "handle returned null: "),
