@@ -26,8 +26,8 @@ inline constexpr std::string_view kNetworkHostRefused =
 // Fields of answers that are no part of the spec: accepted and ignored, so that what GET answered can be PUT
 // back.
 inline constexpr std::string_view kReadOnlyFields[] = {
-    "id",      "space",   "status",     "status_reason", "version", "active_version",
-    "runtime", "metrics", "created_at", "updated_at"};
+    "id",      "space",   "status",  "status_reason", "version",   "active_version",
+    "traffic", "runtime", "metrics", "created_at",    "updated_at"};
 
 // Reads and checks a whole spec; what is absent or null gets its default. `source` is not looked at
 // (source.h). Answers all field errors at once.

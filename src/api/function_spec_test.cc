@@ -94,7 +94,7 @@ TEST(ParseSpec, NullMeansTheDefault) {
 TEST(ParseSpec, ReadOnlyFieldsOfAnswersAreIgnored) {
   EXPECT_THAT(
       wrong_fields(R"({"name":"f","id":"x","space":"s","status":"Running","status_reason":"","version":3,
-      "active_version":2,"runtime":"","metrics":{},"created_at":"","updated_at":""})"),
+      "active_version":2,"traffic":[],"runtime":"","metrics":{},"created_at":"","updated_at":""})"),
       IsEmpty());
 }
 

@@ -21,7 +21,8 @@ struct DeployArgs {
   DeployOverrides overrides;
   bool no_wait = false;
   bool quiet = false;
-  std::chrono::seconds timeout{120};  // for the function to be Running
+  std::optional<int> traffic_percent;  // of the calls, for the new version; not given: all
+  std::chrono::seconds timeout{120};   // for the function to be Running
 };
 Result<int> deploy(const Target& target, const DeployArgs& args);
 
@@ -63,6 +64,11 @@ Result<int> rollback(const Target& target, std::string_view name, std::int64_t v
 Result<int> show_version(const Target& target, std::string_view name, std::int64_t version);
 // What changed from one version to the other: settings, then a patch of the files.
 Result<int> diff_versions(const Target& target, std::string_view name, std::int64_t from, std::int64_t to);
+
+// traffic.cc
+// Shows which versions get how much of the calls; `share` ("7=10": version 7 gets 10 %, the active one the
+// others) changes it first when it is not empty.
+Result<int> traffic(const Target& target, std::string_view name, std::string_view share);
 
 // invocations.cc
 struct InvocationsArgs {

@@ -20,6 +20,7 @@ constexpr milliseconds kLongestPoll{500};
 struct Place {
   std::string functions;  // ".../functions"
   std::string function;   // ".../functions/{name}"
+  std::string query;      // "?traffic_percent=10" or empty: what is said with a new version
 };
 
 Result<bool> exists(Api& api, const Place& place) {
@@ -34,7 +35,7 @@ Result<Json> put_inline(Api& api, const Place& place, Deployable& code) {
   code.settings["source"] = Json{{"files", files_json(code.files)}};
   auto there = exists(api, place);
   if (!there) return std::unexpected(there.error());
-  return *there ? api.send("PUT", place.function, code.settings)
+  return *there ? api.send("PUT", place.function + place.query, code.settings)
                 : api.send("POST", place.functions, code.settings);
 }
 
@@ -44,10 +45,10 @@ Result<Json> put_archive(Api& api, const Place& place, const Deployable& code) {
   if (!archive) return std::unexpected(archive.error());
   auto there = exists(api, place);
   if (!there) return std::unexpected(there.error());
-  auto saved = *there ? api.send("PUT", place.function, code.settings)
+  auto saved = *there ? api.send("PUT", place.function + place.query, code.settings)
                       : api.send("POST", place.functions, code.settings);
   if (!saved) return saved;
-  return api.upload(place.function + "/code", "application/gzip", std::move(*archive));
+  return api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
 }
 
 // Polls until the version has come to an end, or the time is over; answers the function as last seen.
@@ -105,9 +106,11 @@ Rollout rollout_of(const Json& function) {
   if (status == "Stopped") return Rollout::kStopped;
   if (status != "Running") return Rollout::kUnderWay;
   // While a new version is loaded, the one before it goes on running.
-  const bool is_newest =
-      !function.contains("active_version") || function["active_version"] == function["version"];
-  if (is_newest) return Rollout::kRunning;
+  const Json newest = function.value("version", Json());
+  if (function.value("active_version", newest) == newest) return Rollout::kRunning;
+  for (const Json& share : function.value("traffic", Json::array())) {
+    if (share.value("version", Json()) == newest) return Rollout::kRunning;
+  }
   return cell(function, "status_reason") == "-" ? Rollout::kUnderWay : Rollout::kFailed;
 }
 
@@ -118,7 +121,10 @@ Result<int> deploy(const Target& target, const DeployArgs& args) {
   if (!space) return std::unexpected(space.error());
   auto function = function_path(target, code->settings["name"].get<std::string>());
   if (!function) return std::unexpected(function.error());
-  const Place place{.functions = *space + "/functions", .function = *function};
+  const Place place{
+      .functions = *space + "/functions",
+      .function = *function,
+      .query = args.traffic_percent ? fmt::format("?traffic_percent={}", *args.traffic_percent) : ""};
 
   Api api(target);
   auto saved = total_bytes(code->files) <= kMaxInlineBytes ? put_inline(api, place, *code)

@@ -85,6 +85,10 @@ void Program::add_deploy() {
   command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
+  command
+      .add_option("--traffic", args.traffic_percent,
+                  "Percent of the calls for the new version; the active one keeps the others (default: all)")
+      ->check(CLI::Range(1, 100));
   command.add_flag("--no-wait", args.no_wait, "Do not wait until it is Running");
   command.add_flag("-q,--quiet", args.quiet, "Print only errors");
 }
@@ -120,6 +124,12 @@ void Program::add_functions() {
   back.add_option("version", parts_->version, "Number of the old version")
       ->required()
       ->check(CLI::PositiveNumber);
+  CLI::App& shares = add("traffic", "Show or change which versions get how much of the calls",
+                         [this] { return traffic(parts_->target, parts_->name, parts_->share); });
+  shares.add_option("name", parts_->name, "The function")->required();
+  shares.add_option(
+      "share", parts_->share,
+      "VERSION=PERCENT: that version gets so much, the active one the others; 100 makes it the active one");
 }
 
 void Program::add_init() {

@@ -23,6 +23,7 @@ struct Program::Parts {
   LogsArgs logs;
   SetSecretArgs set_secret;
   std::string name;
+  std::string share;
   std::string id;
   std::vector<std::string> callback_allow;
   std::int64_t version = 0;

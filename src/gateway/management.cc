@@ -75,6 +75,8 @@ Management::Answer Management::dispatch(const Call& call) {
       {Resource::kVersion, "GET", &Management::get_version},
       {Resource::kVersionDiff, "GET", &Management::diff_versions},
       {Resource::kRollback, "POST", &Management::roll_back},
+      {Resource::kTraffic, "GET", &Management::get_traffic},
+      {Resource::kTraffic, "PUT", &Management::put_traffic},
       {Resource::kStop, "POST", &Management::stop_function},
       {Resource::kStart, "POST", &Management::start_function},
       {Resource::kOpenApi, "GET", &Management::open_api},

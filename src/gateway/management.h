@@ -43,6 +43,10 @@ struct FunctionMetrics {
 };
 using MetricsSource = std::function<FunctionMetrics(const std::string& function_id)>;
 
+// How much of the calls each version gets: [{"version", "percent"}, ...], the active one first; empty while
+// there is none.
+api::OrderedJson traffic_json(const registry::Function& function);
+
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
@@ -99,6 +103,10 @@ class Management {
   Answer diff_versions(const Call& call);
   Answer roll_back(const Call& call);
   Result<bundle::Files> files_of(const registry::Version& version) const;
+
+  // management_traffic.cc
+  Answer get_traffic(const Call& call);
+  Answer put_traffic(const Call& call);
 
   Answer open_api(const Call& call);
 

@@ -50,6 +50,7 @@ api::OrderedJson Management::function_json(const registry::Function& function) c
   json["version"] = newest.number;
   json["active_version"] = nullptr;
   if (function.active) json["active_version"] = function.active->number;
+  json["traffic"] = traffic_json(function);
   json["runtime"] = function.active ? function.active->runtime : "";
   json["metrics"] = {{"invocations", metrics.invocations},
                      {"replicas", metrics.replicas},
@@ -110,10 +111,12 @@ Management::Answer Management::get_function(const Call& call) {
 // Expects writes_ to be held.
 Management::Answer Management::save(const Call& call, const api::FunctionSpec& spec,
                                     const std::optional<bundle::Files>& files) {
+  const auto percent = traffic_percent_of(call.request);
+  if (!percent) return std::unexpected(percent.error());
   if (auto known = check_secrets(call.route.space, spec); !known)
     return std::unexpected(std::move(known.error()));
   const auto saved = store_and_commit(files, [&](const std::optional<std::string>& hash) {
-    return registry_.update(call.route.space, call.route.function, spec, hash);
+    return registry_.update(call.route.space, call.route.function, spec, hash, *percent);
   });
   if (!saved) return problem(saved.error());
   drop(saved->orphans);

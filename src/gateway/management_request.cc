@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "gateway/route.h"
 
@@ -72,6 +73,17 @@ std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& r
   if (force == "true") return registry::Force::kYes;
   if (force == "false") return registry::Force::kNo;
   return problem(api::FieldErrors{{"force", "must be true or false"}});
+}
+
+std::expected<int, api::Problem> traffic_percent_of(const ManagementRequest& request) {
+  const std::optional<std::string> text = query_of(request, "traffic_percent");
+  if (!text) return registry::kAllTraffic;
+  int percent = 0;
+  const char* end = text->data() + text->size();
+  const auto [stopped, error] = std::from_chars(text->data(), end, percent);
+  if (error == std::errc() && stopped == end && percent > 0 && percent <= registry::kAllTraffic)
+    return percent;
+  return problem(api::FieldErrors{{"traffic_percent", "must be a whole number from 1 to 100"}});
 }
 
 ManagementReply json_reply(int status, const api::OrderedJson& json) {

@@ -37,6 +37,9 @@ std::expected<api::Page, api::Problem> page_of(const ManagementRequest& request)
 // `?force=true`; absent means no.
 std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& request);
 
+// `?traffic_percent=10`: the share of the calls that the new version is to get; absent means all.
+std::expected<int, api::Problem> traffic_percent_of(const ManagementRequest& request);
+
 ManagementReply json_reply(int status, const api::OrderedJson& json);
 
 }  // namespace sterna::gateway

@@ -22,6 +22,7 @@ enum class Resource : std::uint8_t {
   kVersion,        // {fn}/versions/{number}
   kVersionDiff,    // {fn}/versions/{number}/diff/{other}
   kRollback,       // {fn}/rollback
+  kTraffic,        // {fn}/traffic
   kStop,           // {fn}/stop
   kStart,          // {fn}/start
   kOpenApi,        // /openapi.json

@@ -13,6 +13,10 @@ using registry::FunctionStatus;
 constexpr Duration kBusyTick = std::chrono::milliseconds(5);
 constexpr Duration kIdleTick = std::chrono::milliseconds(100);
 
+bool is_of(const std::unique_ptr<FunctionPool>& pool, const registry::Version& version) {
+  return pool && pool->config().version == version.number;
+}
+
 }  // namespace
 
 FunctionTable::FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids,
@@ -48,7 +52,6 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->status = function.status;
   entry->status_reason = function.status_reason;
   entry->access = version.spec.access;
-  entry->timeout = version.spec.limits.timeout;
   entry->queue_wait = version.spec.limits.queue_wait;
   entry->async = version.spec.async;
   entry->callback = version.spec.callback;
@@ -74,20 +77,24 @@ void FunctionTable::apply(const registry::Function& function) {
 void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function& function) {
   if (function.status == FunctionStatus::kStopped) {
     let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+    let_go(std::move(entry.canary), nullptr, FunctionPool::Leave::kAfterCalls);
     return let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kAfterCalls);
   }
   if (function.active) {
-    const bool current = entry.active && entry.active->config().version == function.active->number;
-    const bool loaded_now = entry.candidate && entry.candidate->config().version == function.active->number;
-    if (!current && loaded_now) {
+    const bool current = is_of(entry.active, *function.active);
+    if (!current && is_of(entry.candidate, *function.active)) {
       take_over(entry, std::move(entry.candidate));
+    } else if (!current && is_of(entry.canary, *function.active)) {
+      take_over(entry, std::move(entry.canary));
     } else if (!current || (function.status == FunctionStatus::kRunning && entry.active->broken())) {
       // One that failed under an earlier server has to load once more.
       take_over(entry, make_pool(function, *function.active, function.status != FunctionStatus::kFailed));
     }
   }
+  change_canary(entry, function);
   const bool is_new = function.wants_loading();
-  const bool is_renewal = !is_new && has_old_secrets(entry, function);
+  const bool is_renewal = !is_new && entry.active && function.active &&
+                          has_old_secrets(*entry.active, function, *function.active);
   const registry::Version* wanted = is_new ? &function.newest : is_renewal ? &*function.active : nullptr;
   drop_candidate_unless(entry, function, wanted);
   if (wanted == nullptr || entry.candidate) return;
@@ -101,10 +108,23 @@ void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function&
   entry.candidate->probe();
 }
 
-bool FunctionTable::has_old_secrets(const FunctionEntry& entry, const registry::Function& function) const {
-  if (!entry.active || !function.active) return false;
-  if (entry.active->config().secrets.empty() && function.secret_values.empty()) return false;
-  return entry.active->config().secrets != config_of_(function, *function.active).secrets;
+// Comes after the active pool, which takes over what a canary leaves behind. Has loaded before, so no worker
+// is tried first: one that cannot be started is a canary that fails.
+void FunctionTable::change_canary(FunctionEntry& entry, const registry::Function& function) {
+  const std::optional<registry::Version>& wanted = function.canary;
+  entry.canary_percent = wanted ? wanted->traffic_percent : 0;
+  if (wanted && is_of(entry.canary, *wanted) && !has_old_secrets(*entry.canary, function, *wanted)) return;
+  let_go(std::move(entry.canary), entry.active.get(), FunctionPool::Leave::kAfterCalls);
+  if (!wanted) return;
+  entry.canary =
+      is_of(entry.candidate, *wanted) ? std::move(entry.candidate) : make_pool(function, *wanted, true);
+  watch(*entry.canary);
+}
+
+bool FunctionTable::has_old_secrets(const FunctionPool& pool, const registry::Function& function,
+                                    const registry::Version& version) const {
+  if (pool.config().secrets.empty() && function.secret_values.empty()) return false;
+  return pool.config().secrets != config_of_(function, version).secrets;
 }
 
 bool FunctionTable::is_renewal(const FunctionEntry& entry) {
@@ -124,8 +144,8 @@ void FunctionTable::remove(const std::string& id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   FunctionEntry& entry = *found->second;
-  let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
-  let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kNow);
+  for (auto* pool : {&entry.candidate, &entry.canary, &entry.active})
+    let_go(std::move(*pool), nullptr, FunctionPool::Leave::kNow);
   for (auto& pool : leaving_) {
     if (pool->config().id == id) pool->close(nullptr, FunctionPool::Leave::kNow);
   }
@@ -208,6 +228,10 @@ void FunctionTable::on_broken(const pool::FunctionConfig& config, const std::str
     return log(*entry, {},
                "workers with the changed secrets cannot be started, the old ones go on: " + reason);
   }
+  if (entry->canary && &entry->canary->config() == &config) {
+    log(*entry, {}, "version " + std::to_string(config.version) + " gets no more calls: " + reason);
+    return store_.fail_canary(config.id, config.version, reason);
+  }
   if (!entry->active || &entry->active->config() != &config) return;
   log::warn("a function keeps failing",
             {{"space", entry->space}, {"function", entry->name}, {"reason", std::string_view(reason)}});
@@ -236,8 +260,11 @@ void FunctionTable::for_each(const std::function<void(const FunctionEntry&)>& vi
 void FunctionTable::update_gauges() {
   for (auto& [id, entry] : by_id_) {
     if (!entry->active || (entry->metrics->invocations() == 0 && entry->active->replicas() == 0)) continue;
-    metrics_.set_gauges(*entry->metrics, entry->active->replicas(), entry->active->waiting(),
-                        entry->active->running());
+    const FunctionPool& active = *entry->active;
+    const FunctionPool* canary = entry->canary.get();
+    metrics_.set_gauges(*entry->metrics, active.replicas() + (canary == nullptr ? 0 : canary->replicas()),
+                        active.waiting() + (canary == nullptr ? 0 : canary->waiting()),
+                        active.running() + (canary == nullptr ? 0 : canary->running()));
   }
 }
 
@@ -247,7 +274,8 @@ bool FunctionTable::evict_idle() {
     const auto idle_since = pool.oldest_idle();
     if (!idle_since || (longest_idle != nullptr && *longest_idle->oldest_idle() <= *idle_since)) continue;
     const FunctionEntry* entry = find_id(pool.config().id);
-    if (entry != nullptr && entry->active.get() == &pool) longest_idle = &pool;
+    if (entry == nullptr) continue;
+    if (entry->active.get() == &pool || entry->canary.get() == &pool) longest_idle = &pool;
   }
   if (longest_idle == nullptr) return false;
   longest_idle->retire_oldest_idle();
@@ -276,9 +304,17 @@ void FunctionTable::watch(FunctionPool& pool) {
   if (!pool.is_linked()) live_.push_back(pool);
 }
 
+FunctionPool& FunctionTable::pool_for_call(FunctionEntry& entry) {
+  if (!entry.canary || entry.canary->broken()) return *entry.active;
+  const int side = std::uniform_int_distribution(1, registry::kAllTraffic)(dice_);
+  return side <= entry.canary_percent ? *entry.canary : *entry.active;
+}
+
 void FunctionTable::submit(FunctionEntry& entry, pool::Call& call) {
-  watch(*entry.active);
-  entry.active->submit(call);
+  FunctionPool& chosen = pool_for_call(entry);
+  watch(chosen);
+  call.timeout = chosen.config().timeout;
+  chosen.submit(call);
   if (!ticks_slowly_) return;
   loop_.cancel(timer_);
   schedule_tick(kBusyTick);
@@ -286,8 +322,8 @@ void FunctionTable::submit(FunctionEntry& entry, pool::Call& call) {
 
 void FunctionTable::shut_down() {
   for (auto& [id, entry] : by_id_) {
-    let_go(std::move(entry->candidate), nullptr, FunctionPool::Leave::kNow);
-    let_go(std::move(entry->active), nullptr, FunctionPool::Leave::kNow);
+    for (auto* pool : {&entry->candidate, &entry->canary, &entry->active})
+      let_go(std::move(*pool), nullptr, FunctionPool::Leave::kNow);
   }
   for (auto& pool : leaving_) pool->close(nullptr, FunctionPool::Leave::kNow);
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,11 +26,12 @@ struct FunctionEntry {
   std::string status_reason;
   api::Access access = api::Access::kToken;
   std::uint64_t max_body_bytes = 0;
-  Duration timeout{};
   Duration queue_wait{};
   api::AsyncPolicy async;
   api::CallbackPolicy callback;
   std::unique_ptr<pool::FunctionPool> active;  // answers the calls
+  std::unique_ptr<pool::FunctionPool> canary;  // answers canary_percent of them; mostly none
+  int canary_percent = 0;
   // What is being loaded: a new version, or the active one again because its secrets have changed.
   std::unique_ptr<pool::FunctionPool> candidate;
   std::unique_ptr<FunctionMetrics> metrics;
@@ -44,6 +46,7 @@ class VersionStore {
   virtual void activate(const std::string& id, std::uint32_t version, bool async,
                         const std::string& runtime) = 0;
   virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
+  virtual void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void set_failed(const std::string& id, const std::string& reason) = 0;
   virtual void set_running(const std::string& id) = 0;
 };
@@ -77,7 +80,7 @@ class FunctionTable final : private pool::PoolObserver {
   void set_space(registry::Space space);
   void remove_space(std::string_view name);
 
-  // Hands a call to the function's pool. Needs entry.active.
+  // Hands a call to a pool of the function's, which sets its timeout. Needs entry.active.
   void submit(FunctionEntry& entry, pool::Call& call);
 
   void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);
@@ -111,8 +114,10 @@ class FunctionTable final : private pool::PoolObserver {
                  Duration retry_after) override;
 
   void change_pools(FunctionEntry& entry, const registry::Function& function);
-  // Whether the active pool's workers have other secrets than they should.
-  bool has_old_secrets(const FunctionEntry& entry, const registry::Function& function) const;
+  void change_canary(FunctionEntry& entry, const registry::Function& function);
+  // Whether the pool's workers have other secrets than they should.
+  bool has_old_secrets(const pool::FunctionPool& pool, const registry::Function& function,
+                       const registry::Version& version) const;
   // Renewed: the candidate is of the active version.
   static bool is_renewal(const FunctionEntry& entry);
   void drop_candidate_unless(FunctionEntry& entry, const registry::Function& function,
@@ -125,6 +130,7 @@ class FunctionTable final : private pool::PoolObserver {
   void take_over(FunctionEntry& entry, std::unique_ptr<pool::FunctionPool> next);
   void let_go(std::unique_ptr<pool::FunctionPool> pool, pool::FunctionPool* heir,
               pool::FunctionPool::Leave leave);
+  pool::FunctionPool& pool_for_call(FunctionEntry& entry);
   bool evict_idle();
   void watch(pool::FunctionPool& pool);
   void tick();
@@ -145,7 +151,8 @@ class FunctionTable final : private pool::PoolObserver {
   // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;
   std::uint64_t removals_ = 0;
-  std::string key_;  // scratch of find
+  std::string key_;                                // scratch of find
+  std::minstd_rand dice_{std::random_device()()};  // which calls go to a canary
   net::Loop::TimerId timer_;
   bool ticks_slowly_ = true;
 };

@@ -53,7 +53,6 @@ void Invocation::start(FunctionEntry& entry, std::string call_id, std::string re
   call_.request = std::move(request);
   call_.body = body;
   call_.arrived = arrived;
-  call_.timeout = entry.timeout;
   table_.submit(entry, call_);
 }
 

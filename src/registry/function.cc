@@ -26,6 +26,8 @@ std::string_view to_string(VersionState state) {
       return "building";
     case VersionState::kActive:
       return "active";
+    case VersionState::kCanary:
+      return "canary";
     case VersionState::kFailed:
       return "failed";
     case VersionState::kRetired:

@@ -17,11 +17,14 @@ namespace sterna::registry {
 enum class FunctionStatus : std::uint8_t { kPending, kBuilding, kRunning, kFailed, kStopped };
 std::string_view to_string(FunctionStatus status);  // "Pending", as in answers
 
-// Of one version. kPending waits for the loader; kRetired was active, a newer one is.
-enum class VersionState : std::uint8_t { kPending, kBuilding, kActive, kFailed, kRetired };
+// Of one version. kPending waits for the loader; kCanary gets a part of the calls, beside the active one;
+// kRetired was active, another one is.
+enum class VersionState : std::uint8_t { kPending, kBuilding, kActive, kCanary, kFailed, kRetired };
 std::string_view to_string(VersionState state);  // "pending"
 
-// Immutable but for its state: spec and bundle never change.
+inline constexpr int kAllTraffic = 100;
+
+// Immutable but for its state and its share of the calls: spec and bundle never change.
 struct Version {
   std::int64_t number = 0;
   api::FunctionSpec spec;
@@ -31,6 +34,7 @@ struct Version {
   std::optional<bool> handler_async;
   std::string runtime;  // e.g. "python 3.11.2", known once it was active
   WallTime created_at;
+  int traffic_percent = kAllTraffic;  // of the calls it is to get once it has been loaded: 1 to 100
 };
 
 // Plain values of secrets by name. They go to workers only: never into answers, logs, or errors.
@@ -44,10 +48,11 @@ struct Function {
   std::string status_reason;      // why it is Failed or Pending, or that a newer version failed; else empty
   Version newest;                 // what the user asked for last
   std::optional<Version> active;  // what runs: the newest that was loaded; nullopt before the first
+  std::optional<Version> canary;  // gets `traffic_percent` of the calls, the active one the others
   WallTime created_at;
   WallTime updated_at;
-  SecretValues
-      secret_values;  // of what `newest` and `active` list; filled by Registry::add_secret_values only
+  SecretValues secret_values;  // of what `newest`, `active` and `canary` list; filled by
+                               // Registry::add_secret_values only
 
   // Whether the loader has to build and load `newest` now.
   bool wants_loading() const {

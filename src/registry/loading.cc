@@ -46,24 +46,17 @@ Status Registry::activate(std::string_view id, std::int64_t version, bool handle
       return fail(Code::kConflict, Component::kRegistry, "version_superseded",
                   "version " + std::to_string(before->active->number) + " is already active");
     }
-    if (Result<Version> exists = load_version(id, version); !exists) return std::unexpected(exists.error());
+    Result<Version> exists = load_version(id, version);
+    if (!exists) return std::unexpected(exists.error());
     changed = *function;
-    Status retired =
-        Statement(*database_,
-                  "UPDATE versions SET state = 'retired' WHERE function_id = ?1 AND state = 'active'")
-            .bind(id)
-            .run();
-    if (!retired) return retired;
-    Status active =
-        Statement(*database_,
-                  "UPDATE versions SET state = 'active', reason = '', handler_async = ?3, runtime = ?4"
-                  " WHERE function_id = ?1 AND number = ?2")
-            .bind(id, version, handler_async, runtime)
-            .run();
-    if (!active) return active;
-    return Statement(*database_, "UPDATE functions SET active = ?2, crash_reason = '' WHERE id = ?1")
-        .bind(id, version)
-        .run();
+    Status loaded = Statement(*database_,
+                              "UPDATE versions SET reason = '', handler_async = ?3, runtime = ?4"
+                              " WHERE function_id = ?1 AND number = ?2")
+                        .bind(id, version, handler_async, runtime)
+                        .run();
+    if (!loaded) return loaded;
+    const bool shares = before->active && exists->traffic_percent < kAllTraffic;
+    return shares ? make_canary(id, version, exists->traffic_percent) : make_active(id, version);
   });
 }
 

@@ -27,7 +27,7 @@ inline constexpr std::int64_t kMaxSecretsPerSpace = 1000;
 inline constexpr std::size_t kMaxListedUsers = 100;  // of one secret, in answers
 // How long callbacks are signed with the previous secret too.
 inline constexpr std::chrono::hours kPreviousSecretHolds(24);
-// How many versions of a function stay: the newest, and the active one when it is older.
+// How many versions of a function stay: the newest, and those that get calls when they are older.
 inline constexpr std::int64_t kKeptVersions = 10;
 
 // Which function: names can be given to another function later, ids never.
@@ -109,14 +109,22 @@ class Registry {
 
   // Versions (versions.cc).
   // Adds a pending version with this spec; `bundle` nullopt keeps the newest version's code. The name must be
-  // the same.
+  // the same. With less than all of the traffic the version becomes the canary beside the active one once it
+  // has been loaded; it becomes the active one where there is none.
   Result<Saved> update(std::string_view space, std::string_view name, const api::FunctionSpec& spec,
-                       const std::optional<std::string>& bundle);
+                       const std::optional<std::string>& bundle, int traffic_percent = kAllTraffic);
   // Adds a version with the spec and the code of version `number`.
   Result<Saved> rollback(std::string_view space, std::string_view name, std::int64_t number);
   Result<Version> find_version(std::string_view space, std::string_view name, std::int64_t number);
   // Newest first; the cursor is the number of the last one.
   Result<Listed<Version>> list_versions(std::string_view space, std::string_view name, const api::Page& page);
+
+  // Traffic (traffic.cc).
+  // Gives version `number` `percent` (1 to 100) of the calls, the active one the others. With 100 it is the
+  // active one; so a canary ends when the active one gets 100. Needs a version that has been loaded once:
+  // conflict `version_not_loaded`. Conflict `version_is_active` when the active one is to get less than all.
+  Result<Function> set_traffic(std::string_view space, std::string_view name, std::int64_t number,
+                               int percent);
 
   // Secrets (secrets.cc). All fail with unavailable `secrets_locked` before unlock_secrets. A change is told
   // as a change of every function that uses the secret.
@@ -139,10 +147,14 @@ class Registry {
 
   // For the loader and the pool (loading.cc). A version that is no longer the newest may still be told about.
   Status set_building(std::string_view id, std::int64_t version);
-  // Makes `version` the one that runs, clears a crash loop. Conflict `version_superseded` when a newer one is
-  // active.
+  // `version` has been loaded: it is the one that runs now, a crash loop is forgotten; or the canary beside
+  // the active one, when it is to get less than all of the traffic. Conflict `version_superseded` when a
+  // newer one is active.
   Status activate(std::string_view id, std::int64_t version, bool handler_async, std::string_view runtime);
   Status fail_version(std::string_view id, std::int64_t version, std::string_view reason);
+  // The canary crashes again and again: the active version gets all calls. Does nothing when `version` is not
+  // the canary.
+  Status fail_canary(std::string_view id, std::int64_t version, std::string_view reason);
   // The active version crashes again and again / runs again.
   Status set_failed(std::string_view id, std::string_view reason);
   Status set_running(std::string_view id);
@@ -173,6 +185,8 @@ class Registry {
   Status insert_version(std::string_view id, const Version& version);
   Result<Saved> add_version(const FunctionRef& function, Version version);
   Result<Version> load_version(std::string_view id, std::int64_t number);
+  Status make_active(std::string_view id, std::int64_t number);
+  Status make_canary(std::string_view id, std::int64_t number, int percent);
   Result<Orphans> prune(std::string_view id);
   Result<Orphans> unused_of(const std::vector<std::string>& hashes);
   Result<std::vector<std::string>> bundles_of(std::string_view sql, std::string_view key);

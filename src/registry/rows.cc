@@ -14,7 +14,7 @@ std::unexpected<Error> damaged(std::string_view what) {
 
 Result<VersionState> read_state(const std::string& text) {
   for (const VersionState state : {VersionState::kPending, VersionState::kBuilding, VersionState::kActive,
-                                   VersionState::kFailed, VersionState::kRetired}) {
+                                   VersionState::kCanary, VersionState::kFailed, VersionState::kRetired}) {
     if (text == to_string(state)) return state;
   }
   return damaged("version state");
@@ -51,12 +51,14 @@ Result<Version> read_version(const store::Statement& row, int first_column) {
   if (const auto is_async = row.optional_integer(first_column + 5)) version.handler_async = *is_async != 0;
   version.runtime = row.text(first_column + 6);
   version.created_at = from_ms(row.integer(first_column + 7));
+  version.traffic_percent = static_cast<int>(row.integer(first_column + 8));
   return version;
 }
 
 Result<Function> read_function(const store::Statement& row) {
   constexpr int kNewest = 7;
-  constexpr int kActive = 15;
+  constexpr int kActive = 16;
+  constexpr int kCanary = 25;
   Function function;
   function.id = row.text(0);
   function.space = row.text(1);
@@ -71,6 +73,11 @@ Result<Function> read_function(const store::Statement& row) {
     Result<Version> active = same ? Result<Version>(function.newest) : read_version(row, kActive);
     if (!active) return std::unexpected(active.error());
     function.active = std::move(*active);
+  }
+  if (!row.is_null(kCanary)) {
+    Result<Version> canary = read_version(row, kCanary);
+    if (!canary) return std::unexpected(canary.error());
+    function.canary = std::move(*canary);
   }
   const std::string crash_reason = row.text(4);
   StatusAndReason status = status_of({.stopped = row.integer(3) != 0,

@@ -63,7 +63,14 @@ CREATE TABLE secrets(
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets};
+// traffic_percent is the share of the calls that a version gets once it has been loaded; functions.canary the
+// version that gets less than all.
+constexpr std::string_view kTraffic = R"sql(
+ALTER TABLE versions ADD COLUMN traffic_percent INTEGER NOT NULL DEFAULT 100;
+ALTER TABLE functions ADD COLUMN canary INTEGER;
+)sql";
+
+constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets, kTraffic};
 
 }  // namespace
 

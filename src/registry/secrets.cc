@@ -15,7 +15,7 @@ namespace {
 // to one asks for its secrets again.
 constexpr std::string_view kUses =
     "SELECT DISTINCT j.value, f.name, f.id FROM functions f"
-    " JOIN versions v ON v.function_id = f.id AND v.number IN (f.newest, f.active)"
+    " JOIN versions v ON v.function_id = f.id AND v.number IN (f.newest, f.active, f.canary)"
     " JOIN json_each(v.spec, '$.secrets') j WHERE f.space_id = ?1";
 
 constexpr std::string_view kColumns = "SELECT name, created_at, updated_at FROM secrets WHERE space_id = ?1";
@@ -231,9 +231,8 @@ Result<std::vector<std::size_t>> Registry::missing_secrets(std::string_view spac
 Status Registry::add_secret_values(Function& function) {
   function.secret_values.clear();
   std::vector<std::string> names = function.newest.spec.secrets;
-  if (function.active) {
-    const std::vector<std::string>& more = function.active->spec.secrets;
-    names.insert(names.end(), more.begin(), more.end());
+  for (const auto& version : {function.active, function.canary}) {
+    if (version) names.insert(names.end(), version->spec.secrets.begin(), version->spec.secrets.end());
   }
   if (names.empty()) return {};
   if (const Status unlocked = check_unlocked(); !unlocked) return unlocked;

@@ -18,9 +18,10 @@ const std::string kSelectVersions =
 
 Status Registry::insert_version(std::string_view id, const Version& version) {
   return Statement(*database_,
-                   "INSERT INTO versions(function_id, number, spec, bundle, state, handler_async, created_at)"
-                   " VALUES(?1, ?2, ?3, ?4, 'pending', ?5, ?6)")
-      .bind(id, version.number, stored_spec(version.spec), version.bundle, version.handler_async, now_ms())
+                   "INSERT INTO versions(function_id, number, spec, bundle, state, handler_async, created_at,"
+                   " traffic_percent) VALUES(?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7)")
+      .bind(id, version.number, stored_spec(version.spec), version.bundle, version.handler_async, now_ms(),
+            version.traffic_percent)
       .run();
 }
 
@@ -55,7 +56,7 @@ Result<Saved> Registry::add_version(const FunctionRef& function, Version version
 }
 
 Result<Saved> Registry::update(std::string_view space, std::string_view name, const api::FunctionSpec& spec,
-                               const std::optional<std::string>& bundle) {
+                               const std::optional<std::string>& bundle, int traffic_percent) {
   STERNA_ASSERT(spec.name == name);
   FunctionRef changed;
   return write(changed, [&]() -> Result<Saved> {
@@ -66,6 +67,7 @@ Result<Saved> Registry::update(std::string_view space, std::string_view name, co
     if (!before) return std::unexpected(before.error());
     Version version = std::move(before->newest);
     version.spec = spec;
+    version.traffic_percent = traffic_percent;
     if (bundle && *bundle != version.bundle) {
       version.bundle = *bundle;
       version.handler_async.reset();
@@ -82,6 +84,7 @@ Result<Saved> Registry::rollback(std::string_view space, std::string_view name, 
     changed = *function;
     Result<Version> version = load_version(changed.id, number);
     if (!version) return std::unexpected(version.error());
+    version->traffic_percent = kAllTraffic;
     return add_version(changed, std::move(*version));
   });
 }
@@ -125,7 +128,8 @@ Result<Orphans> Registry::prune(std::string_view id) {
   Statement remove(*database_,
                    "DELETE FROM versions WHERE function_id = ?1"
                    " AND number <= (SELECT newest FROM functions WHERE id = ?1) - ?2"
-                   " AND number IS NOT (SELECT active FROM functions WHERE id = ?1) RETURNING bundle");
+                   " AND number IS NOT (SELECT active FROM functions WHERE id = ?1)"
+                   " AND number IS NOT (SELECT canary FROM functions WHERE id = ?1) RETURNING bundle");
   remove.bind(id, kept_versions_);
   std::vector<std::string> hashes;
   while (true) {

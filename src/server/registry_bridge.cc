@@ -83,7 +83,8 @@ gateway::FunctionMetrics RegistryBridge::metrics_of(const std::string& id) {
     const invoke::FunctionEntry* entry = table_ == nullptr ? nullptr : table_->find_id(id);
     if (entry != nullptr) {
       metrics.invocations = entry->metrics->invocations();
-      for (const pool::FunctionPool* pool : {entry->active.get(), entry->candidate.get()}) {
+      for (const pool::FunctionPool* pool :
+           {entry->active.get(), entry->canary.get(), entry->candidate.get()}) {
         if (pool == nullptr) continue;
         metrics.invocations += pool->running() + pool->waiting();  // those that have not ended yet
         metrics.replicas += pool->replicas();
@@ -117,6 +118,11 @@ void RegistryBridge::activate(const std::string& id, std::uint32_t version, bool
 void RegistryBridge::fail_version(const std::string& id, std::uint32_t version, const std::string& reason) {
   run("version failed",
       [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
+}
+
+void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) {
+  run("canary failed",
+      [=](registry::Registry& registry) { return registry.fail_canary(id, version, reason); });
 }
 
 void RegistryBridge::set_failed(const std::string& id, const std::string& reason) {

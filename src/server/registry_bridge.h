@@ -27,6 +27,7 @@ class RegistryBridge final : public invoke::VersionStore {
   void activate(const std::string& id, std::uint32_t version, bool async,
                 const std::string& runtime) override;
   void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) override;
+  void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override;
   void set_failed(const std::string& id, const std::string& reason) override;
   void set_running(const std::string& id) override;
 

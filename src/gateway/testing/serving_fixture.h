@@ -26,6 +26,7 @@ class NoStore final : public invoke::VersionStore {
   void set_building(const std::string&, std::uint32_t) override {}
   void activate(const std::string&, std::uint32_t, bool, const std::string&) override {}
   void fail_version(const std::string&, std::uint32_t, const std::string&) override {}
+  void fail_canary(const std::string&, std::uint32_t, const std::string&) override {}
   void set_failed(const std::string&, const std::string&) override {}
   void set_running(const std::string&) override {}
 };

@@ -31,6 +31,9 @@ class StoreRecord final : public VersionStore {
   void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) override {
     lines.push_back("fail " + id + " " + std::to_string(version) + " " + reason);
   }
+  void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override {
+    lines.push_back("fail canary " + id + " " + std::to_string(version) + " " + reason);
+  }
   void set_failed(const std::string& id, const std::string& reason) override {
     lines.push_back("failed " + id + " " + reason);
   }

@@ -1,0 +1,77 @@
+// sterna traffic: which versions get how much of a function's calls.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "cli/commands.h"
+#include "cli/text.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+
+constexpr std::int64_t kAll = 100;
+
+struct Share {
+  std::int64_t version = 0;
+  std::int64_t percent = 0;
+};
+
+// "7=10"
+Result<Share> read_share(std::string_view text) {
+  Share share;
+  const char* const end = text.data() + text.size();
+  const auto version = std::from_chars(text.data(), end, share.version);
+  if (version.ec == std::errc() && version.ptr != end && *version.ptr == '=') {
+    const auto percent = std::from_chars(version.ptr + 1, end, share.percent);
+    const bool whole = percent.ec == std::errc() && percent.ptr == end;
+    if (whole && share.version > 0 && share.percent > 0 && share.percent <= kAll) return share;
+  }
+  return fail(Code::kInvalid, Component::kGateway, "bad_usage",
+              "\"" + std::string(text) + "\" is no share: write VERSION=PERCENT, such as 7=10 (1 to 100)");
+}
+
+// What the share leaves goes to the version that is active now.
+Result<Json> set_share(Api& api, const std::string& path, const Share& share) {
+  const auto function = api.get(path);
+  if (!function) return function;
+  Json shares = Json::array({Json{{"version", share.version}, {"percent", share.percent}}});
+  if (share.percent < kAll) {
+    const Json active = function->value("active_version", Json());
+    if (!active.is_number_integer()) {
+      return fail(Code::kConflict, Component::kRegistry, "version_not_loaded",
+                  "no version of the function runs yet that could share its calls");
+    }
+    shares.push_back(Json{{"version", active}, {"percent", kAll - share.percent}});
+  }
+  return api.send("PUT", path + "/traffic", Json{{"versions", shares}});
+}
+
+}  // namespace
+
+Result<int> traffic(const Target& target, std::string_view name, std::string_view share) {
+  const auto path = function_path(target, name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  Result<Json> shown;
+  if (share.empty()) {
+    shown = api.get(*path + "/traffic");
+  } else {
+    const auto wanted = read_share(share);
+    if (!wanted) return std::unexpected(wanted.error());
+    shown = set_share(api, *path, *wanted);
+  }
+  if (!shown) return std::unexpected(shown.error());
+  if (target.json) {
+    print_json(*shown);
+    return kExitOk;
+  }
+  std::vector<Row> rows = {{"VERSION", "PERCENT"}};
+  for (const Json& item : shown->value("versions", Json::array()))
+    rows.push_back({cell(item, "version"), cell(item, "percent")});
+  print(format_table(rows));
+  return kExitOk;
+}
+
+}  // namespace sterna::cli
