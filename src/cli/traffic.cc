@@ -43,6 +43,12 @@ Result<Json> set_share(Api& api, const std::string& path, const Share& share) {
       return fail(Code::kConflict, Component::kRegistry, "version_not_loaded",
                   "no version of the function runs yet that could share its calls");
     }
+    if (active == share.version) {
+      return fail(
+          Code::kConflict, Component::kRegistry, "version_is_active",
+          fmt::format("version {} is the active one, which gets what the other leaves: name the other one",
+                      share.version));
+    }
     shares.push_back(Json{{"version", active}, {"percent", kAll - share.percent}});
   }
   return api.send("PUT", path + "/traffic", Json{{"versions", shares}});

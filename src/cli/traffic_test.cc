@@ -15,7 +15,8 @@ constexpr const char* kShares = R"({"versions":[{"version":6,"percent":90},{"ver
 
 TEST(Traffic, IsShown) {
   TestServer server({reply_with("200 OK", "", kShares)});
-  EXPECT_EQ(run({"traffic", "f", "--url", server.url().c_str()}).out, "VERSION  PERCENT\n6        90\n7        10\n");
+  EXPECT_EQ(run({"traffic", "f", "--url", server.url().c_str()}).out,
+            "VERSION  PERCENT\n6        90\n7        10\n");
   EXPECT_THAT(server.requests().at(0), StartsWith("GET /spaces/default/functions/f/traffic "));
 }
 
@@ -41,9 +42,16 @@ TEST(Traffic, SaysWhatAShareIs) {
   }
 }
 
+TEST(Traffic, OfTheActiveVersionIsWhatTheOtherLeaves) {
+  TestServer server({reply_with("200 OK", "", R"({"active_version":7})")});
+  EXPECT_THAT(run({"traffic", "f", "7=10", "--url", server.url().c_str()}).err,
+              HasSubstr("name the other one"));
+}
+
 TEST(Traffic, NeedsAVersionThatRuns) {
   TestServer server({reply_with("200 OK", "", R"({"active_version":null})")});
-  EXPECT_THAT(run({"traffic", "f", "7=10", "--url", server.url().c_str()}).err, HasSubstr("no version of the function"));
+  EXPECT_THAT(run({"traffic", "f", "7=10", "--url", server.url().c_str()}).err,
+              HasSubstr("no version of the function"));
 }
 
 }  // namespace

@@ -14,15 +14,16 @@ class ManagementTrafficTest : public ManagementFixture {
     load(2);
   }
   void load(std::int64_t number) { ASSERT_TRUE(registry_->activate(id_, number, false, "python")); }
-  static std::string put(std::string_view versions) { return R"({"versions":)" + std::string(versions) + "}"; }
+  static std::string put(std::string_view versions) {
+    return R"({"versions":)" + std::string(versions) + "}";
+  }
 
   const std::string traffic_ = std::string(kMotion) + "/traffic";
   std::string id_;
 };
 
 TEST_F(ManagementTrafficTest, IsShownByItselfAndWithTheFunction) {
-  const api::Json wanted =
-      api::Json::parse(R"([{"version":1,"percent":90},{"version":2,"percent":10}])");
+  const api::Json wanted = api::Json::parse(R"([{"version":1,"percent":90},{"version":2,"percent":10}])");
   EXPECT_EQ(expect(200, "GET", traffic_)["versions"], wanted);
   const api::Json function = expect(200, "GET", kMotion);
   EXPECT_EQ(function["traffic"], wanted);
@@ -32,11 +33,14 @@ TEST_F(ManagementTrafficTest, IsShownByItselfAndWithTheFunction) {
 }
 
 TEST_F(ManagementTrafficTest, TakesTheActiveOneAndOneOther) {
-  const api::Json half = expect(200, "PUT", traffic_, put(R"([{"version":2,"percent":50},{"version":1,"percent":50}])"));
+  const api::Json half =
+      expect(200, "PUT", traffic_, put(R"([{"version":2,"percent":50},{"version":1,"percent":50}])"));
   EXPECT_EQ(half["versions"], api::Json::parse(R"([{"version":1,"percent":50},{"version":2,"percent":50}])"));
-  const api::Json all = expect(200, "PUT", traffic_, put(R"([{"version":1,"percent":0},{"version":2,"percent":100}])"));
+  const api::Json all =
+      expect(200, "PUT", traffic_, put(R"([{"version":1,"percent":0},{"version":2,"percent":100}])"));
   EXPECT_EQ(all["versions"], api::Json::parse(R"([{"version":2,"percent":100}])"));
-  EXPECT_EQ(expect(200, "PUT", traffic_, put(R"([{"version":1,"percent":100}])"))["versions"][0]["version"], 1);
+  EXPECT_EQ(expect(200, "PUT", traffic_, put(R"([{"version":1,"percent":100}])"))["versions"][0]["version"],
+            1);
 }
 
 TEST_F(ManagementTrafficTest, FunctionWithoutARunningVersionHasNone) {
@@ -46,11 +50,12 @@ TEST_F(ManagementTrafficTest, FunctionWithoutARunningVersionHasNone) {
 
 TEST_F(ManagementTrafficTest, SaysWhatIsWrong) {
   for (const char* versions :
-       {"[]", "{}", "7", R"([{"version":1,"percent":100},{"version":2,"percent":0},{"version":3,"percent":0}])",
+       {"[]", "{}", "7",
+        R"([{"version":1,"percent":100},{"version":2,"percent":0},{"version":3,"percent":0}])",
         R"([{"version":1,"percent":50}])", R"([{"version":1,"percent":50},{"version":2,"percent":51}])",
-        R"([{"version":1,"percent":50},{"version":1,"percent":50}])", R"([{"version":1}])", R"([{"percent":100}])",
-        R"([{"version":0,"percent":100}])", R"([{"version":1,"percent":101}])", R"([{"version":1,"percent":-1}])",
-        R"([{"version":1,"percent":33.3},{"version":2,"percent":66.7}])",
+        R"([{"version":1,"percent":50},{"version":1,"percent":50}])", R"([{"version":1}])",
+        R"([{"percent":100}])", R"([{"version":0,"percent":100}])", R"([{"version":1,"percent":101}])",
+        R"([{"version":1,"percent":-1}])", R"([{"version":1,"percent":33.3},{"version":2,"percent":66.7}])",
         R"([{"version":1,"percent":100,"weight":1}])"}) {
     EXPECT_EQ(reason(422, "PUT", traffic_, put(versions)), "invalid_fields") << versions;
   }
@@ -61,7 +66,8 @@ TEST_F(ManagementTrafficTest, SaysWhatIsWrong) {
   EXPECT_EQ(reason(409, "PUT", traffic_, put(R"([{"version":2,"percent":50},{"version":3,"percent":50}])")),
             "version_not_active");
   for (const char* percent : {"0", "101", "-1", "x", "10x", "1.5", ""}) {
-    EXPECT_EQ(reason(422, "PATCH", std::string(kMotion) + "?traffic_percent=" + percent, "{}"), "invalid_fields")
+    EXPECT_EQ(reason(422, "PATCH", std::string(kMotion) + "?traffic_percent=" + percent, "{}"),
+              "invalid_fields")
         << percent;
   }
   EXPECT_EQ(header(send("POST", traffic_), "Allow"), "GET, HEAD, PUT");

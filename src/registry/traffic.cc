@@ -37,7 +37,8 @@ Status Registry::make_active(std::string_view id, std::int64_t number) {
 
 Status Registry::make_canary(std::string_view id, std::int64_t number, int percent) {
   Status retired =
-      Statement(*database_, "UPDATE versions SET state = 'retired' WHERE function_id = ?1 AND state = 'canary'")
+      Statement(*database_,
+                "UPDATE versions SET state = 'retired' WHERE function_id = ?1 AND state = 'canary'")
           .bind(id)
           .run();
   if (!retired) return retired;
@@ -69,11 +70,12 @@ Result<Function> Registry::set_traffic(std::string_view space, std::string_view 
     }
     const bool is_active = before->active->number == number;
     if (is_active && percent < kAllTraffic) {
-      return conflict("version_is_active", "version " + std::to_string(number) +
-                                               " is the active one and gets what others leave: name the other one");
+      return conflict("version_is_active",
+                      "version " + std::to_string(number) +
+                          " is the active one and gets what others leave: name the other one");
     }
-    Status done = percent == kAllTraffic ? make_active(changed.id, number)
-                                         : make_canary(changed.id, number, percent);
+    Status done =
+        percent == kAllTraffic ? make_active(changed.id, number) : make_canary(changed.id, number, percent);
     if (!done) return std::unexpected(done.error());
     return touch(changed.id);
   });

@@ -21,7 +21,9 @@ class TrafficTest : public ::testing::Test {
   std::int64_t deploy(int percent) {
     return registry_->update("default", "f", spec_, "h2", percent)->function.newest.number;
   }
-  VersionState state_of(std::int64_t number) { return registry_->find_version("default", "f", number)->state; }
+  VersionState state_of(std::int64_t number) {
+    return registry_->find_version("default", "f", number)->state;
+  }
   Result<Function> set(std::int64_t number, int percent) {
     return registry_->set_traffic("default", "f", number, percent);
   }
