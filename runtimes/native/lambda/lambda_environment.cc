@@ -18,12 +18,17 @@ std::string_view region_of(const Init& init) {
   return kRegion;
 }
 
+// As with AWS' container images, whose command ends with the handler. Its newer clients look here first.
+std::string handler_of(const Init& init, const Environment& environment) {
+  return init.command.size() > 1 ? environment.expand(init.command.back()) : "function.handler";
+}
+
 }  // namespace
 
 Environment lambda_environment(const Init& init, const std::string& api, WallTime now) {
   Environment environment(init);
   const std::string version = std::to_string(init.version);
-  environment.set_default("_HANDLER", "function.handler");
+  environment.set_default("_HANDLER", handler_of(init, environment));
   environment.set_default("AWS_REGION", region_of(init));
   environment.set_default("AWS_DEFAULT_REGION", region_of(init));
   environment.set_default("TZ", ":UTC");
