@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -69,8 +70,10 @@ def answer(connection):
     return (head + b"\\r\\n\\r\\n" + body).decode()
 
 def ask(connection):
+    global event
     send(connection, f"GET {API}/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
-    return re.search("(?i)request-id: (.*)\\r", answer(connection))[1]
+    event = answer(connection)
+    return re.search("(?i)request-id: (.*)\\r", event)[1]
 
 def post(connection, path, body=b"", headers=""):
     send(connection, f"POST {API}/{path} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {len(body)}\\r\\n{headers}\\r\\n")
@@ -356,7 +359,7 @@ while True:
         ("line", r"b'GET /' + b'a' * 1200000"),
         ("lengths", r"b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx'"),
         ("chunk", r"b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'"),
-        ("long-chunk", r"b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;' + b'a' * 300000"),
+        ("long-chunk", r"b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;' + b'a' * 1200000"),
     ],
 )
 def test_garbage_ends_its_connection_only(server, name, sent):
@@ -432,6 +435,48 @@ time.sleep(1000)
     assert server.call("lazy").status_code == 200
     problem_of(server.call("lazy"), 504, "function_timeout", "function")
     assert server.call("lazy").status_code == 200
+
+
+SLOW = """
+while True:
+    id = ask(c)
+    if '"rawPath":"/slow"' in event:
+        print("begun", flush=True)
+        time.sleep(1000)
+    respond(c, id)
+"""
+
+
+def test_a_caller_that_leaves_makes_room_for_the_next(server):
+    deploy_raw(server, "left", SLOW, limits={"max_replicas": 1, "timeout_seconds": 600})
+    with server.open() as client:
+        client.request("GET", invoke_path("left", "/slow"))
+        eventually(lambda: [line for line in server.logs("left") if line["text"] == "begun"])
+    assert server.call("left").status_code == 200
+
+
+def test_one_of_several_calls_over_its_time(server):
+    """The others of its worker go on; the worker is replaced after them."""
+    steps = """
+import threading
+def serve():
+    connection = connect()
+    while True:
+        send(connection, f"GET {API}/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        text = answer(connection)
+        time.sleep(1000 if '"rawPath":"/slow"' in text else 0)
+        respond(connection, re.search("(?i)request-id: (.*)\\r", text)[1])
+for _ in range(int(os.environ["AWS_LAMBDA_MAX_CONCURRENCY"])):
+    threading.Thread(target=serve).start()
+"""
+    deploy_raw(server, "several", steps, limits={"concurrency": 3, "max_replicas": 1, "timeout_seconds": 1})
+    answers = []
+    late = threading.Thread(target=lambda: answers.append(server.call("several", "/slow")))
+    late.start()
+    while late.is_alive():
+        assert server.call("several").status_code == 200
+    problem_of(answers[0], 504, "function_timeout", "function")
+    assert server.call("several").status_code == 200
 
 
 def test_what_a_program_leaves_behind_ends_with_it(server):

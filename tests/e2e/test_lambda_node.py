@@ -59,6 +59,8 @@ exports.throws = async () => { throw new TypeError("on purpose"); };
 
 exports.wordy = async () => { throw new Error("x".repeat(200000)); };
 
+exports.wordyLate = awslambda.streamifyResponse(async () => { throw new Error("x".repeat(200000)); });
+
 exports.plain = () => { throw new Error("at once"); };
 
 exports.rejects = () => new Promise((done) => {
@@ -76,7 +78,7 @@ export const handler = async (event) => ({ text, path: event.rawPath });
 
 def deploy(server, handler, files=None, **fields):
     assert CLIENT.is_dir() and (CLIENT / "dist/rapid-client.node").exists(), "run scripts/install-deps test"
-    name = handler.replace(".", "-")
+    name = handler.replace(".", "-").lower()
     client = {f"node_modules/aws-lambda-ric/{part}": (CLIENT / part).read_bytes() for part in PARTS}
     command = ["node", "node_modules/aws-lambda-ric/bin/index.mjs", handler]
     limits = {"memory_mb": 256, "network": "none"}
@@ -147,8 +149,9 @@ def test_a_thrown_error_is_logged_with_its_stack(server, handler, kind, text):
         logged(server, name, answer, f"{kind}: {text}", "/function/index.js")
 
 
-def test_an_error_with_a_long_message(server):
-    name = deploy(server, "index.wordy")
+@pytest.mark.parametrize("handler", ["wordy", "wordyLate"])
+def test_an_error_with_a_long_message(server, handler):
+    name = deploy(server, f"index.{handler}")
     for _ in range(2):
         problem_of(server.call(name), 500, "function_raised", "function")
 

@@ -13,11 +13,17 @@
 namespace sterna::native {
 namespace {
 
-// As AWS' own: its clients put the trace of an error into a header.
+// Of a head, and of trailers. As AWS' own: its clients put an error's trace and message there.
 constexpr std::size_t kMaxHead = 1U << 20;
-constexpr std::size_t kMaxChunkLine = 64U << 10;
 constexpr std::size_t kMaxEarly = 128U << 10;  // of the requests behind one that is not answered yet
 constexpr std::size_t kMaxRead = 1U << 20;     // in one turn, so that the others have theirs
+
+int error_of(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
 
 std::string_view reason_of(std::uint32_t status) {
   switch (status) {
@@ -137,8 +143,9 @@ Status ApiConnection::take_body() {
     if (!used) return std::unexpected(used.error());
     in_.erase(0, *used);
     if (!parser_.complete()) {
-      if (in_.size() <= kMaxChunkLine) return {};
-      return fail(Code::kInvalid, Component::kFunction, "bad_request", "a chunk's line is too long");
+      if (in_.size() <= kMaxHead) return {};
+      return fail(Code::kInvalid, Component::kFunction, "bad_request",
+                  "a chunk's line or the trailers are too long");
     }
   }
   state_ = State::kAnswer;
@@ -187,9 +194,12 @@ void ApiConnection::write() {
 void ApiConnection::close() {
   const State before = std::exchange(state_, State::kClosed);
   if (before == State::kClosed) return;
+  // The answer came to a socket that had been closed: nobody has read it. A closed socket that was read tells
+  // no error, one that was reset tells another.
+  const bool unread = before == State::kHead && request_ && error_of(socket_.get()) == EPIPE;
   loop_.remove(socket_.get(), *this);
   socket_.reset();
-  if (before != State::kHead) request_->on_broken();
+  if (before != State::kHead || unread) request_->on_broken();
   on_closed_();
 }
 
