@@ -66,22 +66,31 @@ Result<std::string> base64_decode(std::string_view text) {
   if (text.size() % 4 != 0) return bad_base64("base64 (RFC 4648) comes in groups of four characters");
   const std::size_t padding = text.ends_with("==") ? 2 : (text.ends_with('=') ? 1 : 0);
   const std::string_view digits = text.substr(0, text.size() - padding);
-  if (const auto wrong = std::ranges::find_if_not(digits, is_base64_char); wrong != digits.end()) {
-    return bad_base64("not a base64 (RFC 4648) character at offset " +
-                      std::to_string(wrong - digits.begin()));
-  }
   std::string bytes(digits.size() * 3 / 4, '\0');
   char* to = bytes.data();
   std::size_t at = 0;
+  std::uint32_t seen = 0;  // all values together: one that is none shows in the upper bits
   for (; at + 4 <= digits.size(); at += 4) {
-    const std::uint32_t bits = value_at(digits, at) << 18U | value_at(digits, at + 1) << 12U |
-                               value_at(digits, at + 2) << 6U | value_at(digits, at + 3);
+    const std::uint32_t one = value_at(digits, at);
+    const std::uint32_t two = value_at(digits, at + 1);
+    const std::uint32_t three = value_at(digits, at + 2);
+    const std::uint32_t four = value_at(digits, at + 3);
+    seen |= one | two | three | four;
+    const std::uint32_t bits = one << 18U | two << 12U | three << 6U | four;
     *to++ = static_cast<char>(bits >> 16U);
     *to++ = static_cast<char>(bits >> 8U);
     *to++ = static_cast<char>(bits);
   }
   std::uint32_t bits = 0;
-  for (std::size_t i = at; i < digits.size(); ++i) bits = bits << 6U | value_at(digits, i);
+  for (std::size_t i = at; i < digits.size(); ++i) {
+    seen |= value_at(digits, i);
+    bits = bits << 6U | value_at(digits, i);
+  }
+  if (seen > 63) {
+    const auto wrong = std::ranges::find_if_not(digits, is_base64_char);
+    return bad_base64("not a base64 (RFC 4648) character at offset " +
+                      std::to_string(wrong - digits.begin()));
+  }
   const std::uint32_t stray = padding == 2 ? 15U : 3U;
   if (padding > 0 && (bits & stray) != 0) return bad_base64("the last group has stray bits");
   if (padding == 2) *to = static_cast<char>(bits >> 4U);

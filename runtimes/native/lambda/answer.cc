@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "api/base64.h"
+#include "native/lambda/json_member.h"
 #include "net/http_parser.h"
 #include "wire/messages.h"
 #include "worker/log_lines.h"
@@ -16,6 +17,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kDelimiter("\0\0\0\0\0\0\0\0", 8);
+constexpr std::size_t kLargeAnswer = 64U << 10;
 constexpr std::size_t kMaxPrelude = std::size_t{2} * wire::kMaxHeaderBytes;
 
 std::unexpected<Error> bad_answer(std::string detail) {
@@ -124,6 +126,20 @@ Result<std::string> body_of(Json& object) {
   return bytes;
 }
 
+// Large ones without their body first, which is put back as it is.
+Json parse_object(std::string_view payload) {
+  const auto body = payload.size() > kLargeAnswer ? find_string_member(payload, "body") : std::nullopt;
+  if (!body) return Json::parse(payload, nullptr, false);
+  const auto before = static_cast<std::size_t>(body->data() - payload.data());
+  std::string rest(payload.substr(0, before));
+  rest += payload.substr(before + body->size());
+  Json object = Json::parse(rest, nullptr, false);
+  auto text = unescape_json(*body);
+  if (!object.is_object() || !text) return Json(Json::value_t::discarded);
+  object["body"] = std::move(*text);
+  return object;
+}
+
 std::string_view first_line(std::string_view text) {
   return text.substr(0, text.find('\n'));
 }
@@ -151,7 +167,7 @@ Result<Answer> read_answer(std::string payload) {
     const bool is_text = worker::is_valid_utf8(payload);
     return plain(std::move(payload), is_text ? "text/plain; charset=utf-8" : "application/octet-stream");
   }
-  Json object = Json::parse(payload, nullptr, false);
+  Json object = parse_object(payload);
   if (object.is_discarded()) {
     const bool is_text = worker::is_valid_utf8(payload);
     return plain(std::move(payload), is_text ? "text/plain; charset=utf-8" : "application/octet-stream");

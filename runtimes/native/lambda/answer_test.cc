@@ -63,6 +63,23 @@ TEST(ReadAnswer, SaysWhatIsWrong) {
                   .starts_with("isBase64Encoded is true, but the body is base64"));
 }
 
+TEST(ReadAnswer, LargeOnesAreReadAlike) {
+  const std::string large(100'000, 'x');
+  const std::string object =
+      R"({"headers": {"body": "no", "Content-Type": "t/x"}, "statusCode": 201, "body": "a\n)" + large +
+      R"("})";
+  EXPECT_EQ(told(object), "201 Content-Type=t/x|body=no| a\n" + large);
+  const std::string other = R"({"body": ")" + large + R"("})";
+  EXPECT_EQ(told(other), "200 Content-Type=application/json| " + other);
+  for (const std::string& broken : {R"({"statusCode": 200, "body": ")" + large + "\n\"}",
+                                    R"({"statusCode": 200, "body": ")" + large + R"("]})",
+                                    R"({"statusCode": 200, "body": ")" + large + R"(\)"}) {
+    EXPECT_TRUE(told(broken).starts_with("200 Content-Type=text/plain"));
+  }
+  EXPECT_EQ(told(R"({"body": 1, "statusCode": 200, "x": ")" + large + R"("})").substr(0, 21),
+            "body must be a string");
+}
+
 TEST(ReadAnswer, IsNotHurtByDeepNesting) {
   const std::string deep(200'000, '[');
   EXPECT_TRUE(told(deep).starts_with("200 Content-Type=text/plain"));
