@@ -66,6 +66,8 @@ class Api {
   // A request with the URL and token filled in, for answers that stream.
   HttpRequest request(std::string method, const std::string& path) const;
   Status stream(const HttpRequest& request, const HttpSinks& sinks);
+  // Ends what is under way, and every later exchange at once: fails with `interrupted`. Any thread.
+  void interrupt() { http_.interrupt(); }
 
  private:
   Result<api::Json> call(const HttpRequest& request);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "cli/commands.h"
+#include "cli/deployment.h"
 #include "cli/run_program.h"
 #include "cli/test_server.h"
 #include "cli/text.h"

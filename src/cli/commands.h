@@ -26,9 +26,15 @@ struct DeployArgs {
 };
 Result<int> deploy(const Target& target, const DeployArgs& args);
 
-// How far the version that `function` (an answer of the API) speaks of has come.
-enum class Rollout : std::uint8_t { kUnderWay, kRunning, kStopped, kFailed };
-Rollout rollout_of(const api::Json& function);
+// dev.cc
+struct DevArgs {
+  std::filesystem::path path;
+  DeployOverrides overrides;
+  bool own_server = true;  // else the target's
+  std::uint16_t port = 0;  // of the own server; 0: any
+};
+// Serves until SIGINT or SIGTERM. The exit status is 0 then; fails when the server cannot be used or ends.
+Result<int> dev(const Target& target, const DevArgs& args);
 
 // invoke.cc
 struct InvokeArgs {
@@ -110,6 +116,7 @@ Result<int> listen(const Target& target, const ListenArgs& args);
 struct LogsArgs {
   std::string name;
   bool follow = false;
+  bool invocations = false;  // each one as it ends, too; needs `follow`
   std::optional<std::uint64_t> tail;
   std::string since;
   std::string call_id;

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include <array>
+#include <atomic>
 #include <charconv>
 
 namespace sterna::cli {
@@ -50,8 +51,33 @@ std::string_view HttpHead::find(std::string_view name) const {
 
 struct HttpClient::Curl {
   CURL* handle = curl_easy_init();
+  CURLM* multi = curl_multi_init();  // keeps the connection; unlike the handle alone, it can be woken
   std::array<char, CURL_ERROR_SIZE> error{};
-  ~Curl() { curl_easy_cleanup(handle); }
+  std::atomic<bool> interrupted = false;
+
+  ~Curl() {
+    curl_easy_cleanup(handle);
+    curl_multi_cleanup(multi);
+  }
+
+  // Until the end of the exchange, or an interruption.
+  CURLcode perform() {
+    constexpr int kPollMs = 60'000;  // curl wakes up earlier for timeouts of its own
+    curl_multi_add_handle(multi, handle);
+    int running = 1;
+    CURLMcode state = CURLM_OK;
+    while (running > 0 && state == CURLM_OK && !interrupted) {
+      state = curl_multi_perform(multi, &running);
+      if (running > 0 && state == CURLM_OK) state = curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
+    }
+    CURLcode result = state == CURLM_OK ? CURLE_ABORTED_BY_CALLBACK : CURLE_FAILED_INIT;
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
+      if (message->msg == CURLMSG_DONE) result = message->data.result;
+    }
+    curl_multi_remove_handle(multi, handle);
+    return result;
+  }
 };
 
 // What curl's callbacks see of one exchange.
@@ -102,9 +128,14 @@ struct HttpClient::Transfer {
 };
 
 HttpClient::HttpClient() : curl_(std::make_unique<Curl>()) {
-  STERNA_ASSERT(curl_->handle != nullptr);
+  STERNA_ASSERT(curl_->handle != nullptr && curl_->multi != nullptr);
 }
 HttpClient::~HttpClient() = default;
+
+void HttpClient::interrupt() {
+  curl_->interrupted = true;
+  curl_multi_wakeup(curl_->multi);
+}
 
 void HttpClient::set_up(Transfer& transfer) {
   const HttpRequest& request = transfer.request;
@@ -140,10 +171,13 @@ Status HttpClient::stream(const HttpRequest& request, const HttpSinks& sinks) {
   Transfer transfer{.request = request, .sinks = sinks, .headers = header_list(request.headers), .head = {}};
   set_up(transfer);
   curl_->error.front() = '\0';
-  const CURLcode code = curl_easy_perform(curl_->handle);
+  const CURLcode code = curl_->perform();
   if (code == CURLE_OK || transfer.refused) return {};
 
   const std::string_view why = curl_->error.front() == '\0' ? curl_easy_strerror(code) : curl_->error.data();
+  if (curl_->interrupted) {
+    return fail(Code::kUnavailable, Component::kGateway, "interrupted", "the exchange was ended");
+  }
   switch (code) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:

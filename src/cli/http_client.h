@@ -48,7 +48,8 @@ struct HttpSinks {
 inline constexpr std::size_t kMaxReplyBytes = 256U << 20;
 
 // Fails with unavailable: reason `unreachable` when nothing answers at the address, `broken_answer` when the
-// answer breaks off; invalid `bad_url`. An answer with any status is a success. One thread.
+// answer breaks off, `interrupted` after interrupt(); invalid `bad_url`. An answer with any status is a
+// success. One thread.
 class HttpClient {
  public:
   HttpClient();
@@ -61,6 +62,9 @@ class HttpClient {
 
   // The answer as it comes.
   Status stream(const HttpRequest& request, const HttpSinks& sinks);
+
+  // Ends the exchange that is under way, and every later one at once. Any thread.
+  void interrupt();
 
  private:
   struct Transfer;

@@ -86,6 +86,18 @@ Result<Json> read_manifest(const fs::path& file) {
   return toml_to_json(*text, file.native());
 }
 
+// The template whose handler lies at the top of the folder; empty when none does. Names without an ending
+// (bootstrap) are those of several templates.
+std::string template_of(const std::vector<PackedFile>& files) {
+  for (const api::Template& row : api::templates()) {
+    for (const std::string_view handler : row.handlers) {
+      if (!fs::path(handler).has_extension()) continue;
+      if (std::ranges::find(files, handler, &PackedFile::path) != files.end()) return std::string(row.name);
+    }
+  }
+  return {};
+}
+
 Result<Deployable> read_folder(const fs::path& folder) {
   Deployable out{.settings = Json::object(), .files = {}};
   if (fs::exists(folder / "function.toml")) {
@@ -96,6 +108,10 @@ Result<Deployable> read_folder(const fs::path& folder) {
   auto files = collect_files(folder);
   if (!files) return std::unexpected(files.error());
   out.files = std::move(*files);
+  if (!out.settings.contains("template")) {
+    if (std::string found = template_of(out.files); !found.empty())
+      out.settings["template"] = std::move(found);
+  }
   return out;
 }
 

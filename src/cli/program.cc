@@ -35,6 +35,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   app.add_option("--token", target.token, "Access token")->envname("STERNA_TOKEN");
   app.add_flag("--json", target.json, "Print JSON, errors too");
   add_deploy();
+  add_dev();
   add_invoke();
   add_invocations();
   add_listen();
@@ -145,7 +146,8 @@ void Program::add_logs() {
   CLI::App& command =
       add("logs", "Show what a function wrote", [this] { return show_logs(parts_->target, parts_->logs); });
   command.add_option("name", args.name, "The function")->required();
-  command.add_flag("-f,--follow", args.follow, "Go on with new lines as they come");
+  CLI::Option* follow = command.add_flag("-f,--follow", args.follow, "Go on with new lines as they come");
+  command.add_flag("--invocations", args.invocations, "Show each invocation as it ends, too")->needs(follow);
   command.add_option("--tail", args.tail, "Only the last lines");
   command.add_option("--since", args.since, "Only after: 90s, 10m, 2h, 1d ago, or an RFC 3339 time");
   command.add_option("--call-id", args.call_id, "Only of this call");

@@ -37,6 +37,7 @@ class Program {
   void add_invocations();
   void add_invocation_lists(CLI::App& group);
   void add_listen();
+  void add_dev();
   void add_init();
   void add_logs();
   void add_secrets();

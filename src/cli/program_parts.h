@@ -15,6 +15,7 @@ struct Program::Parts {
 
   Target target;
   DeployArgs deploy;
+  DevArgs dev;
   InitArgs init;
   InvokeArgs invoke;
   InvocationsArgs invocations;

@@ -130,6 +130,15 @@ Result<std::string> parse_since(std::string_view text, WallTime now) {
       fmt::format("--since {}: write 90s, 10m, 2h, 1d, or a time like 2026-01-02T03:04:05Z", text));
 }
 
+std::string describe_size(std::size_t files, std::size_t bytes) {
+  constexpr double kKib = 1024;
+  const auto size = static_cast<double>(bytes);
+  const std::string shown = size < kKib          ? fmt::format("{} bytes", bytes)
+                            : size < kKib * kKib ? fmt::format("{:.1f} KiB", size / kKib)
+                                                 : fmt::format("{:.1f} MiB", size / kKib / kKib);
+  return fmt::format("{} {}, {}", files, files == 1 ? "file" : "files", shown);
+}
+
 void print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }

@@ -35,6 +35,9 @@ Result<std::string> parse_since(std::string_view text, WallTime now);
 void print(std::string_view text);
 void print_json(const api::Json& value);
 
+// "3 files, 1.2 MiB"
+std::string describe_size(std::size_t files, std::size_t bytes);
+
 // A line on stderr that the next one replaces; silent when stderr is no terminal. Clears itself at the end.
 class Progress {
  public:

@@ -16,6 +16,13 @@ std::unexpected<Error> bad_parameter(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_parameter", std::move(detail));
 }
 
+Result<bool> switch_of(std::string_view query, const std::string& name) {
+  std::string value;
+  if (!query_parameter(query, name, value)) return false;
+  if (value != "true" && value != "false") return bad_parameter(name + " must be true or false");
+  return value == "true";
+}
+
 }  // namespace
 
 Result<LogQuery> parse_log_query(std::string_view query) {
@@ -34,10 +41,13 @@ Result<LogQuery> parse_log_query(std::string_view query) {
     }
   }
   if (query_parameter(query, "call_id", value)) parsed.query.filter.call_id = value;
-  if (query_parameter(query, "follow", value)) {
-    if (value != "true" && value != "false") return bad_parameter("follow must be true or false");
-    parsed.follow = value == "true";
-  }
+  const auto follow = switch_of(query, "follow");
+  if (!follow) return std::unexpected(follow.error());
+  parsed.follow = *follow;
+  const auto invocations = switch_of(query, "invocations");
+  if (!invocations) return std::unexpected(invocations.error());
+  if (*invocations && !parsed.follow) return bad_parameter("invocations are only shown with follow=true");
+  if (*invocations) parsed.query.filter.show = logs::Show::kLinesAndInvocations;
   return parsed;
 }
 

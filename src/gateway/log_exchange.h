@@ -17,7 +17,7 @@ struct LogQuery {
   bool follow = false;
 };
 
-// Reads since, tail, call_id and follow. Fails with invalid, reason `bad_parameter`, naming it.
+// Reads since, tail, call_id, follow and invocations. Fails with invalid, reason `bad_parameter`, naming it.
 Result<LogQuery> parse_log_query(std::string_view query);
 
 class LogExchange final : public std::enable_shared_from_this<LogExchange>, private net::ResponseObserver {

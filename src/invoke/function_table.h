@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "invoke/ended_run.h"
 #include "invoke/metrics.h"
 #include "pool/function_pool.h"
 #include "registry/function.h"
@@ -72,6 +73,8 @@ class FunctionTable final : private pool::PoolObserver {
   void on_running(std::function<void(const std::string& id)> told) { running_ = std::move(told); }
   // Called after a function was removed.
   void on_remove(std::function<void(const std::string& id)> told) { removed_ = std::move(told); }
+  // Told of each run that ends, whoever started it.
+  void on_run_ended(RunWatch watch) { run_watch_ = std::move(watch); }
 
   FunctionEntry* find(std::string_view space, std::string_view name);
   FunctionEntry* find_id(const std::string& id);
@@ -84,6 +87,7 @@ class FunctionTable final : private pool::PoolObserver {
   void submit(FunctionEntry& entry, pool::Call& call);
 
   void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);
+  const RunWatch& run_watch() const { return run_watch_; }
 
   std::size_t size() const { return by_id_.size(); }
   // How many functions have been removed.
@@ -143,6 +147,7 @@ class FunctionTable final : private pool::PoolObserver {
   InvocationMetrics& metrics_;
   std::function<void(const std::string&)> running_ = [](const std::string&) {};
   std::function<void(const std::string&)> removed_ = [](const std::string&) {};
+  RunWatch run_watch_;
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;
   ByText<FunctionEntry*> by_name_;                         // "space/name"

@@ -61,6 +61,7 @@ void Invocation::cancel(std::string_view why) {
   call_.cancel();
   entry_->metrics->failed(pool::Failure::kCancelled, {});
   table_.log(*entry_, call_.id, std::string(why) + "; the call was cancelled");
+  tell_watchers(0, "cancelled");
 }
 
 Timings Invocation::timings() const {
@@ -70,14 +71,37 @@ Timings Invocation::timings() const {
   return {.queued = until_sent, .cold = call_.queued - until_sent, .run = call_.run, .was_cold = true};
 }
 
-void Invocation::on_response(pool::Call& call, const wire::ResponseHead& head, std::string_view body,
+void Invocation::end_answered() {
+  entry_->metrics->answered(call_.queued + call_.run);
+  tell_watchers(status_, {});
+}
+
+void Invocation::tell_watchers(unsigned status, std::string_view reason) const {
+  const RunWatch& watch = table_.run_watch();
+  if (!watch.wanted(entry_->id)) return;
+  wire::RequestHead request;
+  std::string_view body;
+  STERNA_ASSERT(wire::read_request(call_.request, request, body));  // we made it
+  watch.ended(*entry_, {.call_id = call_.id,
+                        .instance = call_.instance,
+                        .version = call_.version,
+                        .method = request.method,
+                        .path = request.path,
+                        .query = request.query,
+                        .status = status,
+                        .reason = reason,
+                        .timings = timings()});
+}
+
+void Invocation::on_response(pool::Call&, const wire::ResponseHead& head, std::string_view body,
                              wire::More more) {
-  if (more == wire::More::kNo) entry_->metrics->answered(call.queued + call.run);
+  status_ = head.status;
+  if (more == wire::More::kNo) end_answered();
   observer_.on_answer(head, body, more);
 }
 
-void Invocation::on_body(pool::Call& call, std::string_view part, wire::More more) {
-  if (more == wire::More::kNo) entry_->metrics->answered(call.queued + call.run);
+void Invocation::on_body(pool::Call&, std::string_view part, wire::More more) {
+  if (more == wire::More::kNo) end_answered();
   observer_.on_part(part, more);
 }
 
@@ -87,6 +111,7 @@ void Invocation::on_failed(pool::Call& call, pool::Failure failure, std::string_
     std::string text(info_of(failure).reason);
     table_.log(*entry_, call.id, text.append(": ").append(detail));
   }
+  tell_watchers(status_ != 0 ? status_ : info_of(failure).status, info_of(failure).reason);
   observer_.on_failure(info_of(failure));
 }
 

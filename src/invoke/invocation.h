@@ -52,11 +52,15 @@ class Invocation final : private pool::CallObserver {
                    wire::More more) override;
   void on_body(pool::Call& call, std::string_view part, wire::More more) override;
   void on_failed(pool::Call& call, pool::Failure failure, std::string_view detail) override;
+  void end_answered();
+  // Before the observer is told: it may destroy us. `reason` empty: the answer is whole.
+  void tell_watchers(unsigned status, std::string_view reason) const;
 
   FunctionTable& table_;
   OutcomeObserver& observer_;
   FunctionEntry* entry_ = nullptr;  // stays while the call is pending
   pool::Call call_;
+  unsigned status_ = 0;  // of the answer, once it has begun
 };
 
 // Whether calls to the function are taken now: nullptr, or why not.

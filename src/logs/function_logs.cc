@@ -27,6 +27,7 @@ bool is_plain_id(std::string_view id) {
 }
 
 bool passes(const Filter& filter, const Record& record) {
+  if (record.stream == Stream::kInvocation && filter.show != Show::kLinesAndInvocations) return false;
   return (!filter.since || record.timestamp >= *filter.since) &&
          (filter.call_id.empty() || filter.call_id == record.call_id);
 }
@@ -86,6 +87,19 @@ void FunctionLogs::append(std::string_view function_id, Record record) {
   record.sequence = next_sequence_++;
   if (!followers_.empty()) show_to_followers(function_id, record);
   queue(function_id, std::move(record));
+}
+
+bool FunctionLogs::shows_invocations(std::string_view function_id) const {
+  return std::ranges::any_of(followers_, [&](const Follower& follower) {
+    return !follower.ended && follower.filter.show == Show::kLinesAndInvocations &&
+           follower.function_id == function_id;
+  });
+}
+
+void FunctionLogs::show_invocation(std::string_view function_id, Record record) {
+  record.stream = Stream::kInvocation;
+  record.sequence = next_sequence_++;
+  show_to_followers(function_id, record);
 }
 
 void FunctionLogs::queue(std::string_view function_id, Record record) {

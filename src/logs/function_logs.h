@@ -36,9 +36,13 @@ inline constexpr std::size_t kDefaultTail = 1'000;
 inline constexpr std::size_t kMaxTail = 10'000;
 inline constexpr std::size_t kMaxFollowers = 1'024;
 
+// Invocations are shown to followers only, never kept.
+enum class Show : std::uint8_t { kLines, kLinesAndInvocations };
+
 struct Filter {
   std::optional<WallTime> since;  // records at or after
   std::string call_id;            // empty: all
+  Show show = Show::kLines;
 };
 
 struct Query {
@@ -90,6 +94,11 @@ class FunctionLogs {
   // cannot hold is dropped, and a platform record in its place says how many were. `function_id` is letters,
   // digits, '-', '_'. Event loop only.
   void append(std::string_view function_id, Record record);
+
+  // Whether a follower wants the invocations of the function. Event loop only.
+  bool shows_invocations(std::string_view function_id) const;
+  // Shows a record of an invocation to those followers. Event loop only.
+  void show_invocation(std::string_view function_id, Record record);
 
   // Calls `callback` from within `append` for each new record that passes; it may end subscriptions, its own
   // too. Fails with exhausted, reason `too_many_followers`. Event loop only.

@@ -54,6 +54,8 @@ std::string_view to_string(Stream stream) {
       return "stderr";
     case Stream::kPlatform:
       return "platform";
+    case Stream::kInvocation:
+      return "invocation";
   }
   return "platform";
 }
@@ -70,7 +72,9 @@ void cut_text(std::string& text) {
 }
 
 std::string to_ndjson(const Record& record) {
-  return open_object(record) + "}\n";
+  std::string out = open_object(record);
+  if (!record.invocation.empty()) out.append(R"(,"invocation":)").append(record.invocation);
+  return out.append("}\n");
 }
 
 std::string to_stored_line(const Record& record) {

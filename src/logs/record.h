@@ -13,7 +13,8 @@ namespace sterna::logs {
 // Text beyond this is cut off and the cut is marked in the text.
 inline constexpr std::size_t kMaxTextBytes = 16U << 10;
 
-enum class Stream : std::uint8_t { kStdout, kStderr, kPlatform };
+// kInvocation: a run that has ended; such records are shown to who follows them, and not kept.
+enum class Stream : std::uint8_t { kStdout, kStderr, kPlatform, kInvocation };
 std::string_view to_string(Stream stream);
 
 struct Record {
@@ -27,6 +28,8 @@ struct Record {
   // Grows with every record that a store takes, across restarts too. Set by FunctionLogs::append; not shown
   // to users.
   std::uint64_t sequence = 0;
+
+  std::string invocation{};  // with kInvocation, more about the run: a JSON object
 };
 
 // Cuts `text` to kMaxTextBytes at a character's edge and appends how many bytes are gone.

@@ -25,6 +25,7 @@
 #include "server/cgroup_home.h"
 #include "server/queue_events.h"
 #include "server/registry_bridge.h"
+#include "server/run_record.h"
 #include "server/runtimes.h"
 #include "store/data_lock.h"
 
@@ -277,6 +278,11 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 Status Server::listen() {
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
   functions_.on_running([this](const std::string& id) { dispatcher_.wake(id); });
+  functions_.on_run_ended({.wanted = [this](const std::string& id) { return logs_->shows_invocations(id); },
+                           .ended =
+                               [this](const invoke::FunctionEntry& entry, const invoke::EndedRun& run) {
+                                 logs_->show_invocation(entry.id, run_record(entry.name, run, clock_.wall()));
+                               }});
   functions_.on_remove([this](const std::string& id) {
     queue_->forget(id);
     async_metrics_.remove(id);

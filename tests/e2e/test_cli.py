@@ -50,6 +50,13 @@ def test_deploying_one_file_and_deploying_it_again(cli):
     assert [each["version"] for each in cli.json("versions", "list", "single-file")["data"]] in ([2, 1], [1, 2])
 
 
+def test_a_folder_needs_no_template_when_its_handler_tells(cli):
+    (cli.folder / "told").mkdir()
+    (cli.folder / "told" / "handler.mjs").write_text("export const handle = () => ({ body: 'from node' });\n")
+    cli.ok("deploy", "--quiet", "told")
+    assert cli.ok("invoke", "told") == "from node"
+
+
 def test_deploying_what_cannot_be_loaded_fails_with_the_reason(cli):
     (cli.folder / "broken.py").write_text("def handle(req:\n")
     done = cli.run("deploy", "broken.py")

@@ -1,0 +1,86 @@
+#include "cli/deployment.h"
+
+#include <algorithm>
+
+#include "cli/pack.h"
+#include "cli/text.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstPause{10};
+constexpr milliseconds kLongestPause{500};
+
+Result<bool> exists(Api& api, const Place& place) {
+  auto found = api.get(place.function);
+  if (found) return true;
+  if (found.error().reason == "function_not_found") return false;
+  return std::unexpected(found.error());
+}
+
+Result<Json> send_settings(Api& api, const Place& place, const Json& settings) {
+  auto there = exists(api, place);
+  if (!there) return std::unexpected(there.error());
+  return *there ? api.send("PUT", place.function + place.query, settings)
+                : api.send("POST", place.functions, settings);
+}
+
+// Settings and code in one request, so that they make one version.
+Result<Json> send_inline(Api& api, const Place& place, Deployable& code) {
+  code.settings["source"] = Json{{"files", files_json(code.files)}};
+  return send_settings(api, place, code.settings);
+}
+
+// Code too large for JSON follows its settings as an archive.
+Result<Json> send_archive(Api& api, const Place& place, const Deployable& code) {
+  auto archive = pack_tar_gz(code.files);
+  if (!archive) return std::unexpected(archive.error());
+  auto saved = send_settings(api, place, code.settings);
+  if (!saved) return saved;
+  return api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
+}
+
+}  // namespace
+
+Result<Place> place_of(const Target& target, const Deployable& code) {
+  auto space = space_path(target);
+  if (!space) return std::unexpected(space.error());
+  auto function = function_path(target, code.settings["name"].get<std::string>());
+  if (!function) return std::unexpected(function.error());
+  return Place{.functions = *space + "/functions", .function = *function};
+}
+
+Result<Json> send_code(Api& api, const Place& place, Deployable code) {
+  return total_bytes(code.files) <= kMaxInlineBytes ? send_inline(api, place, code)
+                                                    : send_archive(api, place, code);
+}
+
+Rollout rollout_of(const Json& function) {
+  const std::string status = cell(function, "status");
+  if (status == "Failed") return Rollout::kFailed;
+  if (status == "Stopped") return Rollout::kStopped;
+  if (status != "Running") return Rollout::kUnderWay;
+  // While a new version is loaded, the one before it goes on running.
+  const Json newest = function.value("version", Json());
+  if (function.value("active_version", newest) == newest) return Rollout::kRunning;
+  for (const Json& share : function.value("traffic", Json::array())) {
+    if (share.value("version", Json()) == newest) return Rollout::kRunning;
+  }
+  return cell(function, "status_reason") == "-" ? Rollout::kUnderWay : Rollout::kFailed;
+}
+
+Result<Json> watch_rollout(Api& api, const Place& place, Json function, const BetweenLooks& between) {
+  milliseconds pause = kFirstPause;
+  while (rollout_of(function) == Rollout::kUnderWay && between(function, pause)) {
+    pause = std::min(pause * 2, kLongestPause);
+    auto seen = api.get(place.function);
+    if (!seen) return seen;
+    function = std::move(*seen);
+  }
+  return function;
+}
+
+}  // namespace sterna::cli
