@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sanitize bench build format lint install clean
+.PHONY: help run test sanitize bench build docs format lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench: ## measure Sterna and its peers side by side
 build: ## build build/sterna and what it needs to run
 	@scripts/install-deps build run
 	@scripts/build
+
+docs: build ## write the flags in docs/cli.md again, as the program has them
+	@build/sterna reference docs/cli.md
 
 format: ## format the C++ sources in place
 	@scripts/format

@@ -30,9 +30,15 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   app.require_subcommand(1);
   app.fallthrough();  // the global flags may stand after the subcommand too
   app.set_version_flag("--version", "sterna " STERNA_VERSION);
-  app.add_option("--url", target.url, "The server")->envname("STERNA_URL")->capture_default_str();
-  app.add_option("--space", target.space, "The space")->envname("STERNA_SPACE")->capture_default_str();
-  app.add_option("--token", target.token, "Access token")->envname("STERNA_TOKEN");
+  app.add_option("--url", target.url, "The server")
+      ->type_name("URL")
+      ->envname("STERNA_URL")
+      ->capture_default_str();
+  app.add_option("--space", target.space, "The space")
+      ->type_name("SPACE")
+      ->envname("STERNA_SPACE")
+      ->capture_default_str();
+  app.add_option("--token", target.token, "Access token")->type_name("TOKEN")->envname("STERNA_TOKEN");
   app.add_flag("--json", target.json, "Print JSON, errors too");
   add_deploy();
   add_dev();
@@ -45,6 +51,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_secrets();
   add_versions();
   add_init();
+  add_shell();
 
   add("version", "Print the version", []() -> Result<int> {
     print("sterna " STERNA_VERSION "\n");
@@ -79,16 +86,22 @@ void Program::add_deploy() {
     return deploy(parts_->target, parts_->deploy);
   });
   command.add_option("path", args.path, "A handler file, or a folder with an optional function.toml")
+      ->type_name("PATH")
       ->required();
-  command.add_option("--name", args.overrides.name, "Name (default: function.toml, or the folder or file)");
-  command.add_option("--template", args.overrides.template_name, "Template (default: by the file's ending)");
-  command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable");
+  command.add_option("--name", args.overrides.name, "Name (default: function.toml, or the folder or file)")
+      ->type_name("NAME");
+  command.add_option("--template", args.overrides.template_name, "Template (default: by the file's ending)")
+      ->type_name("TEMPLATE");
+  command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable")
+      ->type_name("KEY=VALUE");
   command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running")
+      ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   command
       .add_option("--traffic", args.traffic_percent,
                   "Percent of the calls for the new version; the active one keeps the others (default: all)")
+      ->type_name("PERCENT")
       ->check(CLI::Range(1, 100));
   command.add_flag("--no-wait", args.no_wait, "Do not wait until it is Running");
   command.add_flag("-q,--quiet", args.quiet, "Print only errors");
@@ -98,11 +111,13 @@ void Program::add_invoke() {
   InvokeArgs& args = parts_->invoke;
   CLI::App& command = add("invoke", "Call a function and print its answer",
                           [this] { return invoke(parts_->target, parts_->invoke); });
-  command.add_option("name", args.name, "The function")->required();
-  command.add_option("-d,--data", args.data, "Request body; @file reads it, @- from standard input");
-  command.add_option("-X,--method", args.method, "Method (default: GET, with a body POST)");
-  command.add_option("-p,--path", args.path, "Path and query for the function: /a/b?x=1");
-  command.add_option("-H,--header", args.headers, "'Name: value'; repeatable");
+  command.add_option("name", args.name, "The function")->type_name("FUNCTION")->required();
+  command.add_option("-d,--data", args.data, "Request body; @file reads it, @- from standard input")
+      ->type_name("BODY");
+  command.add_option("-X,--method", args.method, "Method (default: GET, with a body POST)")
+      ->type_name("METHOD");
+  command.add_option("-p,--path", args.path, "Path and query for the function: /a/b?x=1")->type_name("/PATH");
+  command.add_option("-H,--header", args.headers, "'Name: value'; repeatable")->type_name("HEADER");
   command.add_flag("-i,--include", args.show_head, "Print the answer's status and headers too");
   add_async_flags(command);
 }
@@ -111,7 +126,7 @@ void Program::add_functions() {
   const auto add_named = [this](const std::string& name, const std::string& help,
                                 Result<int> (*action)(const Target&, std::string_view)) -> CLI::App& {
     CLI::App& command = add(name, help, [this, action] { return action(parts_->target, parts_->name); });
-    command.add_option("name", parts_->name, "The function")->required();
+    command.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
     return command;
   };
   add("list", "List the functions of the space", [this] { return list_functions(parts_->target); });
@@ -121,13 +136,14 @@ void Program::add_functions() {
   add_named("start", "Start a stopped or failed function", start_function);
   CLI::App& back = add("rollback", "Make a new version from an old one",
                        [this] { return rollback(parts_->target, parts_->name, parts_->version); });
-  back.add_option("name", parts_->name, "The function")->required();
+  back.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
   back.add_option("version", parts_->version, "Number of the old version")
+      ->type_name("VERSION")
       ->required()
       ->check(CLI::PositiveNumber);
   CLI::App& shares = add("traffic", "Show or change which versions get how much of the calls",
                          [this] { return traffic(parts_->target, parts_->name, parts_->share); });
-  shares.add_option("name", parts_->name, "The function")->required();
+  shares.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
   shares.add_option(
       "share", parts_->share,
       "VERSION=PERCENT: that version gets so much, the active one the others; 100 makes it the active one");
@@ -137,20 +153,25 @@ void Program::add_init() {
   InitArgs& args = parts_->init;
   CLI::App& command = add("init", "Make a folder with a handler and a function.toml",
                           [this] { return init(parts_->target, parts_->init); });
-  command.add_option("folder", args.folder, "The folder; its name is the function's")->required();
-  command.add_option("--template", args.template_name, "Template")->capture_default_str();
+  command.add_option("folder", args.folder, "The folder; its name is the function's")
+      ->type_name("FOLDER")
+      ->required();
+  command.add_option("--template", args.template_name, "Template")
+      ->type_name("TEMPLATE")
+      ->capture_default_str();
 }
 
 void Program::add_logs() {
   LogsArgs& args = parts_->logs;
   CLI::App& command =
       add("logs", "Show what a function wrote", [this] { return show_logs(parts_->target, parts_->logs); });
-  command.add_option("name", args.name, "The function")->required();
+  command.add_option("name", args.name, "The function")->type_name("FUNCTION")->required();
   CLI::Option* follow = command.add_flag("-f,--follow", args.follow, "Go on with new lines as they come");
   command.add_flag("--invocations", args.invocations, "Show each invocation as it ends, too")->needs(follow);
-  command.add_option("--tail", args.tail, "Only the last lines");
-  command.add_option("--since", args.since, "Only after: 90s, 10m, 2h, 1d ago, or an RFC 3339 time");
-  command.add_option("--call-id", args.call_id, "Only of this call");
+  command.add_option("--tail", args.tail, "Only the last lines")->type_name("N");
+  command.add_option("--since", args.since, "Only after: 90s, 10m, 2h, 1d ago, or an RFC 3339 time")
+      ->type_name("TIME");
+  command.add_option("--call-id", args.call_id, "Only of this call")->type_name("ID");
 }
 
 void Program::add_spaces() {
@@ -159,7 +180,7 @@ void Program::add_spaces() {
   const auto add_one = [&](const std::string& name, const std::string& help,
                            std::function<Result<int>()> action) -> CLI::App& {
     CLI::App& command = parts_->add(group, name, help, std::move(action));
-    command.add_option("name", parts_->name, "The space")->required();
+    command.add_option("name", parts_->name, "The space")->type_name("SPACE")->required();
     return command;
   };
   add_one("get", "Show a space", [this] { return get_space(parts_->target, parts_->name); });
@@ -172,7 +193,8 @@ void Program::add_spaces() {
   CLI::App& allow = add_one("callback-allow", "Set the private targets that its callbacks may go to", [this] {
     return set_callback_allow(parts_->target, parts_->name, parts_->callback_allow);
   });
-  CLI::Option* targets = allow.add_option("target", parts_->callback_allow, "CIDRs or host names");
+  CLI::Option* targets =
+      allow.add_option("target", parts_->callback_allow, "CIDRs or host names")->type_name("TARGET");
   CLI::Option* clear = allow.add_flag("--clear", parts_->clear, "Allow none");
   targets->excludes(clear);
   allow.require_option(2, 0);  // the name, and one of both
@@ -184,6 +206,9 @@ void Program::add_spaces() {
 }
 
 int Program::run(int argc, const char* const* argv) {
+  constexpr int kCommand = 1;
+  if (argc > kCommand && std::string_view(argv[kCommand]) == "complete")
+    return complete_line(argc - kCommand - 1, argv + kCommand + 1);
   try {
     parts_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -41,7 +41,10 @@ class Program {
   void add_init();
   void add_logs();
   void add_secrets();
+  void add_shell();
   void add_versions();
+
+  int complete_line(int argc, const char* const* argv);
 
   std::unique_ptr<Parts> parts_;
 };

@@ -14,16 +14,22 @@ void Program::add_async_flags(CLI::App& command) {
   InvokeArgs& args = parts_->invoke;
   CLI::Option* async =
       command.add_flag("--async", args.async, "Accept it durably, print its id, and end; always a POST");
-  command.add_option("--callback", args.callback, "URL that the answer is POSTed to")->needs(async);
+  command.add_option("--callback", args.callback, "URL that the answer is POSTed to")
+      ->type_name("URL")
+      ->needs(async);
   command.add_flag("--wait", args.wait, "Wait for the end and print the answer")->needs(async);
-  CLI::Option* delay = command.add_option("--delay", args.delay_seconds, "Seconds before it may run");
+  CLI::Option* delay =
+      command.add_option("--delay", args.delay_seconds, "Seconds before it may run")->type_name("SECONDS");
   delay->needs(async)->check(CLI::Range(std::int64_t{0}, kYearSeconds));
   command.add_option("--not-before", args.not_before, "RFC 3339 time before which it must not run")
+      ->type_name("TIME")
       ->needs(async)
       ->excludes(delay);
-  command.add_option("--call-id", args.call_id, "A ULID of your own as its id");
-  command.add_option("--idempotency-key", args.idempotency_key,
-                     "The same key with the same body within 24 h runs once");
+  command.add_option("--call-id", args.call_id, "A ULID of your own as its id")->type_name("ID");
+  command
+      .add_option("--idempotency-key", args.idempotency_key,
+                  "The same key with the same body within 24 h runs once")
+      ->type_name("KEY");
 }
 
 void Program::add_invocations() {
@@ -31,8 +37,10 @@ void Program::add_invocations() {
   const auto add_one = [&](const std::string& name, const std::string& help,
                            std::function<Result<int>()> action) -> CLI::App& {
     CLI::App& command = parts_->add(group, name, help, std::move(action));
-    command.add_option("name", parts_->name, "The function")->required();
-    command.add_option("id", parts_->id, "The invocation: the id that invoke --async printed")->required();
+    command.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
+    command.add_option("id", parts_->id, "The invocation: the id that invoke --async printed")
+        ->type_name("INVOCATION")
+        ->required();
     return command;
   };
   add_invocation_lists(group);
@@ -44,6 +52,7 @@ void Program::add_invocations() {
     return wait_invocation(p->target, p->name, p->id, limit);
   });
   wait.add_option("--timeout", parts_->wait_seconds, "Seconds to wait at most")
+      ->type_name("SECONDS")
       ->check(CLI::Range(std::int64_t{0}, kYearSeconds));
   CLI::App& response = add_one("response", "Print the function's answer", [p = parts_.get()] {
     return show_response(p->target, p->name, p->id, p->show_head);
@@ -61,12 +70,15 @@ void Program::add_invocation_lists(CLI::App& group) {
   InvocationsArgs& args = parts_->invocations;
   CLI::App& list = parts_->add(group, "list", "List a function's invocations, newest first",
                                [p = parts_.get()] { return list_invocations(p->target, p->invocations); });
-  list.add_option("name", args.name, "The function")->required();
+  list.add_option("name", args.name, "The function")->type_name("FUNCTION")->required();
   list.add_option("--state", args.state, "Only in this state")
+      ->type_name("STATE")
       ->check(CLI::IsMember({"queued", "running", "succeeded", "failed", "cancelled", "expired"}));
   list.add_option("--delivery", args.delivery, "Only with the callback's delivery like this")
+      ->type_name("DELIVERY")
       ->check(CLI::IsMember({"none", "pending", "delivered", "undeliverable"}));
   list.add_option("--limit", args.limit, "How many at most")
+      ->type_name("N")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
 
@@ -76,11 +88,13 @@ void Program::add_invocation_lists(CLI::App& group) {
         p->tail_invocations.interval = std::chrono::milliseconds(std::llround(p->interval_seconds * 1000));
         return tail_invocations(p->target, p->tail_invocations);
       });
-  tail.add_option("name", tail_args.name, "The function")->required();
+  tail.add_option("name", tail_args.name, "The function")->type_name("FUNCTION")->required();
   tail.add_option("--tail", tail_args.last, "How many older ones to show first")
+      ->type_name("N")
       ->check(CLI::Range(0, 500))
       ->capture_default_str();
   tail.add_option("--interval", parts_->interval_seconds, "Seconds between two looks")
+      ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 3600.0))
       ->capture_default_str();
 }
@@ -89,12 +103,16 @@ void Program::add_listen() {
   ListenArgs& args = parts_->listen;
   CLI::App& command = parts_->add(parts_->app, "listen", "Receive callbacks on this machine and show them",
                                   [p = parts_.get()] { return listen(p->target, p->listen); });
-  command.add_option("--port", args.port, "Port on 127.0.0.1; 0: any")->capture_default_str();
+  command.add_option("--port", args.port, "Port on 127.0.0.1; 0: any")
+      ->type_name("PORT")
+      ->capture_default_str();
   command
       .add_option("--secret", args.secrets,
                   "Signing secret; repeatable (default: the space's, from the server)")
+      ->type_name("WHSEC")
       ->envname("STERNA_SIGNING_SECRET");
   command.add_option("--status", args.status, "Status to answer with")
+      ->type_name("STATUS")
       ->check(CLI::Range(200, 599))
       ->capture_default_str();
   const auto store_count = [&args](const std::vector<std::string>& values) {
@@ -104,7 +122,7 @@ void Program::add_listen() {
     args.count = count;
     return true;
   };
-  command.add_option("--once", store_count, "End after one, or after N")->expected(0, 1)->type_name("[N]");
+  command.add_option("--once", store_count, "End after one, or after N")->expected(0, 1)->type_name("N");
 }
 
 }  // namespace sterna::cli

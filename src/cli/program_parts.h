@@ -23,6 +23,8 @@ struct Program::Parts {
   ListenArgs listen;
   LogsArgs logs;
   SetSecretArgs set_secret;
+  std::string shell;
+  std::filesystem::path reference;
   std::string name;
   std::string share;
   std::string id;

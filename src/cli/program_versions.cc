@@ -8,12 +8,12 @@ void Program::add_versions() {
   const auto add_one = [&](const std::string& name, const std::string& help,
                            std::function<Result<int>()> action) -> CLI::App& {
     CLI::App& command = parts_->add(group, name, help, std::move(action));
-    command.add_option("name", parts_->name, "The function")->required();
+    command.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
     return command;
   };
   const auto add_number = [](CLI::App& command, const std::string& name, std::int64_t& number,
                              const std::string& help) {
-    command.add_option(name, number, help)->required()->check(CLI::PositiveNumber);
+    command.add_option(name, number, help)->type_name("VERSION")->required()->check(CLI::PositiveNumber);
   };
   add_one("list", "List the versions that are kept",
           [p = parts_.get()] { return list_versions(p->target, p->name); });

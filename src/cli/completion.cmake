@@ -1,0 +1,10 @@
+# The shells' completion scripts: built into the program, and installed where the shells look.
+foreach(shell bash zsh fish)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/completion/sterna.${shell})
+  file(READ completion/sterna.${shell} COMPLETION_${shell})
+endforeach()
+configure_file(completion_scripts.cc.in completion_scripts.cc @ONLY)
+set(COMPLETION_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/completion_scripts.cc)
+install(FILES completion/sterna.bash RENAME sterna DESTINATION share/bash-completion/completions)
+install(FILES completion/sterna.zsh RENAME _sterna DESTINATION share/zsh/site-functions)
+install(FILES completion/sterna.fish DESTINATION share/fish/vendor_completions.d)
