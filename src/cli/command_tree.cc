@@ -43,7 +43,7 @@ Flag flag_of(const CLI::Option& option) {
   for (const std::string& name : option.get_snames()) flag.names.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) flag.names.push_back("--" + name);
   if (option.get_items_expected_max() > 0) flag.value = plain_type(option.get_type_name());
-  flag.optional_value = option.get_items_expected_min() == 0;
+  flag.optional_value = !flag.value.empty() && option.get_items_expected_min() == 0;
   return flag;
 }
 

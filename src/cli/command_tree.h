@@ -12,29 +12,29 @@ class App;
 namespace sterna::cli {
 
 struct Flag {
-  std::vector<std::string> names;  // as typed: "-q", "--quiet"
-  std::string value;               // what it takes, e.g. "SECONDS"; empty: nothing
-  std::vector<std::string> choices;
-  std::string default_text;
-  std::string variable;  // that stands for it, e.g. "STERNA_URL"
-  std::string help;
+  std::vector<std::string> names{};  // as typed: "-q", "--quiet"
+  std::string value{};               // what it takes, e.g. "SECONDS"; empty: nothing
+  std::vector<std::string> choices{};
+  std::string default_text{};
+  std::string variable{};  // that stands for it, e.g. "STERNA_URL"
+  std::string help{};
   bool optional_value = false;
 };
 
 struct Positional {
-  std::string name;
-  std::string value;  // what it is, e.g. "FUNCTION"
-  std::string help;
+  std::string name{};
+  std::string value{};  // what it is, e.g. "FUNCTION"
+  std::string help{};
   bool required = false;
   bool repeated = false;
 };
 
 struct CommandNode {
-  std::string name;
-  std::string help;
-  std::vector<Flag> flags;  // without --help
-  std::vector<Positional> positionals;
-  std::vector<CommandNode> commands;
+  std::string name{};
+  std::string help{};
+  std::vector<Flag> flags{};  // without --help
+  std::vector<Positional> positionals{};
+  std::vector<CommandNode> commands{};
 
   const CommandNode* find(std::string_view command) const;
   // By any of its names.

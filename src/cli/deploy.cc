@@ -28,7 +28,7 @@ Result<Json> wait_for(Api& api, const Place& place, Json function, const DeployA
       });
 }
 
-int report(const Target& target, const Place& place, const Json& function, const DeployArgs& args) {
+Result<int> report(const Target& target, const Place& place, const Json& function, const DeployArgs& args) {
   if (target.json) print_json(function);
   const std::string what = fmt::format("{} version {}", cell(function, "name"), cell(function, "version"));
   switch (rollout_of(function)) {
@@ -42,8 +42,8 @@ int report(const Target& target, const Place& place, const Json& function, const
         print(fmt::format("{} is deployed, and Stopped: sterna start\n", what));
       return kExitOk;
     case Rollout::kFailed:
-      fmt::print(stderr, "sterna: {} failed: {}\n", what, cell(function, "status_reason"));
-      return kExitRefused;
+      return fail(Code::kFunctionFailed, Component::kFunction, "version_failed",
+                  fmt::format("{} failed: {}", what, cell(function, "status_reason")));
     case Rollout::kUnderWay:
       break;
   }
@@ -51,9 +51,9 @@ int report(const Target& target, const Place& place, const Json& function, const
     if (!target.json && !args.quiet) print(fmt::format("{} is {}\n", what, cell(function, "status")));
     return kExitOk;
   }
-  fmt::print(stderr, "sterna: {} is still {} after {} s: sterna get shows how it goes on\n", what,
-             cell(function, "status"), args.timeout.count());
-  return kExitRefused;
+  return fail(Code::kTimeout, Component::kFunction, "still_not_running",
+              fmt::format("{} is still {} after {} s: sterna get shows how it goes on", what,
+                          cell(function, "status"), args.timeout.count()));
 }
 
 }  // namespace

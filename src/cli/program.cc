@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <span>
 
 #include "cli/program_parts.h"
 #include "cli/text.h"
@@ -53,8 +55,12 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_init();
   add_shell();
 
-  add("version", "Print the version", []() -> Result<int> {
-    print("sterna " STERNA_VERSION "\n");
+  add("version", "Print the version", [this]() -> Result<int> {
+    if (parts_->target.json) {
+      print_json({{"version", STERNA_VERSION}});
+    } else {
+      print("sterna " STERNA_VERSION "\n");
+    }
     return kExitOk;
   });
 }
@@ -212,6 +218,9 @@ int Program::run(int argc, const char* const* argv) {
   try {
     parts_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto words = std::span(argv, static_cast<std::size_t>(argc));
+    const bool as_json = std::ranges::find(words, std::string_view("--json")) != words.end();
+    if (as_json && error.get_exit_code() != 0) return print_error(bad_usage(error.what()).error(), as_json);
     const int status = parts_->app.exit(error);
     return status == 0 ? kExitOk : kExitUsage;  // 0: --help and --version
   }

@@ -41,9 +41,8 @@ std::string synopsis(const std::string& path, const CommandNode& node) {
 std::string flag_row(const Flag& flag) {
   std::vector<std::string> names;
   for (const std::string& name : flag.names) names.push_back("`" + name + "`");
-  if (!flag.value.empty() && !flag.optional_value)
-    names.back().insert(names.back().size() - 1, " " + flag.value);
-  if (flag.optional_value) names.back().insert(names.back().size() - 1, " " + flag.value);
+  const std::string value = flag.optional_value ? "[" + flag.value + "]" : flag.value;
+  if (!value.empty()) names.back().insert(names.back().size() - 1, " " + value);
   std::string help = flag.help;
   if (!flag.choices.empty()) help += fmt::format(": `{}`", fmt::join(flag.choices, "`, `"));
   if (!flag.default_text.empty()) help += fmt::format("; default `{}`", flag.default_text);

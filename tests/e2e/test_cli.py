@@ -154,5 +154,12 @@ def test_exit_statuses(cli):
     assert cli.run("invoke").returncode == 2
     assert cli.run("invoke", "Bad_Name").returncode in (2, 4)
     assert cli.run("list", "--url", "http://127.0.0.1:1").returncode == 3
+    for wrong in (["invoke"], ["deploy", "no-such-file.py"], ["get", "f", "--no-such-flag"], []):
+        refused = cli.run(*wrong, "--json")
+        assert refused.returncode == 2 and json.loads(refused.stderr)["reason"] == "bad_usage", wrong
+    (cli.folder / "broken.py").write_text("def handle(req:\n")
+    broken = cli.run("deploy", "broken.py", "--json")
+    assert broken.returncode == 1 and json.loads(broken.stderr)["reason"] == "version_failed"
+    assert json.loads(cli.ok("version", "--json"))["version"]
     failed = cli.run("get", "nobody", "--json")
     assert failed.returncode == 1 and json.loads(failed.stderr)["reason"] == "function_not_found"

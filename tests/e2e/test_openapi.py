@@ -42,6 +42,8 @@ CALLS = {
     "getVersion": {"a": "1"},
     "diffVersions": {"a": "1", "b": "2"},
     "rollBack": {"json": {"version": 1}},
+    "getTraffic": {},
+    "putTraffic": {"json": {"versions": [{"version": 1, "percent": 100}]}},
     "stopFunction": {},
     "startFunction": {},
     **{f"invoke{method}{depth}": {} for method in ("Get", "Post", "Put", "Patch", "Delete") for depth in DEPTHS},
