@@ -277,6 +277,15 @@ os._exit(1)
         assert server.call("once").status_code == 200
 
 
+def test_a_whole_answer_outlives_its_program(server):
+    deploy_raw(server, "last", """
+respond(c, ask(c), b'"' + b"x" * 5000000 + b'"')
+os._exit(0)
+""")  # fmt: skip
+    for _ in range(3):
+        assert len(server.call("last").content) == 5000002
+
+
 @pytest.mark.parametrize(
     "name, answer, why",
     [

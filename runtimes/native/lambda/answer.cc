@@ -144,6 +144,11 @@ std::string_view first_line(std::string_view text) {
   return text.substr(0, text.find('\n'));
 }
 
+std::string headline(const ReportedError& error) {
+  if (error.type.empty()) return error.message;
+  return error.message.empty() ? error.type : error.type + ": " + error.message;
+}
+
 void append_trace(std::string& out, const Json& trace) {
   if (!trace.is_array()) return;
   for (const Json& line : trace) {
@@ -183,12 +188,11 @@ Result<Answer> read_answer(std::string payload) {
 }
 
 std::string ReportedError::summary() const {
-  if (type.empty()) return message;
-  return message.empty() ? type : type + ": " + message;
+  return std::string(first_line(headline(*this)));
 }
 
 std::string ReportedError::text() const {
-  std::string head = summary();
+  std::string head = headline(*this);
   if (trace.empty()) return head;
   return first_line(trace) == first_line(head) ? trace : head + "\n" + trace;
 }

@@ -34,9 +34,9 @@ struct ReportedError {
   std::string message;
   std::string trace;  // lines
 
-  // "Type: message"
+  // "Type: message", of that the first line.
   std::string summary() const;
-  // The summary and the trace, unless the trace begins with it.
+  // Type, whole message and trace; the trace alone when it begins with them.
   std::string text() const;
 };
 ReportedError read_error(std::string_view body, std::string_view type);

@@ -101,6 +101,13 @@ TEST(ReadError, DoesNotRepeatTheFirstLineOfNodesTrace) {
   EXPECT_EQ(error.text(), "Error: no\n    at f\n");
 }
 
+TEST(ReadError, ASummaryIsOneLine) {
+  const ReportedError error =
+      read_error(R"({"errorType": "Import", "errorMessage": "no app\nRequire stack:"})", "");
+  EXPECT_EQ(error.summary(), "Import: no app");
+  EXPECT_EQ(error.text(), "Import: no app\nRequire stack:");
+}
+
 TEST(ReadError, TakesWhateverComes) {
   EXPECT_EQ(read_error("plain text", "Runtime.Broken").text(), "Runtime.Broken: plain text");
   EXPECT_EQ(read_error("", "Runtime.Broken").text(), "Runtime.Broken");

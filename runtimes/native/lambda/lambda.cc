@@ -39,7 +39,8 @@ class LambdaServing final : public RunMaker {
         api_(loop, function_of(init),
              {.on_next = [this] { on_next(); },
               .on_init_error = [this](const ReportedError& error) { refuse(error.summary(), error.text()); },
-              .before_answer = [this] { process_->drain(); }}),
+              .before_answer = [this] { process_->drain(); },
+              .on_idle = [this] { on_idle(); }}),
         desk_(loop, channel, init.concurrency, *this) {}
   ~LambdaServing() override {
     loop_.cancel(start_timer_);
@@ -55,6 +56,7 @@ class LambdaServing final : public RunMaker {
   std::unique_ptr<Run> start(Exchange& exchange) override { return api_.start(exchange); }
 
   bool can_start() override {
+    if (ended_with_) return false;
     if (api_.is_asked() || grace_over_) return true;
     if (next_timer_.second == 0) {
       next_timer_ = loop_.after(kNextGrace, [this] {
@@ -99,7 +101,7 @@ class LambdaServing final : public RunMaker {
     if (const Status opened = desk_.open(process_->name(), false); !opened) refuse(opened.error().detail, {});
   }
 
-  // Calls that are under way end with the worker.
+  // Calls that are under way end with the worker; answers that are whole are sent before.
   void end(int wait_status) {
     if (leaving_) return stop(0);
     if (!ready_) {
@@ -111,7 +113,12 @@ class LambdaServing final : public RunMaker {
     const std::string text =
         "the function's program " + process_->name() + " " + describe_end(wait_status) + "\n";
     desk_.log(desk_.only_call(), wire::Stream::kStderr, text);
-    stop(end_like(wait_status, channel_));
+    ended_with_ = wait_status;
+    if (!api_.only_sends()) stop(end_like(wait_status, channel_));
+  }
+
+  void on_idle() {
+    if (ended_with_ && !exit_code_) stop(end_like(*ended_with_, channel_));
   }
 
   void refuse(const std::string& why, const std::string& detail) {
@@ -134,6 +141,7 @@ class LambdaServing final : public RunMaker {
   std::optional<ProgramProcess> process_;
   net::Loop::TimerId start_timer_;
   net::Loop::TimerId next_timer_;
+  std::optional<int> ended_with_;  // the program's wait status
   std::optional<int> exit_code_;
   bool ready_ = false;
   bool grace_over_ = false;

@@ -45,6 +45,11 @@ std::unique_ptr<Run> RuntimeApi::start(Exchange& exchange) {
 
 void RuntimeApi::remove(LambdaRun& run) {
   std::erase(runs_, &run);
+  if (runs_.empty()) observer_.on_idle();
+}
+
+bool RuntimeApi::only_sends() const {
+  return !runs_.empty() && count(State::kAnswered) == runs_.size();
 }
 
 bool RuntimeApi::is_asked() const {

@@ -31,6 +31,7 @@ class RuntimeApi final : public ApiRouter, public LambdaRuns {
     std::function<void()> on_next;  // the program asks for an invocation
     std::function<void(const ReportedError&)> on_init_error;
     std::function<void()> before_answer;  // an answer is whole: what was printed before it is its run's
+    std::function<void()> on_idle;        // the last run is over
   };
   RuntimeApi(net::Loop& loop, LambdaFunction function, Observer observer);
 
@@ -38,6 +39,8 @@ class RuntimeApi final : public ApiRouter, public LambdaRuns {
   std::unique_ptr<Run> start(Exchange& exchange);
   // The program asks for more than it is offered.
   bool is_asked() const;
+  // There are runs, and the program has nothing more to do for them: their answers are on their way.
+  bool only_sends() const;
 
   std::unique_ptr<ApiRequest> route(ApiConnection& connection, const net::HttpRequest& head) override;
   void remove(LambdaRun& run) override;

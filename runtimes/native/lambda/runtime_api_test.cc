@@ -60,7 +60,8 @@ class RuntimeApiTest : public ::testing::Test {
         RuntimeApi::Observer{
             .on_next = [this] { desk_->start_more(); },
             .on_init_error = [this](const ReportedError& error) { init_error_ = error.text(); },
-            .before_answer = [this] { ++drained_; }});
+            .before_answer = [this] { ++drained_; },
+            .on_idle = [] {}});
     desk_.reset();
     desk_ = std::make_unique<Desk>(loop_, *channel_, concurrency, maker_);
     ASSERT_TRUE(desk_->open("test", false));
