@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 
 namespace sterna {
 namespace {
@@ -50,13 +51,14 @@ std::string UlidGenerator::next() {
 
 std::string UlidGenerator::traceparent() {
   constexpr std::string_view kHex = "0123456789abcdef";
-  std::string text = "00-";
-  for (int part = 0; part < 3; ++part) {
-    if (part == 2) text += '-';
+  constexpr std::array<std::size_t, 3> kParts{3, 19, 36};  // where they begin; two are one id
+  std::string text("00-00000000000000000000000000000000-0000000000000000-01");
+  for (const std::size_t part : kParts) {
     std::uint64_t bits = random() | 1;  // ids of zeros are not allowed
-    for (int i = 0; i < 16; ++i, bits >>= 4) text += kHex[bits & 15];
+    char* const digits = text.data() + part;
+    for (std::size_t i = 0; i < 16; ++i, bits >>= 4) digits[i] = kHex[bits & 15];
   }
-  return text += "-01";
+  return text;
 }
 
 bool is_ulid(std::string_view text) {

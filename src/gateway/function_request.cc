@@ -37,19 +37,13 @@ std::string connection_of(const net::HttpRequest& request) {
   return all;
 }
 
-class HeaderBlock {
- public:
-  void add(std::string_view name, std::string_view value) {
-    wire::append_header(block_, name, value);
-    ++count_;
-  }
-  std::uint32_t count() const { return count_; }
-  const std::string& bytes() const { return block_; }
-
- private:
-  std::string block_;
-  std::uint32_t count_ = 0;
-};
+// How large a payload gets, about: its own headers, and room for their lengths and for those that are added.
+std::size_t expected_bytes(const net::HttpRequest& request, const RequestContext& context) {
+  constexpr std::size_t kAdded = 512;
+  std::size_t bytes = kAdded + context.path.size() + context.query.size();
+  for (const net::Header& header : request.headers) bytes += header.name.size() + header.value.size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -68,7 +62,14 @@ bool is_traceparent(std::string_view value) {
 
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
                            UlidGenerator& ids) {
-  HeaderBlock headers;
+  std::string payload;
+  payload.reserve(expected_bytes(request, context));
+  const std::size_t head = wire::open_request(payload, request.method, context.path, context.query);
+  std::uint32_t count = 0;
+  const auto add = [&](std::string_view name, std::string_view value) {
+    wire::append_header(payload, name, value);
+    ++count;
+  };
   const std::string connection = connection_of(request);
   std::string forwarded_for;
   bool has_proto = false;
@@ -87,24 +88,15 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
     }
     has_proto = has_proto || equal_ignoring_case(header.name, "x-forwarded-proto");
     has_host = has_host || equal_ignoring_case(header.name, "x-forwarded-host");
-    headers.add(header.name, header.value);
+    add(header.name, header.value);
   }
-  headers.add("X-Call-Id", context.call_id);
-  headers.add("X-Forwarded-For", forwarded_for.append(context.client));
-  if (!has_proto) headers.add("X-Forwarded-Proto", "http");
+  add("X-Call-Id", context.call_id);
+  add("X-Forwarded-For", forwarded_for.append(context.client));
+  if (!has_proto) add("X-Forwarded-Proto", "http");
   const std::string_view* host = request.find("host");
-  if (!has_host && host != nullptr) headers.add("X-Forwarded-Host", *host);
-  if (!has_trace) headers.add("traceparent", ids.traceparent());
-
-  std::string payload;
-  payload.reserve(headers.bytes().size() + context.path.size() + context.query.size() + 64);
-  wire::append_request(payload,
-                       {.method = request.method,
-                        .path = context.path,
-                        .query = context.query,
-                        .header_count = headers.count(),
-                        .headers = headers.bytes()},
-                       {});
+  if (!has_host && host != nullptr) add("X-Forwarded-Host", *host);
+  if (!has_trace) add("traceparent", ids.traceparent());
+  wire::close_request(payload, head, count);
   return payload;
 }
 

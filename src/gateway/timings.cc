@@ -6,6 +6,7 @@ namespace sterna::gateway {
 
 void add_timings(net::HttpConnection& connection, const invoke::Timings& timings) {
   std::string text;
+  text.reserve(64);
   invoke::append_seconds(text, timings.total());
   connection.header("X-Duration-Seconds", text);
   text = "queue;dur=";

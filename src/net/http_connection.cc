@@ -257,10 +257,20 @@ void HttpConnection::begin(unsigned status) {
 }
 
 void HttpConnection::header(std::string_view name, std::string_view value) {
-  out_ += name;
-  out_ += ": ";
-  out_ += value;
-  out_ += "\r\n";
+  constexpr std::size_t kBetween = 4;  // ": " and CR LF
+  const std::size_t at = out_.size();
+  const std::size_t size = at + name.size() + value.size() + kBetween;
+  // libstdc++ 12 names the new capacity as the size: it is not to be taken from there.
+  out_.resize_and_overwrite(size, [&](char* data, std::size_t) {
+    char* to = data + at;
+    to += name.copy(to, name.size());
+    *to++ = ':';
+    *to++ = ' ';
+    to += value.copy(to, value.size());
+    *to++ = '\r';
+    *to = '\n';
+    return size;
+  });
 }
 
 void HttpConnection::end_head() {

@@ -32,4 +32,15 @@ void put(std::string& out, T value) {
   out.append(bytes, sizeof value);
 }
 
+// Appends `size` bytes, which `write` is given the place of.
+template <class Write>
+void append_written(std::string& out, std::size_t size, Write write) {
+  const std::size_t at = out.size();
+  // libstdc++ 12 names the new capacity as the size: it is not to be taken from there.
+  out.resize_and_overwrite(at + size, [&](char* data, std::size_t) {
+    write(data + at);
+    return at + size;
+  });
+}
+
 }  // namespace sterna::wire

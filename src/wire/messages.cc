@@ -30,9 +30,12 @@ bool is_plausible_block(std::uint32_t count, std::uint32_t bytes) {
 }  // namespace
 
 void append_header(std::string& block, std::string_view name, std::string_view value) {
-  put(block, static_cast<std::uint32_t>(name.size()));
-  put(block, static_cast<std::uint32_t>(value.size()));
-  block.append(name).append(value);
+  append_written(block, kPairBytes + name.size() + value.size(), [&](char* to) {
+    store(to, static_cast<std::uint32_t>(name.size()));
+    store(to + 4, static_cast<std::uint32_t>(value.size()));
+    name.copy(to + kPairBytes, name.size());
+    value.copy(to + kPairBytes + name.size(), value.size());
+  });
 }
 
 bool HeaderWalk::next(std::string_view& name, std::string_view& value) {
@@ -50,13 +53,30 @@ bool HeaderWalk::next(std::string_view& name, std::string_view& value) {
   return true;
 }
 
+std::size_t open_request(std::string& out, std::string_view method, std::string_view path,
+                         std::string_view query) {
+  const std::size_t offset = out.size();
+  char fixed[kRequestFixedBytes] = {};
+  store(fixed, static_cast<std::uint32_t>(method.size()));
+  store(fixed + 4, static_cast<std::uint32_t>(path.size()));
+  store(fixed + 8, static_cast<std::uint32_t>(query.size()));
+  out.append(fixed, sizeof fixed).append(method).append(path).append(query);
+  return offset;
+}
+
+void close_request(std::string& out, std::size_t offset, std::uint32_t header_count) {
+  const std::size_t before_headers = std::size_t{load<std::uint32_t>(out, offset)} +
+                                     load<std::uint32_t>(out, offset + 4) +
+                                     load<std::uint32_t>(out, offset + 8) + kRequestFixedBytes;
+  store(out.data() + offset + 12, header_count);
+  store(out.data() + offset + 16, static_cast<std::uint32_t>(out.size() - offset - before_headers));
+}
+
 void append_request(std::string& out, const RequestHead& head, std::string_view body_part) {
-  put(out, static_cast<std::uint32_t>(head.method.size()));
-  put(out, static_cast<std::uint32_t>(head.path.size()));
-  put(out, static_cast<std::uint32_t>(head.query.size()));
-  put(out, head.header_count);
-  put(out, static_cast<std::uint32_t>(head.headers.size()));
-  out.append(head.method).append(head.path).append(head.query).append(head.headers).append(body_part);
+  const std::size_t offset = open_request(out, head.method, head.path, head.query);
+  out.append(head.headers);
+  close_request(out, offset, head.header_count);
+  out.append(body_part);
 }
 
 Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part) {

@@ -35,6 +35,11 @@ struct RequestHead {
 // Both directions: `body_part` is all of the body, or its first part when the frame has MORE. The append
 // functions write payloads only: put them between open_frame and close_frame.
 void append_request(std::string& out, const RequestHead& head, std::string_view body_part);
+// For headers written in place with append_header: appends a request head without any, answers its offset;
+// `close_request` fills their number and size in.
+std::size_t open_request(std::string& out, std::string_view method, std::string_view path,
+                         std::string_view query);
+void close_request(std::string& out, std::size_t offset, std::uint32_t header_count);
 // All read functions fail with invalid, reason `bad_frame`, when lengths do not add up or a field breaks
 // PROTOCOL.md; header blocks are not walked. The views point into `payload`.
 Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part);
