@@ -13,7 +13,7 @@ from .throughput import CASES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SERVERS = (*FUNCTIONS, *PEERS, *QUEUES)
-OTHER_CASES = ("memory", "cold-start", "many-functions", "instructions")
+OTHER_CASES = ("memory", "cold-start", "scale-up", "many-functions", "instructions")
 ALL_CASES = (*CASES, *OTHER_CASES, *ASYNC_CASES)
 
 
@@ -24,6 +24,7 @@ class Options:
     rounds: int
     seconds: int
     cold_starts: int
+    scale_ups: int
     single_calls: int  # async-one, in each round
     backlog: int
     sterna: Path
@@ -73,6 +74,7 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error(f"{found.sterna} is not there: build it (make build), or leave it out with --only")
     return Options(servers, cases, rounds=found.rounds or (1 if found.quick else 5),
                    seconds=found.seconds or (1 if found.quick else 2), cold_starts=5 if found.quick else 50,
+                   scale_ups=3 if found.quick else 20,
                    single_calls=100 if found.quick else 500,
                    backlog=found.backlog or (20_000 if found.quick else 1_000_000),
                    sterna=found.sterna.resolve(), out=found.out, compare=found.compare)

@@ -120,6 +120,7 @@ TARGETS = (
     Target("cold-start", "sterna-cpp", "p50 at most 0.3x node -e 0", 0.3, False,
            _cold_start("sterna-cpp", "node -e 0")),
     Target("cold-start", "sterna", "p99 at most 3x p50", 3, False, _cold_tail),
+    _at_most("scale-up", "imports for 1 s", 100, "at most 100 ms"),
     _at_most("memory-idle", "sterna", 25, "at most 25 MiB"),
     _at_most("memory-replica", "sterna", 4, "at most 4 MiB"),
     _at_most("start-up", "1,000 functions", 2000, "at most 2,000 ms"),

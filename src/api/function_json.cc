@@ -17,6 +17,7 @@ OrderedJson limits_json(const Limits& limits, std::optional<std::int64_t> concur
   json["network"] = to_string(limits.network);
   json["max_body_bytes"] = limits.max_body_bytes;
   json["queue_wait_seconds"] = seconds_json(limits.queue_wait);
+  json["warm_parent"] = limits.warm_parent;
   return json;
 }
 

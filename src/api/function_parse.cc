@@ -172,6 +172,7 @@ void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErr
     reader.error("network", std::string(kNetworkHostRefused));
   reader.integer("max_body_bytes", out.max_body_bytes, 0, std::int64_t{1} << 30);
   reader.seconds("queue_wait_seconds", out.queue_wait, 0, 3600);
+  reader.boolean("warm_parent", out.warm_parent);
   reader.finish();
 }
 

@@ -31,6 +31,7 @@ struct Limits {
   Network network = Network::kEgress;
   std::int64_t max_body_bytes = 6 << 20;
   Duration queue_wait = std::chrono::seconds(10);
+  bool warm_parent = true;  // replicas may be forked from a paused one that has loaded the handler
 
   friend bool operator==(const Limits&, const Limits&) = default;
 };

@@ -145,12 +145,24 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
 }
 
 void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
-                           pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) {
+                           pool::WorkerDescriptors descriptors, const pool::Origin& origin,
+                           pool::LaunchObserver& observer) {
   running_[instance] = {.runtime = config.runtime, .observer = &observer, .network = {}};
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);
-  const sandbox::SandboxPlan plan = plan_of(config);
+  sandbox::SandboxPlan plan = plan_of(config);
+  plan.may_pause = origin.may_pause;
+  if (!origin.parent.empty()) {
+    // A process can have one listener: its replicas get their own when the parent's is closed. It needs no
+    // network any more.
+    if (const auto paused = running_.find(origin.parent); paused != running_.end())
+      paused->second.network.reset();
+    const Status sent = parent->client().send_fork(instance, plan, origin.parent, descriptors.socket.get(),
+                                                   descriptors.claim_page.get(), descriptors.output.get());
+    if (!sent) report_exit_later(instance, sent.error().detail);
+    return;
+  }
   parent->want_spares(plan.network, settings_.spares);
   UniqueFd secrets;
   if (!config.secrets.empty()) {

@@ -43,7 +43,8 @@ class ZygoteLauncher final : public pool::Launcher {
   bool settled() const { return starting_ == 0; }
 
   void start(const std::string& instance, const pool::FunctionConfig& config,
-             pool::WorkerDescriptors descriptors, pool::LaunchObserver& observer) override;
+             pool::WorkerDescriptors descriptors, const pool::Origin& origin,
+             pool::LaunchObserver& observer) override;
   void kill(const std::string& instance) override;
 
  private:

@@ -35,9 +35,10 @@ struct FunctionConfig {
   std::uint32_t max_replicas = 4;
   Duration idle = std::chrono::seconds(300);
   Duration queue_wait = std::chrono::seconds(10);
-  std::string refusal;    // why this server starts no worker for it; empty: it does
-  bool proven = false;    // an earlier server has loaded this version
-  bool is_async = false;  // as far as known when proven
+  bool warm_parent = true;  // replicas may be forked from one that is slow to load
+  std::string refusal;      // why this server starts no worker for it; empty: it does
+  bool proven = false;      // an earlier server has loaded this version
+  bool is_async = false;    // as far as known when proven
 };
 
 inline constexpr std::uint32_t kAsyncConcurrency = 64;

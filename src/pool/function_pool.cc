@@ -16,6 +16,7 @@ constexpr Duration kCancelGrace =
 constexpr Duration kAsyncCancelGrace = std::chrono::seconds(1);
 constexpr unsigned kToleratedLoadFailures = 2;
 constexpr unsigned kToleratedCrashes = 9;
+constexpr unsigned kToleratedLostParents = 2;
 
 std::string signal_text(int signal) {
   const char* name = ::strsignal(signal);
@@ -36,6 +37,7 @@ FunctionPool::FunctionPool(PoolContext& context, FunctionConfig config)
       config_(std::move(config)),
       is_async_(config_.is_async),
       loaded_(config_.proven),
+      parents_allowed_(config_.warm_parent),
       start_not_before_(context.loop.now()) {}
 
 FunctionPool::~FunctionPool() {
@@ -173,8 +175,47 @@ void FunctionPool::on_ready(Worker& worker) {
     call.started = now;
     call.queued = now - call.arrived;
   }
+  if (!worker.not_paused().empty()) {
+    give_up_parents(worker.instance(), "no warm parent is kept: " + worker.not_paused());
+  }
   context_.observer.on_loaded(config_, is_async_, worker.runtime());
   feed();
+}
+
+// What was sent to it goes to the first replica, with the others that wait.
+void FunctionPool::on_paused(Worker& worker) {
+  Member* of = member(worker);
+  if (of == nullptr) return;
+  slow_to_load_ = true;
+  of->counted = false;
+  --context_.workers_total;
+  take_back_all(*of);
+  if (!start_worker()) return;
+  feed();
+  scale(context_.loop.now());
+  feed();
+}
+
+void FunctionPool::give_up_parents(std::string_view instance, std::string_view why) {
+  if (!std::exchange(parents_allowed_, false)) return;
+  slow_to_load_ = false;
+  platform_log(instance, why);
+  if (Member* of = parent()) retire(*of, context_.loop.now());
+}
+
+void FunctionPool::on_parent_exited(const std::string& instance, const WorkerExit& exit) {
+  platform_log(instance, "the warm parent " + exit.text());
+  if (++lost_parents_ > kToleratedLostParents)
+    give_up_parents(instance, "no warm parent is kept: several have ended by themselves");
+}
+
+// The parent may be at fault: the next one, if any, is a fresh one.
+void FunctionPool::on_fork_failed(const std::string& instance, const WorkerExit& exit) {
+  platform_log(instance, "the worker could not be forked from the warm parent, another is started without: " +
+                             exit.error);
+  if (Member* of = parent()) retire(*of, context_.loop.now());
+  if (++lost_parents_ > kToleratedLostParents)
+    give_up_parents(instance, "no warm parent is kept: several could not be forked");
 }
 
 void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) {
@@ -227,15 +268,27 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   if (of == nullptr) return;
   of->worker->drain();
   const bool retired = of->leave_by != MonotonicTime::max();
-  const bool expected = of->killed || of->load_failed || (retired && exit.code == 0);
+  const bool was_parent = !of->counted;
+  const bool fork_failed = of->forked && !exit.error.empty();
+  const bool expected =
+      of->killed || of->load_failed || (retired && (exit.code == 0 || was_parent)) || fork_failed;
   const bool served = of->served;
+  const bool forked = of->forked;
+  const bool counted = of->counted;
   end_calls(*of, exit);
 
   context_.loop.dispose(std::move(of->worker));
   workers_.erase(workers_.begin() + (of - workers_.data()));
-  --context_.workers_total;
+  if (counted) --context_.workers_total;
   if (exit.out_of_memory) ++counters_.out_of_memory;
-  if (!expected) {
+  if (fork_failed && !closed_) on_fork_failed(instance, exit);
+  if (!retired) keep_parent_until_ = context_.loop.now() + config_.idle;
+  if (was_parent && !expected) {
+    on_parent_exited(instance, exit);
+  } else if (!expected) {
+    if (forked && !served)
+      give_up_parents(
+          instance, "no warm parent is kept: a worker that was forked from it ended before its first answer");
     ++counters_.crashes;
     platform_log(instance, "the worker " + exit.text());
     if (!served)
@@ -320,15 +373,34 @@ void FunctionPool::probe() {
   start_worker();
 }
 
+FunctionPool::Member* FunctionPool::parent() {
+  const auto found = std::ranges::find_if(
+      workers_, [](const Member& m) { return m.worker->state() == Worker::State::kPaused && !m.killed; });
+  return found == workers_.end() ? nullptr : &*found;
+}
+
+bool FunctionPool::parent_is_loading() const {
+  return std::ranges::any_of(workers_, [](const Member& m) {
+    return m.may_pause && m.worker->state() == Worker::State::kStarting && !m.killed && !m.load_failed;
+  });
+}
+
 bool FunctionPool::start_worker() {
   if (closed_ || context_.loop.now() < start_not_before_) return false;
   if (!config_.refusal.empty()) {
     if (!broken_) count_failure(config_.refusal, 0);
     return false;
   }
+  Origin origin;
+  if (const Member* of = parent()) {
+    origin.parent = of->worker->instance();
+  } else if (parents_allowed_) {
+    origin.may_pause = !parent_is_loading();
+    if (!origin.may_pause && slow_to_load_) return false;  // forks of it will be sooner there
+  }
   if (context_.workers_total >= context_.limits.max_workers_total && !context_.evict_idle()) return false;
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
-                              context_.next_call_number);
+                              origin, context_.next_call_number);
   if (!worker) {
     platform_log({}, worker.error().detail);
     count_failure(worker.error().detail, kToleratedLoadFailures);
@@ -339,6 +411,8 @@ bool FunctionPool::start_worker() {
   Member& added = workers_.emplace_back();
   added.worker = std::move(*worker);
   added.born = added.run_began = context_.loop.now();
+  added.may_pause = origin.may_pause;
+  added.forked = !origin.parent.empty();
   return true;
 }
 
@@ -351,7 +425,7 @@ void FunctionPool::scale(MonotonicTime now) {
   for (const Member& member : workers_) {
     const auto state = member.worker->state();
     if (member.killed || member.load_failed || state == Worker::State::kRetiring ||
-        state == Worker::State::kLost)
+        state == Worker::State::kLost || state == Worker::State::kPaused)
       continue;
     ++load.workers;
     if (state != Worker::State::kStarting) continue;
@@ -445,6 +519,15 @@ void FunctionPool::tick(MonotonicTime now) {
   feed();
   stop_idle(now);
   keep_minimum();
+  retire_lonely_parent(now);
+}
+
+// A function without calls ends with no process at all. A worker that crashed or was stopped for its time is
+// no sign that no more calls come.
+void FunctionPool::retire_lonely_parent(MonotonicTime now) {
+  Member* const of = parent();
+  const bool lonely = workers_.size() == 1 && line_.empty() && now >= keep_parent_until_;
+  if (of != nullptr && lonely) retire(*of, now);
 }
 
 void FunctionPool::expire_line(MonotonicTime now) {

@@ -108,11 +108,15 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     bool killed = false;      // by us: its end is no crash
     bool served = false;      // has ended a call: its crash says nothing about the next start
     bool load_failed = false;
+    bool may_pause = false;  // was started to become the parent, if loading takes long
+    bool forked = false;     // from the parent
+    bool counted = true;     // in workers_total: serves calls, or will
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
   };
 
   void on_ready(Worker& worker) override;
+  void on_paused(Worker& worker) override;
   void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
   void on_room(Worker& worker, std::optional<Duration> run) override;
   void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) override;
@@ -126,6 +130,13 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void feed();
   void scale(MonotonicTime now);
   bool start_worker();
+  Member* parent();
+  bool parent_is_loading() const;
+  // Why no worker pauses any more in this pool's life goes to the function's log.
+  void give_up_parents(std::string_view instance, std::string_view why);
+  void on_parent_exited(const std::string& instance, const WorkerExit& exit);
+  void on_fork_failed(const std::string& instance, const WorkerExit& exit);
+  void retire_lonely_parent(MonotonicTime now);
   void kill(Member& member);
   void retire(Member& member, MonotonicTime now);
   void take_back_all(Member& member);
@@ -151,7 +162,11 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool loaded_;          // the handler was loaded at least once, or by an earlier server
   bool broken_ = false;  // on_broken was told: one start is tried after each pause
   bool closed_ = false;
-  unsigned failures_ = 0;  // failed starts and crashes in a row
+  bool slow_to_load_ = false;  // a worker has paused: others wait for the next one that does
+  bool parents_allowed_;
+  unsigned lost_parents_ = 0;
+  MonotonicTime keep_parent_until_{};  // though no worker lives: one did not leave by itself
+  unsigned failures_ = 0;              // failed starts and crashes in a row
   MonotonicTime start_not_before_;
   PoolCounters counters_;
 };

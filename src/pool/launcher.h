@@ -29,6 +29,12 @@ struct WorkerDescriptors {
   UniqueFd output;  // write end of a pipe: its stdout and stderr
 };
 
+// Where a worker comes from, and what may become of it.
+struct Origin {
+  std::string parent;      // the paused worker that it is forked from; empty: none
+  bool may_pause = false;  // it may become a parent itself
+};
+
 class LaunchObserver {
  public:
   virtual ~LaunchObserver() = default;
@@ -41,7 +47,7 @@ class Launcher {
   // Begins a worker process for `config`; it may be told to `observer` only later that this failed.
   // `observer` stays valid until on_exited came for the instance.
   virtual void start(const std::string& instance, const FunctionConfig& config, WorkerDescriptors descriptors,
-                     LaunchObserver& observer) = 0;
+                     const Origin& origin, LaunchObserver& observer) = 0;
   // SIGKILL. Unknown instances are ignored.
   virtual void kill(const std::string& instance) = 0;
 };

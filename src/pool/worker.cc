@@ -18,9 +18,11 @@ constexpr std::size_t kReadBytes = 64U << 10;
 constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
 constexpr std::size_t kMaxBuffered = 256U << 10;
 constexpr std::size_t kMaxOutputLine = 16U << 10;
+// Loading that takes less is not worth the memory of a process that only waits.
+constexpr std::chrono::milliseconds kPauseAfter{100};
 
 // The whole of INIT (wire/PROTOCOL.md).
-std::string init_json(const std::string& instance, const FunctionConfig& config) {
+std::string init_json(const std::string& instance, const FunctionConfig& config, const Origin& origin) {
   nlohmann::json init = {
       {"space", config.space},
       {"function", config.name},
@@ -36,6 +38,7 @@ std::string init_json(const std::string& instance, const FunctionConfig& config)
       {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)},
       {"timeout_ms", std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()},
       {"memory_mb", config.memory_bytes >> 20U}};
+  if (origin.may_pause) init["pause_after_ms"] = kPauseAfter.count();
   return init.dump();
 }
 
@@ -95,7 +98,8 @@ class Worker::Output final : public net::EventHandler {
 
 Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
                                               LaunchObserver& launch_observer, std::string instance,
-                                              const FunctionConfig& config, std::uint64_t& next_call_number) {
+                                              const FunctionConfig& config, const Origin& origin,
+                                              std::uint64_t& next_call_number) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return fail_errno(Component::kPool, "cannot make a worker's socket", errno);
@@ -125,9 +129,9 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
                                             next_call_number));
   if (auto added = loop.add(worker->socket_.get(), *worker); !added) return std::unexpected(added.error());
   wire::append_frame(worker->out_, wire::FrameType::kInit, wire::More::kNo, 0, 0,
-                     init_json(worker->instance_, config));
+                     init_json(worker->instance_, config, origin));
   loop.at_turn_end(*worker);
-  launcher.start(worker->instance_, config, std::move(theirs), launch_observer);
+  launcher.start(worker->instance_, config, std::move(theirs), origin, launch_observer);
   return worker;
 }
 
@@ -318,6 +322,7 @@ Call* Worker::find_number(std::uint64_t number) const {
 void Worker::on_frame(const wire::Frame& frame) {
   switch (frame.type) {
     case wire::FrameType::kReady:
+    case wire::FrameType::kPaused:
     case wire::FrameType::kLoadFailed:
       return on_hello(frame);
     case wire::FrameType::kLog: {
@@ -412,13 +417,19 @@ void Worker::on_failed(const wire::Frame& frame, Call& call) {
 
 void Worker::on_hello(const wire::Frame& frame) {
   const auto json = nlohmann::json::parse(frame.payload, nullptr, false);
-  if (state_ == State::kLost || !json.is_object()) return lose("READY or LOAD_FAILED is malformed");
+  if (state_ == State::kLost || !json.is_object()) return lose("READY, PAUSED or LOAD_FAILED is malformed");
   if (frame.type == wire::FrameType::kLoadFailed) {
     return observer_.on_load_failed(*this, text_of(json, "summary"), text_of(json, "detail"));
   }
   const auto async = json.find("async");
   is_async_ = async != json.end() && async->is_boolean() && async->get<bool>();
   runtime_ = text_of(json, "runtime");
+  if (frame.type == wire::FrameType::kPaused) {
+    if (state_ != State::kStarting) return;  // it leaves
+    state_ = State::kPaused;
+    return observer_.on_paused(*this);
+  }
+  not_paused_ = text_of(json, "not_paused");
   if (state_ == State::kStarting) state_ = State::kReady;
   idle_since_ = loop_.now();
   observer_.on_ready(*this);

@@ -18,6 +18,8 @@ class WorkerObserver {
  public:
   virtual ~WorkerObserver() = default;
   virtual void on_ready(Worker& worker) = 0;
+  // Loaded; serves no calls but is there to be forked.
+  virtual void on_paused(Worker& worker) = 0;
   virtual void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) = 0;
   // A call has ended after `run`, or a cancelled one, of which that is not known: there is room for another.
   virtual void on_room(Worker& worker, std::optional<Duration> run) = 0;
@@ -29,19 +31,22 @@ class WorkerObserver {
 
 class Worker final : public net::EventHandler, public net::TurnEnd {
  public:
-  enum class State : std::uint8_t { kStarting, kReady, kRetiring, kLost };
+  enum class State : std::uint8_t { kStarting, kReady, kPaused, kRetiring, kLost };
 
   // Makes the socket, the claim page and the output pipe, and launches. Fails with io when the kernel gives
   // none.
   static Result<std::unique_ptr<Worker>> start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
                                                LaunchObserver& launch_observer, std::string instance,
-                                               const FunctionConfig& config, std::uint64_t& next_call_number);
+                                               const FunctionConfig& config, const Origin& origin,
+                                               std::uint64_t& next_call_number);
   ~Worker() override;
 
   const std::string& instance() const { return instance_; }
   State state() const { return state_; }
   bool is_async() const { return is_async_; }
   const std::string& runtime() const { return runtime_; }
+  // Why it did not pause though it should have; empty otherwise.
+  const std::string& not_paused() const { return not_paused_; }
   // Calls in the order in which they were sent.
   CallList& calls() { return calls_; }
   // Calls that occupy the worker, with those that were cancelled and have not ended yet.
@@ -106,6 +111,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   State state_ = State::kStarting;
   bool is_async_ = false;
   std::string runtime_;
+  std::string not_paused_;
 
   CallList calls_;
   struct Slot {

@@ -47,30 +47,35 @@ bool mount_tmpfs(const char* target, std::uint64_t bytes, unsigned long flags) {
   return ::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
 }
 
+// What every sandbox has of its own, below the working directory.
+StepError mount_own(std::uint64_t tmp_bytes) {
+  // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
+  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return here("mount proc");
+  if (!mount_tmpfs("tmp", tmp_bytes, 0)) return here("mount /tmp");
+  if (!mount_tmpfs("dev/shm", kShmBytes, MS_NOEXEC)) return here("mount /dev/shm");
+  return {};
+}
+
 // The host's mounts came along locked into one piece. Binding the new root onto itself gives a mount that may
 // be pivoted to.
 StepError make_root(const char* root_dir, std::uint64_t tmp_bytes) {
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
   if (::mount(root_dir, root_dir, nullptr, MS_BIND | MS_REC, nullptr) != 0) return here("bind the root");
   if (::chdir(root_dir) != 0) return here("enter the root");
-  // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
-  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
-    return here("mount proc");
-  if (!mount_tmpfs("tmp", tmp_bytes, 0)) return here("mount /tmp");
-  if (!mount_tmpfs("dev/shm", kShmBytes, MS_NOEXEC)) return here("mount /dev/shm");
+  if (const StepError error = mount_own(tmp_bytes)) return error;
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return here("pivot_root");
   if (::umount2(".", MNT_DETACH) != 0) return here("detach the host's root");
   if (::chdir("/") != 0) return here("enter /");
   return {};
 }
 
-StepError drop_bounding_set() {
-  for (unsigned long capability = 0; capability <= 63; ++capability) {
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL) break;  // beyond the kernel's last
-    return here("drop the capability bounding set");
+StepError unshare_namespaces(NetworkSpace network) {
+  const int own_network = network == NetworkSpace::kOwn ? CLONE_NEWNET : 0;
+  if (::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | own_network) != 0) {
+    return here("unshare namespaces");
   }
-  return {};
+  return own_network != 0 ? loopback_up() : StepError{};
 }
 
 StepError drop_capabilities() {
@@ -127,19 +132,30 @@ StepError become_inner_user() {
 
 }  // namespace
 
+StepError drop_bounding_set() {
+  for (unsigned long capability = 0; capability <= 63; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) break;  // beyond the kernel's last
+    return here("drop the capability bounding set");
+  }
+  return {};
+}
+
 StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes) {
-  const int own_network = network == NetworkSpace::kOwn ? CLONE_NEWNET : 0;
-  if (::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | own_network) != 0) {
-    return here("unshare namespaces");
-  }
-  if (own_network != 0) {
-    if (const StepError error = loopback_up()) return error;
-  }
+  if (const StepError error = unshare_namespaces(network)) return error;
   if (const StepError error = make_root(root_dir, default_tmp_bytes)) return error;
   if (const StepError error = drop_bounding_set()) return error;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return here("set no_new_privs");
   ::umask(022);
   return {};
+}
+
+StepError prepare_replica(NetworkSpace network, std::uint64_t tmp_bytes) {
+  if (const StepError error = unshare_namespaces(network)) return error;
+  if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
+  if (::chdir("/") != 0) return here("enter /");
+  if (const StepError error = mount_own(tmp_bytes)) return error;
+  return drop_bounding_set();
 }
 
 EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group) {
@@ -150,6 +166,7 @@ EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_p
   order.max_pids = plan.max_pids;
   order.memory_limit = has_memory_group ? MemoryLimit::kGroup : MemoryLimit::kAddressSpace;
   order.limit_processes = has_pids_group ? 0 : 1;
+  order.may_pause = plan.may_pause ? 1 : 0;
   order.network = plan.network;
   plan.hostname.copy(order.hostname, sizeof order.hostname - 1);
   return order;
@@ -190,10 +207,14 @@ StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& fi
                          listener);
 }
 
-StepError drop_init() {
-  if (const StepError error = drop_capabilities()) return error;
+StepError hide_init() {
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return here("clear dumpable");
   return {};
+}
+
+StepError drop_init() {
+  if (const StepError error = drop_capabilities()) return error;
+  return hide_init();
 }
 
 }  // namespace sterna::sandbox

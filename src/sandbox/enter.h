@@ -26,6 +26,11 @@ enum class NetworkSpace : std::uint8_t { kOwn, kHost };
 // `default_tmp_bytes` sizes /tmp until `enter`.
 StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes);
 
+// The same within such a sandbox, for a process that was cloned there into new user and pid namespaces: a
+// replica sees its parent's root, but has its own proc, /tmp and /dev/shm and every other namespace (its
+// network too, unless it is the host's).
+StepError prepare_replica(NetworkSpace network, std::uint64_t tmp_bytes);
+
 // What limits memory: the cgroup, or without one a limit of the process. A virtual machine that reserves far
 // more address space than it uses cannot live with the first of them, only with one on its writable memory.
 enum class MemoryLimit : std::uint8_t { kGroup, kAddressSpace, kData };
@@ -38,6 +43,7 @@ struct EnterOrder {
   std::uint32_t max_pids = 0;
   MemoryLimit memory_limit = MemoryLimit::kGroup;
   std::uint8_t limit_processes = 0;  // 1: no pids cgroup, use RLIMIT_NPROC
+  std::uint8_t may_pause = 0;        // 1: its init stays able to make replicas of it
   Network network = Network::kNone;
   char hostname[64] = {};
 };
@@ -58,8 +64,11 @@ StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& fi
 StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker);
 StepError become_function(const SeccompProgram& filter, SocketRule rule, int* listener);
 
-// Drops every capability of the calling process and makes it unreadable for others: for the init process of a
-// sandbox.
+// For the init process of a sandbox: makes it unreadable for others, or that and drops every capability.
+StepError hide_init();
 StepError drop_init();
+
+// Empties the calling process's capability bounding set.
+StepError drop_bounding_set();
 
 }  // namespace sterna::sandbox

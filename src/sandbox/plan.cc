@@ -62,6 +62,14 @@ class Reader {
         fault(name, "must be a number");
     }
   }
+  void flag(const char* name, bool& out) {
+    if (const auto* value = take(name)) {
+      if (value->is_boolean())
+        out = value->get<bool>();
+      else
+        fault(name, "must be true or false");
+    }
+  }
   void network(const char* name, Network& out) {
     std::string word(to_string(out));
     text(name, word);
@@ -123,7 +131,8 @@ nlohmann::json to_json(const SandboxPlan& plan) {
           {"tmp_bytes", plan.tmp_bytes},
           {"max_open_files", plan.max_open_files},
           {"network", to_string(plan.network)},
-          {"hostname", plan.hostname}};
+          {"hostname", plan.hostname},
+          {"may_pause", plan.may_pause}};
 }
 
 Result<SandboxPlan> plan_from_json(const nlohmann::json& json) {
@@ -140,6 +149,7 @@ Result<SandboxPlan> plan_from_json(const nlohmann::json& json) {
   reader.integer("max_open_files", plan.max_open_files);
   reader.network("network", plan.network);
   reader.text("hostname", plan.hostname);
+  reader.flag("may_pause", plan.may_pause);
   if (auto status = reader.status(); !status) return std::unexpected(status.error());
   if (auto status = validate(plan); !status) return std::unexpected(status.error());
   return plan;

@@ -29,6 +29,7 @@ struct SandboxPlan {
   std::uint32_t max_open_files = 1024;  // per process
   Network network = Network::kNone;
   std::string hostname = "function";
+  bool may_pause = false;  // may become the parent of its function's further workers
 
   bool operator==(const SandboxPlan&) const = default;
 };

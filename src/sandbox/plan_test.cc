@@ -14,6 +14,7 @@ SandboxPlan good() {
   plan.host_gid = 200'002;
   plan.network = Network::kEgress;
   plan.cpus = 0.5;
+  plan.may_pause = true;
   return plan;
 }
 
@@ -49,16 +50,15 @@ TEST_P(BadPlan, IsRefusedNamingTheField) {
   EXPECT_TRUE(read.error().detail.starts_with(field)) << read.error().detail;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BadPlan,
-                         ::testing::Values(Fault{"bundle_dir", "relative"}, Fault{"bundle_dir", "/"},
-                                           Fault{"bundle_dir", 3}, Fault{"host_uid", 0}, Fault{"host_gid", 0},
-                                           Fault{"host_uid", -1}, Fault{"host_uid", 1ULL << 33},
-                                           Fault{"memory_bytes", 1}, Fault{"memory_bytes", "128"},
-                                           Fault{"cpus", 0}, Fault{"cpus", "1"}, Fault{"max_pids", 0},
-                                           Fault{"tmp_bytes", 1}, Fault{"max_open_files", 3},
-                                           Fault{"network", "any"}, Fault{"network", nullptr},
-                                           Fault{"hostname", ""}, Fault{"hostname", "a/b"},
-                                           Fault{"hostname", std::string(64, 'a')}, Fault{"unknown", 1}));
+INSTANTIATE_TEST_SUITE_P(
+    All, BadPlan,
+    ::testing::Values(Fault{"bundle_dir", "relative"}, Fault{"bundle_dir", "/"}, Fault{"bundle_dir", 3},
+                      Fault{"host_uid", 0}, Fault{"host_gid", 0}, Fault{"host_uid", -1},
+                      Fault{"host_uid", 1ULL << 33}, Fault{"memory_bytes", 1}, Fault{"memory_bytes", "128"},
+                      Fault{"cpus", 0}, Fault{"cpus", "1"}, Fault{"max_pids", 0}, Fault{"tmp_bytes", 1},
+                      Fault{"max_open_files", 3}, Fault{"network", "any"}, Fault{"network", nullptr},
+                      Fault{"hostname", ""}, Fault{"hostname", "a/b"},
+                      Fault{"hostname", std::string(64, 'a')}, Fault{"may_pause", 1}, Fault{"unknown", 1}));
 
 TEST(SandboxPlan, IsShownOneLineAField) {
   const std::string text = to_string(good());

@@ -19,7 +19,8 @@ enum class SocketRule : std::uint8_t {
 };
 
 // Refused calls fail with EPERM, clone3 with ENOSYS so that libraries fall back to clone, whose flags can be
-// seen. Fails with internal when libseccomp does.
+// seen. setns fails with ENOSYS too, unless a tracer (tracee.h) carries it out. Fails with internal when
+// libseccomp does.
 Result<SeccompProgram> make_filter(SocketRule rule);
 
 enum class Threads : std::uint8_t {

@@ -131,6 +131,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.max_replicas = static_cast<std::uint32_t>(limits.max_replicas);
   config.idle = limits.idle;
   config.queue_wait = limits.queue_wait;
+  config.warm_parent = limits.warm_parent;
   config.is_async = version.handler_async.value_or(false);
   if (limits.network == Network::kHost && !server.allow_network_host) {
     config.refusal = "limits.network: " + std::string(api::kNetworkHostRefused);

@@ -34,6 +34,7 @@ enum class FrameType : std::uint8_t {
   kFailed = 20,
   kLog = 21,
   kRecalled = 22,
+  kPaused = 23,
 };
 
 enum class More : std::uint8_t { kNo = 0, kYes = 1 };

@@ -92,6 +92,7 @@ std::vector<Golden> goldens() {
       {"failed_cancelled", FrameType::kFailed, More::kNo, kSlot, kCall, failed(FailKind::kCancelled, "")},
       {"log", FrameType::kLog, More::kNo, kSlot, kCall, log_text(Stream::kStderr, "two\nlines\n")},
       {"recalled", FrameType::kRecalled, More::kNo, kSlot, kCall, ""},
+      {"paused", FrameType::kPaused, More::kNo, 0, 0, R"({"runtime": "python 3.11.2"})"},
   };
 }
 

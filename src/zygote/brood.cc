@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +13,9 @@
 #include <utility>
 
 #include "sandbox/files.h"
+#include "sandbox/tracee.h"
 #include "zygote/packet.h"
+#include "zygote/parent_words.h"
 
 namespace sterna::zygote {
 namespace {
@@ -38,7 +41,11 @@ Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Pr
       cgroups_(std::move(cgroups)),
       privilege_(privilege),
       program_uids_(program_uids),
-      report_(std::move(report)) {
+      report_(std::move(report)),
+      replicas_([this](Report each, int listener) { report_(std::move(each), listener); },
+                [this](sandbox::Cgroup group) {
+                  if (!group.remove()) leaving_.push_back(std::move(group));
+                }) {
   sandbox::remove_orphan_groups(cgroups_);
 }
 
@@ -48,6 +55,7 @@ Brood::~Brood() {
     ::waitpid(child->init, nullptr, 0);
     if (child->group) child->group->remove();
   }
+  replicas_.remove_groups();
   for (auto& group : leaving_) group.remove();
 }
 
@@ -62,8 +70,13 @@ void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
   if (fds.size() != kOrderFds - 1 && fds.size() != kOrderFds)
     return refuse("start: three descriptors are needed, or four with secrets");
   const bool taken =
-      std::ranges::any_of(children_, [&](const auto& child) { return child->worker == start.worker; });
+      std::ranges::any_of(children_, [&](const auto& child) { return child->worker == start.worker; }) ||
+      replicas_.has(start.worker);
   if (taken || start.worker.empty()) return refuse("start: the worker's name is empty or in use");
+  if (!start.parent.empty()) {
+    if (auto status = start_replica(start, fds); !status) refuse(status.error().detail);
+    return;
+  }
   const NetworkSpace space = space_of(start.plan.network);
   Child* child = find_spare(space);
   if (child == nullptr) {
@@ -76,10 +89,42 @@ void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
 }
 
 void Brood::kill(const std::string& worker) {
+  if (replicas_.kill(worker)) return;
   for (const auto& child : children_) {
     if (child->worker != worker) continue;
-    ::kill(child->init, SIGKILL);
+    if (replicas_.count(worker) > 0) {
+      send_signal(child->worker_process, SIGKILL);  // its replicas live on
+    } else {
+      ::kill(child->init, SIGKILL);
+    }
   }
+}
+
+Status Brood::start_replica(const Start& start, const std::vector<UniqueFd>& fds) {
+  // What it said when it entered may still be unread: it has paused since.
+  const auto parent = std::ranges::find_if(children_, [&](const auto& child) {
+    return child->worker == start.parent && child->may_pause && !child->told;
+  });
+  if (parent == children_.end() || fds.size() != kReplicaFds) return failed("find the parent", ESRCH);
+  if (children_.size() + replicas_.size() >= kMaxChildren) return failed("fork", EAGAIN);
+  std::optional<sandbox::Cgroup> group;
+  if (cgroups_.version != sandbox::CgroupVersion::kNone) {
+    const auto& plan = start.plan;
+    auto made = make_group({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
+    if (!made) return std::unexpected(made.error());
+    group.emplace(std::move(*made));
+  }
+  return replicas_.start(start, (*parent)->socket.get(), fds, std::move(group));
+}
+
+Result<sandbox::Cgroup> Brood::make_group(const sandbox::CgroupLimits& limits) {
+  auto group = sandbox::Cgroup::make(cgroups_, sandbox::group_name(::getpid(), next_leaf_++));
+  if (!group) return std::unexpected(group.error());
+  if (auto status = group->set(limits); !status) {
+    group->remove();
+    return std::unexpected(status.error());
+  }
+  return group;
 }
 
 // A failure before the order is sent leaves the child a spare, but its maps may be written: it is then not
@@ -107,6 +152,9 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   if (setup_.config.program && order.memory_limit == sandbox::MemoryLimit::kAddressSpace) {
     order.memory_limit = sandbox::MemoryLimit::kData;
   }
+  // Without root the map of a sandbox within the sandbox could not be written.
+  if (privilege_ != sandbox::Privilege::kRoot || !sandbox::Tracee::supported()) order.may_pause = 0;
+  child.may_pause = order.may_pause != 0;
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
   std::vector<int> order_fds = {bundle.get()};
@@ -162,7 +210,7 @@ Brood::Child* Brood::find_spare(NetworkSpace space) {
 }
 
 Result<Brood::Child*> Brood::make(NetworkSpace space) {
-  if (children_.size() >= kMaxChildren) return failed("fork", EAGAIN);
+  if (children_.size() + replicas_.size() >= kMaxChildren) return failed("fork", EAGAIN);
   auto child = std::make_unique<Child>();
   child->space = space;
   int pair[2];
@@ -174,16 +222,11 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
   ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
   std::vector<int> join;
   if (cgroups_.version != sandbox::CgroupVersion::kNone) {
-    auto group = sandbox::Cgroup::make(cgroups_, sandbox::group_name(::getpid(), next_leaf_++));
-    if (!group) return std::unexpected(group.error());
-    child->group = std::make_unique<sandbox::Cgroup>(std::move(*group));
     // The usual limits, so that at the start mostly nothing is left to write.
     const sandbox::SandboxPlan usual;
-    if (auto status = child->group->set({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1});
-        !status) {
-      child->group->remove();
-      return std::unexpected(status.error());
-    }
+    auto group = make_group({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1});
+    if (!group) return std::unexpected(group.error());
+    child->group = std::make_unique<sandbox::Cgroup>(std::move(*group));
     join = child->group->join_fds();
   }
   if (setup_.config.before_fork) setup_.config.before_fork();
@@ -224,29 +267,35 @@ void Brood::read_child(int socket) {
     ChildNote note;
     RawPacket raw;
     const std::ptrdiff_t got = receive_raw(socket, &note, sizeof note, raw);
-    const UniqueFd listener(raw.fd_count > 0 ? raw.fds[0] : -1);
-    if (got == sizeof note) return take_note(*child, note, raw.sender, listener.get());
+    if (got == sizeof note) return take_note(*child, note, raw);
     if (got >= 0 || errno != EAGAIN) child->socket.reset();  // closed: the end is reaped
     return;
   }
 }
 
-void Brood::take_note(Child& child, const ChildNote& note, pid_t sender, int listener) {
+void Brood::take_note(Child& child, const ChildNote& note, RawPacket& raw) {
+  if (note.replica != 0) return replicas_.take_note(note, raw);
+  const UniqueFd listener(raw.fd_count > 0 ? raw.fds[0] : -1);
   switch (note.kind) {
     case ChildNote::Kind::kPrepared:
-      child.worker_pid = sender;
+      child.worker_pid = raw.sender;
+      child.worker_process.reset(static_cast<int>(::syscall(SYS_pidfd_open, raw.sender, 0)));
       if (child.state == State::kPreparing) child.state = State::kPrepared;
       failures_ = 0;
       break;
     case ChildNote::Kind::kEntered:
       child.state = State::kRunning;
-      report_(Started{child.worker, child.worker_pid, child.from_spare, {}}, listener);
+      report_(Started{child.worker, child.worker_pid, child.from_spare, {}}, listener.get());
       break;
     case ChildNote::Kind::kFailed:
       child.error = std::string(note.step) + ": " + std::strerror(note.value);
       break;
     case ChildNote::Kind::kExited:
       child.wait_status = note.value;
+      if (replicas_.count(child.worker) > 0) {
+        report_exit(child, note.value);
+        child.told = true;
+      }
       break;
   }
 }
@@ -271,26 +320,22 @@ void Brood::bury(Child& child, int init_status) {
     ChildNote note;
     RawPacket raw;
     const std::ptrdiff_t got = receive_raw(child.socket.get(), &note, sizeof note, raw);
-    const UniqueFd listener(raw.fd_count > 0 ? raw.fds[0] : -1);
     if (got != sizeof note) break;
-    take_note(child, note, raw.sender, listener.get());
+    take_note(child, note, raw);
   }
-  const bool was_running = child.state == State::kRunning;
-  const int status = child.wait_status.value_or(init_status);
-  Exited exited{child.worker, std::nullopt, std::nullopt, false, was_running ? std::string() : child.error};
-  if (WIFSIGNALED(status))
-    exited.signal = WTERMSIG(status);
-  else
-    exited.code = WEXITSTATUS(status);
-  if (child.group) {
-    exited.oom = exited.signal == SIGKILL && child.group->oom_kills() > 0;
-    if (!child.group->remove()) leaving_.push_back(std::move(*child.group));
-  }
+  replicas_.lose(child.worker);
   if (child.worker.empty()) {
     if (child.state == State::kPreparing) ++failures_;
-    return;
+  } else if (!child.told) {
+    report_exit(child, child.wait_status.value_or(init_status));
   }
-  report_(std::move(exited), -1);
+  if (child.group && !child.group->remove()) leaving_.push_back(std::move(*child.group));
+}
+
+void Brood::report_exit(Child& child, int status) {
+  report_(exit_of(child.worker, status, child.group.get(),
+                  child.state == State::kRunning ? std::string() : child.error),
+          -1);
 }
 
 std::uint32_t Brood::wanted(NetworkSpace space) const {

@@ -16,6 +16,7 @@
 #include "sandbox/cgroup.h"
 #include "zygote/child.h"
 #include "zygote/control.h"
+#include "zygote/replicas.h"
 
 namespace sterna::zygote {
 
@@ -35,8 +36,9 @@ class Brood {
   // How many spares to keep of a network kind. None and egress share theirs: they differ only in the filter.
   void set_spares(const Spares& spares);
 
-  // Makes a spare, or a new child when there is none, into the worker. `fds`: worker socket, claim page,
-  // output, and the packed secrets of a function that has some. Every failure ends in an `exited` report.
+  // Makes a spare, or a new child when there is none, into the worker; or has it forked from its parent.
+  // `fds`: worker socket, claim page, output, and the packed secrets of a function that has some. Every
+  // failure ends in an `exited` report.
   void start(const Start& start, const std::vector<UniqueFd>& fds);
   void kill(const std::string& worker);
 
@@ -64,6 +66,9 @@ class Brood {
     std::string worker;
     std::string error;
     std::optional<int> wait_status;
+    UniqueFd worker_process;  // a pidfd
+    bool may_pause = false;
+    bool told = false;  // the worker has ended, its sandbox lives on for its replicas
     UniqueFd socket;
     UniqueFd uid_map;  // open for the one write that the kernel takes
     UniqueFd gid_map;
@@ -71,12 +76,15 @@ class Brood {
   };
 
   Result<Child*> make(sandbox::NetworkSpace space);
+  Result<sandbox::Cgroup> make_group(const sandbox::CgroupLimits& limits);
+  Status start_replica(const Start& start, const std::vector<UniqueFd>& fds);
+  void report_exit(Child& child, int status);
   Child* find_spare(sandbox::NetworkSpace space);
   Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);
   int write_maps(const Child& child, std::uint32_t uid, std::uint32_t gid) const;
   Status admit_program(Child& child);
   std::uint32_t free_program_uid();
-  void take_note(Child& child, const ChildNote& note, pid_t sender, int listener);
+  void take_note(Child& child, const ChildNote& note, RawPacket& raw);
   void bury(Child& child, int init_status);
   std::uint32_t wanted(sandbox::NetworkSpace space) const;
   std::uint32_t ready(sandbox::NetworkSpace space) const;
@@ -88,6 +96,7 @@ class Brood {
   const std::uint32_t program_uids_;
   const ReportSink report_;
   std::vector<std::unique_ptr<Child>> children_;
+  Replicas replicas_;
   std::vector<sandbox::Cgroup> leaving_;  // groups that were busy when their worker ended
   std::uint32_t spares_[3] = {};          // by Network
   std::uint64_t next_leaf_ = 1;

@@ -18,18 +18,28 @@ namespace sterna::zygote {
 struct ChildNote {
   enum class Kind : std::uint8_t {
     kPrepared,  // from the worker, waiting for its order
-    kEntered,   // from the worker, in its sandbox; the seccomp listener comes along with network egress
+    kEntered,   // from the worker, in its sandbox; the seccomp listener comes along with network egress. Of
+                // a replica: from its parent's init in the replica's name, with what kills it (a pidfd) ahead
     kFailed,    // from either: `step` failed with errno `value`
     kExited,    // from init: the worker ended with wait status `value`
   };
   Kind kind{};
   int value = 0;
   char step[56] = {};
+  std::uint32_t replica = 0;  // its number, when it is about one
 };
 
 // The order that makes a prepared child a worker, an EnterOrder. With it travel: bundle mount, worker socket,
 // claim page, output; and, for a function with secrets, what pack_secrets made of them.
 inline constexpr std::size_t kOrderFds = 4;
+
+// The order to a paused worker's init to make a replica. With it travel worker socket, claim page, output,
+// and what its processes join their control groups by.
+struct ForkOrder {
+  std::uint32_t replica = 0;
+  Network network = Network::kNone;
+  std::uint64_t tmp_bytes = 0;
+};
 
 // What a child needs of the zygote; all of it lives in memory that the child inherits.
 struct ChildSetup {

@@ -33,6 +33,10 @@ bool set_standard_fds(int output);
 // Pid 1: takes in orphans, tells how the worker ended, and with its own end ends everything in the namespace.
 [[noreturn]] void run_init(int control, pid_t worker);
 
+// Pid 1 of a sandbox whose worker may pause: makes replicas of it when it has (CONTROL.md). `orders` leads to
+// the worker.
+[[noreturn]] void run_parent_init(const ChildSetup& setup, int control, int orders, pid_t worker);
+
 // Pid 1 of a sandbox whose worker becomes `setup.config.program`: prepared, it waits for the user map, starts
 // the program, and when the order comes does for it what needs privileges.
 [[noreturn]] void run_program_init(const ChildSetup& setup, int control);

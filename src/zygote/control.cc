@@ -21,7 +21,10 @@ json to_json(const Spares& spares) {
   return {{"op", "spares"}, {"network", to_string(spares.network)}, {"count", spares.count}};
 }
 json to_json(const Start& start) {
-  return {{"op", "start"}, {"worker", start.worker}, {"plan", sandbox::to_json(start.plan)}};
+  return {{"op", "start"},
+          {"worker", start.worker},
+          {"plan", sandbox::to_json(start.plan)},
+          {"parent", start.parent}};
 }
 json to_json(const Kill& kill) {
   return {{"op", "kill"}, {"worker", kill.worker}};
@@ -58,7 +61,8 @@ Result<Request> request_from(const json& message) {
   if (op == "start") {
     auto plan = sandbox::plan_from_json(message.at("plan"));
     if (!plan) return std::unexpected(plan.error());
-    return Start{message.at("worker").get<std::string>(), std::move(*plan)};
+    return Start{message.at("worker").get<std::string>(), std::move(*plan),
+                 message.value("parent", std::string())};
   }
   if (op == "kill") return Kill{message.at("worker").get<std::string>()};
   if (op == "spares") {

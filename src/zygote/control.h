@@ -34,6 +34,7 @@ struct Spares {
 struct Start {
   std::string worker;
   sandbox::SandboxPlan plan;
+  std::string parent;  // the paused worker that it is forked from; empty: none
 };
 struct Kill {
   std::string worker;

@@ -1,6 +1,5 @@
 #include "zygote/packet.h"
 
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cerrno>
@@ -37,22 +36,24 @@ void take_control(msghdr& message, RawPacket& raw) {
 
 }  // namespace
 
-int send_packet(int socket, std::string_view bytes, std::span<const int> fds) {
+int send_packet(int socket, std::string_view bytes, std::span<const int> fds, const ucred* sender) {
   alignas(cmsghdr) char control[kControlBytes] = {};
   iovec data{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  if (!fds.empty()) {
-    if (fds.size() > kMaxPacketFds) return EINVAL;
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-    cmsghdr* part = CMSG_FIRSTHDR(&message);
+  if (fds.size() > kMaxPacketFds) return EINVAL;
+  const auto add = [&](int type, const void* content, std::size_t size) {
+    auto* part = reinterpret_cast<cmsghdr*>(control + message.msg_controllen);
     part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(fds.size_bytes());
-    std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
-  }
+    part->cmsg_type = type;
+    part->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(part), content, size);
+    message.msg_control = control;
+    message.msg_controllen += CMSG_SPACE(size);
+  };
+  if (!fds.empty()) add(SCM_RIGHTS, fds.data(), fds.size_bytes());
+  if (sender != nullptr) add(SCM_CREDENTIALS, sender, sizeof *sender);
   while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
     if (errno != EINTR) return errno;
   }

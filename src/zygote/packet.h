@@ -1,6 +1,8 @@
 // One datagram with file descriptors over a SOCK_SEQPACKET Unix socket.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -12,11 +14,13 @@
 namespace sterna::zygote {
 
 inline constexpr std::size_t kMaxPacketBytes = std::size_t{64} * 1024;
-inline constexpr std::size_t kMaxPacketFds = 8;
+inline constexpr std::size_t kMaxPacketFds = 12;
 
 // Sends without blocking beyond what the socket's mode says, never raises SIGPIPE. Answers errno, 0 when
-// well. No allocation: children use it.
-int send_packet(int socket, std::string_view bytes, std::span<const int> fds = {});
+// well. No allocation: children use it. `sender`, if given, is another process of the caller's pid namespace
+// that the peer shall see as the sender, which takes CAP_SYS_ADMIN there.
+int send_packet(int socket, std::string_view bytes, std::span<const int> fds = {},
+                const ucred* sender = nullptr);
 
 enum class Received : unsigned char { kPacket, kNothing, kClosed };
 

@@ -103,7 +103,7 @@ sandbox::SandboxPlan ZygoteFixture::plan() const {
 }
 
 TestWorker ZygoteFixture::start(const std::string& name, const sandbox::SandboxPlan& plan,
-                                const Secrets& secrets) {
+                                const Secrets& secrets, const std::string& parent) {
   int sockets[2] = {-1, -1};
   int pipe_ends[2] = {-1, -1};
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
@@ -113,20 +113,50 @@ TestWorker ZygoteFixture::start(const std::string& name, const sandbox::SandboxP
   const UniqueFd claim(::memfd_create("claim", MFD_CLOEXEC));
   UniqueFd packed;
   if (!secrets.empty()) packed = std::move(*sandbox::pack_secrets(secrets));
-  EXPECT_TRUE(zygote_->send_start(name, plan, theirs.get(), claim.get(), their_output.get(), packed.get()));
+  const Status sent =
+      parent.empty()
+          ? zygote_->send_start(name, plan, theirs.get(), claim.get(), their_output.get(), packed.get())
+          : zygote_->send_fork(name, plan, parent, theirs.get(), claim.get(), their_output.get());
+  EXPECT_TRUE(sent);
   return {name, UniqueFd(sockets[0]), UniqueFd(pipe_ends[0])};
 }
 
 TestWorker ZygoteFixture::started(const std::string& name, const sandbox::SandboxPlan& plan,
                                   const Secrets& secrets) {
   TestWorker worker = start(name, plan, secrets);
+  await_hello(worker);
+  return worker;
+}
+
+TestWorker ZygoteFixture::forked(const std::string& name, const std::string& parent,
+                                 const sandbox::SandboxPlan& plan) {
+  TestWorker worker = start(name, plan, {}, parent);
+  await_hello(worker);
+  return worker;
+}
+
+void ZygoteFixture::await_hello(const TestWorker& worker) {
   char hello[8] = {};
   const ssize_t got = ::recv(worker.socket.get(), hello, sizeof hello, 0);
-  if (got != 5) {
-    const auto exited = await<Exited>(name);
-    ADD_FAILURE() << "not started: " << (exited ? exited->error : "silent");
+  if (got == 5) return;
+  const auto exited = await<Exited>(worker.name);
+  ADD_FAILURE() << "not started: " << (exited ? exited->error : "silent");
+}
+
+std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,
+                            const std::string& command) {
+  EXPECT_GT(::send(worker.socket.get(), command.data(), command.size(), MSG_NOSIGNAL), 0);
+  while (true) {
+    pollfd polled[] = {
+        {worker.socket.get(), POLLIN, 0}, {egress.listener_fd(), POLLIN, 0}, {egress.ready_fd(), POLLIN, 0}};
+    if (::poll(polled, 3, 10'000) <= 0) return "<silent>";
+    if (polled[1].revents != 0) egress.on_listener();
+    if (polled[2].revents != 0) egress.on_ready();
+    if (polled[0].revents == 0) continue;
+    char answer[256];
+    const ssize_t got = ::recv(worker.socket.get(), answer, sizeof answer, 0);
+    return got > 0 ? std::string(answer, static_cast<std::size_t>(got)) : "<gone>";
   }
-  return worker;
 }
 
 bool ZygoteFixture::await_children(std::size_t count) const {

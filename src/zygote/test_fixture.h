@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/egress.h"
 #include "zygote/zygote_client.h"
 
 namespace sterna::zygote {
@@ -40,17 +41,23 @@ class ZygoteFixture : public ::testing::TestWithParam<WorkerKind> {
 
   sandbox::SandboxPlan plan() const;
   using Secrets = std::map<std::string, std::string>;
-  TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan, const Secrets& secrets = {});
+  TestWorker start(const std::string& name, const sandbox::SandboxPlan& plan, const Secrets& secrets = {},
+                   const std::string& parent = {});
   // And wait for it.
   TestWorker started(const std::string& name, const sandbox::SandboxPlan& plan, const Secrets& secrets = {});
 
+  // A replica of the paused worker, and wait for it.
+  TestWorker forked(const std::string& name, const std::string& parent, const sandbox::SandboxPlan& plan);
+
   // Waits for a report of this kind about the worker, keeping others for later.
   template <class T>
-  std::optional<T> await(const std::string& worker);
+  std::optional<T> await(const std::string& worker,
+                         std::chrono::milliseconds patience = std::chrono::seconds(5));
 
   // What a worker should see open: its three (a program's two), the standard three, and the one that lists.
   static std::string own_fds() { return GetParam() == WorkerKind::kFork ? "0 1 2 3 4 5 6" : "0 1 2 3 5 6"; }
 
+  void await_hello(const TestWorker& worker);
   // Waits until the zygote has so many children, spares included.
   bool await_children(std::size_t count) const;
 
@@ -60,6 +67,10 @@ class ZygoteFixture : public ::testing::TestWithParam<WorkerKind> {
   std::vector<Report> reports_;
 };
 
+// Drives an EgressStarter as the server's event loop does, until the worker has answered `command`.
+std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,
+                            const std::string& command);
+
 // Polls `condition` until it holds; false after `patience`.
 bool eventually(const std::function<bool()>& condition,
                 std::chrono::milliseconds patience = std::chrono::seconds(5));
@@ -68,23 +79,25 @@ bool eventually(const std::function<bool()>& condition,
 std::vector<pid_t> children_of(pid_t pid);
 
 template <class T>
-std::optional<T> ZygoteFixture::await(const std::string& worker) {
+std::optional<T> ZygoteFixture::await(const std::string& worker, std::chrono::milliseconds patience) {
   std::optional<T> found;
-  eventually([&] {
-    while (true) {
-      auto report = zygote_->receive();
-      if (!report || !*report) break;
-      reports_.push_back(std::move(**report));
-    }
-    for (auto each = reports_.begin(); each != reports_.end(); ++each) {
-      auto* wanted = std::get_if<T>(&*each);
-      if (wanted == nullptr || wanted->worker != worker) continue;
-      found = std::move(*wanted);
-      reports_.erase(each);
-      return true;
-    }
-    return false;
-  });
+  eventually(
+      [&] {
+        while (true) {
+          auto report = zygote_->receive();
+          if (!report || !*report) break;
+          reports_.push_back(std::move(**report));
+        }
+        for (auto each = reports_.begin(); each != reports_.end(); ++each) {
+          auto* wanted = std::get_if<T>(&*each);
+          if (wanted == nullptr || wanted->worker != worker) continue;
+          found = std::move(*wanted);
+          reports_.erase(each);
+          return true;
+        }
+        return false;
+      },
+      patience);
   return found;
 }
 

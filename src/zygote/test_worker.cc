@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -28,6 +29,7 @@
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
 #include "zygote/adopt.h"
+#include "zygote/parent.h"
 #include "zygote/zygote.h"
 
 namespace {
@@ -202,6 +204,7 @@ std::string run_child() {
 
 std::string attempt(const std::string& what) {
   if (what == "unshare") return errno_name(::unshare(CLONE_NEWUSER));
+  if (what == "setns") return errno_name(::setns(0, 0));
   if (what == "mount") return errno_name(::mount("tmpfs", "/tmp", "tmpfs", 0, nullptr));
   if (what == "ptrace") return errno_name(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
   if (what == "bpf") return errno_name(::syscall(SYS_bpf, 0, nullptr, 0));
@@ -259,6 +262,24 @@ std::string obey(const std::string& verb, const std::string& argument) {
   return "unknown command";
 }
 
+int worker_main(const WorkerFds& fds);
+
+// Makes replicas until the socket closes; each serves as a worker of its own.
+int pause_worker(const WorkerFds& fds) {
+  while (true) {
+    pollfd polled[] = {{fds.orders, POLLIN, 0}, {fds.socket, POLLIN, 0}};
+    ::poll(polled, 2, -1);
+    if (polled[1].revents != 0) return 0;
+    const auto replica = sterna::zygote::fork_replica(fds.orders, {});
+    if (!replica) return 3;
+    if (!*replica) continue;
+    ::close(fds.socket);
+    ::close(fds.claim);
+    ::close(fds.output);
+    return worker_main(**replica);
+  }
+}
+
 int worker_main(const WorkerFds& fds) {
   if (::send(fds.socket, "hello", 5, MSG_NOSIGNAL) != 5) return 2;
   char buffer[4096];
@@ -268,6 +289,10 @@ int worker_main(const WorkerFds& fds) {
     const std::string command(buffer, static_cast<std::size_t>(got));
     const std::size_t space = command.find(' ');
     const std::string argument = space == std::string::npos ? "" : command.substr(space + 1);
+    if (command == "pause") {
+      if (::send(fds.socket, "paused", 6, MSG_NOSIGNAL) != 6) return 2;
+      return pause_worker(fds);
+    }
     const std::string answer = obey(command.substr(0, space), argument);
     if (::send(fds.socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) return 2;
   }

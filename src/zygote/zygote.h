@@ -10,12 +10,13 @@
 
 namespace sterna::zygote {
 
-// What a worker's process has: all three are close-on-exec; standard output and error are the output pipe
-// too.
+// What a worker's process has: all are close-on-exec; standard output and error are the output pipe too.
 struct WorkerFds {
   int socket = -1;  // frames, wire/PROTOCOL.md
   int claim = -1;   // the claim page
   int output = -1;  // the pipe
+  int orders = -1;  // if the worker may pause: where `fork_replica` (parent.h) gets its orders from. Close it
+                    // if not used
 };
 
 // What a spare becomes ahead of its order, in a runtime that cannot be forked. It finds itself in a sandbox

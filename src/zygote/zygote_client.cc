@@ -38,7 +38,13 @@ Status ZygoteClient::send_spares(Network network, std::uint32_t count) {
 Status ZygoteClient::send_start(const std::string& worker, const sandbox::SandboxPlan& plan,
                                 int worker_socket, int claim_page, int output, int secrets) {
   const int fds[] = {worker_socket, claim_page, output, secrets};
-  return send(Start{worker, plan}, {fds, secrets < 0 ? 3U : 4U});
+  return send(Start{worker, plan, {}}, {fds, secrets < 0 ? 3U : 4U});
+}
+
+Status ZygoteClient::send_fork(const std::string& worker, const sandbox::SandboxPlan& plan,
+                               const std::string& parent, int worker_socket, int claim_page, int output) {
+  const int fds[] = {worker_socket, claim_page, output};
+  return send(Start{worker, plan, parent}, fds);
 }
 
 Status ZygoteClient::send_kill(const std::string& worker) {

@@ -31,6 +31,9 @@ class ZygoteClient {
   // none.
   Status send_start(const std::string& worker, const sandbox::SandboxPlan& plan, int worker_socket,
                     int claim_page, int output, int secrets = -1);
+  // The same for a worker that is forked from the paused worker `parent`, whose secrets it has.
+  Status send_fork(const std::string& worker, const sandbox::SandboxPlan& plan, const std::string& parent,
+                   int worker_socket, int claim_page, int output);
   Status send_kill(const std::string& worker);
 
   // The next report; nullopt when there is none now. Fails with unavailable, reason `zygote_gone`, when the

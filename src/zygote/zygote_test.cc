@@ -327,23 +327,6 @@ TEST_P(ZygoteFixture, NetworkHostReachesTheHost) {
   EXPECT_EQ(started("a", host).ask("connect 127.0.0.1:" + listener.port()), "ok");
 }
 
-// Drives an EgressStarter as the server's event loop does, until the worker has answered `command`.
-std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,
-                            const std::string& command) {
-  EXPECT_GT(::send(worker.socket.get(), command.data(), command.size(), MSG_NOSIGNAL), 0);
-  while (true) {
-    pollfd polled[] = {
-        {worker.socket.get(), POLLIN, 0}, {egress.listener_fd(), POLLIN, 0}, {egress.ready_fd(), POLLIN, 0}};
-    if (::poll(polled, 3, 10'000) <= 0) return "<silent>";
-    if (polled[1].revents != 0) egress.on_listener();
-    if (polled[2].revents != 0) egress.on_ready();
-    if (polled[0].revents == 0) continue;
-    char answer[256];
-    const ssize_t got = ::recv(worker.socket.get(), answer, sizeof answer, 0);
-    return got > 0 ? std::string(answer, static_cast<std::size_t>(got)) : "<gone>";
-  }
-}
-
 class EgressTest : public ZygoteFixture {
  protected:
   void SetUp() override {

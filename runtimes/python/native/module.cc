@@ -26,6 +26,8 @@ PyMethodDef functions[] = {
     {"configure", configure, METH_VARARGS,
      "(headers_class, query_class, json_encode): call once before serving"},
     {"run_zygote", run_zygote, METH_VARARGS, "(control_fd, runtime, binds, rehearse, serve) -> exit code"},
+    {"fork_replica", fork_replica, METH_VARARGS,
+     "(orders_fd) -> (socket_fd, claim_fd, output_fd) in the replica | None in the paused worker"},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "zygote/parent.h"
 #include "zygote/zygote.h"
 
 namespace sterna::python {
@@ -32,12 +33,30 @@ void after_fork_child(PyObject* rehearse) {
 }
 
 int serve_worker(PyObject* serve, const zygote::WorkerFds& fds) {
-  const Ref done(PyObject_CallFunction(serve, "iii", fds.socket, fds.claim, fds.output));
+  const Ref done(PyObject_CallFunction(serve, "iiii", fds.socket, fds.claim, fds.output, fds.orders));
   PyErr_Print();
   return kExitBroken;
 }
 
+zygote::ForkHooks fork_hooks() {
+  return {.before = [] { PyOS_BeforeFork(); },
+          .after_parent = [] { PyOS_AfterFork_Parent(); },
+          .after_replica = [] { PyOS_AfterFork_Child(); }};
+}
+
 }  // namespace
+
+PyObject* fork_replica(PyObject* /*module*/, PyObject* args) {
+  int orders = -1;
+  if (PyArg_ParseTuple(args, "i", &orders) == 0) return nullptr;
+  const auto replica = zygote::fork_replica(orders, fork_hooks());
+  if (!replica) {
+    PyErr_SetString(PyExc_ConnectionError, replica.error().detail.c_str());
+    return nullptr;
+  }
+  if (!*replica) Py_RETURN_NONE;
+  return Py_BuildValue("iii", (*replica)->socket, (*replica)->claim, (*replica)->output);
+}
 
 PyObject* run_zygote(PyObject* /*module*/, PyObject* args) {
   int control_fd = -1;

@@ -12,10 +12,11 @@ import time
 
 import _sterna
 
-from . import answers, load, logs, serve_async, serve_sync, serve_threads
+from . import answers, load, logs, parent, serve_async, serve_sync, serve_threads
 
 READY = 16
 LOAD_FAILED = 17
+PAUSED = 23
 
 EXIT_LOAD_FAILED = 1
 EXIT_BROKEN_STREAM = 70
@@ -45,37 +46,99 @@ def _configure():
 _configure()
 
 
-def run(socket_fd, claim_fd):
-    """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up
-    already."""
-    pid = os.getpid()
-    channel = _sterna.Channel(socket_fd, claim_fd)
-    code = serve(channel)
-    if os.getpid() == pid:
+def run(socket_fd, claim_fd, orders_fd=-1):
+    """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up already.
+    With `orders_fd` the worker may pause and be forked."""
+    worker = Worker(_sterna.Channel(socket_fd, claim_fd), orders_fd)
+    code = worker.serve()
+    if os.getpid() == worker.pid:
         _run_exit_hooks()
-        channel.end_lines()
+        worker.channel.end_lines()
     os._exit(code)
 
 
-def serve(channel):
-    """From INIT to the end; answers the exit code."""
-    streams = logs.replace_streams(channel, channel.current_call)
-    text = channel.read_init()
-    if text is None:
-        return 0
-    init = json.loads(text)
-    _set_up_environment(init)
-    try:
-        handle, is_async = load.load_handler(init["bundle"], init["handler"])
-    except load.LoadError as error:
-        _send_json(channel, LOAD_FAILED, {"summary": error.summary, "detail": error.detail})
-        return EXIT_LOAD_FAILED
-    logs.configure_logging()
-    gc.freeze()  # what was loaded stays: later collections need not look at it
-    gc.enable()
-    _send_json(channel, READY, {"runtime": RUNTIME, "async": is_async})
-    concurrency = init.get("async_concurrency" if is_async else "concurrency", 1)
-    return _serve_calls(channel, streams, handle, is_async, concurrency)
+class Worker:
+    def __init__(self, channel, orders_fd=-1):
+        self.channel = channel  # a replica has another one than its parent
+        self.pid = os.getpid()
+        self._orders_fd = orders_fd
+        self._streams = ()
+
+    def serve(self):
+        """From INIT to the end; answers the exit code."""
+        self._streams = logs.replace_streams(self.channel)
+        init = self._read_init()
+        if init is None:
+            return 0
+        _set_up_environment(init)
+        try:
+            init, ready = self._load(init)
+        except load.LoadError as error:
+            _send_json(
+                self.channel, LOAD_FAILED, {"summary": error.summary, "detail": error.detail}
+            )
+            return EXIT_LOAD_FAILED
+        if init is None:
+            self.pid = None  # a parent that ends: the exit hooks are its replicas'
+            return 0
+        _send_json(self.channel, READY, ready)
+        return self._serve_calls(init, ready["async"])
+
+    def _read_init(self):
+        text = self.channel.read_init()
+        return None if text is None else json.loads(text)
+
+    def _load(self, init):
+        """(INIT, READY) of this worker or of the replica that it has become; INIT is None when a paused
+        worker shall end. Raises LoadError."""
+        pause_after = init.get("pause_after_ms")
+        before = parent.descriptors() if pause_after is not None else None
+        began = time.monotonic()
+        self._handler = handler = load.load_handler(init["bundle"], init["handler"])
+        slow = pause_after is not None and (time.monotonic() - began) * 1000 >= pause_after
+        logs.configure_logging()
+        ready = {"runtime": RUNTIME, "async": handler.is_async}
+        gc.freeze()  # what was loaded stays: later collections need not look at it
+        if slow:
+            handler.call_hook("before_fork")
+            why_not = parent.obstacle(before, self._orders_fd)
+            if why_not is None:
+                init = self._pause(init)
+            else:
+                ready["not_paused"] = why_not
+        self._close_orders()
+        gc.enable()
+        if init is not None:
+            handler.call_hook("after_fork")
+        return init, ready
+
+    def _pause(self, init):
+        _send_json(self.channel, PAUSED, {"runtime": RUNTIME})
+        descriptors = parent.wait(self.channel, self._orders_fd)
+        if descriptors is None:
+            return None
+        socket_fd, claim_fd, output_fd = descriptors
+        os.close(output_fd)  # it is standard output and error already
+        self._orders_fd = -1
+        self.pid = os.getpid()
+        self.channel = _sterna.Channel(socket_fd, claim_fd)
+        logs.redirect_streams(self._streams, self.channel)
+        parent.reseed()
+        init = self._read_init()
+        if init is not None:
+            os.environ["STERNA_INSTANCE"] = init["instance"]
+        return init
+
+    def _close_orders(self):
+        if self._orders_fd >= 0:
+            os.close(self._orders_fd)
+            self._orders_fd = -1
+
+    def _serve_calls(self, init, is_async):
+        concurrency = init.get("async_concurrency" if is_async else "concurrency", 1)
+        return _serve_calls(
+            self.channel, self._streams, self._handler.handle, is_async, concurrency
+        )
 
 
 def _serve_calls(channel, streams, handle, is_async, concurrency):

@@ -20,8 +20,36 @@ class LoadError(Exception):
         self.detail = detail
 
 
+class Handler:
+    """What a handler file offers."""
+
+    def __init__(self, handle, is_async, module, bundle, file_name):
+        self.handle = handle
+        self.is_async = is_async
+        self._module = module
+        self._bundle = bundle
+        self._file_name = file_name
+
+    def call_hook(self, name):
+        """Calls a function of the handler file that need not be there; raises LoadError."""
+        hook = getattr(self._module, name, None)
+        if hook is None:
+            return
+        if not callable(hook) or inspect.iscoroutinefunction(hook):
+            raise LoadError(
+                f"{_place(hook, self._file_name)}: `{name}` must be a plain function: define `def {name}()`"
+            )
+        try:
+            hook()
+        except BaseException as error:
+            raise LoadError(
+                f"{_place_of_error(error, self._bundle, self._file_name)}: `{name}` raised {failures.summary_of(error)}",
+                failures.traceback_of(error),
+            ) from None
+
+
 def load_handler(bundle, file_name):
-    """(handle, whether it is async) of the handler file in `bundle`; raises LoadError."""
+    """The Handler of the handler file in `bundle`; raises LoadError."""
     module = _import_file(bundle, file_name)
     name, handle = _find(module, file_name)
     is_async = inspect.iscoroutinefunction(handle) or inspect.iscoroutinefunction(
@@ -32,7 +60,7 @@ def load_handler(bundle, file_name):
         raise LoadError(
             f"{_place(handle, file_name)}: `handle_async` is not async: write `async def handle_async(req)`"
         )
-    return handle, is_async
+    return Handler(handle, is_async, module, bundle, file_name)
 
 
 def _import_file(bundle, file_name):

@@ -21,6 +21,10 @@ class LogBytes(io.BufferedIOBase):
         self.current_call = current_call
         self.mode = "wb"
 
+    def redirect(self, channel, current_call):
+        self._channel = channel
+        self.current_call = current_call
+
     def write(self, data):
         data = bytes(data)
         # A fork of the worker may not use the channel: its output goes to the pipe.
@@ -64,12 +68,18 @@ class LogStream(io.TextIOBase):
         """Accepted, as TextIOWrapper has it; lines are always sent at once."""
 
 
-def replace_streams(channel, current_call):
-    """Puts both streams in place and answers them; `current_call` tells the number of the running call,
-    0 outside."""
-    sys.stdout = sys.__stdout__ = LogStream(channel, STDOUT, current_call)
-    sys.stderr = sys.__stderr__ = LogStream(channel, STDERR, current_call)
+def replace_streams(channel):
+    """Puts both streams in place and answers them; the channel tells the number of the running call
+    until something else is set."""
+    sys.stdout = sys.__stdout__ = LogStream(channel, STDOUT, channel.current_call)
+    sys.stderr = sys.__stderr__ = LogStream(channel, STDERR, channel.current_call)
     return sys.stdout, sys.stderr
+
+
+def redirect_streams(streams, channel):
+    """Gives a replica's streams its own channel; user code may hold on to them."""
+    for stream in streams:
+        stream.buffer.redirect(channel, channel.current_call)
 
 
 def configure_logging():

@@ -99,7 +99,7 @@ def rehearse():
         )
         + _frame(6)
     )
-    boot.serve(_sterna.Channel(theirs.detach(), claim_fd))
+    boot.Worker(_sterna.Channel(theirs.detach(), claim_fd)).serve()
     ours.close()
     os.close(source_fd)
 
@@ -115,6 +115,6 @@ def _frame(kind, payload=b"", call=0):
     return struct.pack("<IBBHQ", len(payload), kind, 0, 0, call) + payload
 
 
-def _serve(socket_fd, claim_fd, output_fd):
+def _serve(socket_fd, claim_fd, output_fd, orders_fd):
     os.close(output_fd)  # it is standard output and error already
-    boot.run(socket_fd, claim_fd)
+    boot.run(socket_fd, claim_fd, orders_fd)

@@ -9,10 +9,11 @@
 namespace sterna::pool::testing {
 
 FakeWorker::FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors,
-                       LaunchObserver& observer)
+                       Origin origin, LaunchObserver& observer)
     : instance_(std::move(instance)),
       config_(std::move(config)),
       descriptors_(std::move(descriptors)),
+      origin_(std::move(origin)),
       observer_(observer) {
   void* page = ::mmap(nullptr, sizeof(wire::ClaimPage), PROT_READ | PROT_WRITE, MAP_SHARED,
                       descriptors_.claim_page.get(), 0);
@@ -51,6 +52,15 @@ std::vector<OwnedFrame> FakeWorker::receive(wire::FrameType type) {
 void FakeWorker::ready(bool async) {
   const nlohmann::json hello = {{"runtime", "fake 1.0"}, {"async", async}};
   send(wire::FrameType::kReady, wire::More::kNo, 0, 0, hello.dump());
+}
+
+void FakeWorker::ready_unpaused(std::string_view why) {
+  const nlohmann::json hello = {{"runtime", "fake 1.0"}, {"async", false}, {"not_paused", why}};
+  send(wire::FrameType::kReady, wire::More::kNo, 0, 0, hello.dump());
+}
+
+void FakeWorker::paused() {
+  send(wire::FrameType::kPaused, wire::More::kNo, 0, 0, R"({"runtime": "fake 1.0"})");
 }
 
 void FakeWorker::load_failed(std::string_view summary, std::string_view detail) {
@@ -113,8 +123,9 @@ void FakeWorker::exit(WorkerExit exit) {
 }
 
 void FakeLauncher::start(const std::string& instance, const FunctionConfig& config,
-                         WorkerDescriptors descriptors, LaunchObserver& observer) {
-  workers_.push_back(std::make_unique<FakeWorker>(instance, config, std::move(descriptors), observer));
+                         WorkerDescriptors descriptors, const Origin& origin, LaunchObserver& observer) {
+  workers_.push_back(
+      std::make_unique<FakeWorker>(instance, config, std::move(descriptors), origin, observer));
 }
 
 void FakeLauncher::kill(const std::string& instance) {

@@ -43,7 +43,7 @@ using PlayedHeaders = std::vector<std::pair<std::string, std::string>>;
 // The worker's side of the protocol.
 class FakeWorker {
  public:
-  FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors,
+  FakeWorker(std::string instance, FunctionConfig config, WorkerDescriptors descriptors, Origin origin,
              LaunchObserver& observer);
   ~FakeWorker();
   FakeWorker(const FakeWorker&) = delete;
@@ -51,6 +51,7 @@ class FakeWorker {
 
   const std::string& instance() const { return instance_; }
   const FunctionConfig& config() const { return config_; }
+  const Origin& origin() const { return origin_; }
   bool killed() const { return killed_; }
   bool exited() const { return exited_; }
   wire::Claim claim(std::uint16_t slot) const { return claims_->get(slot); }
@@ -66,6 +67,9 @@ class FakeWorker {
     return claims_->swap_from_queued(request.slot, wire::Claim::kStarted);
   }
   void ready(bool async = false);
+  // Loaded, and could not pause though it should have.
+  void ready_unpaused(std::string_view why);
+  void paused();
   void load_failed(std::string_view summary, std::string_view detail);
   void respond(const OwnedFrame& request, std::string_view body, Duration run,
                wire::More more = wire::More::kNo);
@@ -86,6 +90,7 @@ class FakeWorker {
   const std::string instance_;
   const FunctionConfig config_;
   WorkerDescriptors descriptors_;
+  const Origin origin_;
   LaunchObserver& observer_;
   wire::ClaimPage* claims_ = nullptr;
   wire::FrameReader reader_;
@@ -96,7 +101,7 @@ class FakeWorker {
 class FakeLauncher final : public Launcher {
  public:
   void start(const std::string& instance, const FunctionConfig& config, WorkerDescriptors descriptors,
-             LaunchObserver& observer) override;
+             const Origin& origin, LaunchObserver& observer) override;
   // Notes the wish only: the test lets the worker end with FakeWorker::exit.
   void kill(const std::string& instance) override;
 

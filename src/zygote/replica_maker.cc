@@ -1,0 +1,307 @@
+#include "zygote/replica_maker.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "sandbox/cgroup.h"
+#include "zygote/child_steps.h"
+
+namespace sterna::zygote {
+namespace {
+
+using sandbox::StepError;
+
+constexpr int kPatienceSeconds = 5;
+constexpr int kTimerStepMicroseconds = 100'000;
+
+struct Namespace {
+  const char* path;
+  int type;
+};
+constexpr Namespace kJoined[kMaxJoined] = {
+    {"/proc/self/ns/user", CLONE_NEWUSER}, {"/proc/self/ns/mnt", CLONE_NEWNS},
+    {"/proc/self/ns/pid", CLONE_NEWPID},   {"/proc/self/ns/ipc", CLONE_NEWIPC},
+    {"/proc/self/ns/uts", CLONE_NEWUTS},   {"/proc/self/ns/cgroup", CLONE_NEWCGROUP},
+    {"/proc/self/ns/net", CLONE_NEWNET}};
+
+// EINTR is the deadline's doing.
+StepError here(const char* step) {
+  return {step, errno == EINTR ? ETIMEDOUT : errno};
+}
+
+sandbox::NetworkSpace space_of(Network network) {
+  return network == Network::kHost ? sandbox::NetworkSpace::kHost : sandbox::NetworkSpace::kOwn;
+}
+
+// A worker that does not do its part must not keep init for ever: every wait ends when this one runs.
+class Deadline {
+ public:
+  Deadline() {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};  // without SA_RESTART
+    ::sigaction(SIGALRM, &action, nullptr);
+    set({{0, kTimerStepMicroseconds}, {kPatienceSeconds, 0}});
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+  ~Deadline() { set({}); }
+
+ private:
+  static void set(const itimerval& timer) { ::setitimer(ITIMER_REAL, &timer, nullptr); }
+};
+
+// Pid 1 of the replica's namespace: holds it together until it is killed.
+[[noreturn]] void run_replica_init(int socket, const ForkOrder& order) {
+  if (socket != kControlSocketFd && ::dup2(socket, kControlSocketFd) < 0) ::_exit(kExitNotEntered);
+  socket = kControlSocketFd;
+  close_from(kControlSocketFd + 1);
+  ::setsid();
+  ::signal(SIGCHLD, SIG_IGN);  // orphans leave by themselves
+  if (const StepError error = sandbox::prepare_replica(space_of(order.network), order.tmp_bytes))
+    give_up(socket, error);
+  const std::size_t count = order.network == Network::kHost ? kMaxJoined - 1 : kMaxJoined;
+  int fds[kMaxJoined];
+  for (std::size_t i = 0; i < count; ++i) {
+    fds[i] = ::open(kJoined[i].path, O_RDONLY | O_CLOEXEC);
+    if (fds[i] < 0) give_up(socket, {"open the namespaces", errno});
+  }
+  send_note(socket, {ChildNote::Kind::kPrepared, 0, {}}, {fds, count});
+  if (const StepError error = sandbox::drop_init()) give_up(socket, error);
+  set_standard_fds(-1);
+  close_from(kControlSocketFd);
+  while (true) ::pause();
+}
+
+// The new user namespace's owner must be the function's user, so that a fork of the worker has a right to
+// it; and init itself must not become that user. So a process in between makes it, and ends.
+[[noreturn]] void run_maker(int socket, const ForkOrder& order, const RawPacket& raw) {
+  if (const int error = sandbox::join_cgroups(raw.fds + kReplicaFds, raw.fd_count - kReplicaFds))
+    give_up(socket, {"join the cgroup", error});
+  // Capabilities stay: nobody is root in this namespace.
+  if (::syscall(SYS_setresgid, sandbox::kInnerGid, sandbox::kInnerGid, sandbox::kInnerGid) != 0 ||
+      ::syscall(SYS_setresuid, sandbox::kInnerUid, sandbox::kInnerUid, sandbox::kInnerUid) != 0) {
+    give_up(socket, {"become the function's user", errno});
+  }
+  const long init =
+      ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (init == 0) run_replica_init(socket, order);
+  if (init < 0) give_up(socket, {"clone the replica's init", errno});
+  ::_exit(0);
+}
+
+bool write_map(pid_t process, const char* file, std::uint32_t id) {
+  char path[64];
+  char line[32];
+  std::snprintf(path, sizeof path, "/proc/%d/%s", process, file);
+  const int length = std::snprintf(line, sizeof line, "%u %u 1", id, id);
+  const UniqueFd map(::open(path, O_WRONLY | O_CLOEXEC));
+  return map && ::write(map.get(), line, static_cast<std::size_t>(length)) == length;
+}
+
+// Whether every capability set of the process is empty, and it is under the filter.
+bool is_confined(pid_t process) {
+  char path[64];
+  char text[4096];
+  std::snprintf(path, sizeof path, "/proc/%d/status", process);
+  const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+  const ssize_t length = file ? ::read(file.get(), text, sizeof text - 1) : -1;
+  if (length <= 0) return false;
+  text[length] = '\0';
+  const auto says = [&text](const char* line) { return std::strstr(text, line) != nullptr; };
+  return says("\nCapInh:\t0000000000000000\n") && says("\nCapPrm:\t0000000000000000\n") &&
+         says("\nCapEff:\t0000000000000000\n") && says("\nCapBnd:\t0000000000000000\n") &&
+         says("\nCapAmb:\t0000000000000000\n") && says("\nNoNewPrivs:\t1\n") && says("\nSeccomp:\t2\n");
+}
+
+// What init puts into the forked process's memory for calls that take a pointer.
+struct Scratch {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  sock_fprog program{};
+};
+
+}  // namespace
+
+ReplicaMaker::ReplicaMaker(const ChildSetup& setup, int orders) : setup_(setup), orders_(orders) {
+  const int on = 1;
+  ::setsockopt(orders_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  ::fcntl(orders_, F_SETFL, O_NONBLOCK);
+}
+
+StepError ReplicaMaker::make(const ForkOrder& order, const RawPacket& raw, MadeReplica& made) {
+  const Deadline deadline;
+  forked_ = 0;
+  const StepError error = [&]() -> StepError {
+    if (const StepError failed = make_init(order, raw, made)) return failed;
+    if (const StepError failed = order_fork(raw)) return failed;
+    if (const StepError failed = receive(Said::Kind::kHere, &forked_)) return failed;
+    if (const StepError failed = move(order, raw, made.listener)) return failed;
+    if (const int failed = send_packet(orders_, {&kGo, 1})) return {"let the replica go", failed};
+    return receive(Said::Kind::kRuns, &made.worker);
+  }();
+  for (UniqueFd& fd : joined_) fd.reset();
+  if (error) {
+    if (forked_ != 0) ::kill(forked_, SIGKILL);
+    if (made.init != 0) ::kill(made.init, SIGKILL);
+  }
+  return error;
+}
+
+StepError ReplicaMaker::make_init(const ForkOrder& order, const RawPacket& raw, MadeReplica& made) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return here("make a socket");
+  const UniqueFd ours(pair[0]);
+  UniqueFd theirs(pair[1]);
+  const int on = 1;
+  ::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  const pid_t maker = ::fork();
+  if (maker < 0) return here("fork");
+  if (maker == 0) run_maker(theirs.get(), order, raw);
+  theirs.reset();
+  ChildNote note;
+  RawPacket got;
+  pollfd polled{ours.get(), POLLIN, 0};
+  if (::poll(&polled, 1, -1) != 1) return here("wait for the replica's init");
+  if (receive_raw(ours.get(), &note, sizeof note, got) != sizeof note)
+    return {"make the replica's init", ESRCH};
+  if (note.kind == ChildNote::Kind::kFailed) {
+    // The text is in this process's memory only: the steps that may fail are told by their errno.
+    return {"make the replica's sandbox", note.value};
+  }
+  made.init = got.sender;
+  joined_count_ = got.fd_count;
+  for (std::size_t i = 0; i < got.fd_count; ++i) {
+    if (i < kMaxJoined)
+      joined_[i].reset(got.fds[i]);
+    else
+      ::close(got.fds[i]);
+  }
+  if (!write_map(made.init, "uid_map", sandbox::kInnerUid) ||
+      !write_map(made.init, "gid_map", sandbox::kInnerGid))
+    return here("write the replica's user map");
+  return {};
+}
+
+StepError ReplicaMaker::order_fork(const RawPacket& raw) {
+  // What an earlier replica has said too late.
+  Said late;
+  RawPacket with;
+  while (receive_raw(orders_, &late, sizeof late, with) > 0) {
+    for (std::size_t i = 0; i < with.fd_count; ++i) ::close(with.fds[i]);
+  }
+  int fds[kReplicaFds + kMaxJoined];
+  std::memcpy(fds, raw.fds, sizeof(int) * kReplicaFds);
+  for (std::size_t i = 0; i < joined_count_; ++i) fds[kReplicaFds + i] = joined_[i].get();
+  const int error = send_packet(orders_, {&kFork, 1}, {fds, kReplicaFds + joined_count_});
+  return error == 0 ? StepError{} : StepError{"order the parent to fork", error};
+}
+
+// The sender's pid is the kernel's word.
+StepError ReplicaMaker::receive(Said::Kind kind, pid_t* sender) {
+  while (true) {
+    pollfd polled{orders_, POLLIN, 0};
+    if (::poll(&polled, 1, -1) != 1) return here("wait for the parent");
+    Said said;
+    RawPacket raw;
+    if (receive_raw(orders_, &said, sizeof said, raw) != sizeof said) return {"wait for the parent", ESRCH};
+    for (std::size_t i = 0; i < raw.fd_count; ++i) ::close(raw.fds[i]);
+    // The fork may be over before its child has spoken; without that child it failed.
+    if (said.kind == Said::Kind::kDone && kind == Said::Kind::kRuns) continue;
+    if (said.kind != kind) return {"fork the parent", EAGAIN};
+    *sender = raw.sender;
+    here_ = said;
+    return {};
+  }
+}
+
+StepError ReplicaMaker::call(const char* step, long number, const sandbox::Tracee::Arguments& arguments,
+                             std::int64_t* result) {
+  std::int64_t answer = 0;
+  if (const StepError error = tracee_.call(step, number, arguments, &answer)) return error;
+  if (result != nullptr) *result = answer;
+  return answer < 0 ? StepError{step, static_cast<int>(-answer)} : StepError{};
+}
+
+StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener) {
+  char pid[16];
+  const int length = std::snprintf(pid, sizeof pid, "%d", forked_);
+  for (std::size_t i = kReplicaFds; i < raw.fd_count; ++i) {
+    if (::write(raw.fds[i], pid, static_cast<std::size_t>(length)) != length)
+      return here("move the replica to its cgroup");
+  }
+  if (const StepError error = tracee_.stop(forked_)) return error;
+  const bool egress = order.network == Network::kEgress;
+  Scratch scratch;
+  const std::size_t filter_bytes = egress ? setup_.notify_filter.size() * sizeof(sock_filter) : 0;
+  if (sizeof scratch + filter_bytes > kScratchBytes) return {"hand the filter over", E2BIG};
+  scratch.program.len = static_cast<unsigned short>(setup_.notify_filter.size());
+  scratch.program.filter = reinterpret_cast<sock_filter*>(here_.scratch + sizeof scratch);
+  const iovec from[] = {{&scratch, sizeof scratch},
+                        {const_cast<sock_filter*>(setup_.notify_filter.data()), filter_bytes}};
+  const iovec to{reinterpret_cast<void*>(here_.scratch), sizeof scratch + filter_bytes};
+  if (::process_vm_writev(forked_, from, 2, &to, 1, 0) != static_cast<ssize_t>(to.iov_len))
+    return here("write into the replica");
+  if (const StepError error = join_namespaces()) return error;
+  if (const StepError error = drop_privileges()) return error;
+  if (egress) {
+    if (const StepError error = install_filter(listener)) return error;
+  }
+  if (!is_confined(forked_)) return {"confine the replica", EPERM};
+  return tracee_.release();
+}
+
+StepError ReplicaMaker::join_namespaces() {
+  for (std::size_t i = 0; i < joined_count_; ++i) {
+    const auto fd = static_cast<std::uint64_t>(static_cast<std::uint32_t>(here_.joined[i]));
+    if (const StepError error =
+            call("join a namespace", SYS_setns, {fd, static_cast<std::uint64_t>(kJoined[i].type)}))
+      return error;
+  }
+  return {};
+}
+
+// Joining a user namespace gave it every capability there.
+StepError ReplicaMaker::drop_privileges() {
+  for (std::uint64_t capability = 0; capability <= 63; ++capability) {
+    const StepError error = call("drop the replica's bounding set", SYS_prctl, {PR_CAPBSET_DROP, capability});
+    if (error && error.error_number == EINVAL) break;  // beyond the kernel's last
+    if (error) return error;
+  }
+  if (const StepError error =
+          call("drop the replica's capabilities", SYS_capset,
+               {here_.scratch + offsetof(Scratch, header), here_.scratch + offsetof(Scratch, none)})) {
+    return error;
+  }
+  return call("set the replica dumpable", SYS_prctl, {PR_SET_DUMPABLE, 1});
+}
+
+StepError ReplicaMaker::install_filter(UniqueFd& listener) {
+  std::int64_t theirs = -1;
+  if (const StepError error = call("install the replica's filter", SYS_seccomp,
+                                   {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                                    here_.scratch + offsetof(Scratch, program)},
+                                   &theirs)) {
+    return error;
+  }
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
+  listener.reset(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), static_cast<int>(theirs), 0)));
+  if (!listener) return here("take the replica's listener");
+  return call("close the replica's listener", SYS_close, {static_cast<std::uint64_t>(theirs)});
+}
+
+}  // namespace sterna::zygote
