@@ -15,7 +15,7 @@ LEVELS = {
     "registry": 2, "auth": 2, "queue": 2, "pool": 2, "zygote": 2, "callback": 2,
     "worker": 2,  # runtimes/worker, which all runtimes share
     "bundle": 3, "invoke": 3, "launch": 3,
-    "dispatch": 4, "trigger": 4, "gateway": 4,
+    "build": 4, "dispatch": 4, "trigger": 4, "gateway": 4,
     "server": 5, "cli": 5,
     "main": 6,
 }  # fmt: skip

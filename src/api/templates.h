@@ -9,8 +9,13 @@
 
 namespace sterna::api {
 
-// What makes the code that runs out of the code that was sent.
-enum class BuildKind : std::uint8_t { kNone, kPython, kNode, kCpp };
+// What makes the code that runs out of the code that was sent (docs/builds.md).
+enum class BuildKind : std::uint8_t {
+  kPython,    // requirements.txt
+  kNode,      // package.json
+  kCpp,       // *.cc
+  kPackages,  // the first of requirements.txt and package.json that is there
+};
 
 // Whether a function may say what is executed (`command`).
 enum class CommandUse : std::uint8_t { kNever, kOptional };
@@ -22,7 +27,7 @@ struct Template {
   // Files of which one must be at the top of the bundle, unless a command is given. `source.code` becomes the
   // first one.
   std::span<const std::string_view> handlers;
-  BuildKind build = BuildKind::kNone;
+  BuildKind build = BuildKind::kPackages;
   CommandUse command = CommandUse::kNever;
   // Calls at a time of one worker when the user did not say; nullopt: as the handler is, sync or async.
   std::optional<std::int64_t> concurrency;

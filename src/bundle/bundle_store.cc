@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/unique_fd.h"
+#include "bundle/folder_tree.h"
 
 namespace sterna::bundle {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr mode_t kFolderMode = 0555;
+constexpr const char* kComposed = "composed";  // of each bundle a folder, with a folder for each layer
 
 std::unexpected<Error> failed(std::string_view what) {
   return fail_errno(Component::kRegistry, what, errno);
@@ -73,16 +75,6 @@ Status write_all(const fs::path& root, const Files& files) {
     if (Status done = write_file(root / file.path, file); !done) return done;
   }
   return close_folders(root, folders);
-}
-
-// Folders are read-only, which holds for their owner too when that is not root.
-void remove_tree(const fs::path& root) {
-  std::error_code ignored;  // what stays behind is cleared at the next start
-  fs::permissions(root, fs::perms::owner_all, ignored);
-  for (fs::recursive_directory_iterator entry(root, ignored), end; entry != end; entry.increment(ignored)) {
-    if (entry->is_directory(ignored)) fs::permissions(entry->path(), fs::perms::owner_all, ignored);
-  }
-  fs::remove_all(root, ignored);
 }
 
 Result<File> read_file(const fs::directory_entry& entry, const fs::path& root) {
@@ -155,15 +147,50 @@ Result<Files> BundleStore::load(std::string_view hash) const {
   return files;
 }
 
-Status BundleStore::remove(std::string_view hash) {
-  // Out of the way at once; a worker that has it mounted keeps its files until it ends or they are gone.
-  const fs::path gone = root_ / (".gone-" + std::string(hash));
-  if (::rename(path_of(hash).c_str(), gone.c_str()) != 0) {
+// Out of the way at once; a worker that has it mounted keeps its files until it ends or they are gone.
+Status BundleStore::remove_folder(const fs::path& folder, const std::string& name) {
+  const fs::path gone = root_ / (".gone-" + name);
+  if (::rename(folder.c_str(), gone.c_str()) != 0) {
     if (errno == ENOENT) return {};
     return failed("cannot remove a bundle");
   }
   remove_tree(gone);
   return {};
+}
+
+Status BundleStore::remove(std::string_view hash) {
+  const std::string name(hash);
+  if (Status removed = remove_folder(path_of(hash), name); !removed) return removed;
+  return remove_folder(root_ / kComposed / name, name + "-composed");
+}
+
+fs::path BundleStore::composed_path(std::string_view hash, std::string_view layer) const {
+  STERNA_ASSERT(is_hash(hash) && !layer.empty() && !layer.contains('/') && !layer.contains('.'));
+  return root_ / kComposed / hash / layer;
+}
+
+Status BundleStore::compose(std::string_view hash, std::string_view layer, const fs::path& layer_files) {
+  const fs::path path = composed_path(hash, layer);
+  std::error_code error;
+  if (fs::exists(path, error)) return {};
+  std::string temporary = root_ / ".new-XXXXXX";
+  if (::mkdtemp(temporary.data()) == nullptr) return failed("cannot compose a bundle");
+  Status done = link_tree(path_of(hash), temporary);
+  if (done) done = link_tree(layer_files, temporary);
+  if (done && ::chmod(temporary.c_str(), kFolderMode) != 0) done = failed("cannot compose a bundle");
+  if (done) done = sync_file_system(temporary);
+  if (done) fs::create_directories(path.parent_path(), error);
+  if (done && error) done = failed("cannot compose a bundle", error);
+  if (done && ::rename(temporary.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+    done = failed("cannot compose a bundle");
+  }
+  if (done) done = sync_folder(path.parent_path());
+  if (done) done = sync_folder(root_ / kComposed);
+  if (fs::exists(temporary, error)) remove_tree(temporary);
+  // It may have been removed meanwhile.
+  if (fs::exists(path_of(hash), error)) return done;
+  if (Status removed = remove(hash); !removed) return removed;
+  return fail(Code::kNotFound, Component::kRegistry, "bundle_not_found", "the code of this version is gone");
 }
 
 Status BundleStore::sweep(const std::vector<std::string>& used) {
@@ -177,6 +204,27 @@ Status BundleStore::sweep(const std::vector<std::string>& used) {
   if (error) return failed("cannot read the folder of the bundles", error);
   for (const std::string& hash : unused) {
     if (Status removed = remove(hash); !removed) return removed;
+  }
+  return {};
+}
+
+Status BundleStore::sweep_composed(const std::vector<std::pair<std::string, std::string>>& used) {
+  const std::set<std::pair<std::string, std::string>> keep(used.begin(), used.end());
+  std::vector<std::pair<std::string, std::string>> unused;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(root_ / kComposed, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry.depth() == 0) continue;
+    entry.disable_recursion_pending();
+    const fs::path& path = entry->path();
+    std::pair<std::string, std::string> name(path.parent_path().filename(), path.filename());
+    if (!keep.contains(name)) unused.push_back(std::move(name));
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return failed("cannot read the folder of the bundles", error);
+  for (const auto& [hash, layer] : unused) {
+    if (Status removed = remove_folder(root_ / kComposed / hash / layer, hash + "-" + layer); !removed)
+      return removed;
   }
   return {};
 }

@@ -1,10 +1,12 @@
-// Bundles on disk: one read-only folder each, named by the hash of what is in it.
+// Bundles on disk: one read-only folder each, named by the hash of what is in it; and what builds made of
+// them.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -27,13 +29,25 @@ class BundleStore {
   std::filesystem::path path_of(std::string_view hash) const;
   // Fails with not_found, reason `bundle_not_found`.
   Result<Files> load(std::string_view hash) const;
-  // Bundles that are not there are fine.
+  // Bundles that are not there are fine. What was made of it goes too.
   Status remove(std::string_view hash);
   // Removes every bundle but these; for the start, since a crash between put and commit leaves one behind.
   Status sweep(const std::vector<std::string>& used);
 
+  // Makes the folder of the bundle together with a layer: the files of both, shared with where they come from
+  // by hard links. What the bundle has at its top hides what the layer has there by that name. `layer` is a
+  // name of the caller's, of letters and digits; nothing is done when that folder is there already. Fails
+  // with not_found when the bundle is gone.
+  Status compose(std::string_view hash, std::string_view layer, const std::filesystem::path& layer_files);
+  // That folder, which may not be there.
+  std::filesystem::path composed_path(std::string_view hash, std::string_view layer) const;
+  // Removes every composed folder but these pairs of hash and layer; for the start.
+  Status sweep_composed(const std::vector<std::pair<std::string, std::string>>& used);
+
  private:
   explicit BundleStore(std::filesystem::path root) : root_(std::move(root)) {}
+  Status remove_folder(const std::filesystem::path& folder, const std::string& name);
+
   const std::filesystem::path root_;
 };
 

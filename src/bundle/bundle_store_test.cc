@@ -78,6 +78,33 @@ TEST_F(BundleStoreTest, SweepKeepsWhatIsUsed) {
   EXPECT_FALSE(store_->load(unused));
 }
 
+TEST_F(BundleStoreTest, ComposedBundlesShareTheirFiles) {
+  const std::string hash = *store_->put(files_);
+  const fs::path layer = root_.parent_path() / "layer";
+  fs::create_directories(layer / "packages/deep");
+  std::ofstream(layer / "packages/deep/file") << "x";
+  std::ofstream(layer / "handler.py") << "hidden";
+  fs::create_symlink("deep/file", layer / "packages/link");
+  ASSERT_TRUE(store_->compose(hash, "layer1", layer));
+  ASSERT_TRUE(store_->compose(hash, "layer1", layer));
+  const fs::path made = store_->composed_path(hash, "layer1");
+  EXPECT_EQ(fs::hard_link_count(made / "packages/deep/file"), 2U);
+  EXPECT_EQ(fs::hard_link_count(made / "bin/deep/run"), 2U);
+  EXPECT_EQ(fs::read_symlink(made / "packages/link"), "deep/file");
+  EXPECT_EQ(mode(made), 0555U);
+  EXPECT_EQ(mode(made / "packages/deep"), 0555U);
+  EXPECT_EQ(fs::file_size(made / "handler.py"), 4U);  // the bundle's own
+
+  ASSERT_TRUE(store_->compose(hash, "layer2", layer));
+  ASSERT_TRUE(store_->sweep_composed({{hash, "layer2"}}));
+  EXPECT_FALSE(fs::exists(made));
+  ASSERT_TRUE(store_->remove(hash));
+  EXPECT_FALSE(fs::exists(store_->composed_path(hash, "layer2")));
+  EXPECT_EQ(store_->compose(hash, "layer1", layer).error().reason, "bundle_not_found");
+  EXPECT_FALSE(fs::exists(made));
+  EXPECT_TRUE(fs::exists(layer / "packages/deep/file"));
+}
+
 TEST_F(BundleStoreTest, OpeningClearsHalfWrittenBundles) {
   fs::create_directories(root_ / ".new-abc/sub");
   std::ofstream(root_ / ".new-abc/sub/file") << "x";

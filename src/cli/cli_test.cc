@@ -207,6 +207,20 @@ TEST(Program, FollowsLogs) {
                          "2026-01-01T00:00:00%2B01:00 "));
 }
 
+TEST(Program, ShowsTheLogOfTheNewestBuild) {
+  TestServer server({reply_with("200 OK", "", R"({"name": "f", "version": 7})"),
+                     reply_with("200 OK", "", "{\"stream\":\"output\",\"text\":\"a\"}\n"),
+                     reply_with("200 OK", "", "{\"stream\":\"output\",\"text\":\"b\"}\n")});
+  const std::string url = server.url();
+  EXPECT_EQ(run({"builds", "logs", "f", "--url", url.c_str()}).out, "a\n");
+  EXPECT_EQ(run({"builds", "logs", "f", "2", "-f", "--json", "--url", url.c_str()}).out,
+            "{\"stream\":\"output\",\"text\":\"b\"}\n");
+  EXPECT_THAT(server.requests().at(1),
+              StartsWith("GET /spaces/default/functions/f/builds/7/logs?follow=false "));
+  EXPECT_THAT(server.requests().at(2),
+              StartsWith("GET /spaces/default/functions/f/builds/2/logs?follow=true "));
+}
+
 class DeployTest : public ::testing::Test {
  protected:
   DeployTest() {
@@ -220,6 +234,10 @@ class DeployTest : public ::testing::Test {
   static std::string not_found() {
     return reply_with("404 Not Found", "", R"({"reason": "function_not_found"})");
   }
+  // To the question for the build's log.
+  static std::string no_build() {
+    return reply_with("404 Not Found", "", R"({"reason": "build_not_found"})");
+  }
   static std::string function(std::string_view status, std::string_view reason = "") {
     return reply_with(
         "200 OK", "",
@@ -231,12 +249,13 @@ class DeployTest : public ::testing::Test {
 };
 
 TEST_F(DeployTest, CreatesAndWaitsUntilItRuns) {
-  TestServer server({not_found(), function("Pending"), function("Building"), function("Running")});
+  TestServer server(
+      {not_found(), function("Pending"), no_build(), function("Building"), function("Running")});
   const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
   EXPECT_EQ(ran.status, kExitOk) << ran.err;
   EXPECT_EQ(ran.out, "hi version 1 is Running: " + server.url() + "/spaces/default/functions/hi/invoke\n");
   const auto requests = server.requests();
-  ASSERT_EQ(requests.size(), 4U);
+  ASSERT_EQ(requests.size(), 5U);
   EXPECT_THAT(requests[1], StartsWith("POST /spaces/default/functions HTTP/1.1\r\n"));
   EXPECT_THAT(requests[1], HasSubstr(R"("source":{"files":{"handler.py":"Y29kZQ=="}})"));
 }
@@ -249,10 +268,26 @@ TEST_F(DeployTest, ReplacesWhatIsThere) {
 
 TEST_F(DeployTest, SaysWhyAFunctionFailed) {
   TestServer server(
-      {not_found(), function("Pending"), function("Failed", "handler.py, line 1: SyntaxError")});
+      {not_found(), function("Pending"), no_build(), function("Failed", "handler.py, line 1: SyntaxError")});
   const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
   EXPECT_EQ(ran.status, kExitRefused);
   EXPECT_THAT(ran.err, HasSubstr("hi version 1 failed: handler.py, line 1: SyntaxError"));
+}
+
+TEST_F(DeployTest, ShowsTheBuild) {
+  const std::string log = R"({"stream":"platform","text":"building"})"
+                          "\n"
+                          R"({"stream":"output","text":"handler.cc:3:5: error: x"})"
+                          "\n";
+  TestServer server({not_found(), function("Building"), reply_with("200 OK", "", log),
+                     function("Failed", "the build failed: handler.cc:3:5: error: x")});
+  const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitRefused);
+  EXPECT_EQ(ran.err,
+            "== building\nhandler.cc:3:5: error: x\n"
+            "sterna: hi version 1 failed: the build failed: handler.cc:3:5: error: x\n");
+  EXPECT_THAT(server.requests().at(2),
+              StartsWith("GET /spaces/default/functions/hi/builds/1/logs?follow=true "));
 }
 
 TEST_F(DeployTest, SendsLargeCodeAsAnArchive) {

@@ -22,7 +22,7 @@ struct DeployArgs {
   bool no_wait = false;
   bool quiet = false;
   std::optional<int> traffic_percent;  // of the calls, for the new version; not given: all
-  std::chrono::seconds timeout{120};   // for the function to be Running
+  std::chrono::seconds timeout{120};   // for the function to be Running, once it is built
 };
 Result<int> deploy(const Target& target, const DeployArgs& args);
 
@@ -122,6 +122,18 @@ struct LogsArgs {
   std::string call_id;
 };
 Result<int> show_logs(const Target& target, const LogsArgs& args);
+
+// builds.cc
+struct BuildLogsArgs {
+  std::string name;
+  std::optional<std::int64_t> version;  // not given: the newest
+  bool follow = false;
+};
+Result<int> show_build_logs(const Target& target, const BuildLogsArgs& args);
+// `function` is its path. The log is read with stream_lines.
+std::string build_log_path(const std::string& function, std::int64_t version, bool follow);
+// A record of a build's log as people read it: the tool's line as it is, Sterna's own after "== ".
+std::string build_line_text(std::string_view ndjson_line);
 
 // secrets.cc
 struct SetSecretArgs {

@@ -6,12 +6,25 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/deployment.h"
+#include "cli/log_reader.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
 
 using api::Json;
+
+// Shows the version's build as it goes on, until it ends; nothing when there is none.
+Status follow_build(Api& api, const Place& place, const Json& function, const DeployArgs& args) {
+  const std::string path = build_log_path(place.function, function.value("version", std::int64_t{1}), true);
+  const auto show = [&](std::string_view line) {
+    if (!args.quiet) fmt::print(stderr, "{}\n", build_line_text(line));
+    return true;
+  };
+  const Status followed = read_log(api, path, {.on_begin = {}, .on_line = show});
+  if (!followed && followed.error().code != Code::kNotFound) return followed;
+  return {};
+}
 
 // Until the version has come to an end, or the time is over.
 Result<Json> wait_for(Api& api, const Place& place, Json function, const DeployArgs& args) {
@@ -74,6 +87,10 @@ Result<int> deploy(const Target& target, const DeployArgs& args) {
   }();
   if (!saved) return std::unexpected(saved.error());
   if (args.no_wait) return report(target, *place, *saved, args);
+  if (rollout_of(*saved) == Rollout::kUnderWay) {
+    if (const Status built = follow_build(api, *place, *saved, args); !built)
+      return std::unexpected(built.error());
+  }
   auto settled = wait_for(api, *place, std::move(*saved), args);
   if (!settled) return std::unexpected(settled.error());
   return report(target, *place, *settled, args);

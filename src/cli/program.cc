@@ -53,6 +53,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_secrets();
   add_versions();
   add_init();
+  add_builds();
   add_shell();
 
   add("version", "Print the version", [this]() -> Result<int> {
@@ -100,7 +101,7 @@ void Program::add_deploy() {
       ->type_name("TEMPLATE");
   command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable")
       ->type_name("KEY=VALUE");
-  command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running")
+  command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running, once it is built")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();

@@ -43,6 +43,7 @@ class Program {
   void add_secrets();
   void add_shell();
   void add_versions();
+  void add_builds();
 
   int complete_line(int argc, const char* const* argv);
 

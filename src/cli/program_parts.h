@@ -22,6 +22,7 @@ struct Program::Parts {
   TailArgs tail_invocations;
   ListenArgs listen;
   LogsArgs logs;
+  BuildLogsArgs build_logs;
   SetSecretArgs set_secret;
   std::string shell;
   std::filesystem::path reference;

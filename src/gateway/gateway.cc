@@ -6,6 +6,7 @@
 #include <array>
 
 #include "api/problem.h"
+#include "gateway/build_log_exchange.h"
 #include "gateway/function_request.h"
 #include "gateway/invocation_exchange.h"
 #include "gateway/log_exchange.h"
@@ -169,6 +170,8 @@ void Gateway::on_request(net::HttpConnection& connection) {
       return invocations(connection, route);
     case RouteKind::kLogs:
       return logs(connection, route);
+    case RouteKind::kBuilds:
+      return build_logs(connection, route);
     case RouteKind::kHealth:
       return health(connection, {});
     case RouteKind::kReady:
@@ -240,6 +243,14 @@ void Gateway::logs(net::HttpConnection& connection, const Route& route) {
   auto query = parse_log_query(route.query);
   if (!query) return answer_problem(connection, 400, query.error());
   LogExchange::start(parts_.loop, parts_.log_thread, parts_.logs, connection, entry->id, std::move(*query));
+}
+
+void Gateway::build_logs(net::HttpConnection& connection, const Route& route) {
+  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  if (entry == nullptr) return answer_problem(connection, 404, not_found(route));
+  const auto query = parse_build_log_query(route.tail, route.query);
+  if (!query) return answer_problem(connection, status_of(query.error()), query.error());
+  BuildLogExchange::start(parts_.loop, parts_.log_thread, parts_.build_logs, connection, entry->id, *query);
 }
 
 void Gateway::health(net::HttpConnection& connection, std::string_view not_ready) {

@@ -11,6 +11,7 @@
 #include "gateway/route.h"
 #include "gateway/submission.h"
 #include "invoke/function_table.h"
+#include "logs/build_logs.h"
 #include "logs/function_logs.h"
 #include "net/background.h"
 #include "net/http_server.h"
@@ -28,6 +29,7 @@ struct GatewayParts {
   invoke::FunctionTable& functions;
   Management& management;
   logs::FunctionLogs& logs;
+  logs::BuildLogs& build_logs;
   net::Background& management_thread;
   net::Background& log_thread;
   prometheus::Registry& metrics;
@@ -60,6 +62,7 @@ class Gateway final : public net::HttpService {
               const AsyncWish& wish, const std::string& call_id);
   void invocations(net::HttpConnection& connection, const Route& route);
   void logs(net::HttpConnection& connection, const Route& route);
+  void build_logs(net::HttpConnection& connection, const Route& route);
   void health(net::HttpConnection& connection, std::string_view not_ready);
   void metrics(net::HttpConnection& connection);
 

@@ -72,6 +72,7 @@ class GatewayTest : public ServingTest {
   std::unique_ptr<registry::Registry> registry_ = std::move(*registry::Registry::open(":memory:", wall_));
   std::unique_ptr<bundle::BundleStore> bundles_ =
       std::move(*bundle::BundleStore::open(folder_.path() / "bundles"));
+  logs::BuildLogs build_logs_{::testing::TempDir() + "build-logs", 1U << 20, clock_};
   std::unique_ptr<logs::FunctionLogs> function_logs_ =
       std::move(*logs::FunctionLogs::open(folder_.path() / "logs", {}, wall_));
   std::unique_ptr<queue::sqlite::SqliteQueue> queue_ =
@@ -85,6 +86,7 @@ class GatewayTest : public ServingTest {
        .functions = table_,
        .management = management_,
        .logs = *function_logs_,
+       .build_logs = build_logs_,
        .management_thread = management_thread_,
        .log_thread = log_thread_,
        .metrics = prometheus_,

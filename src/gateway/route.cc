@@ -66,7 +66,8 @@ Result<Route> parse_route(std::string_view target) {
       std::pair<std::string_view, RouteKind>{"invoke", RouteKind::kInvoke},
       std::pair<std::string_view, RouteKind>{"async-invoke", RouteKind::kAsyncInvoke},
       std::pair<std::string_view, RouteKind>{"invocations", RouteKind::kInvocations},
-      std::pair<std::string_view, RouteKind>{"logs", RouteKind::kLogs}};
+      std::pair<std::string_view, RouteKind>{"logs", RouteKind::kLogs},
+      std::pair<std::string_view, RouteKind>{"builds", RouteKind::kBuilds}};
   if (!take(rest, "/")) return route;
   const std::string_view word = take_segment(rest);
   for (const auto& [name, kind] : kParts) {

@@ -14,6 +14,7 @@ enum class RouteKind : std::uint8_t {
   kAsyncInvoke,  // {fn}/async-invoke[/a[/b[/c]]]
   kInvocations,  // {fn}/invocations[/{id}[/response|/redrive|/redeliver]]
   kLogs,         // {fn}/logs
+  kBuilds,       // {fn}/builds/{version}/logs
   kHealth,       // /healthz
   kReady,        // /readyz
   kMetrics,      // /metrics
@@ -27,7 +28,8 @@ struct Route {
   std::string_view query;     // raw, without '?'
   std::string_view space;     // of the kinds that begin with {fn}
   std::string_view function;  // likewise
-  std::string_view tail;      // raw, what follows /invoke, /async-invoke, /invocations; "" or begins with '/'
+  std::string_view
+      tail;  // raw, what follows /invoke, /async-invoke, /invocations, /builds; "" or begins with '/'
 };
 
 // Takes origin-form and absolute-form (RFC 9112 3.2). Fails with invalid, reason `bad_path`.

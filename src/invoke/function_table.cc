@@ -20,10 +20,11 @@ bool is_of(const std::unique_ptr<FunctionPool>& pool, const registry::Version& v
 }  // namespace
 
 FunctionTable::FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids,
-                             const pool::PoolLimits& limits, VersionStore& store, ConfigOf config_of,
-                             LogSink log, InvocationMetrics& metrics)
+                             const pool::PoolLimits& limits, VersionStore& store, VersionBuilder& builder,
+                             ConfigOf config_of, LogSink log, InvocationMetrics& metrics)
     : loop_(loop),
       store_(store),
+      builder_(builder),
       config_of_(std::move(config_of)),
       log_(std::move(log)),
       metrics_(metrics),
@@ -74,8 +75,25 @@ void FunctionTable::apply(const registry::Function& function) {
   tell_running(entry);
 }
 
+bool FunctionTable::wait_for_build(FunctionEntry& entry, const registry::Function& function) {
+  const registry::Version& newest = function.newest;
+  const bool wanted = function.wants_loading() && builder_.needs_build(newest);
+  if (entry.building != 0 && (!wanted || entry.building != newest.number)) {
+    builder_.cancel(entry.id);
+    entry.building = 0;
+  }
+  if (wanted && entry.building == 0) {
+    let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
+    entry.building = newest.number;
+    store_.set_building(entry.id, static_cast<std::uint32_t>(newest.number));
+    builder_.build(function, newest);
+  }
+  return wanted;
+}
+
 void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function& function) {
   if (function.status == FunctionStatus::kStopped) {
+    wait_for_build(entry, function);  // for nothing any more
     let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
     let_go(std::move(entry.canary), nullptr, FunctionPool::Leave::kAfterCalls);
     return let_go(std::move(entry.active), nullptr, FunctionPool::Leave::kAfterCalls);
@@ -92,6 +110,7 @@ void FunctionTable::change_pools(FunctionEntry& entry, const registry::Function&
     }
   }
   change_canary(entry, function);
+  if (wait_for_build(entry, function)) return;
   const bool is_new = function.wants_loading();
   const bool is_renewal = !is_new && entry.active && function.active &&
                           has_old_secrets(*entry.active, function, *function.active);
@@ -144,6 +163,7 @@ void FunctionTable::remove(const std::string& id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   FunctionEntry& entry = *found->second;
+  if (entry.building != 0) builder_.cancel(id);
   for (auto* pool : {&entry.candidate, &entry.canary, &entry.active})
     let_go(std::move(*pool), nullptr, FunctionPool::Leave::kNow);
   for (auto& pool : leaving_) {

@@ -35,6 +35,7 @@ struct FunctionEntry {
   int canary_percent = 0;
   // What is being loaded: a new version, or the active one again because its secrets have changed.
   std::unique_ptr<pool::FunctionPool> candidate;
+  std::int64_t building = 0;  // the version that the builder has been given, until it is built; else 0
   std::unique_ptr<FunctionMetrics> metrics;
 };
 
@@ -52,6 +53,19 @@ class VersionStore {
   virtual void set_running(const std::string& id) = 0;
 };
 
+// Makes what runs of what was sent. What became of a build is made durable: the version has a layer, or has
+// failed; the change comes back by `apply`. Called on the loop, must not block it.
+class VersionBuilder {
+ public:
+  virtual ~VersionBuilder() = default;
+  // Whether the version cannot be loaded before `build` was called for it.
+  virtual bool needs_build(const registry::Version& version) const = 0;
+  // One build at a time for each function: `cancel` first.
+  virtual void build(const registry::Function& function, const registry::Version& version) = 0;
+  // Nobody waits for the function's build any more, if there is one.
+  virtual void cancel(const std::string& id) = 0;
+};
+
 // Where lines of function logs go.
 using LogSink =
     std::function<void(const std::string& function_id, const std::string& name, std::string_view instance,
@@ -63,7 +77,8 @@ class FunctionTable final : private pool::PoolObserver {
   using ConfigOf = std::function<pool::FunctionConfig(const registry::Function&, const registry::Version&)>;
 
   FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids, const pool::PoolLimits& limits,
-                VersionStore& store, ConfigOf config_of, LogSink log, InvocationMetrics& metrics);
+                VersionStore& store, VersionBuilder& builder, ConfigOf config_of, LogSink log,
+                InvocationMetrics& metrics);
   ~FunctionTable() override;
 
   // Takes over what the registry says now.
@@ -126,6 +141,8 @@ class FunctionTable final : private pool::PoolObserver {
   static bool is_renewal(const FunctionEntry& entry);
   void drop_candidate_unless(FunctionEntry& entry, const registry::Function& function,
                              const registry::Version* wanted);
+  // Whether the version, if one is wanted, has to be built first; the build is begun.
+  bool wait_for_build(FunctionEntry& entry, const registry::Function& function);
   void set_running(FunctionEntry& entry);
   void tell_running(const FunctionEntry& entry);
   FunctionEntry& upsert(const registry::Function& function);
@@ -142,6 +159,7 @@ class FunctionTable final : private pool::PoolObserver {
 
   net::Loop& loop_;
   VersionStore& store_;
+  VersionBuilder& builder_;
   const ConfigOf config_of_;
   const LogSink log_;
   InvocationMetrics& metrics_;

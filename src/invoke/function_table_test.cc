@@ -45,6 +45,53 @@ TEST_F(TableTest, NoCodeYetLoadsNothing) {
   EXPECT_TRUE(store_.lines.empty());
 }
 
+TEST_F(TableTest, CodeThatNeedsABuildIsLoadedOnceItIsBuilt) {
+  builder_.builds = true;
+  table_.apply(function(1, VersionState::kPending, 0));
+  EXPECT_EQ(builder_.lines, std::vector<std::string>{"build id-motion 1"});
+  EXPECT_EQ(store_.last(), "building id-motion 1");
+  table_.apply(function(1, VersionState::kBuilding, 0));
+  EXPECT_EQ(builder_.lines.size(), 1U);
+  EXPECT_EQ(launcher_.started(), 0U);
+
+  registry::Function built = function(1, VersionState::kBuilding, 0);
+  built.newest.layer = "layer";
+  table_.apply(built);
+  EXPECT_EQ(launcher_.started(), 1U);
+}
+
+TEST_F(TableTest, ABuildLeavesTheActiveVersionAlone) {
+  registry::Function old = running(1);
+  old.newest.layer = old.active->layer = "none";
+  builder_.builds = true;
+  table_.apply(old);
+  table_.apply(function(2, VersionState::kPending, 1));
+  EXPECT_EQ(builder_.lines, std::vector<std::string>{"build id-motion 2"});
+  const TestRun& run = invoke();
+  worker(0).ready();
+  settle();
+  answer(0, "old");
+  EXPECT_EQ(run.body, "old");
+  table_.apply(function(2, VersionState::kFailed, 1));
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_EQ(builder_.lines.back(), "cancel id-motion");
+}
+
+TEST_F(TableTest, ABuildThatIsNotWantedAnyMoreIsCancelled) {
+  builder_.builds = true;
+  table_.apply(function(1, VersionState::kPending, 0));
+  table_.apply(function(2, VersionState::kPending, 0));
+  EXPECT_EQ(builder_.lines,
+            (std::vector<std::string>{"build id-motion 1", "cancel id-motion", "build id-motion 2"}));
+  table_.apply(stopped(2));
+  EXPECT_EQ(builder_.lines.back(), "cancel id-motion");
+  table_.apply(function(2, VersionState::kPending, 0));
+  EXPECT_EQ(builder_.lines.back(), "build id-motion 2");
+  table_.remove("id-motion");
+  EXPECT_EQ(builder_.lines.back(), "cancel id-motion");
+  EXPECT_EQ(launcher_.started(), 0U);
+}
+
 TEST_F(TableTest, NewVersionTakesOverWithoutAFailedCall) {
   table_.apply(running(1));
   const TestRun& old = invoke();

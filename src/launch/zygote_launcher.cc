@@ -91,7 +91,12 @@ ZygoteLauncher::~ZygoteLauncher() = default;
 
 void ZygoteLauncher::prepare(const std::string& runtime, Network network) {
   std::string why_not;
-  if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network, settings_.spares);
+  if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network, spares_of(runtime));
+}
+
+std::uint32_t ZygoteLauncher::spares_of(const std::string& runtime) const {
+  const auto command = settings_.runtimes.find(runtime);
+  return command == settings_.runtimes.end() || command->second.keeps_spares ? settings_.spares : 0;
 }
 
 ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::string& why_not) {
@@ -134,6 +139,7 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
   const std::uint32_t uid = uids_.try_emplace(config.id, kFirstUid + next).first->second;
   sandbox::SandboxPlan plan;
   plan.bundle_dir = config.bundle_dir;
+  plan.bundle_writable = config.bundle_writable;
   plan.host_uid = uid;
   plan.host_gid = uid;
   plan.memory_bytes = config.memory_bytes;
@@ -163,7 +169,7 @@ void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConf
     if (!sent) report_exit_later(instance, sent.error().detail);
     return;
   }
-  parent->want_spares(plan.network, settings_.spares);
+  parent->want_spares(plan.network, spares_of(config.runtime));
   UniqueFd secrets;
   if (!config.secrets.empty()) {
     auto packed = sandbox::pack_secrets(config.secrets);

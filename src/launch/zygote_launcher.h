@@ -22,6 +22,7 @@ namespace sterna::launch {
 struct RuntimeCommand {
   std::vector<std::string> argv;
   std::vector<std::string> env;
+  bool keeps_spares = true;  // false: nobody waits for its workers
 };
 
 struct LaunchSettings {
@@ -56,6 +57,7 @@ class ZygoteLauncher final : public pool::Launcher {
   };
 
   Zygote* zygote(const std::string& runtime, std::string& why_not);
+  std::uint32_t spares_of(const std::string& runtime) const;
   sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config);
   void connect(const std::string& instance, pid_t worker, UniqueFd listener);
   void report_exit(const std::string& instance, const pool::WorkerExit& exit);

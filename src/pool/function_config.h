@@ -22,6 +22,7 @@ struct FunctionConfig {
   std::string handler;               // file in the bundle
   std::vector<std::string> command;  // what is executed instead of the handler file; mostly empty
   std::string bundle_dir;            // absolute path on the host
+  bool bundle_writable = false;      // a build's folder
   std::map<std::string, std::string> env;
   std::map<std::string, std::string> secrets;  // plain values of the files in /run/secrets, by name
   Network network = Network::kEgress;

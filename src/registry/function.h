@@ -22,6 +22,9 @@ std::string_view to_string(FunctionStatus status);  // "Pending", as in answers
 enum class VersionState : std::uint8_t { kPending, kBuilding, kActive, kCanary, kFailed, kRetired };
 std::string_view to_string(VersionState state);  // "pending"
 
+// The layer of a version whose code needs no build.
+inline constexpr std::string_view kNoLayer = "none";
+
 inline constexpr int kAllTraffic = 100;
 
 // Immutable but for its state and its share of the calls: spec and bundle never change.
@@ -29,6 +32,9 @@ struct Version {
   std::int64_t number = 0;
   api::FunctionSpec spec;
   std::string bundle;  // hash; empty while the function has been created but its code not been sent yet
+  // What a build made beside the bundle, by its name in the store of layers; kNoLayer, or empty as long as
+  // nobody has looked whether there is something to build.
+  std::string layer;
   VersionState state = VersionState::kPending;
   std::string reason;  // of kFailed
   std::optional<bool> handler_async;

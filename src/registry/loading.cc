@@ -34,6 +34,19 @@ Status Registry::fail_version(std::string_view id, std::int64_t version, std::st
   return move_version(id, version, VersionState::kFailed, reason);
 }
 
+Status Registry::set_layer(std::string_view id, std::int64_t version, std::string_view layer) {
+  FunctionRef changed;
+  return write(changed, [&]() -> Status {
+    Result<FunctionRef> function = resolve(id);
+    if (!function) return std::unexpected(function.error());
+    if (Result<Version> exists = load_version(id, version); !exists) return std::unexpected(exists.error());
+    changed = *function;
+    return Statement(*database_, "UPDATE versions SET layer = ?3 WHERE function_id = ?1 AND number = ?2")
+        .bind(id, version, layer)
+        .run();
+  });
+}
+
 Status Registry::activate(std::string_view id, std::int64_t version, bool handler_async,
                           std::string_view runtime) {
   FunctionRef changed;

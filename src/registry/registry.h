@@ -106,6 +106,8 @@ class Registry {
   // Every bundle that a version uses, and those of `hashes` that none uses.
   Result<std::vector<std::string>> bundles();
   Result<Orphans> unused_bundles(const std::vector<std::string>& hashes);
+  // Every pair of bundle and layer that a version uses.
+  Result<std::vector<std::pair<std::string, std::string>>> layers();
 
   // Versions (versions.cc).
   // Adds a pending version with this spec; `bundle` nullopt keeps the newest version's code. The name must be
@@ -152,6 +154,8 @@ class Registry {
   // newer one is active.
   Status activate(std::string_view id, std::int64_t version, bool handler_async, std::string_view runtime);
   Status fail_version(std::string_view id, std::int64_t version, std::string_view reason);
+  // The version is built (or needs no build: kNoLayer) and can be loaded.
+  Status set_layer(std::string_view id, std::int64_t version, std::string_view layer);
   // The canary crashes again and again: the active version gets all calls. Does nothing when `version` is not
   // the canary.
   Status fail_canary(std::string_view id, std::int64_t version, std::string_view reason);

@@ -52,13 +52,14 @@ Result<Version> read_version(const store::Statement& row, int first_column) {
   version.runtime = row.text(first_column + 6);
   version.created_at = from_ms(row.integer(first_column + 7));
   version.traffic_percent = static_cast<int>(row.integer(first_column + 8));
+  version.layer = row.text(first_column + 9);
   return version;
 }
 
 Result<Function> read_function(const store::Statement& row) {
   constexpr int kNewest = 7;
-  constexpr int kActive = 16;
-  constexpr int kCanary = 25;
+  constexpr int kActive = 17;
+  constexpr int kCanary = 27;
   Function function;
   function.id = row.text(0);
   function.space = row.text(1);

@@ -70,7 +70,12 @@ ALTER TABLE versions ADD COLUMN traffic_percent INTEGER NOT NULL DEFAULT 100;
 ALTER TABLE functions ADD COLUMN canary INTEGER;
 )sql";
 
-constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets, kTraffic};
+// What the version's build made: '' when that is not known yet (registry/function.h).
+constexpr std::string_view kLayers = R"sql(
+ALTER TABLE versions ADD COLUMN layer TEXT NOT NULL DEFAULT '';
+)sql";
+
+constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets, kTraffic, kLayers};
 
 }  // namespace
 

@@ -19,9 +19,9 @@ const std::string kSelectVersions =
 Status Registry::insert_version(std::string_view id, const Version& version) {
   return Statement(*database_,
                    "INSERT INTO versions(function_id, number, spec, bundle, state, handler_async, created_at,"
-                   " traffic_percent) VALUES(?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7)")
+                   " traffic_percent, layer) VALUES(?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8)")
       .bind(id, version.number, stored_spec(version.spec), version.bundle, version.handler_async, now_ms(),
-            version.traffic_percent)
+            version.traffic_percent, version.layer)
       .run();
 }
 
@@ -66,9 +66,12 @@ Result<Saved> Registry::update(std::string_view space, std::string_view name, co
     Result<Function> before = load(changed.id);
     if (!before) return std::unexpected(before.error());
     Version version = std::move(before->newest);
+    // What was built stays good as long as the same is built in the same way.
+    if (version.spec.template_name != spec.template_name) version.layer.clear();
     version.spec = spec;
     version.traffic_percent = traffic_percent;
     if (bundle && *bundle != version.bundle) {
+      version.layer.clear();
       version.bundle = *bundle;
       version.handler_async.reset();
     }
@@ -167,6 +170,20 @@ Result<std::vector<std::string>> Registry::bundles_of(std::string_view sql, std:
 Result<std::vector<std::string>> Registry::bundles() {
   const std::scoped_lock lock(mutex_);
   return bundles_of("SELECT DISTINCT bundle FROM versions WHERE bundle <> ''", "");
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> Registry::layers() {
+  const std::scoped_lock lock(mutex_);
+  Statement query(*database_,
+                  "SELECT DISTINCT bundle, layer FROM versions WHERE bundle <> '' AND layer NOT IN ('', ?1)");
+  query.bind(kNoLayer);
+  std::vector<std::pair<std::string, std::string>> pairs;
+  while (true) {
+    Result<bool> row = query.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return pairs;
+    pairs.emplace_back(query.text(0), query.text(1));
+  }
 }
 
 Result<Orphans> Registry::unused_bundles(const std::vector<std::string>& hashes) {

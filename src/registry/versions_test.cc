@@ -63,6 +63,24 @@ TEST_F(VersionsTest, SameCodeKeepsWhatIsKnownAboutTheHandler) {
   EXPECT_EQ(now().newest.handler_async, true);
 }
 
+TEST_F(VersionsTest, WhatWasBuiltStaysGoodForTheSameCode) {
+  EXPECT_EQ(now().newest.layer, "");
+  ASSERT_TRUE(registry_->set_layer(id_, 1, "layer"));
+  EXPECT_EQ(now().newest.layer, "layer");
+  EXPECT_EQ(now().newest.state, VersionState::kPending);
+  EXPECT_EQ(*registry_->layers(), (std::vector<std::pair<std::string, std::string>>{{"h1", "layer"}}));
+  spec_.env["A"] = "b";
+  EXPECT_EQ(update(std::nullopt).function.newest.layer, "layer");
+  EXPECT_EQ(update("h1").function.newest.layer, "layer");
+  EXPECT_EQ(update("h2").function.newest.layer, "");
+  ASSERT_TRUE(registry_->set_layer(id_, 4, kNoLayer));
+  EXPECT_EQ(registry_->layers()->size(), 1U);
+  EXPECT_EQ(registry_->rollback("default", "f", 1)->function.newest.layer, "layer");
+  spec_.template_name = "python3.12-http";
+  EXPECT_EQ(update(std::nullopt).function.newest.layer, "");
+  EXPECT_EQ(registry_->set_layer(id_, 99, "x").error().reason, "version_not_found");
+}
+
 TEST_F(VersionsTest, FailedFirstVersionFailsTheFunctionAndStartTriesAgain) {
   ASSERT_TRUE(registry_->fail_version(id_, 1, "SyntaxError"));
   EXPECT_EQ(now().status, FunctionStatus::kFailed);

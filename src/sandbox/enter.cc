@@ -172,11 +172,12 @@ EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_p
   return order;
 }
 
-int open_bundle(const char* bundle_dir) {
+int open_bundle(const char* bundle_dir, BundleAccess access) {
   const int tree = ::open_tree(AT_FDCWD, bundle_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return -errno;
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (access == BundleAccess::kReadOnly) attributes.attr_set |= MOUNT_ATTR_RDONLY;
   if (::mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
     const int error = errno;
     ::close(tree);

@@ -49,9 +49,11 @@ struct EnterOrder {
 };
 EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group);
 
-// A detached, read-only clone of the tree at `bundle_dir`, to be handed to `enter`. For the zygote. Answers
-// the descriptor or -errno.
-int open_bundle(const char* bundle_dir);
+enum class BundleAccess : std::uint8_t { kReadOnly, kWritable };
+
+// A detached clone of the tree at `bundle_dir`, to be handed to `enter`. For the zygote. Answers the
+// descriptor or -errno.
+int open_bundle(const char* bundle_dir, BundleAccess access);
 
 // After the user and group maps are written: attaches the bundle at /function, sets hostname and rlimits,
 // becomes the inner user without capabilities, installs the filter. `*listener` is the seccomp listener with

@@ -123,6 +123,7 @@ Status validate(const SandboxPlan& plan) {
 
 nlohmann::json to_json(const SandboxPlan& plan) {
   return {{"bundle_dir", plan.bundle_dir},
+          {"bundle_writable", plan.bundle_writable},
           {"host_uid", plan.host_uid},
           {"host_gid", plan.host_gid},
           {"memory_bytes", plan.memory_bytes},
@@ -140,6 +141,7 @@ Result<SandboxPlan> plan_from_json(const nlohmann::json& json) {
   SandboxPlan plan;
   Reader reader(json);
   reader.text("bundle_dir", plan.bundle_dir);
+  reader.flag("bundle_writable", plan.bundle_writable);
   reader.integer("host_uid", plan.host_uid);
   reader.integer("host_gid", plan.host_gid);
   reader.integer("memory_bytes", plan.memory_bytes);

@@ -18,8 +18,8 @@ inline constexpr std::uint32_t kInnerGid = 1000;
 inline constexpr std::uint64_t kMiB = 1ULL << 20;
 
 struct SandboxPlan {
-  std::string
-      bundle_dir;  // absolute host path, seen read-only as /function; its files must be readable by others
+  std::string bundle_dir;  // absolute host path, seen as /function; its files must be readable by others
+  bool bundle_writable = false;  // for builds; else /function is read-only
   std::uint32_t host_uid = 0;  // who the function's processes are for the host; its own per function, never 0
   std::uint32_t host_gid = 0;  // (without root: ignored, they are the server's user)
   std::uint64_t memory_bytes = 128 * kMiB;  // memory with swap

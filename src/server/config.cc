@@ -51,6 +51,19 @@ std::vector<std::string> find_nodes() {
   return found;
 }
 
+fs::path find_cxx() {
+  constexpr int kOldestClang = 14;
+  constexpr int kNewestClang = 40;
+  std::vector<std::string> names = {"c++", "g++", "clang++"};
+  for (int version = kNewestClang; version >= kOldestClang; --version)
+    names.push_back(fmt::format("clang++-{}", version));
+  for (const std::string& name : names) {
+    if (fs::path candidate = fs::path("/usr/bin") / name; ::access(candidate.c_str(), X_OK) == 0)
+      return candidate;
+  }
+  return {};
+}
+
 fs::path find_runtimes(const fs::path& executable) {
   const fs::path folder = executable.parent_path();
   std::error_code error;
@@ -78,6 +91,7 @@ Machine Machine::here() {
   machine.executable = fs::read_symlink("/proc/self/exe", error);
   machine.pythons = find_pythons();
   machine.nodes = find_nodes();
+  machine.cxx = find_cxx();
   return machine;
 }
 
@@ -86,6 +100,7 @@ Config default_config(const Machine& machine) {
   config.data_dir = machine.is_root ? fs::path("/var/lib/sterna") : machine.home / ".local/share/sterna";
   config.python = machine.pythons;
   config.node = machine.nodes;
+  config.build.cxx = machine.cxx;
   config.runtime_dir = find_runtimes(machine.executable);
   return config;
 }
@@ -123,8 +138,10 @@ Status validate(const Config& config) {
 
 Config with_absolute_paths(Config config, const fs::path& here) {
   if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
-  for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file})
-    *path = (here / *path).lexically_normal();
+  for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file,
+                         &config.build.wheels_dir, &config.build.cxx}) {
+    if (!path->empty()) *path = (here / *path).lexically_normal();
+  }
   for (std::vector<std::string>* interpreters : {&config.python, &config.node}) {
     for (std::string& each : *interpreters) {
       if (each.contains('/')) each = (here / each).lexically_normal();
@@ -187,10 +204,11 @@ std::string to_toml(const Config& config) {
     const std::string_view own_section = dot == std::string_view::npos ? "" : option.key.substr(0, dot);
     if (own_section != section) out += fmt::format("\n[{}]\n", own_section);
     section = own_section;
-    // Unset: it follows from data_dir.
-    if (option.key == "secrets_key_file" && config.secrets_key_file.empty()) continue;
+    const std::string value = show_option(option, config);
+    // A path that is unset: there is none, or it follows from data_dir.
+    if (std::holds_alternative<Path>(option.kind) && value == R"("")") continue;
     const std::string_view name = dot == std::string_view::npos ? option.key : option.key.substr(dot + 1);
-    out += fmt::format("{} = {}\n", name, show_option(option, config));
+    out += fmt::format("{} = {}\n", name, value);
   }
   return out;
 }

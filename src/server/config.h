@@ -48,6 +48,22 @@ struct AsyncLimits {
   std::uint64_t max_result_bytes = 64ULL << 20;
 };
 
+struct BuildConfig {
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  std::uint64_t memory_mb = 1024;
+  std::uint64_t disk_mb = 2048;
+  std::uint64_t cpus = 2;
+  std::uint64_t max_pids = 256;
+  std::uint64_t parallel = 2;
+  std::uint64_t cache_mb = 4096;
+  std::uint64_t log_bytes = 1ULL << 20;
+  std::string pip_index_url;         // empty: pip's own
+  std::filesystem::path wheels_dir;  // empty: none
+  std::string npm_registry;          // empty: npm's own
+  std::filesystem::path cxx;         // empty: none was found
+  bool offline = false;
+};
+
 struct Config {
   Address listen;
   std::filesystem::path data_dir;
@@ -64,6 +80,7 @@ struct Config {
   std::vector<std::string> callback_allow;
   Limits limits;
   AsyncLimits async;
+  BuildConfig build;
 };
 
 // What the defaults depend on.
@@ -73,6 +90,7 @@ struct Machine {
   std::filesystem::path executable;  // of the running program
   std::vector<std::string> pythons;  // interpreters found, without duplicates
   std::vector<std::string> nodes;
+  std::filesystem::path cxx;  // a C++ compiler
 
   static Machine here();
 };

@@ -22,7 +22,8 @@ Config good_config() {
                                   .home = "/root",
                                   .executable = "/opt/bin/sterna",
                                   .pythons = {"/usr/bin/python3"},
-                                  .nodes = {}});
+                                  .nodes = {},
+                                  .cxx = {}});
   config.auth = Auth::kNone;
   return config;
 }
@@ -52,13 +53,19 @@ TEST(Defaults, DependOnTheMachine) {
                                       .home = "/root",
                                       .executable = "/opt/bin/sterna",
                                       .pythons = {"/p"},
-                                      .nodes = {"/n"}});
+                                      .nodes = {"/n"},
+                                      .cxx = "/c"});
   EXPECT_EQ(root.data_dir, "/var/lib/sterna");
   EXPECT_EQ(root.runtime_dir, "/opt/lib/sterna/runtimes");
   EXPECT_THAT(root.python, ElementsAre("/p"));
   EXPECT_THAT(root.node, ElementsAre("/n"));
-  const Config user = default_config(
-      {.is_root = false, .home = "/home/ada", .executable = "/opt/bin/sterna", .pythons = {}, .nodes = {}});
+  EXPECT_EQ(root.build.cxx, "/c");
+  const Config user = default_config({.is_root = false,
+                                      .home = "/home/ada",
+                                      .executable = "/opt/bin/sterna",
+                                      .pythons = {},
+                                      .nodes = {},
+                                      .cxx = {}});
   EXPECT_EQ(user.data_dir, "/home/ada/.local/share/sterna");
 }
 
@@ -250,6 +257,8 @@ TEST_F(FileTest, ReadsWhatToTomlWrites) {
   config.limits.queue_wait = 250ms;
   config.data_dir = "/a \"quoted\" \\ folder";
   config.secrets_key_file = "/keys/sterna.key";
+  config.build.cxx = "/usr/bin/c++";
+  config.build.wheels_dir = "/wheels";
   auto settings = read(to_toml(config));
   ASSERT_TRUE(settings) << settings.error().detail;
   EXPECT_EQ(settings->size(), options().size());

@@ -113,6 +113,32 @@ const std::array kOptions = {
            "Size of the queue's database above which ended invocations go earlier, the oldest first."},
     Option{"async.max_result_bytes", STERNA_NUMBER(async.max_result_bytes, 1024, kGiB),
            "Largest output of an asynchronous invocation."},
+    Option{"build.timeout_seconds", STERNA_SECONDS(build.timeout, 1s, 86400s),
+           "How long one build may take."},
+    Option{"build.memory_mb", STERNA_NUMBER(build.memory_mb, 64, 1ULL << 20), "Memory of one build."},
+    Option{"build.disk_mb", STERNA_NUMBER(build.disk_mb, 1, 1ULL << 20),
+           "Disk that one build may fill, with what it downloads."},
+    Option{"build.cpus", STERNA_NUMBER(build.cpus, 1, 1024), "Processors that one build may use."},
+    Option{"build.max_pids", STERNA_NUMBER(build.max_pids, 16, 100'000),
+           "Processes and threads of one build."},
+    Option{"build.parallel", STERNA_NUMBER(build.parallel, 1, 64),
+           "Builds that run at a time; further ones wait."},
+    Option{
+        "build.cache_mb", STERNA_NUMBER(build.cache_mb, 0, 1ULL << 30),
+        "What builds made stays for functions that need the same, up to this size; what was used longest ago "
+        "goes first."},
+    Option{"build.log_bytes", STERNA_NUMBER(build.log_bytes, 16ULL << 10, kGiB),
+           "Log kept of one build: its beginning and its end."},
+    Option{"build.pip_index_url", Text{STERNA_FIELD(std::string, build.pip_index_url), "a URL"},
+           "Index that pip asks for packages. Empty: pip's own."},
+    Option{"build.wheels_dir", Path{STERNA_FIELD(std::filesystem::path, build.wheels_dir)},
+           "Folder of wheels that pip may take beside the index. Default: none."},
+    Option{"build.npm_registry", Text{STERNA_FIELD(std::string, build.npm_registry), "a URL"},
+           "Registry that npm asks for packages. Empty: npm's own."},
+    Option{"build.cxx", Path{STERNA_FIELD(std::filesystem::path, build.cxx)},
+           "C++ compiler. Default: c++, g++, clang++ or the newest clang++-N in /usr/bin."},
+    Option{"build.offline", Switch{STERNA_FIELD(bool, build.offline)},
+           "Builds get no network: pip takes wheels only, npm nothing that is not in the code."},
 };
 
 #undef STERNA_FIELD
@@ -186,8 +212,11 @@ Status set_choice(const Choice& kind, Config& config, const Setting& setting, co
   return {};
 }
 
-std::string_view last_part(std::string_view key) {
-  return key.substr(key.rfind('.') + 1);
+// The name of an option where there are no sections, with underscores.
+std::string plain_name(std::string_view key) {
+  std::string name(key.starts_with("build.") ? key : key.substr(key.rfind('.') + 1));
+  std::ranges::replace(name, '.', '_');
+  return name;
 }
 
 }  // namespace
@@ -203,13 +232,13 @@ const Option* find_option(std::string_view key) {
 
 std::string variable_of(const Option& option) {
   std::string name = "STERNA_";
-  for (char c : last_part(option.key)) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  for (char c : plain_name(option.key)) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   return name;
 }
 
 std::string flag_of(const Option& option) {
   std::string name = "--";
-  for (char c : last_part(option.key)) name += c == '_' ? '-' : c;
+  for (char c : plain_name(option.key)) name += c == '_' ? '-' : c;
   return name;
 }
 
@@ -221,6 +250,7 @@ std::string form_of(const Option& option) {
             return fmt::format("seconds from {} to {}", to_seconds(kind.min), to_seconds(kind.max));
           },
           [](const Switch&) { return std::string("true or false"); },
+          [](const Text& kind) { return std::string(kind.form); },
           [](const Path&) { return std::string("a path"); },
           [](const Words& kind) { return std::string(kind.form); },
           [](const HostPort&) { return std::string("host:port"); },
@@ -244,6 +274,10 @@ Status set_option(const Option& option, Config& config, const Setting& setting) 
                         [&](const Seconds& kind) { return set_seconds(kind, config, setting, value, form); },
                         [&](const Switch& kind) { return set_switch(kind, config, setting, value, form); },
                         [&](const Choice& kind) { return set_choice(kind, config, setting, value, form); },
+                        [&](const Text& kind) -> Status {
+                          kind.field(config) = value;
+                          return {};
+                        },
                         [&](const Path& kind) -> Status {
                           if (value.empty()) return refuse(setting, value, form);
                           kind.field(config) = value;
@@ -266,6 +300,7 @@ std::string show_option(const Option& option, const Config& config) {
                         [&](const Number& kind) { return fmt::format("{}", kind.field(copy)); },
                         [&](const Seconds& kind) { return fmt::format("{}", to_seconds(kind.field(copy))); },
                         [&](const Switch& kind) { return std::string(kind.field(copy) ? "true" : "false"); },
+                        [&](const Text& kind) { return toml_string(kind.field(copy)); },
                         [&](const Path& kind) { return toml_string(kind.field(copy).native()); },
                         [&](const HostPort& kind) { return toml_string(to_string(kind.field(copy))); },
                         [&](const Choice& kind) { return toml_string(kind.words[kind.get(copy)]); },

@@ -24,6 +24,10 @@ struct Seconds {
 struct Switch {
   bool& (*field)(Config&);
 };
+struct Text {
+  std::string& (*field)(Config&);
+  std::string_view form;  // what it is, e.g. "a URL"; it may be empty
+};
 struct Path {
   std::filesystem::path& (*field)(Config&);
 };
@@ -43,14 +47,15 @@ struct Choice {
 
 struct Option {
   std::string_view key;  // with its section: "limits.queue_length"
-  std::variant<Number, Seconds, Switch, Path, Words, HostPort, Choice> kind;
+  std::variant<Number, Seconds, Switch, Text, Path, Words, HostPort, Choice> kind;
   std::string_view help;
 };
 
 std::span<const Option> options();
 const Option* find_option(std::string_view key);
 
-// "limits.queue_length" -> "STERNA_QUEUE_LENGTH", "--queue-length".
+// "limits.queue_length" -> "STERNA_QUEUE_LENGTH", "--queue-length". Those of builds keep their section:
+// "build.memory_mb" -> "STERNA_BUILD_MEMORY_MB", "--build-memory-mb".
 std::string variable_of(const Option& option);
 std::string flag_of(const Option& option);
 

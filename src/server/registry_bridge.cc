@@ -120,6 +120,10 @@ void RegistryBridge::fail_version(const std::string& id, std::uint32_t version, 
       [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
 }
 
+void RegistryBridge::set_layer(const std::string& id, std::uint32_t version, const std::string& layer) {
+  run("built", [=](registry::Registry& registry) { return registry.set_layer(id, version, layer); });
+}
+
 void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) {
   run("canary failed",
       [=](registry::Registry& registry) { return registry.fail_canary(id, version, reason); });

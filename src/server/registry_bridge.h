@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "build/builder.h"
 #include "gateway/management.h"
 #include "invoke/function_table.h"
 #include "net/background.h"
@@ -12,7 +13,7 @@ namespace sterna::server {
 
 // Makes what the pools find out durable on the management thread, and brings every committed change back to
 // the table.
-class RegistryBridge final : public invoke::VersionStore {
+class RegistryBridge final : public invoke::VersionStore, public build::BuildResults {
  public:
   // All outlive it. Becomes the registry's listener.
   RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry);
@@ -27,6 +28,7 @@ class RegistryBridge final : public invoke::VersionStore {
   void activate(const std::string& id, std::uint32_t version, bool async,
                 const std::string& runtime) override;
   void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) override;
+  void set_layer(const std::string& id, std::uint32_t version, const std::string& layer) override;
   void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override;
   void set_failed(const std::string& id, const std::string& reason) override;
   void set_running(const std::string& id) override;

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 #include <string_view>
 
 #include "api/function_json.h"
 #include "api/templates.h"
+#include "build/build_run.h"
 #include "bundle/source.h"
 #include "server/node_version.h"
 #include "server/worker_secrets.h"
@@ -44,6 +46,21 @@ launch::RuntimeCommand python_command(const std::string& interpreter, const Conf
 constexpr std::string_view kNativeTemplates[] = {"command", "cpp", "http", "lambda"};
 constexpr const char* kNative = "native";
 
+// Builds are other users of the machine.
+bool is_open_folder(const std::filesystem::path& path) {
+  using std::filesystem::perms;
+  constexpr perms kNeeded = perms::others_read | perms::others_exec;
+  std::error_code unknown;
+  const auto status = std::filesystem::status(path, unknown);
+  return std::filesystem::is_directory(status) && (status.permissions() & kNeeded) == kNeeded;
+}
+
+// Where an interpreter and its library are: /opt/python for /opt/python/bin/python3.13.
+std::string prefix_of(const std::string& interpreter) {
+  std::error_code failed;
+  return std::filesystem::canonical(interpreter, failed).parent_path().parent_path();
+}
+
 void add_native(const Config& config, Runtimes& runtimes, std::vector<std::string>& warnings) {
   const std::string program = config.runtime_dir / kNative / "sterna-native";
   if (::access(program.c_str(), X_OK) != 0) {
@@ -54,6 +71,27 @@ void add_native(const Config& config, Runtimes& runtimes, std::vector<std::strin
       kNative, launch::RuntimeCommand{.argv = {program, "zygote", std::to_string(zygote::kControlFd)},
                                       .env = kEnvironment});
   for (const std::string_view name : kNativeTemplates) runtimes.runtime_of.emplace(name, kNative);
+  // Builds see what functions do not: the folder of wheels, and every interpreter.
+  launch::RuntimeCommand builds = runtimes.commands.at(kNative);
+  builds.keeps_spares = false;
+  const auto bind = [&](const std::string& source, std::string_view target) {
+    builds.argv.insert(builds.argv.end(), {source, std::string(target)});
+  };
+  std::set<std::string> prefixes;
+  for (const auto& [runtime, interpreter] : runtimes.interpreters) {
+    const std::string prefix = prefix_of(interpreter);
+    if (!prefix.starts_with("/usr") && prefixes.insert(prefix).second) bind(prefix, prefix);
+  }
+  if (const std::filesystem::path& wheels = config.build.wheels_dir; !wheels.empty()) {
+    runtimes.has_wheels = is_open_folder(wheels);
+    if (runtimes.has_wheels) {
+      bind(wheels, build::kWheelsFolder);
+    } else {
+      warnings.push_back("build.wheels_dir is " + wheels.string() +
+                         ", which is no folder that others may read: builds go without it");
+    }
+  }
+  runtimes.commands.emplace(build::kRuntime, std::move(builds));
 }
 
 launch::RuntimeCommand node_command(const std::string& interpreter, const std::string& runtime,
@@ -73,6 +111,7 @@ void add_nodes(const Config& config, Runtimes& runtimes, std::vector<std::string
     }
     const std::string runtime = "node" + std::to_string(*version);
     if (!runtimes.commands.emplace(runtime, node_command(interpreter, runtime, config)).second) continue;
+    runtimes.interpreters.emplace(runtime, interpreter);
     for (const std::string& name : {runtime + "-http", std::string("node-http"), std::string("node")}) {
       runtimes.runtime_of.emplace(name, runtime);  // the first one stays
     }
@@ -80,6 +119,14 @@ void add_nodes(const Config& config, Runtimes& runtimes, std::vector<std::string
 }
 
 }  // namespace
+
+// Where programs look for what a build has installed for them. What the user says comes first.
+void add_packages(pool::FunctionConfig& config, const std::string& layer) {
+  if (layer.empty() || layer == registry::kNoLayer || config.runtime != kNative) return;
+  config.env.emplace("PYTHONPATH", "/function/python_packages");
+  config.env.emplace(
+      "PATH", "/function/node_modules/.bin:/function/python_packages/bin:/usr/local/bin:/usr/bin:/bin");
+}
 
 Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings) {
   Runtimes runtimes;
@@ -93,6 +140,7 @@ Runtimes Runtimes::find(const Config& config, std::vector<std::string>& warnings
     }
     const std::string runtime = "python" + version;
     if (!runtimes.commands.emplace(runtime, python_command(interpreter, config)).second) continue;
+    runtimes.interpreters.emplace(runtime, interpreter);
     runtimes.runtime_of.emplace(runtime + "-http", runtime);
     runtimes.runtime_of.emplace("python3-http", runtime);  // the first one stays
     runtimes.runtime_of.emplace("python3", runtime);
@@ -120,6 +168,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.command = version.spec.command;
   config.bundle_dir = bundle_dir;
   config.env = version.spec.env;
+  add_packages(config, version.layer);
   add_secrets(config, version.spec, function.secret_values);
   config.network = limits.network;
   config.timeout = limits.timeout;

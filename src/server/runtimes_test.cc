@@ -55,7 +55,7 @@ TEST_F(RuntimesTest, EachInterpreterGivesATemplateAndTheFirstTheDefault) {
   EXPECT_EQ(runtimes.runtime_of.at("python3-http"), "python3.12");
   EXPECT_EQ(runtimes.runtime_of.at("python3.9-http"), "python3.9");
   EXPECT_EQ(runtimes.runtime_of.at("command"), "native");
-  ASSERT_EQ(runtimes.commands.size(), 3U);
+  ASSERT_EQ(runtimes.commands.size(), 4U);  // with the one for builds
   const auto& argv = runtimes.commands.at("python3.12").argv;
   EXPECT_EQ(argv.front(), config_.python[0]);
   EXPECT_NE(std::ranges::find(argv, (config_.runtime_dir / "python").string()), argv.end());

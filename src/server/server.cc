@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "build/builder.h"
 #include "bundle/bundle_store.h"
 #include "callback/curl_sender.h"
 #include "callback/target.h"
@@ -27,6 +28,7 @@
 #include "server/registry_bridge.h"
 #include "server/run_record.h"
 #include "server/runtimes.h"
+#include "server/toolbox.h"
 #include "store/data_lock.h"
 
 namespace sterna::server {
@@ -98,8 +100,9 @@ struct Base {
 class Server {
  public:
   Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
-         Runtimes runtimes, callback::AllowList callback_allow, std::unique_ptr<registry::Registry> registry,
-         std::unique_ptr<bundle::BundleStore> bundles, std::unique_ptr<logs::FunctionLogs> logs,
+         Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
+         std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
+         std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
          std::unique_ptr<queue::sqlite::SqliteQueue> queue);
 
   Status listen();
@@ -125,7 +128,9 @@ class Server {
   Runtimes runtimes_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<bundle::BundleStore> bundles_;
+  std::unique_ptr<build::LayerStore> layers_;
   std::unique_ptr<logs::FunctionLogs> logs_;
+  logs::BuildLogs build_logs_;
   std::unique_ptr<queue::sqlite::SqliteQueue> queue_;
   const callback::AllowList callback_allow_;
   prometheus::Registry metrics_;
@@ -135,6 +140,7 @@ class Server {
   net::Background management_thread_;
   net::Background log_thread_;
   RegistryBridge bridge_;
+  build::Builder builder_;
   invoke::FunctionTable functions_;
   gateway::Management management_;
   gateway::Settlements settlements_;
@@ -158,6 +164,17 @@ launch::LaunchSettings launch_settings(const Config& config, const Runtimes& run
           .spares = static_cast<std::uint32_t>(config.spares)};
 }
 
+build::BuilderSettings builder_settings(const Config& config) {
+  const BuildConfig& build = config.build;
+  return {.limits = {.timeout = build.timeout,
+                     .memory_bytes = build.memory_mb << 20U,
+                     .disk_bytes = build.disk_mb << 20U,
+                     .cpus = static_cast<double>(build.cpus),
+                     .max_pids = static_cast<std::uint32_t>(build.max_pids)},
+          .parallel = build.parallel,
+          .kept_logs = static_cast<std::int64_t>(config.limits.kept_versions)};
+}
+
 queue::QueueLimits queue_limits(const AsyncLimits& limits) {
   return {.function_backlog = limits.function_backlog,
           .space_backlog = limits.space_backlog,
@@ -174,9 +191,10 @@ api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
 }
 
 Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
-               Runtimes runtimes, callback::AllowList callback_allow,
+               Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
                std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
-               std::unique_ptr<logs::FunctionLogs> logs, std::unique_ptr<queue::sqlite::SqliteQueue> queue)
+               std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
+               std::unique_ptr<queue::sqlite::SqliteQueue> queue)
     : config_(config),
       base_(std::move(base)),
       clock_(base_->clock),
@@ -186,18 +204,22 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       runtimes_(std::move(runtimes)),
       registry_(std::move(registry)),
       bundles_(std::move(bundles)),
+      layers_(std::move(layers)),
       logs_(std::move(logs)),
+      build_logs_(config_.data_dir / "build-logs", config_.build.log_bytes, clock_),
       queue_(std::move(queue)),
       callback_allow_(std::move(callback_allow)),
       ids_(clock_),
       invocation_metrics_(metrics_),
       launcher_(loop_, launch_settings(config_, runtimes_, cgroups_)),
       bridge_(loop_, management_thread_, *registry_),
+      builder_(loop_, launcher_, ids_, *bundles_, *layers_, build_logs_, std::move(tools),
+               builder_settings(config_), bridge_),
       functions_(
           loop_, launcher_, ids_,
           {.queue_length = config_.limits.queue_length,
            .max_workers_total = config_.limits.max_replicas_total},
-          bridge_,
+          bridge_, builder_,
           [this](const registry::Function& f, const registry::Version& v) { return config_of(f, v); },
           [this](const std::string& id, const std::string& name, std::string_view instance,
                  std::string_view stream, std::string_view call,
@@ -221,6 +243,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
            .functions = functions_,
            .management = management_,
            .logs = *logs_,
+           .build_logs = build_logs_,
            .management_thread = management_thread_,
            .log_thread = log_thread_,
            .metrics = metrics_,
@@ -241,8 +264,10 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       signals_(loop_, [this] { on_signal(); }) {}
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
-  pool::FunctionConfig made =
-      server::config_of(function, version, bundles_->path_of(version.bundle).string(), runtimes_, config_);
+  const bool built = !version.layer.empty() && version.layer != registry::kNoLayer;
+  const std::filesystem::path folder =
+      built ? bundles_->composed_path(version.bundle, version.layer) : bundles_->path_of(version.bundle);
+  pool::FunctionConfig made = server::config_of(function, version, folder.string(), runtimes_, config_);
   if (made.refusal.empty()) launcher_.prepare(made.runtime, made.network);
   return made;
 }
@@ -285,6 +310,7 @@ Status Server::listen() {
                                }});
   functions_.on_remove([this](const std::string& id) {
     queue_->forget(id);
+    builder_.forget(id);
     async_metrics_.remove(id);
   });
   // Those that were deleted while the last server died.
@@ -340,11 +366,12 @@ void Server::drain() {
               {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
   }
   functions_.shut_down();
+  builder_.shut_down();
   wait_for_workers(loop_.now() + kStopPatience);
 }
 
 void Server::wait_for_workers(MonotonicTime until) {
-  if (functions_.idle() || loop_.now() >= until) {
+  if ((functions_.idle() && builder_.idle()) || loop_.now() >= until) {
     std::error_code ignored;
     std::filesystem::remove(config_.data_dir / "address", ignored);
     return loop_.stop();
@@ -370,6 +397,7 @@ Status serve(const Config& config) {
   const sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
   warnings = probe.warnings;
   Runtimes runtimes = Runtimes::find(config, warnings);
+  build::Toolbox tools = toolbox_of(config, runtimes, warnings);
   for (const std::string& warning : warnings)
     log::warn("not everything is in place", {{"what", text(warning)}});
 
@@ -384,6 +412,11 @@ Status serve(const Config& config) {
   const auto used = (*registry)->bundles();
   if (!used) return std::unexpected(used.error());
   if (const Status swept = (*bundles)->sweep(*used); !swept) return swept;
+  const auto built = (*registry)->layers();
+  if (!built) return std::unexpected(built.error());
+  if (const Status swept = (*bundles)->sweep_composed(*built); !swept) return swept;
+  auto layers = build::LayerStore::open(config.data_dir / "layers", config.build.cache_mb << 20U);
+  if (!layers) return std::unexpected(layers.error());
   auto logs = logs::FunctionLogs::open(config.data_dir / "logs",
                                        {.bytes_per_function = config.limits.function_log_bytes}, clock);
   if (!logs) return std::unexpected(logs.error());
@@ -396,8 +429,8 @@ Status serve(const Config& config) {
   if (!queue) return std::unexpected(queue.error());
 
   Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(runtimes),
-                std::move(*callback_allow), std::move(*registry), std::move(*bundles), std::move(*logs),
-                std::move(*queue));
+                std::move(tools), std::move(*callback_allow), std::move(*registry), std::move(*bundles),
+                std::move(*layers), std::move(*logs), std::move(*queue));
   if (const Status listening = server.listen(); !listening) return listening;
   server.run();
   log::info("stopped");

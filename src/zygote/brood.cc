@@ -130,7 +130,9 @@ Result<sandbox::Cgroup> Brood::make_group(const sandbox::CgroupLimits& limits) {
 // A failure before the order is sent leaves the child a spare, but its maps may be written: it is then not
 // good for another function.
 Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds) {
-  const UniqueFd bundle(sandbox::open_bundle(start.plan.bundle_dir.c_str()));
+  const auto access =
+      start.plan.bundle_writable ? sandbox::BundleAccess::kWritable : sandbox::BundleAccess::kReadOnly;
+  const UniqueFd bundle(sandbox::open_bundle(start.plan.bundle_dir.c_str(), access));
   if (bundle.get() < 0) return failed("open the bundle", -bundle.get());
   const auto discard = [&](std::unexpected<Error> error) {
     ::kill(child.init, SIGKILL);

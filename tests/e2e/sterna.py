@@ -19,6 +19,8 @@ BINARY = pathlib.Path(os.environ.get("STERNA_BIN", ROOT / "build" / "sterna")).r
 RUNTIME_OPTIONS = ["--runtime-dir", os.environ["STERNA_TEST_RUNTIMES"]] if "STERNA_TEST_RUNTIMES" in os.environ else []
 # Sanitizers make the program several times slower.
 PATIENCE = 60 if "asan" in str(BINARY) or "tsan" in str(BINARY) else 20
+# A compiler may have to run before.
+BUILD_PATIENCE = 120
 
 
 class Server:
@@ -128,7 +130,7 @@ class Server:
             assert function["status"] == status, function
             return function
 
-        return eventually(reached, PATIENCE)
+        return eventually(reached, BUILD_PATIENCE)
 
     def replicas(self, name, space="default"):
         return self.get(name, space)["metrics"]["replicas"]

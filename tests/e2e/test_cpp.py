@@ -5,18 +5,13 @@ import pytest
 
 from polling import eventually
 from sterna import problem_of
-from templates.table import compiled
 
 HEAD = "#include <sterna/function.h>\n#include <cstdio>\n#include <iostream>\n"
 HANDLE = "sterna::Response handle(const sterna::Request& request) {"
 
 
-def library(body):
-    return {"handler.so": compiled((HEAD + HANDLE + body + "}").encode())}
-
-
 def deploy(server, name, body, **fields):
-    server.deploy(name, library(body), template="cpp", **fields)
+    server.deploy(name, {"handler.cc": HEAD + HANDLE + body + "}"}, template="cpp", **fields)
 
 
 def texts_of(server, name, answer):
@@ -89,7 +84,7 @@ def test_logs_of_many_calls_in_threads(server):
 )  # fmt: skip
 def test_a_library_without_a_handler_says_what_to_do(server, source, told):
     name = "without-handle" if "sterna" in source else "without-header"
-    server.deploy(name, {"handler.so": compiled(source.encode())}, template="cpp", wait_for="Failed")
+    server.deploy(name, {"handler.cc": source}, template="cpp", wait_for="Failed")
     assert told in server.get(name)["status_reason"]
 
 

@@ -9,7 +9,7 @@ from polling import eventually
 
 HELLO = {"hello": "you", "path": "/some/path"}
 PLAIN = "hello from /some/path?who=you\nSOME TEXT"
-ANSWERS = {"python3-http": HELLO, "node-http": HELLO, "http": HELLO, "command": PLAIN, "lambda": HELLO}
+ANSWERS = {"python3-http": HELLO, "node-http": HELLO, "cpp": HELLO, "http": HELLO, "command": PLAIN, "lambda": HELLO}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 
 import _sterna
 
-from . import answers, load, logs, parent, serve_async, serve_sync, serve_threads
+from . import answers, load, logs, packages, parent, serve_async, serve_sync, serve_threads
 
 READY = 16
 LOAD_FAILED = 17
@@ -182,6 +182,7 @@ def _set_up_environment(init):
     sys.dont_write_bytecode = True
     sys.argv = [init["handler"]]
     sys.path[0] = init["bundle"]
+    packages.add(init["bundle"])
     os.chdir(init["bundle"])
 
 

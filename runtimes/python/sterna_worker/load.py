@@ -160,6 +160,6 @@ def _within(path, bundle):
 def _advice(error):
     if isinstance(error, ModuleNotFoundError):
         return (
-            f": put {error.name} into the function's folder or import something that is installed"
+            f": name what it belongs to in requirements.txt, or put {error.name} into the function's folder"
         )
     return ""

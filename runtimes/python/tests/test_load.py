@@ -33,7 +33,7 @@ FAILURES = [
     ("import os\n\nraise ValueError('no config')\n", "handler.py, line 3: ValueError: no config"),
     (
         "import nothing_like_it\n",
-        "handler.py, line 1: ModuleNotFoundError: No module named 'nothing_like_it': put nothing_like_it into",
+        "handler.py, line 1: ModuleNotFoundError: No module named 'nothing_like_it': name what it belongs to in requirements.txt",
     ),
     (
         "import sys\nsys.exit('bye')\n",

@@ -31,6 +31,13 @@ class NoStore final : public invoke::VersionStore {
   void set_running(const std::string&) override {}
 };
 
+class NoBuilds final : public invoke::VersionBuilder {
+ public:
+  bool needs_build(const registry::Version&) const override { return false; }
+  void build(const registry::Function&, const registry::Version&) override {}
+  void cancel(const std::string&) override {}
+};
+
 // The function is /spaces/default/functions/f, with the id "id".
 class ServingTest : public net::testing::HttpTest {
  protected:
@@ -84,6 +91,7 @@ class ServingTest : public net::testing::HttpTest {
   UlidGenerator ids_{clock_};
   pool::testing::FakeLauncher launcher_;
   NoStore store_;
+  NoBuilds builder_;
   std::vector<std::string> logs_;
   invoke::FunctionTable table_{
       loop_,
@@ -91,6 +99,7 @@ class ServingTest : public net::testing::HttpTest {
       ids_,
       {},
       store_,
+      builder_,
       [](const registry::Function& of, const registry::Version&) {
         pool::FunctionConfig config;
         config.id = of.id;

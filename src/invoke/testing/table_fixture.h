@@ -41,6 +41,20 @@ class StoreRecord final : public VersionStore {
   std::string last() const { return lines.empty() ? "" : lines.back(); }
 };
 
+// What the table asked to be built, one line each. With `builds`, versions without a layer need that.
+class BuilderRecord final : public VersionBuilder {
+ public:
+  std::vector<std::string> lines;
+  bool builds = false;
+  bool needs_build(const registry::Version& version) const override {
+    return builds && version.layer.empty();
+  }
+  void build(const registry::Function& function, const registry::Version& version) override {
+    lines.push_back("build " + function.id + " " + std::to_string(version.number));
+  }
+  void cancel(const std::string& id) override { lines.push_back("cancel " + id); }
+};
+
 // One invocation and its outcome.
 class TestRun final : public OutcomeObserver {
  public:
@@ -127,6 +141,7 @@ class TableTest : public ::testing::Test {
   UlidGenerator ids_{clock_};
   pool::testing::FakeLauncher launcher_;
   StoreRecord store_;
+  BuilderRecord builder_;
   std::vector<std::string> logs_;
   std::string refusal_;  // of all configs made from now on
   prometheus::Registry prometheus_;
@@ -137,6 +152,7 @@ class TableTest : public ::testing::Test {
                        ids_,
                        limits_,
                        store_,
+                       builder_,
                        [this](const registry::Function& of, const registry::Version& version) {
                          pool::FunctionConfig config;
                          config.id = of.id;

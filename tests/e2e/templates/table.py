@@ -14,39 +14,10 @@ A new template is a folder and a row. The handlers answer by path:
     /environment         COLOUR and STERNA_FUNCTION of its environment, as JSON
 """
 
-import functools
 import pathlib
-import subprocess
-import tempfile
-import typing
 from dataclasses import dataclass, field
 
 HERE = pathlib.Path(__file__).parent
-HEADERS = HERE.parents[2] / "runtimes/native/include"
-
-
-def compile_cpp(files):
-    return {"handler.so": compiled(files["handler.cc"])}
-
-
-@functools.cache
-def compiled(source):
-    with tempfile.TemporaryDirectory() as folder:
-        made = pathlib.Path(folder) / "handler.so"
-        command = [
-            "clang++-19",
-            "-std=c++20",
-            "-O2",
-            "-fPIC",
-            "-shared",
-            "-fvisibility=hidden",
-            "-Wall",
-            "-Werror",
-        ]
-        subprocess.run(
-            [*command, "-I", HEADERS, "-o", made, "-x", "c++", "-"], input=source, check=True, timeout=120
-        )
-        return made.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -59,11 +30,9 @@ class Template:
     reports_failures: bool = True  # false: what fails in the function is an answer of its own
     concurrency: int = 1  # calls at a time of one worker when nobody says
 
-    build: typing.Callable = dict  # makes what is deployed of the files in the folder
-
     def files(self):
         paths = sorted(path for path in (HERE / self.folder).iterdir() if path.is_file())
-        return self.build({path.name: path.read_bytes() for path in paths})
+        return {path.name: path.read_bytes() for path in paths}
 
     def deploy(self, server, name, **fields):
         body = {"env": {"COLOUR": "blue"}, **self.fields, **fields}
@@ -74,7 +43,7 @@ class Template:
 TEMPLATES = [
     Template("python3-http", "python3"),
     Template("node-http", "node", repeats_headers=False),
-    Template("cpp", "cpp", build=compile_cpp),
+    Template("cpp", "cpp"),
     Template("http", "http", reports_failures=False, concurrency=64),
     Template("lambda", "lambda", repeats_headers=False),
     Template("command", "command", sets_status=False, repeats_headers=False),

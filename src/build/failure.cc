@@ -1,0 +1,161 @@
+#include "build/failure.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "build/requirements.h"
+
+namespace sterna::build {
+namespace {
+
+using Lines = std::vector<std::string_view>;
+
+constexpr std::size_t kMaxReason = 600;
+
+Lines lines_of(std::string_view text) {
+  Lines lines;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+std::string_view first_with(const Lines& lines, std::string_view part) {
+  const auto found = std::ranges::find_if(lines, [&](std::string_view line) { return line.contains(part); });
+  return found == lines.end() ? std::string_view() : *found;
+}
+
+// What stands after `mark` in the line; nothing when it is not there.
+std::string_view after(std::string_view line, std::string_view mark) {
+  const std::size_t at = line.find(mark);
+  return at == std::string_view::npos ? std::string_view() : line.substr(at + mark.size());
+}
+
+// --- C++ ---
+
+std::string cpp_reason(const Lines& lines) {
+  for (const std::string_view mark : {": fatal error: ", ": error: ", "undefined reference to", "error: "}) {
+    if (const std::string_view line = first_with(lines, mark); !line.empty()) return std::string(line);
+  }
+  return {};
+}
+
+// --- pip ---
+
+std::string_view content_of(const Recipe& recipe, std::string_view path) {
+  const auto found = std::ranges::find(recipe.inputs, path, &bundle::File::path);
+  return found == recipe.inputs.end() ? std::string_view() : std::string_view(found->content);
+}
+
+std::string place_of_requirement(const Recipe& recipe, std::string_view requirement) {
+  const auto end = requirement.find_first_of("=<>!~ ;[(@");
+  const int line = line_of_requirement(content_of(recipe, "requirements.txt"), requirement.substr(0, end));
+  return line == 0 ? "requirements.txt" : fmt::format("requirements.txt, line {}", line);
+}
+
+std::string pip_reason(const Recipe& recipe, const Lines& lines) {
+  if (!first_with(lines, "No module named pip").empty()) {
+    return fmt::format("{} has no pip; install python3-pip on the server", recipe.argv.front());
+  }
+  if (const auto missing = after(first_with(lines, "ERROR: No matching distribution"), " for ");
+      !missing.empty()) {
+    const bool offline = recipe.network == Network::kNone;
+    return fmt::format(
+        "{}: there is no {} for this Python{}; correct name and version, or put a wheel of it into wheels/",
+        place_of_requirement(recipe, missing), missing, offline ? " (builds are offline)" : "");
+  }
+  if (!first_with(lines, "DO NOT MATCH THE HASHES").empty()) {
+    std::string_view package = first_with(lines, " (from -r requirements.txt");
+    while (package.starts_with(' ')) package.remove_prefix(1);
+    const std::string name(package.substr(0, package.find(' ')));
+    return fmt::format(
+        "{}: what was found for {} has another hash than is written there; correct it if you trust the "
+        "package",
+        place_of_requirement(recipe, name), name.empty() ? "a package" : name);
+  }
+  if (!first_with(lines, "In --require-hashes mode").empty()) {
+    return "requirements.txt: with a --hash anywhere, every package needs `==` and its --hash, those that "
+           "others "
+           "depend on too; `pip-compile --generate-hashes` writes such a file";
+  }
+  if (const auto wrong = after(first_with(lines, "ERROR: Invalid requirement:"), "ERROR: "); !wrong.empty()) {
+    return fmt::format("requirements.txt: {}; correct the line", wrong);
+  }
+  std::string_view last;
+  for (const std::string_view line : lines) {
+    if (line.starts_with("ERROR: ")) last = line.substr(7);
+  }
+  return last.empty() ? std::string() : fmt::format("requirements.txt: {}", last);
+}
+
+// --- npm ---
+
+std::string_view npm_error(std::string_view line) {
+  for (const std::string_view mark : {"npm error ", "npm ERR! "}) {
+    if (line.starts_with(mark)) return line.substr(mark.size());
+  }
+  return {};
+}
+
+std::string npm_reason(const Lines& lines) {
+  std::string told;
+  std::string code;
+  for (const std::string_view line : lines) {
+    std::string_view text = npm_error(line);
+    if (text.starts_with("code ")) code = text.substr(5);
+    // "404 Not Found", "404  'x@1' is not in this registry."
+    if (!code.empty() && text.starts_with(std::string_view(code).substr(1)))
+      text.remove_prefix(code.size() - 1);
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    const bool says = !text.empty() && !text.starts_with("code ") && !text.starts_with("A complete log") &&
+                      !text.starts_with("Log files") && !text.starts_with("errno ") &&
+                      !text.starts_with("path ");
+    if (!says || told.size() > kMaxReason / 2) continue;
+    told.append(told.empty() ? "" : "; ").append(text);
+  }
+  if (code == "EUSAGE" && told.contains("in sync")) {
+    return "package.json and package-lock.json do not go together; run `npm install` in the folder and "
+           "deploy again";
+  }
+  if (code == "ENOTCACHED")
+    return "package.json: builds are offline on this server; deploy node_modules along";
+  if (code == "E404" || code == "ETARGET") {
+    return fmt::format("package.json: {}; correct name and version", told);
+  }
+  return told.empty() ? std::string() : "package.json: " + told;
+}
+
+std::string tool_reason(const Recipe& recipe, const Lines& lines) {
+  switch (recipe.kind) {
+    case api::BuildKind::kPython:
+      return pip_reason(recipe, lines);
+    case api::BuildKind::kNode:
+      return npm_reason(lines);
+    default:
+      return cpp_reason(lines);
+  }
+}
+
+}  // namespace
+
+std::string failure_reason(const Recipe& recipe, std::string_view output, std::string_view end) {
+  const Lines lines = lines_of(output);
+  std::string reason = tool_reason(recipe, lines);
+  if (reason.empty()) {
+    reason = lines.empty() ? std::string(end) : fmt::format("{} ({})", lines.back(), end);
+  }
+  if (reason.size() > kMaxReason) {
+    std::size_t keep = kMaxReason;
+    while (keep > 0 && (static_cast<unsigned char>(reason[keep]) & 0xC0U) == 0x80U) --keep;
+    reason.resize(keep);
+    reason += "...";
+  }
+  return reason;
+}
+
+}  // namespace sterna::build

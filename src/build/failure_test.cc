@@ -1,0 +1,79 @@
+#include "build/failure.h"
+
+#include <gtest/gtest.h>
+
+namespace sterna::build {
+namespace {
+
+Recipe recipe_of(api::BuildKind kind, std::string requirements = {}) {
+  Recipe recipe;
+  recipe.kind = kind;
+  recipe.argv = {"/usr/bin/python3"};
+  recipe.network = Network::kEgress;
+  recipe.inputs = {{"requirements.txt", std::move(requirements)}};
+  return recipe;
+}
+
+std::string reason(const Recipe& recipe, std::string_view output) {
+  return failure_reason(recipe, output, "exited with status 1");
+}
+
+TEST(Failure, CompilersFirstErrorWithItsPlace) {
+  const Recipe cpp = recipe_of(api::BuildKind::kCpp);
+  EXPECT_EQ(reason(cpp,
+                   "handler.cc: In function 'f':\nhandler.cc:2:1: warning: w\nhandler.cc:3:5: error: one\n"
+                   "handler.cc:4:5: error: two\n"),
+            "handler.cc:3:5: error: one");
+  EXPECT_EQ(reason(cpp, "handler.cc:1:10: fatal error: 'x.h' file not found\nmore: error: y\n"),
+            "handler.cc:1:10: fatal error: 'x.h' file not found");
+  EXPECT_EQ(reason(cpp, "\n"), "exited with status 1");
+  EXPECT_EQ(reason(cpp, "something odd\n"), "something odd (exited with status 1)");
+}
+
+TEST(Failure, PipsMissingPackageWithItsLine) {
+  EXPECT_EQ(reason(recipe_of(api::BuildKind::kPython, "a\nNo.Such[x]>=2\n"),
+                   "ERROR: Could not find a version that satisfies the requirement no-such[x]>=2 (from versions: "
+                   "none)\nERROR: No matching distribution found for no-such[x]>=2\n"),
+            "requirements.txt, line 2: there is no no-such[x]>=2 for this Python; correct name and version, or put "
+            "a wheel of it into wheels/");
+}
+
+TEST(Failure, PipsOtherErrors) {
+  const Recipe pip = recipe_of(api::BuildKind::kPython, "a==1 --hash=sha256:00\n");
+  EXPECT_EQ(reason(pip, "/usr/bin/python3: No module named pip\n"),
+            "/usr/bin/python3 has no pip; install python3-pip on the server");
+  EXPECT_TRUE(reason(pip,
+                     "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you...\n"
+                     "    a==1 from file:///wheels/a.whl (from -r requirements.txt (line 1)):\n"
+                     "        Expected sha256 00\n             Got        11\n")
+                  .starts_with("requirements.txt, line 1: what was found for a==1 has another hash"));
+  EXPECT_TRUE(reason(pip, "ERROR: In --require-hashes mode, all requirements must have...\n")
+                  .starts_with("requirements.txt: with a --hash anywhere"));
+  EXPECT_EQ(reason(pip, "ERROR: one\nERROR: two\n"), "requirements.txt: two");
+}
+
+TEST(Failure, NpmsMissingPackage) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  EXPECT_EQ(reason(npm,
+                   "npm error code E404\nnpm error 404 Not Found - GET https://r/no-such - Not found\nnpm error 404\n"
+                   "npm error 404  'no-such@1' is not in this registry.\nnpm error A complete log of this run\n"),
+            "package.json: Not Found - GET https://r/no-such - Not found; 'no-such@1' is not in this registry.; "
+            "correct name and version");
+  EXPECT_TRUE(reason(npm, "npm error code EUSAGE\nnpm error `npm ci` can only ... are in sync. Please\n")
+                  .starts_with("package.json and package-lock.json do not go together"));
+  EXPECT_TRUE(reason(npm, "npm error code ENOTCACHED\nnpm error request failed\n").contains("offline"));
+  EXPECT_EQ(reason(npm, "npm ERR! code 3\nnpm ERR! path /function\nnpm ERR! command failed\n"),
+            "package.json: command failed");
+}
+
+TEST(Failure, IsCutAtACharacter) {
+  std::string line = "x.cc:1:1: error: ";
+  while (line.size() < 2000) line += "é";
+  const std::string told = reason(recipe_of(api::BuildKind::kCpp), line + "\n");
+  EXPECT_LT(told.size(), 700U);
+  EXPECT_TRUE(told.ends_with("..."));
+  EXPECT_NE(static_cast<unsigned char>(told[told.size() - 4]), 0xC3U);
+}
+
+}  // namespace
+}  // namespace sterna::build

@@ -1,0 +1,326 @@
+#include "build/recipe.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "api/json.h"
+#include "build/requirements.h"
+
+namespace sterna::build {
+namespace {
+
+using api::BuildKind;
+using bundle::File;
+using bundle::Files;
+
+constexpr std::string_view kRequirements = "requirements.txt";
+constexpr std::string_view kPackageJson = "package.json";
+constexpr std::string_view kLockFiles[] = {"package-lock.json", "npm-shrinkwrap.json"};
+constexpr std::string_view kHandlerSource = "handler.cc";
+constexpr std::string_view kFolder = "/function";
+constexpr const char* kPath = "/usr/local/bin:/usr/bin:/bin";
+// Scripts of the project itself that npm runs when it installs: they may look at all its files.
+constexpr const char* kInstallScripts[] = {"preinstall", "install", "postinstall", "prepublish",
+                                           "preprepare", "prepare", "postprepare"};
+// What of package.json decides which packages there are.
+constexpr const char* kDependencyFields[] = {
+    "dependencies", "optionalDependencies", "peerDependencies",   "peerDependenciesMeta", "overrides",
+    "engines",      "bundleDependencies",   "bundledDependencies"};
+
+std::unexpected<Error> impossible(std::string detail) {
+  return fail(Code::kInvalid, Component::kFunction, "build_impossible", std::move(detail));
+}
+
+const File* find(const Files& files, std::string_view path) {
+  const auto found = std::ranges::find(files, path, &File::path);
+  return found == files.end() ? nullptr : &*found;
+}
+
+bool is_lock_file(std::string_view path) {
+  return std::ranges::find(kLockFiles, path) != std::end(kLockFiles);
+}
+
+bool has_below(const Files& files, std::string_view folder) {
+  const std::string prefix = std::string(folder) + "/";
+  return std::ranges::any_of(files, [&](const File& file) { return file.path.starts_with(prefix); });
+}
+
+std::string in_scratch(std::string_view name) {
+  return fmt::format("{}/{}/{}", kFolder, kScratch, name);
+}
+
+std::map<std::string, std::string> environment_of(std::string path) {
+  return {{"PATH", std::move(path)}, {"HOME", in_scratch("home")}, {"TMPDIR", in_scratch("tmp")}};
+}
+
+// The key covers the inputs, or `stand_ins` for some of them that say the same, and how they are built.
+std::string key_of(const Recipe& recipe, const std::vector<std::string>& circumstances, Files files) {
+  std::string text;
+  for (const std::string& each : circumstances) text.append(each).append(1, '\0');
+  for (const std::string& word : recipe.argv) text.append(word).append(1, '\0');
+  files.push_back({std::string(kScratch), std::move(text)});  // no bundle has a file of that name as input
+  std::ranges::sort(files, {}, &File::path);
+  return bundle::hash_of(files);
+}
+
+const Tool* tool_of(const std::map<std::string, Tool>& tools, const std::string& template_name,
+                    std::string_view usual) {
+  auto found = tools.find(template_name);
+  if (found == tools.end()) found = tools.find(std::string(usual));
+  return found == tools.end() ? nullptr : &found->second;
+}
+
+// --- Python ---
+
+Result<std::optional<Recipe>> plan_python(const api::FunctionSpec& spec, const Files& files,
+                                          const Toolbox& tools) {
+  const File* const list = find(files, kRequirements);
+  if (list == nullptr || has_below(files, kPythonPackages)) return std::nullopt;
+  const Requirements requirements = read_requirements(list->content);
+  if (!requirements.any) return std::nullopt;
+  const Tool* const python = tool_of(tools.pythons, spec.template_name, "python3-http");
+  if (python == nullptr) {
+    return impossible(
+        "requirements.txt: this server has no Python to install it with; install python3 on it");
+  }
+  Recipe recipe;
+  recipe.kind = BuildKind::kPython;
+  recipe.what = fmt::format("requirements.txt with {}", python->path);
+  recipe.output = kPythonPackages;
+  recipe.network = tools.offline ? Network::kNone : Network::kEgress;
+  recipe.env = environment_of(kPath);
+  recipe.argv = {python->path,
+                 "-I",
+                 "-m",
+                 "pip",
+                 "install",
+                 "--no-input",
+                 "--no-color",
+                 "--no-cache-dir",
+                 "--disable-pip-version-check",
+                 "--root-user-action",
+                 "ignore",
+                 "--progress-bar",
+                 "off",
+                 "--target",
+                 fmt::format("{}/{}", kFolder, kPythonPackages)};
+  const auto add = [&](auto... words) { (recipe.argv.emplace_back(words), ...); };
+  if (requirements.hashes) add("--require-hashes");
+  if (!tools.pip_index_url.empty()) add("--index-url", tools.pip_index_url);
+  if (tools.offline) add("--no-index");
+  if (has_below(files, "wheels")) add("--find-links", "wheels");
+  if (tools.has_wheels) add("--find-links", std::string(kWheelsFolder));
+  add("--requirement", std::string(kRequirements));
+  std::ranges::copy_if(files, std::back_inserter(recipe.inputs), [&](const File& file) {
+    return requirements.local || file.path == kRequirements || file.path.starts_with("wheels/");
+  });
+  recipe.key = key_of(recipe, {"python", python->identity}, recipe.inputs);
+  return recipe;
+}
+
+// --- Node ---
+
+// Whether a field of package.json names something.
+bool has_any(const api::Json& package, const char* field) {
+  const auto found = package.find(field);
+  return found != package.end() && (found->is_object() || found->is_array()) && !found->empty();
+}
+
+// Whether npm would look at more of the project than package.json and its lock file.
+bool is_local(const api::Json& package) {
+  if (has_any(package, "workspaces")) return true;
+  if (const auto scripts = package.find("scripts"); scripts != package.end() && scripts->is_object()) {
+    for (const char* name : kInstallScripts) {
+      if (scripts->contains(name)) return true;
+    }
+  }
+  for (const char* field : kDependencyFields) {
+    const auto found = package.find(field);
+    if (found == package.end() || !found->is_object()) continue;
+    for (const auto& [name, wanted] : found->items()) {
+      if (!wanted.is_string()) continue;
+      const auto& text = wanted.get_ref<const std::string&>();
+      if (text.starts_with("file:") || text.starts_with("link:") || text.starts_with('.') ||
+          text.starts_with('/'))
+        return true;
+    }
+  }
+  return false;
+}
+
+// Two projects that differ in name and the like only have the same packages.
+std::string dependencies_of(const api::Json& package) {
+  api::Json kept = api::Json::object();
+  for (const char* field : kDependencyFields) {
+    if (const auto found = package.find(field); found != package.end()) kept[field] = *found;
+  }
+  return kept.dump(-1, ' ', false, api::Json::error_handler_t::replace);
+}
+
+std::string nameless(const std::string& lock_file) {
+  Result<api::Json> lock = api::parse_json(lock_file);
+  if (!lock || !lock->is_object()) return lock_file;
+  const auto strip = [](api::Json& object) {
+    object.erase("name");
+    object.erase("version");
+  };
+  strip(*lock);
+  if (const auto packages = lock->find("packages"); packages != lock->end() && packages->is_object()) {
+    if (const auto root = packages->find(""); root != packages->end() && root->is_object()) strip(*root);
+  }
+  return lock->dump(-1, ' ', false, api::Json::error_handler_t::replace);
+}
+
+Files node_key_files(const Files& inputs, const api::Json& package) {
+  Files files = inputs;
+  for (File& file : files) {
+    if (file.path == kPackageJson) file.content = dependencies_of(package);
+    if (is_lock_file(file.path)) file.content = nameless(file.content);
+  }
+  return files;
+}
+
+Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Files& files,
+                                        const Toolbox& tools) {
+  const File* const manifest = find(files, kPackageJson);
+  if (manifest == nullptr || has_below(files, kNodeModules)) return std::nullopt;
+  const Result<api::Json> package = api::parse_json(manifest->content);
+  if (!package || !package->is_object()) {
+    return impossible("package.json: " + (package ? "it must be an object" : package.error().detail) +
+                      "; correct the file");
+  }
+  if (!has_any(*package, "dependencies") && !has_any(*package, "optionalDependencies") &&
+      !has_any(*package, "workspaces"))
+    return std::nullopt;
+  const Tool* const node = tool_of(tools.nodes, spec.template_name, "node-http");
+  if (node == nullptr) {
+    return impossible(
+        "package.json: this server has no Node to install its packages with; install nodejs and npm on it, "
+        "or "
+        "deploy node_modules along");
+  }
+  Recipe recipe;
+  recipe.kind = BuildKind::kNode;
+  recipe.what = fmt::format("package.json with {}", node->path);
+  recipe.output = kNodeModules;
+  recipe.network = tools.offline ? Network::kNone : Network::kEgress;
+  const bool locked =
+      std::ranges::any_of(kLockFiles, [&](std::string_view name) { return find(files, name) != nullptr; });
+  // npm is a script whose first line looks for node in PATH.
+  const std::string folder = std::filesystem::path(node->path).parent_path();
+  recipe.env = environment_of(fmt::format("{}:{}", folder, kPath));
+  recipe.env.insert({{"npm_config_cache", in_scratch("npm")},
+                     {"npm_config_update_notifier", "false"},
+                     {"npm_config_logs_max", "0"}});
+  recipe.argv = {"npm",       locked ? "ci" : "install", "--omit=dev",    "--no-audit",
+                 "--no-fund", "--no-progress",           "--color=false", "--foreground-scripts"};
+  if (!locked) recipe.argv.emplace_back("--no-package-lock");
+  if (!tools.npm_registry.empty()) recipe.argv.push_back("--registry=" + tools.npm_registry);
+  if (tools.offline) recipe.argv.emplace_back("--offline");
+  const bool local = is_local(*package);
+  std::ranges::copy_if(files, std::back_inserter(recipe.inputs), [&](const File& file) {
+    return local || file.path == kPackageJson || file.path == ".npmrc" || is_lock_file(file.path);
+  });
+  recipe.key = key_of(recipe, {"node", node->identity},
+                      local ? recipe.inputs : node_key_files(recipe.inputs, *package));
+  return recipe;
+}
+
+// --- C++ ---
+
+bool is_source(const File& file) {
+  return !file.path.contains('/') && (file.path.ends_with(".cc") || file.path.ends_with(".cpp"));
+}
+
+Result<std::optional<Recipe>> plan_cpp(const Files& files, const Toolbox& tools) {
+  if (find(files, kHandlerSource) == nullptr || find(files, kLibrary) != nullptr) return std::nullopt;
+  if (!tools.compiler) {
+    return impossible(
+        "handler.cc: this server has no C++ compiler; install g++ on it, or deploy handler.so, compiled as "
+        "docs/templates.md shows");
+  }
+  Recipe recipe;
+  recipe.kind = BuildKind::kCpp;
+  recipe.what = fmt::format("handler.cc with {}", tools.compiler->path);
+  recipe.output = kLibrary;
+  recipe.env = environment_of(kPath);
+  recipe.argv = {tools.compiler->path,
+                 "-std=c++20",
+                 "-O2",
+                 "-fPIC",
+                 "-shared",
+                 "-pthread",
+                 "-fvisibility=hidden",
+                 "-Wall",
+                 "-fdiagnostics-color=never",
+                 fmt::format("-I{}/include", kScratch),
+                 "-o",
+                 std::string(kLibrary)};
+  recipe.inputs = files;
+  for (const File& file : files) {
+    if (is_source(file)) recipe.argv.push_back(file.path);
+  }
+  for (const File& header : tools.headers) {
+    recipe.inputs.push_back({fmt::format("{}/include/{}", kScratch, header.path), header.content});
+  }
+  recipe.key = key_of(recipe, {"cpp", tools.compiler->identity}, recipe.inputs);
+  return recipe;
+}
+
+BuildKind kind_of(const api::FunctionSpec& spec) {
+  const api::Template* const row = api::find_template(spec.template_name);
+  STERNA_ASSERT(row != nullptr);
+  return row->build;
+}
+
+}  // namespace
+
+bool may_need_build(const api::FunctionSpec& spec, const std::filesystem::path& folder) {
+  const auto is_there = [&](std::string_view name) {
+    std::error_code error;
+    return std::filesystem::exists(folder / name, error);
+  };
+  const bool python = is_there(kRequirements) && !is_there(kPythonPackages);
+  const bool node = is_there(kPackageJson) && !is_there(kNodeModules);
+  switch (kind_of(spec)) {
+    case BuildKind::kPython:
+      return python;
+    case BuildKind::kNode:
+      return node;
+    case BuildKind::kCpp:
+      return !is_there(kLibrary);
+    case BuildKind::kPackages:
+      break;
+  }
+  return python || node;
+}
+
+Result<std::optional<Recipe>> plan_build(const api::FunctionSpec& spec, const Files& files,
+                                         const Toolbox& tools) {
+  switch (kind_of(spec)) {
+    case BuildKind::kPython:
+      return plan_python(spec, files, tools);
+    case BuildKind::kNode:
+      return plan_node(spec, files, tools);
+    case BuildKind::kCpp:
+      return plan_cpp(files, tools);
+    case BuildKind::kPackages:
+      break;
+  }
+  if (find(files, kRequirements) != nullptr) return plan_python(spec, files, tools);
+  return plan_node(spec, files, tools);
+}
+
+std::optional<Tool> tool_at(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  struct stat info{};
+  if (error || ::access(real.c_str(), X_OK) != 0 || ::stat(real.c_str(), &info) != 0) return std::nullopt;
+  return Tool{path, fmt::format("{} {} {}.{}", real.native(), info.st_size, info.st_mtim.tv_sec,
+                                info.st_mtim.tv_nsec)};
+}
+
+}  // namespace sterna::build

@@ -1,0 +1,194 @@
+#include "build/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "build/requirements.h"
+
+namespace sterna::build {
+namespace {
+
+using bundle::Files;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+using ::testing::Not;
+
+Toolbox toolbox() {
+  Toolbox tools;
+  const Tool python{"/usr/bin/python3", "python one"};
+  const Tool node{"/usr/bin/node", "node one"};
+  tools.pythons = {{"python3-http", python}, {"python3.13-http", {"/opt/bin/python3.13", "python two"}}};
+  tools.nodes = {{"node-http", node}};
+  tools.compiler = Tool{"/usr/bin/c++", "compiler one"};
+  tools.headers = {{"sterna/function.h", "// header"}};
+  return tools;
+}
+
+api::FunctionSpec spec_of(std::string_view template_name) {
+  api::FunctionSpec spec;
+  spec.template_name = template_name;
+  return spec;
+}
+
+std::optional<Recipe> plan(std::string_view template_name, Files files, const Toolbox& tools = toolbox()) {
+  std::ranges::sort(files, {}, &bundle::File::path);
+  auto planned = plan_build(spec_of(template_name), files, tools);
+  EXPECT_TRUE(planned) << planned.error().detail;
+  return planned ? std::move(*planned) : std::nullopt;
+}
+
+std::string refusal(std::string_view template_name, const Files& files, const Toolbox& tools) {
+  const auto planned = plan_build(spec_of(template_name), files, tools);
+  EXPECT_FALSE(planned);
+  return planned ? "" : planned.error().detail;
+}
+
+std::vector<std::string> input_paths(const Recipe& recipe) {
+  std::vector<std::string> paths;
+  for (const bundle::File& file : recipe.inputs) paths.push_back(file.path);
+  return paths;
+}
+
+TEST(Plan, CodeThatBringsTheResultIsNotBuilt) {
+  EXPECT_FALSE(plan("python3-http", {{"handler.py", ""}}));
+  EXPECT_FALSE(plan("python3-http", {{"requirements.txt", "flask"}, {"python_packages/flask.py", ""}}));
+  EXPECT_FALSE(plan("python3-http", {{"requirements.txt", "# nothing\n\n"}}));
+  EXPECT_FALSE(plan("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"node_modules/a/b", ""}}));
+  EXPECT_FALSE(plan("node-http", {{"package.json", R"({"type":"module","dependencies":{}})"}}));
+  EXPECT_FALSE(plan("cpp", {{"handler.cc", ""}, {"handler.so", ""}}));
+  EXPECT_FALSE(plan("cpp", {{"handler.so", ""}}));
+  EXPECT_FALSE(plan("command", {{"bootstrap", ""}}));
+}
+
+TEST(Plan, CompilesEverySourceAtTheTop) {
+  const auto recipe =
+      plan("cpp", {{"handler.cc", "a"}, {"b.cpp", "b"}, {"deep/c.cc", "c"}, {"d.h", "d"}});
+  ASSERT_TRUE(recipe);
+  EXPECT_EQ(recipe->output, "handler.so");
+  EXPECT_EQ(recipe->network, Network::kNone);
+  EXPECT_THAT(recipe->argv, IsSupersetOf({"handler.cc", "b.cpp"}));
+  EXPECT_THAT(recipe->argv, Not(Contains("deep/c.cc")));
+  EXPECT_THAT(input_paths(*recipe), IsSupersetOf({"deep/c.cc", "d.h", ".build/include/sterna/function.h"}));
+}
+
+TEST(Plan, PipSeesRequirementsAndWheelsOnly) {
+  const auto recipe = plan("python3-http", {{"handler.py", ""},
+                                            {"requirements.txt", "flask==2 --hash=sha256:00"},
+                                            {"wheels/flask.whl", "x"}});
+  ASSERT_TRUE(recipe);
+  EXPECT_EQ(input_paths(*recipe), (std::vector<std::string>{"requirements.txt", "wheels/flask.whl"}));
+  EXPECT_THAT(recipe->argv, IsSupersetOf({"--require-hashes", "wheels"}));
+  EXPECT_EQ(recipe->network, Network::kEgress);
+}
+
+TEST(Plan, PipSeesAllThatRequirementsLeadTo) {
+  for (const char* text : {"-r more.txt", "./lib", "--constraint c.txt\nflask", "lib/", "-e ."}) {
+    const auto recipe = plan("python3-http", {{"handler.py", ""}, {"requirements.txt", text}});
+    ASSERT_TRUE(recipe) << text;
+    EXPECT_EQ(recipe->inputs.size(), 2U) << text;
+  }
+}
+
+TEST(Plan, OptionsReachThePackageManagers) {
+  Toolbox tools = toolbox();
+  tools.pip_index_url = "https://index.example/simple";
+  tools.npm_registry = "https://registry.example";
+  tools.has_wheels = true;
+  const Files python = {{"requirements.txt", "flask"}};
+  const Files node = {{"package.json", R"({"dependencies":{"a":"1"}})"}};
+  EXPECT_THAT(plan("python3-http", python, tools)->argv, IsSupersetOf({"https://index.example/simple", "/wheels"}));
+  EXPECT_THAT(plan("node-http", node, tools)->argv, Contains("--registry=https://registry.example"));
+  tools.offline = true;
+  const auto offline = plan("python3-http", python, tools);
+  EXPECT_THAT(offline->argv, Contains("--no-index"));
+  EXPECT_EQ(offline->network, Network::kNone);
+  EXPECT_THAT(plan("node-http", node, tools)->argv, Contains("--offline"));
+}
+
+TEST(Plan, EachPythonInstallsForItself) {
+  const Files files = {{"requirements.txt", "flask"}};
+  EXPECT_EQ(plan("python3.13-http", files)->argv.front(), "/opt/bin/python3.13");
+  EXPECT_EQ(plan("http", files)->argv.front(), "/usr/bin/python3");
+  EXPECT_NE(plan("python3.13-http", files)->key, plan("python3-http", files)->key);
+}
+
+TEST(Plan, ProgramsTakeRequirementsBeforePackages) {
+  const Files both = {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"requirements.txt", "flask"}};
+  EXPECT_EQ(plan("http", both)->output, kPythonPackages);
+  EXPECT_EQ(plan("http", {both.front()})->output, kNodeModules);
+}
+
+TEST(Plan, NpmNeedsALockFileForCi) {
+  const bundle::File manifest{"package.json", R"({"dependencies":{"a":"1"}})"};
+  EXPECT_EQ(plan("node-http", {manifest})->argv[1], "install");
+  EXPECT_EQ(plan("node-http", {manifest, {"package-lock.json", "{}"}})->argv[1], "ci");
+}
+
+TEST(Key, IsTheSameForTheSamePackagesWhateverTheProjectIsCalled) {
+  const auto key = [](std::string name, std::string wanted) {
+    return plan("node-http",
+                {{"package.json", R"({"name":")" + name + R"(","dependencies":{"a":")" + wanted + R"("}})"},
+                 {"package-lock.json", R"({"name":")" + name + R"(","packages":{"":{"name":")" + name +
+                                           R"(","dependencies":{"a":")" + wanted + R"("}}}})"},
+                 {"handler.js", name}})
+        ->key;
+  };
+  EXPECT_EQ(key("one", "1"), key("two", "1"));
+  EXPECT_NE(key("one", "1"), key("one", "2"));
+}
+
+TEST(Key, CoversAllFilesThatScriptsMayRead) {
+  const auto key = [](std::string data) {
+    const std::string package = R"({"scripts":{"postinstall":"node make.js"},"dependencies":{"a":"1"}})";
+    return plan("node-http", {{"package.json", package}, {"make.js", std::move(data)}})->key;
+  };
+  EXPECT_NE(key("one"), key("two"));
+}
+
+TEST(Key, ChangesWithTheToolAndTheHeaders) {
+  const Files files = {{"handler.cc", ""}};
+  Toolbox other = toolbox();
+  other.compiler->identity = "compiler two";
+  EXPECT_NE(plan("cpp", files)->key, plan("cpp", files, other)->key);
+  other = toolbox();
+  other.headers.front().content = "// another";
+  EXPECT_NE(plan("cpp", files)->key, plan("cpp", files, other)->key);
+  EXPECT_EQ(plan("cpp", files)->key, plan("cpp", files)->key);
+}
+
+TEST(Plan, SaysWhatIsMissing) {
+  EXPECT_THAT(refusal("cpp", {{"handler.cc", ""}}, {}), HasSubstr("no C++ compiler"));
+  EXPECT_THAT(refusal("python3-http", {{"requirements.txt", "a"}}, {}), HasSubstr("no Python"));
+  EXPECT_THAT(refusal("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}}, {}), HasSubstr("no Node"));
+  EXPECT_THAT(refusal("node-http", {{"package.json", "{"}}, toolbox()), HasSubstr("package.json"));
+  EXPECT_THAT(refusal("node-http", {{"package.json", "[]"}}, toolbox()), HasSubstr("must be an object"));
+}
+
+TEST(Requirements, FindTheLineOfAPackage) {
+  const std::string_view text = "# flask\nFlask-Login>=1 ; python_version > '3'\n\nzope.interface\n";
+  EXPECT_EQ(line_of_requirement(text, "flask_login"), 2);
+  EXPECT_EQ(line_of_requirement(text, "zope-interface"), 4);
+  EXPECT_EQ(line_of_requirement(text, "flask"), 0);
+}
+
+TEST(Requirements, CommentsAndContinuationsAreNoPackages) {
+  EXPECT_FALSE(read_requirements("# a\n  \n--index-url https://x\n").any);
+  const Requirements read = read_requirements("a==1 \\\n  --hash=sha256:0\n");
+  EXPECT_TRUE(read.any && read.hashes);
+  EXPECT_FALSE(read.local);
+  EXPECT_FALSE(read_requirements("a @ https://host/a.whl").local);
+}
+
+TEST(Tool, IsAnotherOneWhenItsFileIs) {
+  EXPECT_FALSE(tool_at("/no/such/tool"));
+  const auto shell = tool_at("/bin/sh");
+  ASSERT_TRUE(shell);
+  EXPECT_EQ(shell->path, "/bin/sh");
+  EXPECT_NE(shell->identity, tool_at("/usr/bin/env")->identity);
+}
+
+}  // namespace
+}  // namespace sterna::build

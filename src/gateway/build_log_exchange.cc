@@ -1,0 +1,91 @@
+#include "gateway/build_log_exchange.h"
+
+#include <charconv>
+#include <utility>
+
+#include "api/problem.h"
+#include "gateway/problem_answer.h"
+#include "gateway/route.h"
+
+namespace sterna::gateway {
+namespace {
+
+constexpr std::size_t kMaxUnread = 4U << 20;  // a follower that reads slower than that is cut off
+constexpr std::string_view kType = "application/x-ndjson";
+
+}  // namespace
+
+Result<BuildLogQuery> parse_build_log_query(std::string_view tail, std::string_view query) {
+  BuildLogQuery parsed;
+  if (tail.starts_with('/')) tail.remove_prefix(1);
+  const char* end = tail.data() + tail.size();
+  const auto [stopped, error] = std::from_chars(tail.data(), end, parsed.version);
+  if (error != std::errc() || parsed.version < 1 || std::string_view(stopped, end) != "/logs") {
+    return fail(Code::kNotFound, Component::kGateway, "not_found",
+                "there is only {fn}/builds/{version}/logs");
+  }
+  std::string value;
+  if (query_parameter(query, "follow", value)) {
+    if (value != "true" && value != "false") {
+      return fail(Code::kInvalid, Component::kGateway, "bad_parameter", "follow must be true or false");
+    }
+    parsed.follow = value == "true";
+  }
+  return parsed;
+}
+
+void BuildLogExchange::start(net::Loop& loop, net::Background& thread, logs::BuildLogs& logs,
+                             net::HttpConnection& connection, const std::string& function_id,
+                             const BuildLogQuery& query) {
+  auto exchange = std::make_shared<BuildLogExchange>(connection, logs);
+  connection.observe(exchange.get());
+  if (const auto recent = logs.recent(function_id, query.version)) {
+    if (!query.follow || !logs.follow(function_id, query.version, *exchange))
+      return exchange->answer(*recent);
+    exchange->self_ = exchange;
+    connection.begin(200);
+    connection.header("Content-Type", kType);
+    connection.begin_stream(std::nullopt);
+    connection.write(*recent);
+    return;
+  }
+  thread.run([&loop, &logs, exchange, function_id, version = query.version] {
+    loop.post([exchange, text = logs.load(function_id, version)] { exchange->answer(text); });
+  });
+}
+
+void BuildLogExchange::answer(const Result<std::string>& text) {
+  net::HttpConnection* const connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr) return;
+  connection->observe(nullptr);
+  if (!text) {
+    return answer_problem(*connection, static_cast<unsigned>(api::http_status(text.error())), text.error());
+  }
+  connection->begin(200);
+  connection->header("Content-Type", kType);
+  connection->send(*text);
+}
+
+void BuildLogExchange::on_build_line(std::string_view ndjson) {
+  if (connection_ == nullptr) return;
+  if (connection_->buffered() + ndjson.size() <= kMaxUnread) return connection_->write(ndjson);
+  net::HttpConnection* const slow = std::exchange(connection_, nullptr);
+  slow->observe(nullptr);
+  slow->abort();
+}
+
+void BuildLogExchange::on_build_end() {
+  const auto keep = std::move(self_);
+  net::HttpConnection* const connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr) return;
+  connection->observe(nullptr);
+  connection->finish();
+}
+
+void BuildLogExchange::on_client_gone() {
+  connection_ = nullptr;
+  logs_.unfollow(*this);
+  self_.reset();
+}
+
+}  // namespace sterna::gateway
