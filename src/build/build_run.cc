@@ -102,7 +102,10 @@ void BuildRun::on_log(const pool::FunctionConfig& /*config*/, std::string_view /
 void BuildRun::take(std::string_view part) {
   first_.append(part.substr(0, kKeptOutput - std::min(kKeptOutput, first_.size())));
   last_.append(part);
-  if (last_.size() > 2 * kKeptOutput) last_.erase(0, last_.size() - kKeptOutput);
+  if (last_.size() > 2 * kKeptOutput) {
+    last_.erase(0, last_.size() - kKeptOutput);
+    cut_ = true;
+  }
   output_(part);
 }
 
@@ -118,10 +121,10 @@ std::string BuildRun::describe(pool::Failure failure, std::string_view detail) c
   switch (failure) {
     case Failure::kRaised: {
       // Where the kernel has killed only a child of the tool, that one tells.
-      const std::string output = first_ + "\n" + last_;
+      const std::string output = cut_ ? first_ + "\n" + last_ : last_;
       for (const std::string_view told :
            {"Killed signal terminated program", "unable to execute command: Killed",
-            "npm error signal SIGKILL", "npm ERR! signal SIGKILL"}) {
+            "npm error signal SIGKILL", "npm error code 137"}) {
         if (output.contains(told)) return too_much_memory;
       }
       return failure_reason(recipe_, output, detail);

@@ -73,6 +73,7 @@ class BuildRun final : private pool::CallObserver, private pool::PoolObserver {
   pool::Call call_;
   std::string first_;  // the beginning and the end of the output, for the reason of a failure
   std::string last_;
+  bool cut_ = false;                    // there was more between them
   std::optional<std::string> failure_;  // has ended; empty: well
   net::Loop::TimerId timer_;
   MonotonicTime measure_next_;

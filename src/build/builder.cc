@@ -102,11 +102,10 @@ void Builder::take_layer(const Ticket& ticket, const Recipe& recipe) {
   if (wait == nullptr) return;
   enum class Found : std::uint8_t { kNo, kYes };
   on_disk(
-      [this, key = recipe.key, bundle = wait->bundle, spared = wanted_keys()]() -> Result<Found> {
+      [this, key = recipe.key, bundle = wait->bundle]() -> Result<Found> {
         const auto files = layers_.find(key);
         if (!files) return Found::kNo;
         const Status composed = bundles_.compose(bundle, key, *files);
-        layers_.evict(spared);
         if (!composed) return std::unexpected(composed.error());
         return Found::kYes;
       },
@@ -228,6 +227,7 @@ void Builder::succeed(Wait& wait, const std::string& layer) {
   end_log(wait.id, wait.version, layer != registry::kNoLayer);
   results_.set_layer(wait.id, static_cast<std::uint32_t>(wait.version), layer);
   waits_.erase(std::string(wait.id));
+  disk_thread_.run([this, spared = wanted_keys()] { layers_.evict(spared); });
 }
 
 void Builder::fail(Wait& wait, const std::string& reason) {

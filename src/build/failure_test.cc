@@ -31,11 +31,12 @@ TEST(Failure, CompilersFirstErrorWithItsPlace) {
 }
 
 TEST(Failure, PipsMissingPackageWithItsLine) {
-  EXPECT_EQ(reason(recipe_of(api::BuildKind::kPython, "a\nNo.Such[x]>=2\n"),
-                   "ERROR: Could not find a version that satisfies the requirement no-such[x]>=2 (from versions: "
-                   "none)\nERROR: No matching distribution found for no-such[x]>=2\n"),
-            "requirements.txt, line 2: there is no no-such[x]>=2 for this Python; correct name and version, or put "
-            "a wheel of it into wheels/");
+  EXPECT_EQ(
+      reason(recipe_of(api::BuildKind::kPython, "a\nNo.Such[x]>=2\n"),
+             "ERROR: Could not find a version that satisfies the requirement no-such[x]>=2 (from versions: "
+             "none)\nERROR: No matching distribution found for no-such[x]>=2\n"),
+      "requirements.txt, line 2: there is no no-such[x]>=2 for this Python; correct name and version, or put "
+      "a wheel of it into wheels/");
 }
 
 TEST(Failure, PipsOtherErrors) {
@@ -54,11 +55,13 @@ TEST(Failure, PipsOtherErrors) {
 
 TEST(Failure, NpmsMissingPackage) {
   const Recipe npm = recipe_of(api::BuildKind::kNode);
-  EXPECT_EQ(reason(npm,
-                   "npm error code E404\nnpm error 404 Not Found - GET https://r/no-such - Not found\nnpm error 404\n"
-                   "npm error 404  'no-such@1' is not in this registry.\nnpm error A complete log of this run\n"),
-            "package.json: Not Found - GET https://r/no-such - Not found; 'no-such@1' is not in this registry.; "
-            "correct name and version");
+  EXPECT_EQ(
+      reason(
+          npm,
+          "npm error code E404\nnpm error 404 Not Found - GET https://r/no-such - Not found\nnpm error 404\n"
+          "npm error 404  'no-such@1' is not in this registry.\nnpm error A complete log of this run\n"),
+      "package.json: Not Found - GET https://r/no-such - Not found; 'no-such@1' is not in this registry.; "
+      "correct name and version");
   EXPECT_TRUE(reason(npm, "npm error code EUSAGE\nnpm error `npm ci` can only ... are in sync. Please\n")
                   .starts_with("package.json and package-lock.json do not go together"));
   EXPECT_TRUE(reason(npm, "npm error code ENOTCACHED\nnpm error request failed\n").contains("offline"));

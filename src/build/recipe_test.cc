@@ -56,7 +56,8 @@ TEST(Plan, CodeThatBringsTheResultIsNotBuilt) {
   EXPECT_FALSE(plan("python3-http", {{"handler.py", ""}}));
   EXPECT_FALSE(plan("python3-http", {{"requirements.txt", "flask"}, {"python_packages/flask.py", ""}}));
   EXPECT_FALSE(plan("python3-http", {{"requirements.txt", "# nothing\n\n"}}));
-  EXPECT_FALSE(plan("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"node_modules/a/b", ""}}));
+  EXPECT_FALSE(
+      plan("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"node_modules/a/b", ""}}));
   EXPECT_FALSE(plan("node-http", {{"package.json", R"({"type":"module","dependencies":{}})"}}));
   EXPECT_FALSE(plan("cpp", {{"handler.cc", ""}, {"handler.so", ""}}));
   EXPECT_FALSE(plan("cpp", {{"handler.so", ""}}));
@@ -64,8 +65,7 @@ TEST(Plan, CodeThatBringsTheResultIsNotBuilt) {
 }
 
 TEST(Plan, CompilesEverySourceAtTheTop) {
-  const auto recipe =
-      plan("cpp", {{"handler.cc", "a"}, {"b.cpp", "b"}, {"deep/c.cc", "c"}, {"d.h", "d"}});
+  const auto recipe = plan("cpp", {{"handler.cc", "a"}, {"b.cpp", "b"}, {"deep/c.cc", "c"}, {"d.h", "d"}});
   ASSERT_TRUE(recipe);
   EXPECT_EQ(recipe->output, "handler.so");
   EXPECT_EQ(recipe->network, Network::kNone);
@@ -75,9 +75,9 @@ TEST(Plan, CompilesEverySourceAtTheTop) {
 }
 
 TEST(Plan, PipSeesRequirementsAndWheelsOnly) {
-  const auto recipe = plan("python3-http", {{"handler.py", ""},
-                                            {"requirements.txt", "flask==2 --hash=sha256:00"},
-                                            {"wheels/flask.whl", "x"}});
+  const auto recipe = plan(
+      "python3-http",
+      {{"handler.py", ""}, {"requirements.txt", "flask==2 --hash=sha256:00"}, {"wheels/flask.whl", "x"}});
   ASSERT_TRUE(recipe);
   EXPECT_EQ(input_paths(*recipe), (std::vector<std::string>{"requirements.txt", "wheels/flask.whl"}));
   EXPECT_THAT(recipe->argv, IsSupersetOf({"--require-hashes", "wheels"}));
@@ -99,7 +99,8 @@ TEST(Plan, OptionsReachThePackageManagers) {
   tools.has_wheels = true;
   const Files python = {{"requirements.txt", "flask"}};
   const Files node = {{"package.json", R"({"dependencies":{"a":"1"}})"}};
-  EXPECT_THAT(plan("python3-http", python, tools)->argv, IsSupersetOf({"https://index.example/simple", "/wheels"}));
+  EXPECT_THAT(plan("python3-http", python, tools)->argv,
+              IsSupersetOf({"https://index.example/simple", "/wheels"}));
   EXPECT_THAT(plan("node-http", node, tools)->argv, Contains("--registry=https://registry.example"));
   tools.offline = true;
   const auto offline = plan("python3-http", python, tools);
@@ -162,7 +163,8 @@ TEST(Key, ChangesWithTheToolAndTheHeaders) {
 TEST(Plan, SaysWhatIsMissing) {
   EXPECT_THAT(refusal("cpp", {{"handler.cc", ""}}, {}), HasSubstr("no C++ compiler"));
   EXPECT_THAT(refusal("python3-http", {{"requirements.txt", "a"}}, {}), HasSubstr("no Python"));
-  EXPECT_THAT(refusal("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}}, {}), HasSubstr("no Node"));
+  EXPECT_THAT(refusal("node-http", {{"package.json", R"({"dependencies":{"a":"1"}})"}}, {}),
+              HasSubstr("no Node"));
   EXPECT_THAT(refusal("node-http", {{"package.json", "{"}}, toolbox()), HasSubstr("package.json"));
   EXPECT_THAT(refusal("node-http", {{"package.json", "[]"}}, toolbox()), HasSubstr("must be an object"));
 }
