@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/log_stream.h"
+#include "cli/log_reader.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
@@ -37,12 +37,13 @@ Result<int> show_build_logs(const Target& target, const BuildLogsArgs& args) {
   Api api(target);
   const auto version = version_of(api, *function, args);
   if (!version) return std::unexpected(version.error());
+  const auto show = [&](std::string_view line) {
+    print(target.json ? line : build_line_text(line));
+    print("\n");
+    return std::fflush(stdout) == 0;
+  };
   const Status shown =
-      stream_lines(api, build_log_path(*function, *version, args.follow), [&](std::string_view line) {
-        print(target.json ? std::string(line) : build_line_text(line));
-        print("\n");
-        std::fflush(stdout);
-      });
+      read_log(api, build_log_path(*function, *version, args.follow), {.on_begin = {}, .on_line = show});
   if (!shown) return std::unexpected(shown.error());
   return kExitOk;
 }

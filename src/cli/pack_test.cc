@@ -103,7 +103,7 @@ TEST_F(FolderTest, DeploysAFolderWithItsManifest) {
   ASSERT_TRUE(code) << code.error().detail;
   EXPECT_EQ(
       code->settings.dump(),
-      R"({"description":"d","env":{"A":"1","B":"x=y"},"limits":{"cpus":0.5,"memory_mb":64},"name":"my-app"})");
+      R"({"description":"d","env":{"A":"1","B":"x=y"},"limits":{"cpus":0.5,"memory_mb":64},"name":"my-app","template":"python3-http"})");
   EXPECT_EQ(code->files.size(), 1U);
 }
 

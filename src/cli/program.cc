@@ -101,7 +101,9 @@ void Program::add_deploy() {
       ->type_name("TEMPLATE");
   command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable")
       ->type_name("KEY=VALUE");
-  command.add_option("--timeout", parts_->timeout_seconds, "Seconds to wait until it is Running, once it is built")
+  command
+      .add_option("--timeout", parts_->timeout_seconds,
+                  "Seconds to wait until it is Running, once it is built")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();

@@ -19,6 +19,11 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 SOMETIMES = {"Retry-After", "X-Function-Version", "X-Call-Id", "X-Sterna-Fault"}
 DEPTHS = ("", "Level1", "Level2", "Level3")
 
+BUILT = """
+#include <sterna/function.h>
+sterna::Response handle(const sterna::Request&) { return sterna::text("built"); }
+"""
+
 # How each operation is called so that it succeeds: parameters of the path, options of the request. What is made here
 # is removed further down.
 CALLS = {
@@ -49,6 +54,7 @@ CALLS = {
     **{f"invoke{method}{depth}": {} for method in ("Get", "Post", "Put", "Patch", "Delete") for depth in DEPTHS},
     **{f"asyncInvoke{depth}": {} for depth in DEPTHS},
     "getLogs": {},
+    "getBuildLogs": {"name": "built", "a": "1"},
     "listInvocations": {},
     "getInvocation": {"id": "ended"},
     "getInvocationResponse": {"id": "ended"},
@@ -140,6 +146,7 @@ def invocations(server):
     """Invocations as the operations need them; they are of functions of their own, so that these stay as they are."""
     server.deploy("fine", HANDLER)
     server.deploy("failing", FAILING, **{"async": {"max_attempts": 1}})
+    server.deploy("built", {"handler.cc": BUILT}, template="cpp")
     callback = {"X-Callback-Url": "http://undelivered.invalid/"}
     return {
         "ended": ("fine", invocation(server, "fine", "succeeded")),

@@ -159,6 +159,7 @@ class TableTest : public ::testing::Test {
                          config.space = of.space;
                          config.name = of.name;
                          config.version = static_cast<std::uint32_t>(version.number);
+                         config.timeout = version.spec.limits.timeout;
                          config.refusal = refusal_;
                          config.secrets = of.secret_values;
                          return config;
