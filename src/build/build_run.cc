@@ -35,6 +35,7 @@ pool::FunctionConfig config_of(const Recipe& recipe, const BuildRun::Place& plac
   for (const std::string& word : recipe.argv) config.command.push_back(escaped(word));
   config.bundle_dir = place.folder;
   config.bundle_writable = true;
+  config.warm_parent = false;
   config.env = recipe.env;
   config.network = recipe.network;
   config.timeout = limits.timeout;

@@ -33,8 +33,6 @@ class ResultsRecord final : public BuildResults {
 class BuilderTest : public ::testing::Test {
  protected:
   BuilderTest() {
-    std::string pattern = ::testing::TempDir() + "builder-XXXXXX";
-    root_ = ::mkdtemp(pattern.data());
     bundles_ = std::move(*bundle::BundleStore::open(root_ / "bundles"));
     layers_ = std::move(*LayerStore::open(root_ / "layers", 1U << 30));
     Toolbox tools;
@@ -122,10 +120,13 @@ class BuilderTest : public ::testing::Test {
   net::Loop loop_{clock_};
   UlidGenerator ids_{clock_};
   pool::testing::FakeLauncher launcher_;
-  fs::path root_;
+  const fs::path root_ = [] {
+    std::string pattern = ::testing::TempDir() + "builder-XXXXXX";
+    return fs::path(::mkdtemp(pattern.data()));
+  }();
   std::unique_ptr<bundle::BundleStore> bundles_;
   std::unique_ptr<LayerStore> layers_;
-  logs::BuildLogs logs_{::testing::TempDir() + "builder-logs", 1U << 16, clock_};
+  logs::BuildLogs logs_{root_ / "logs", 1U << 16, clock_};
   ResultsRecord results_;
   std::unique_ptr<Builder> builder_;
 };

@@ -130,7 +130,7 @@ struct BuildLogsArgs {
   bool follow = false;
 };
 Result<int> show_build_logs(const Target& target, const BuildLogsArgs& args);
-// `function` is its path. The log is read with stream_lines.
+// `function` is its path. The log is read with read_log.
 std::string build_log_path(const std::string& function, std::int64_t version, bool follow);
 // A record of a build's log as people read it: the tool's line as it is, Sterna's own after "== ".
 std::string build_line_text(std::string_view ndjson_line);
