@@ -215,6 +215,7 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
   recipe.env.insert({{"npm_config_cache", in_scratch("npm")},
                      {"npm_config_update_notifier", "false"},
                      {"npm_config_logs_max", "0"}});
+  if (!node->headers_prefix.empty()) recipe.env.emplace("npm_config_nodedir", node->headers_prefix);
   recipe.argv = {"npm",       locked ? "ci" : "install", "--omit=dev",    "--no-audit",
                  "--no-fund", "--no-progress",           "--color=false", "--foreground-scripts"};
   if (!locked) recipe.argv.emplace_back("--no-package-lock");

@@ -20,6 +20,9 @@ namespace sterna::build {
 struct Tool {
   std::string path;      // as seen in the sandbox too
   std::string identity;  // another one when the tool changes, so that what it made is made again
+  // Of a Node whose headers are installed: where, so that modules which are compiled need not fetch them. Has
+  // include/node in it. Else empty.
+  std::string headers_prefix{};
 };
 
 // What this server builds with.

@@ -122,6 +122,14 @@ TEST(Plan, ProgramsTakeRequirementsBeforePackages) {
   EXPECT_EQ(plan("http", {both.front()})->output, kNodeModules);
 }
 
+TEST(Plan, ModulesAreCompiledWithTheHeadersThatAreThere) {
+  const Files files = {{"package.json", R"({"dependencies":{"a":"1"}})"}};
+  EXPECT_FALSE(plan("node-http", files)->env.contains("npm_config_nodedir"));
+  Toolbox tools = toolbox();
+  tools.nodes.at("node-http").headers_prefix = "/usr";
+  EXPECT_EQ(plan("node-http", files, tools)->env.at("npm_config_nodedir"), "/usr");
+}
+
 TEST(Plan, NpmNeedsALockFileForCi) {
   const bundle::File manifest{"package.json", R"({"dependencies":{"a":"1"}})"};
   EXPECT_EQ(plan("node-http", {manifest})->argv[1], "install");

@@ -16,6 +16,13 @@ std::string inside(const std::string& interpreter) {
   return failed || interpreter.starts_with("/usr/") ? interpreter : real.string();
 }
 
+// /usr for a /usr/bin/node whose headers are in /usr/include/node; empty when they are not installed.
+std::string headers_prefix_of(const fs::path& node) {
+  std::error_code unknown;
+  const fs::path prefix = fs::canonical(node, unknown).parent_path().parent_path();
+  return fs::exists(prefix / "include/node/node_version.h", unknown) ? prefix.string() : std::string();
+}
+
 bundle::Files headers_in(const fs::path& folder) {
   bundle::Files headers;
   std::error_code error;
@@ -40,7 +47,12 @@ build::Toolbox toolbox_of(const Config& config, const Runtimes& runtimes,
     if (interpreter == runtimes.interpreters.end()) continue;
     auto tool = build::tool_at(inside(interpreter->second));
     if (!tool) continue;
-    (runtime.starts_with("node") ? tools.nodes : tools.pythons).emplace(name, std::move(*tool));
+    if (!runtime.starts_with("node")) {
+      tools.pythons.emplace(name, std::move(*tool));
+      continue;
+    }
+    tool->headers_prefix = headers_prefix_of(tool->path);
+    tools.nodes.emplace(name, std::move(*tool));
   }
   if (const fs::path& cxx = config.build.cxx; !cxx.empty()) {
     tools.compiler = build::tool_at(cxx);
