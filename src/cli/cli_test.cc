@@ -73,6 +73,8 @@ TEST(Rollout, IsReadFromStatusAndVersions) {
   EXPECT_EQ(rollout_of(Json::parse(R"({"status":"Running","version":2,"active_version":1,
                                        "traffic":[{"version":1,"percent":90},{"version":2,"percent":10}]})")),
             Rollout::kRunning);
+  EXPECT_EQ(failure_of({{"version", 2}, {"status_reason", "version 2 failed: bad"}}), "bad");
+  EXPECT_EQ(failure_of({{"version", 1}, {"status_reason", "bad"}}), "bad");
   EXPECT_EQ(rollout_of({{"status", "Pending"}}), Rollout::kUnderWay);
   EXPECT_EQ(rollout_of({{"status", "Building"}}), Rollout::kUnderWay);
   EXPECT_EQ(rollout_of({{"status", "Failed"}}), Rollout::kFailed);

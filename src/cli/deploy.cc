@@ -56,7 +56,7 @@ Result<int> report(const Target& target, const Place& place, const Json& functio
       return kExitOk;
     case Rollout::kFailed:
       return fail(Code::kFunctionFailed, Component::kFunction, "version_failed",
-                  fmt::format("{} failed: {}", what, cell(function, "status_reason")));
+                  fmt::format("{} failed: {}", what, failure_of(function)));
     case Rollout::kUnderWay:
       break;
   }

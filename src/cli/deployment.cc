@@ -72,6 +72,13 @@ Rollout rollout_of(const Json& function) {
   return cell(function, "status_reason") == "-" ? Rollout::kUnderWay : Rollout::kFailed;
 }
 
+std::string failure_of(const Json& function) {
+  std::string reason = cell(function, "status_reason");
+  const std::string known = "version " + cell(function, "version") + " failed: ";
+  if (reason.starts_with(known)) reason.erase(0, known.size());
+  return reason;
+}
+
 Result<Json> watch_rollout(Api& api, const Place& place, Json function, const BetweenLooks& between) {
   milliseconds pause = kFirstPause;
   while (rollout_of(function) == Rollout::kUnderWay && between(function, pause)) {

@@ -28,6 +28,10 @@ Result<api::Json> send_code(Api& api, const Place& place, Deployable code);
 enum class Rollout : std::uint8_t { kUnderWay, kRunning, kStopped, kFailed };
 Rollout rollout_of(const api::Json& function);
 
+// Why the newest version failed, without the "version 2 failed: " that status_reason begins with while an
+// older one runs.
+std::string failure_of(const api::Json& function);
+
 // Between two looks: shows what was seen, and waits for the pause; false ends the waiting.
 using BetweenLooks = std::function<bool(const api::Json& function, std::chrono::milliseconds pause)>;
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cli/deployment.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
@@ -117,11 +118,11 @@ void DevView::failed(const Json& function, Duration took) {
   const std::string active = cell(function, "active_version");
   std::string text = fmt::format("{} version {} {} after {:.2f} s: {}", paint_(Colour::kDim, now_text()),
                                  cell(function, "version"), paint_(Colour::kRed, "failed"), seconds(took),
-                                 cell(function, "status_reason"));
+                                 failure_of(function));
   if (other_runs) text += fmt::format("\n         version {} goes on answering", active);
   event({{"event", "failed"},
          {"version", function.value("version", 0)},
-         {"reason", cell(function, "status_reason")},
+         {"reason", failure_of(function)},
          {"active_version", other_runs ? OrderedJson(function["active_version"]) : OrderedJson(nullptr)},
          {"seconds", seconds(took)}},
         text);
