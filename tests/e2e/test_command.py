@@ -135,7 +135,7 @@ def test_what_a_process_leaves_behind_ends_with_it(server, deploy):
     assert call().text == "now\n"
     assert time.monotonic() - began < 10
     count = deploy(
-        "litter-count", "#!/bin/sh\n(sleep 61) & ls /proc | grep -c '^[0-9]'", limits={"max_replicas": 1}
+        "litter-count", "#!/bin/sh\nsleep 61 &\nls /proc >/tmp/seen\ngrep -c '^[0-9]' /tmp/seen", limits={"max_replicas": 1}
     )
     assert len({count().text for _ in range(5)}) == 1
 
