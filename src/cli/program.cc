@@ -86,21 +86,26 @@ CLI::App& Program::Parts::add_group(const std::string& group_name, const std::st
   return *group;
 }
 
+void Program::Parts::add_code_flags(CLI::App& command, std::filesystem::path& path,
+                                    DeployOverrides& overrides) {
+  command.add_option("path", path, "A handler file, or a folder with an optional function.toml")
+      ->type_name("PATH")
+      ->required();
+  command.add_option("--name", overrides.name, "Name (default: function.toml, or the folder or file)")
+      ->type_name("NAME");
+  command.add_option("--template", overrides.template_name, "Template (default: by the file's ending)")
+      ->type_name("TEMPLATE");
+  command.add_option("--env", overrides.env, "KEY=value for the function's environment; repeatable")
+      ->type_name("KEY=VALUE");
+}
+
 void Program::add_deploy() {
   DeployArgs& args = parts_->deploy;
   CLI::App& command = add("deploy", "Create or replace a function from a file or a folder", [this] {
     parts_->deploy.timeout = std::chrono::seconds(parts_->timeout_seconds);
     return deploy(parts_->target, parts_->deploy);
   });
-  command.add_option("path", args.path, "A handler file, or a folder with an optional function.toml")
-      ->type_name("PATH")
-      ->required();
-  command.add_option("--name", args.overrides.name, "Name (default: function.toml, or the folder or file)")
-      ->type_name("NAME");
-  command.add_option("--template", args.overrides.template_name, "Template (default: by the file's ending)")
-      ->type_name("TEMPLATE");
-  command.add_option("--env", args.overrides.env, "KEY=value for the function's environment; repeatable")
-      ->type_name("KEY=VALUE");
+  parts_->add_code_flags(command, args.path, args.overrides);
   command
       .add_option("--timeout", parts_->timeout_seconds,
                   "Seconds to wait until it is Running, once it is built")

@@ -43,6 +43,8 @@ struct Program::Parts {
   // Adds a subcommand to `group`, which may be the app itself.
   CLI::App& add(CLI::App& group, const std::string& name, const std::string& help,
                 std::function<Result<int>()> action);
+  // Adds what says which code is meant and what is different from its function.toml.
+  static void add_code_flags(CLI::App& command, std::filesystem::path& path, DeployOverrides& overrides);
   // Adds a subcommand that only has subcommands of its own.
   CLI::App& add_group(const std::string& name, const std::string& help);
 };

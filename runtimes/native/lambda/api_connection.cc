@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/status_phrase.h"
 #include "native/quick_ack.h"
 
 namespace sterna::native {
@@ -23,25 +24,6 @@ int error_of(int socket) {
   socklen_t size = sizeof error;
   ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
   return error;
-}
-
-std::string_view reason_of(std::uint32_t status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 413:
-      return "Content Too Large";
-    default:
-      return "Bad Request";
-  }
 }
 
 }  // namespace
@@ -158,7 +140,8 @@ void ApiConnection::answer(std::uint32_t status, std::string_view headers, std::
   STERNA_ASSERT(state_ == State::kAnswer);
   state_ = State::kSending;
   fmt::format_to(std::back_inserter(out_), "HTTP/1.1 {} {}\r\n{}Content-Length: {}\r\n{}\r\n", status,
-                 reason_of(status), headers, body.size(), head_.keep_alive ? "" : "Connection: close\r\n");
+                 status_phrase(status), headers, body.size(),
+                 head_.keep_alive ? "" : "Connection: close\r\n");
   body_ = std::move(body);
   write();
 }
