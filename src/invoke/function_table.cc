@@ -212,6 +212,7 @@ void FunctionTable::let_go(std::unique_ptr<FunctionPool> pool, FunctionPool* hei
 
 void FunctionTable::on_log(const pool::FunctionConfig& config, std::string_view instance,
                            std::string_view stream, std::string_view call_id, std::string_view text) {
+  if (find_id(config.id) == nullptr) return;  // the last words of a function whose log is removed
   log_(config.id, config.name, instance, stream, call_id, text);
 }
 

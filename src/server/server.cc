@@ -312,6 +312,7 @@ Status Server::listen() {
     queue_->forget(id);
     builder_.forget(id);
     async_metrics_.remove(id);
+    logs_->remove(id);
   });
   // Those that were deleted while the last server died.
   for (const queue::FunctionName& function : queue_->functions()) {

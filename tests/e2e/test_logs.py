@@ -137,9 +137,12 @@ def test_logs_of_a_deleted_function_are_gone(server):
     server.deploy("shortlived", SAYS)
     server.call("shortlived", params={"text": "secret"})
     eventually(lambda: server.logs("shortlived"))
+    folder = server.data_dir / "logs" / server.get("shortlived")["id"]
+    assert folder.is_dir()
     assert server.request("DELETE", function_path("shortlived")).status_code in (200, 202, 204)
     server.deploy("shortlived", SAYS)
     assert "secret" not in [each["text"] for each in server.logs("shortlived")]
+    eventually(lambda: not folder.exists())
 
 
 def test_logs_survive_a_restart(start_server):
