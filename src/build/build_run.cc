@@ -71,7 +71,6 @@ BuildRun::BuildRun(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids
   call_.id = ids.next();
   wire::append_request(call_.request, {.method = "POST", .path = "/", .query = {}, .headers = {}}, {});
   call_.arrived = loop.now();
-  call_.timeout = limits.timeout;
   pool_.submit(call_);
   timer_ = loop_.after(kTick, [this] { tick(); });
 }

@@ -281,11 +281,16 @@ void FunctionTable::for_each(const std::function<void(const FunctionEntry&)>& vi
 void FunctionTable::update_gauges() {
   for (auto& [id, entry] : by_id_) {
     if (!entry->active || (entry->metrics->invocations() == 0 && entry->active->replicas() == 0)) continue;
-    const FunctionPool& active = *entry->active;
-    const FunctionPool* canary = entry->canary.get();
-    metrics_.set_gauges(*entry->metrics, active.replicas() + (canary == nullptr ? 0 : canary->replicas()),
-                        active.waiting() + (canary == nullptr ? 0 : canary->waiting()),
-                        active.running() + (canary == nullptr ? 0 : canary->running()));
+    std::size_t replicas = 0;
+    std::size_t waiting = 0;
+    std::size_t running = 0;
+    for (const FunctionPool* pool : {entry->active.get(), entry->canary.get()}) {
+      if (pool == nullptr) continue;
+      replicas += pool->replicas();
+      waiting += pool->waiting();
+      running += pool->running();
+    }
+    metrics_.set_gauges(*entry->metrics, replicas, waiting, running);
   }
 }
 
@@ -334,7 +339,6 @@ FunctionPool& FunctionTable::pool_for_call(FunctionEntry& entry) {
 void FunctionTable::submit(FunctionEntry& entry, pool::Call& call) {
   FunctionPool& chosen = pool_for_call(entry);
   watch(chosen);
-  call.timeout = chosen.config().timeout;
   chosen.submit(call);
   if (!ticks_slowly_) return;
   loop_.cancel(timer_);

@@ -98,7 +98,7 @@ class FunctionTable final : private pool::PoolObserver {
   void set_space(registry::Space space);
   void remove_space(std::string_view name);
 
-  // Hands a call to a pool of the function's, which sets its timeout. Needs entry.active.
+  // Hands a call to a pool of the function's. Needs entry.active.
   void submit(FunctionEntry& entry, pool::Call& call);
 
   void log(const FunctionEntry& entry, std::string_view call_id, std::string_view text);

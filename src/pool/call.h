@@ -52,7 +52,6 @@ class Call : public CallHook {
   std::string request;  // payload of its REQUEST frame, without the body
   const net::Body* body = nullptr;
   MonotonicTime arrived;
-  Duration timeout{};
 
   // --- filled by the pool ---
   MonotonicTime started;      // when the run began, as far as the server can see

@@ -565,7 +565,8 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
 
   for (Call& call : worker.calls()) {
     // One a tick: what its observer does next may change the list.
-    if (call.started != MonotonicTime{} && now - call.started >= call.timeout) return time_out(member, call);
+    if (call.started != MonotonicTime{} && now - call.started >= config_.timeout)
+      return time_out(member, call);
   }
 }
 

@@ -57,7 +57,7 @@ Result<FunctionRef> Registry::resolve(std::string_view id) {
 }
 
 Result<Function> Registry::load(std::string_view id) {
-  static const std::string kSql = std::string(kSelectFunction) + "WHERE f.id = ?1";
+  static const std::string kSql = select_function() + "WHERE f.id = ?1";
   Statement query(*database_, kSql);
   Result<bool> row = query.bind(id).step();
   if (!row) return std::unexpected(row.error());
@@ -124,7 +124,7 @@ Result<Function> Registry::find(std::string_view id) {
 
 Result<Listed<Function>> Registry::list(std::string_view space, const api::Page& page) {
   static const std::string kSql =
-      std::string(kSelectFunction) + "WHERE f.space_id = ?1 AND f.name > ?2 ORDER BY f.name LIMIT ?3";
+      select_function() + "WHERE f.space_id = ?1 AND f.name > ?2 ORDER BY f.name LIMIT ?3";
   const std::scoped_lock lock(mutex_);
   Result<std::string> in = space_id(space);
   if (!in) return std::unexpected(in.error());
@@ -147,7 +147,7 @@ Result<Listed<Function>> Registry::list(std::string_view space, const api::Page&
 
 Result<std::vector<Function>> Registry::snapshot() {
   const std::scoped_lock lock(mutex_);
-  Statement query(*database_, kSelectFunction);
+  Statement query(*database_, select_function());
   std::vector<Function> functions;
   while (true) {
     Result<bool> row = query.step();

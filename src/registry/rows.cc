@@ -33,6 +33,27 @@ Result<api::FunctionSpec> read_spec(const std::string& text) {
 
 }  // namespace
 
+std::string version_columns(std::string_view table) {
+  std::string list;
+  for (const std::string_view column : kVersionColumns) {
+    if (!list.empty()) list += ", ";
+    if (!table.empty()) list.append(table).append(".");
+    list += column;
+  }
+  return list;
+}
+
+const std::string& select_function() {
+  static const std::string kSql =
+      "SELECT f.id, s.name, f.name, f.stopped, f.crash_reason, f.created_at, f.updated_at, " +
+      version_columns("n") + ", " + version_columns("a") + ", " + version_columns("c") +
+      " FROM functions f JOIN spaces s ON s.id = f.space_id"
+      " JOIN versions n ON n.function_id = f.id AND n.number = f.newest"
+      " LEFT JOIN versions a ON a.function_id = f.id AND a.number = f.active"
+      " LEFT JOIN versions c ON c.function_id = f.id AND c.number = f.canary ";
+  return kSql;
+}
+
 WallTime from_ms(std::int64_t milliseconds) {
   return WallTime(std::chrono::milliseconds(milliseconds));
 }
@@ -58,8 +79,8 @@ Result<Version> read_version(const store::Statement& row, int first_column) {
 
 Result<Function> read_function(const store::Statement& row) {
   constexpr int kNewest = 7;
-  constexpr int kActive = 17;
-  constexpr int kCanary = 27;
+  constexpr int kActive = kNewest + static_cast<int>(kVersionColumns.size());
+  constexpr int kCanary = kActive + static_cast<int>(kVersionColumns.size());
   Function function;
   function.id = row.text(0);
   function.space = row.text(1);

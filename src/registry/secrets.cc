@@ -231,8 +231,9 @@ Result<std::vector<std::size_t>> Registry::missing_secrets(std::string_view spac
 Status Registry::add_secret_values(Function& function) {
   function.secret_values.clear();
   std::vector<std::string> names = function.newest.spec.secrets;
-  for (const auto& version : {function.active, function.canary}) {
-    if (version) names.insert(names.end(), version->spec.secrets.begin(), version->spec.secrets.end());
+  for (const std::optional<Version>* other : {&function.active, &function.canary}) {
+    if (const auto& version = *other)
+      names.insert(names.end(), version->spec.secrets.begin(), version->spec.secrets.end());
   }
   if (names.empty()) return {};
   if (const Status unlocked = check_unlocked(); !unlocked) return unlocked;

@@ -11,8 +11,7 @@ using store::Statement;
 
 namespace {
 
-const std::string kSelectVersions =
-    "SELECT " + std::string(kVersionColumns) + " FROM versions WHERE function_id = ?1 ";
+const std::string kSelectVersions = "SELECT " + version_columns() + " FROM versions WHERE function_id = ?1 ";
 
 }  // namespace
 

@@ -111,7 +111,6 @@ class PoolTest : public ::testing::Test {
     wire::append_request(made.call.request, {.method = "POST", .path = "/", .query = {}, .headers = {}}, {});
     made.call.body = body;
     made.call.arrived = loop_.now();
-    made.call.timeout = config_.timeout;
     to.submit(made.call);
     settle();
     return made;
