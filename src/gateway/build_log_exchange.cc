@@ -24,13 +24,9 @@ Result<BuildLogQuery> parse_build_log_query(std::string_view tail, std::string_v
     return fail(Code::kNotFound, Component::kGateway, "not_found",
                 "there is only {fn}/builds/{version}/logs");
   }
-  std::string value;
-  if (query_parameter(query, "follow", value)) {
-    if (value != "true" && value != "false") {
-      return fail(Code::kInvalid, Component::kGateway, "bad_parameter", "follow must be true or false");
-    }
-    parsed.follow = value == "true";
-  }
+  const auto follow = query_switch(query, "follow");
+  if (!follow) return std::unexpected(follow.error());
+  parsed.follow = *follow;
   return parsed;
 }
 

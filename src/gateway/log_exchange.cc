@@ -16,13 +16,6 @@ std::unexpected<Error> bad_parameter(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_parameter", std::move(detail));
 }
 
-Result<bool> switch_of(std::string_view query, const std::string& name) {
-  std::string value;
-  if (!query_parameter(query, name, value)) return false;
-  if (value != "true" && value != "false") return bad_parameter(name + " must be true or false");
-  return value == "true";
-}
-
 }  // namespace
 
 Result<LogQuery> parse_log_query(std::string_view query) {
@@ -41,10 +34,10 @@ Result<LogQuery> parse_log_query(std::string_view query) {
     }
   }
   if (query_parameter(query, "call_id", value)) parsed.query.filter.call_id = value;
-  const auto follow = switch_of(query, "follow");
+  const auto follow = query_switch(query, "follow");
   if (!follow) return std::unexpected(follow.error());
   parsed.follow = *follow;
-  const auto invocations = switch_of(query, "invocations");
+  const auto invocations = query_switch(query, "invocations");
   if (!invocations) return std::unexpected(invocations.error());
   if (*invocations && !parsed.follow) return bad_parameter("invocations are only shown with follow=true");
   if (*invocations) parsed.query.filter.show = logs::Show::kLinesAndInvocations;

@@ -131,4 +131,11 @@ bool query_parameter(std::string_view query, std::string_view name, std::string&
   return false;
 }
 
+Result<bool> query_switch(std::string_view query, const std::string& name) {
+  std::string value;
+  if (!query_parameter(query, name, value)) return false;
+  if (value == "true" || value == "false") return value == "true";
+  return fail(Code::kInvalid, Component::kGateway, "bad_parameter", name + " must be true or false");
+}
+
 }  // namespace sterna::gateway

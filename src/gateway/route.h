@@ -43,7 +43,11 @@ Result<std::string> function_path(std::string_view tail, std::size_t max_levels)
 // Percent-decoding; false when an escape is broken.
 bool percent_decode(std::string_view text, std::string& out);
 
-// The value of a query parameter, decoded ('+' is a space); nullptr-like empty optional when absent.
+// The value of a query parameter, decoded ('+' is a space); false when absent.
 bool query_parameter(std::string_view query, std::string_view name, std::string& value);
+
+// A parameter that is `true` or `false`, false when absent. Fails with invalid, reason `bad_parameter`,
+// naming it.
+Result<bool> query_switch(std::string_view query, const std::string& name);
 
 }  // namespace sterna::gateway
