@@ -35,6 +35,7 @@ std::string WorkerExit::text() const {
 FunctionPool::FunctionPool(PoolContext& context, FunctionConfig config)
     : context_(context),
       config_(std::move(config)),
+      costs_{.cores = context.limits.cores, .run = {}, .pace = {}},
       is_async_(config_.is_async),
       loaded_(config_.proven),
       parents_allowed_(config_.warm_parent),
@@ -79,7 +80,8 @@ bool FunctionPool::dispatch(Call& call) {
          .idle_since = worker.idle_since()});
   }
   const bool small = call.body == nullptr || call.body->size() <= wire::kInitialWindow;
-  const std::size_t chosen = choose_worker(views_, concurrency(), run_time_, small);
+  costs_.concurrency = concurrency();
+  const std::size_t chosen = choose_worker(views_, costs_, small);
   if (chosen == kNobody) return false;
 
   Member& member = workers_[chosen];
@@ -89,8 +91,9 @@ bool FunctionPool::dispatch(Call& call) {
   call.instance = worker.instance();
   call.version = config_.version;
   const bool begins = !call.cold && (!sequential || worker.in_flight() == 0);
+  if (worker.in_flight() == 0) member.run_began = now;
   if (begins) {
-    call.started = member.run_began = now;
+    call.started = now;
     call.queued = call.started - call.arrived;
   } else {
     call.started = MonotonicTime{};
@@ -229,15 +232,16 @@ void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, co
 void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   Member* of = member(worker);
   if (of == nullptr) return;
-  if (run) run_time_.add(*run);
+  const MonotonicTime now = context_.loop.now();
+  if (run) costs_.run.add(*run);
+  costs_.pace.add(now - std::exchange(of->run_began, now));
   failures_ = 0;
   of->stalled = of->hung = false;
   of->served = true;
   if (!worker.calls().empty() && concurrency() == 1) {
     Call& next = worker.calls().front();
-    of->run_began = context_.loop.now();
     if (next.started == MonotonicTime{}) {
-      next.started = of->run_began;
+      next.started = now;
       next.queued = next.started - next.arrived;
     }
   }
@@ -432,7 +436,7 @@ void FunctionPool::scale(MonotonicTime now) {
     ++load.starting;
     load.waiting += member.worker->calls().size();
   }
-  for (std::size_t wanted = workers_to_start(load, run_time_); wanted > 0 && start_worker(); --wanted) {
+  for (std::size_t wanted = workers_to_start(load, costs_.run); wanted > 0 && start_worker(); --wanted) {
   }
 }
 

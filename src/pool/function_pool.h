@@ -1,12 +1,14 @@
 // The workers of one version of one function, and the calls that wait for them.
 #pragma once
 
+#include <algorithm>
 #include <boost/intrusive/list.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/ulid.h"
@@ -36,6 +38,7 @@ class PoolObserver {
 struct PoolLimits {
   std::size_t queue_length = 1000;     // calls that wait, per function
   std::size_t max_workers_total = 64;  // of all functions
+  std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
 };
 
 // Shared by all pools of a server.
@@ -102,7 +105,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
 
   struct Member {
     std::unique_ptr<Worker> worker;
-    MonotonicTime run_began;  // of the oldest call of a worker that runs one at a time
+    MonotonicTime run_began;  // of a busy worker: since its last call ended, or since it is busy
     bool stalled = false;     // nothing is sent ahead to it
     bool hung = false;        // runs many at a time and let one time out: gets no call until one ends
     bool killed = false;      // by us: its end is no crash
@@ -157,7 +160,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   std::vector<Member> workers_;
   std::vector<WorkerView> views_;  // scratch of dispatch
   CallList line_;
-  RunTime run_time_;
+  Costs costs_;
   bool is_async_ = false;
   bool loaded_;          // the handler was loaded at least once, or by an earlier server
   bool broken_ = false;  // on_broken was told: one start is tried after each pause

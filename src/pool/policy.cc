@@ -5,11 +5,20 @@
 namespace sterna::pool {
 namespace {
 
-bool may_send_ahead(const WorkerView& worker, std::size_t concurrency, const RunTime& run) {
-  if (worker.starting || worker.stalled || !run.known() || worker.in_flight >= kMaxPrefetch) return false;
-  const Duration wait =
-      run.average() * static_cast<Duration::rep>(worker.in_flight) / static_cast<Duration::rep>(concurrency);
-  return run.average() < kPrefetchWait && wait < kPrefetchWait;
+// How long a call may wait behind others of its worker. Where many run at a time, one more process makes them
+// faster only while a core is free for it beside the server's: else they would take turns.
+Duration bearable_wait(std::span<const WorkerView> workers, const Costs& costs) {
+  if (costs.concurrency == 1) return kPrefetchWait;
+  const auto busy =
+      std::ranges::count_if(workers, [](const WorkerView& worker) { return worker.in_flight > 0; });
+  return static_cast<std::size_t>(busy) + 1 < costs.cores ? kPrefetchWait : kPatience;
+}
+
+bool may_send_ahead(const WorkerView& worker, const Costs& costs, Duration bearable) {
+  const bool known = costs.concurrency == 1 ? costs.run.known() : costs.pace.known();
+  if (worker.starting || worker.stalled || !known || worker.in_flight >= kMaxPrefetch) return false;
+  const Duration each = costs.concurrency == 1 ? costs.run.average() : costs.pace.each();
+  return each < kPrefetchWait && each * static_cast<Duration::rep>(worker.in_flight) < bearable;
 }
 
 // A ready worker before one that starts, then the one with the fewest runs, then the one used last: its
@@ -22,18 +31,19 @@ bool is_freer(const WorkerView& a, const WorkerView& b) {
 
 }  // namespace
 
-std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
-                          bool small) {
+std::size_t choose_worker(std::span<const WorkerView> workers, const Costs& costs, bool small) {
+  const Duration bearable = bearable_wait(workers, costs);
   std::size_t quick = kNobody;  // busy, and soon through with what it has
   std::size_t free = kNobody;   // has room for a run beside those it has
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const WorkerView& worker = workers[i];
     if (!worker.accepts) continue;
-    if (small && worker.in_flight > 0 && may_send_ahead(worker, concurrency, run) &&
+    if (small && worker.in_flight > 0 && may_send_ahead(worker, costs, bearable) &&
         (quick == kNobody || worker.in_flight > workers[quick].in_flight)) {
       quick = i;
     }
-    if (worker.in_flight < concurrency && (free == kNobody || is_freer(worker, workers[free]))) free = i;
+    if (worker.in_flight < costs.concurrency && (free == kNobody || is_freer(worker, workers[free])))
+      free = i;
   }
   return quick != kNobody ? quick : free;
 }

@@ -30,6 +30,28 @@ class RunTime {
   bool known_ = false;
 };
 
+// How much of a busy worker's time one call takes, where many run at once: a run is longer than that, because
+// it waits for the others. Runs that wait for something else make it too long, never too short.
+class Pace {
+ public:
+  // A call has ended, `since_last` after the one before it or after the worker became busy.
+  void add(Duration since_last) {
+    busy_ += since_last;
+    if (++ends_ < kRemembered) return;
+    busy_ /= 2;
+    ends_ /= 2;
+  }
+  bool known() const { return ends_ > 0; }
+  Duration each() const { return known() ? busy_ / ends_ : Duration::zero(); }
+
+ private:
+  // Ends come in bursts, all but the first of one at no distance: an average over fewer of them would swing.
+  static constexpr Duration::rep kRemembered = 512;
+
+  Duration busy_{};
+  Duration::rep ends_ = 0;
+};
+
 struct WorkerView {
   std::size_t in_flight = 0;
   bool accepts = false;  // ready or starting, with a free slot
@@ -40,11 +62,18 @@ struct WorkerView {
 
 inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 
-// Which worker takes the next call, or kNobody: it waits in line. `concurrency` is how many calls of a worker
-// run at once; `small` tells that the call may be taken back cheaply. While runs are short, calls gather at
-// the busiest worker, more than run at once too: one wake-up and one write serve many of them.
-std::size_t choose_worker(std::span<const WorkerView> workers, std::size_t concurrency, const RunTime& run,
-                          bool small);
+// What a call costs the calls behind it.
+struct Costs {
+  std::size_t concurrency = 1;  // calls of a worker that run at once
+  std::size_t cores = 1;        // of the machine
+  RunTime run;                  // looked at where one runs at a time
+  Pace pace;                    // looked at where many do
+};
+
+// Which worker takes the next call, or kNobody: it waits in line. `small` tells that the call may be taken
+// back cheaply. While runs are short, calls gather at the busiest worker, more than run at once too: one
+// wake-up and one write serve many of them.
+std::size_t choose_worker(std::span<const WorkerView> workers, const Costs& costs, bool small);
 
 struct Load {
   std::size_t waiting = 0;   // calls in line, and those sent to workers that are not ready yet

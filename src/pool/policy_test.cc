@@ -30,18 +30,46 @@ TEST(RunTime, FirstRunCountsWholeLaterOnesAnEighth) {
   EXPECT_EQ(run.average(), milliseconds(9));
 }
 
+Pace pace_of(Duration each) {
+  Pace pace;
+  pace.add(each);
+  return pace;
+}
+
+TEST(Pace, IsAWorkersTimeForEachCall) {
+  Pace pace;
+  EXPECT_FALSE(pace.known());
+  pace.add(milliseconds(6));
+  pace.add(Duration::zero());
+  pace.add(Duration::zero());
+  EXPECT_EQ(pace.each(), milliseconds(2));
+}
+
+TEST(Pace, ForgetsWhatIsLongAgo) {
+  Pace pace;
+  pace.add(seconds(10));
+  for (int i = 0; i < 20'000; ++i) pace.add(microseconds(100));
+  EXPECT_LT(pace.each(), microseconds(101));
+}
+
+// Where one runs at a time, its run tells; where many do, the pace.
+Costs costs_of(std::size_t concurrency, Duration each, std::size_t cores = 8) {
+  if (concurrency == 1) return {.concurrency = 1, .cores = cores, .run = run_of(each), .pace = {}};
+  return {.concurrency = concurrency, .cores = cores, .run = run_of(seconds(1)), .pace = pace_of(each)};
+}
+
 struct Choice {
   const char* what;
   std::vector<WorkerView> workers;
-  std::size_t concurrency;
-  RunTime run;
+  Costs costs;
   bool small;
   std::size_t expected;
 };
 
 TEST(ChooseWorker, Table) {
-  const RunTime quick = run_of(microseconds(100));
-  const RunTime slow = run_of(milliseconds(50));
+  const Costs quick = costs_of(1, microseconds(100));
+  const Costs slow = costs_of(1, milliseconds(50));
+  const Costs quick_many = costs_of(64, microseconds(50));
   const WorkerView idle{.accepts = true, .idle_since = at(1)};
   const WorkerView used_last{.accepts = true, .idle_since = at(2)};
   const WorkerView busy{.in_flight = 1, .accepts = true, .idle_since = {}};
@@ -50,47 +78,62 @@ TEST(ChooseWorker, Table) {
   const WorkerView starting{.accepts = true, .starting = true, .idle_since = {}};
   const WorkerView full{.in_flight = 1, .accepts = false, .idle_since = {}};
   const Choice choices[] = {
-      {"nobody there", {}, 1, quick, true, kNobody},
-      {"nobody accepts", {full}, 1, quick, true, kNobody},
-      {"the one used last", {idle, used_last}, 1, slow, true, 1},
-      {"ready before starting", {starting, idle}, 1, slow, true, 1},
-      {"a starting one is better than none", {starting}, 1, RunTime{}, true, 0},
-      {"short runs gather at the busiest", {idle, busy, busier}, 1, quick, true, 2},
-      {"large bodies do not go ahead", {idle, busy}, 1, quick, false, 0},
-      {"nothing goes ahead of long runs", {busy}, 1, slow, true, kNobody},
-      {"nothing goes ahead while run times are unknown", {busy}, 1, RunTime{}, true, kNobody},
-      {"nothing goes to a stalled worker", {stalled}, 1, quick, true, kNobody},
-      {"many at a time: the one with the fewest", {busier, busy}, 4, slow, true, 1},
-      {"many at a time: short runs gather too", {busy, busier, idle}, 4, quick, true, 1},
-      {"many at a time: and are sent ahead",
-       {{.in_flight = 64, .accepts = true, .idle_since = {}}, idle},
-       64,
-       quick,
+      {"nobody there", {}, quick, true, kNobody},
+      {"nobody accepts", {full}, quick, true, kNobody},
+      {"the one used last", {idle, used_last}, slow, true, 1},
+      {"ready before starting", {starting, idle}, slow, true, 1},
+      {"a starting one is better than none", {starting}, Costs{.run = {}, .pace = {}}, true, 0},
+      {"short runs gather at the busiest", {idle, busy, busier}, quick, true, 2},
+      {"large bodies do not go ahead", {idle, busy}, quick, false, 0},
+      {"nothing goes ahead of long runs", {busy}, slow, true, kNobody},
+      {"nothing goes ahead while run times are unknown", {busy}, Costs{.run = {}, .pace = {}}, true, kNobody},
+      {"nothing goes to a stalled worker", {stalled}, quick, true, kNobody},
+      {"many at a time: the one with the fewest", {busier, busy}, costs_of(4, milliseconds(50)), true, 1},
+      {"many at a time: short runs gather too", {busy, busier, idle}, quick_many, true, 1},
+      {"many at a time: and are sent ahead of what runs at once",
+       {{.in_flight = 10, .accepts = true, .idle_since = {}}, idle},
+       costs_of(4, microseconds(100)),
        true,
        0},
       {"many at a time: until the wait gets long",
-       {{.in_flight = 80, .accepts = true, .idle_since = {}}, idle},
-       4,
-       quick,
+       {{.in_flight = 40, .accepts = true, .idle_since = {}}, idle},
+       quick_many,
        true,
        1},
-      {"many at a time: long runs are spread", {busy, idle}, 64, run_of(milliseconds(2)), true, 1},
+      {"many at a time: and longer while no core is free for another",
+       {{.in_flight = 40, .accepts = true, .idle_since = {}}, idle},
+       costs_of(64, microseconds(50), 2),
+       true,
+       0},
+      {"many at a time: but not without end",
+       {{.in_flight = 201, .accepts = true, .idle_since = {}}, idle},
+       costs_of(256, microseconds(50), 2),
+       true,
+       1},
+      {"many at a time: one of two that run is enough where two cores are",
+       {{.in_flight = 50, .accepts = true, .idle_since = {}}, busy},
+       costs_of(64, microseconds(50), 3),
+       true,
+       0},
+      {"many at a time: what takes long is spread", {busy, idle}, costs_of(64, milliseconds(2), 1), true, 1},
+      {"many at a time: nothing goes ahead while the pace is unknown",
+       {busier, idle},
+       {.concurrency = 64, .run = run_of(microseconds(1)), .pace = {}},
+       true,
+       1},
       {"prefetch ends where the wait gets long",
        {{.in_flight = 20, .accepts = true, .idle_since = {}}},
-       1,
        quick,
        true,
        kNobody},
       {"prefetch has a limit",
        {{.in_flight = kMaxPrefetch, .accepts = true, .idle_since = {}}},
-       1,
-       run_of(Duration(1)),
+       costs_of(1, Duration(1)),
        true,
        kNobody},
   };
   for (const Choice& choice : choices) {
-    EXPECT_EQ(choose_worker(choice.workers, choice.concurrency, choice.run, choice.small), choice.expected)
-        << choice.what;
+    EXPECT_EQ(choose_worker(choice.workers, choice.costs, choice.small), choice.expected) << choice.what;
   }
 }
 
