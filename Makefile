@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sanitize bench build docs format lint install clean
+.PHONY: help run test sanitize fuzz bench build docs format lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,11 @@ test: ## install what is missing, build, run the unit, runtime, bench, end-to-en
 
 sanitize: ## unit tests and a part of the end-to-end tests under ASan+UBSan and TSan
 	@scripts/test asan tsan
+
+fuzz: ## drive what reads bytes from strangers with libFuzzer, each target for FUZZ_SECONDS=600
+	@scripts/install-deps build run test
+	@cmake --preset fuzz --log-level=WARNING && cmake --build --preset fuzz -- --quiet
+	@tests/fuzz/run
 
 bench: ## measure Sterna and its peers side by side
 	@scripts/install-deps build run bench

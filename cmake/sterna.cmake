@@ -5,6 +5,9 @@ set(STERNA_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werr
 function(sterna_flags target)
   target_compile_options(${target} PRIVATE ${STERNA_WARNINGS})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  if(STERNA_FUZZ)
+    target_compile_options(${target} PUBLIC -fsanitize=fuzzer-no-link)
+  endif()
   if(STERNA_SANITIZE)
     # The standard library checks each access then: of an empty optional, or past the end.
     target_compile_definitions(${target} PUBLIC _GLIBCXX_ASSERTIONS)

@@ -156,5 +156,14 @@ TEST(Zip, OneKindIsNotTakenForTheOther) {
   EXPECT_FALSE(unpack(tar, ArchiveKind::kZip));
 }
 
+// Found by tests/fuzz: libarchive takes an end record that is damaged for the end of an empty archive.
+TEST(Archive, WithoutAFileIsBroken) {
+  std::string damaged = *pack({{"handler.py", "x", Executable::kNo}}, ArchiveKind::kZip);
+  damaged.insert(damaged.rfind("PK\5\6") + 8, 1, '\0');
+  const auto files = unpack(damaged, ArchiveKind::kZip);
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().reason, "bad_archive");
+}
+
 }  // namespace
 }  // namespace sterna::bundle

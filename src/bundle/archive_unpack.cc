@@ -48,13 +48,20 @@ class Unpacker {
     archive_entry* entry = nullptr;
     while (true) {
       const int code = archive_read_next_header(archive_.get(), &entry);
-      if (code == ARCHIVE_EOF) return collector_.finish();
+      if (code == ARCHIVE_EOF) return finish();
       if (code < ARCHIVE_WARN) return bad_archive(archive_.get());
       if (Status taken = take(entry); !taken) return std::unexpected(taken.error());
     }
   }
 
  private:
+  // libarchive reads some damaged archives as empty ones.
+  Result<Files> finish() {
+    Result<Files> files = collector_.finish();
+    if (files && files->empty()) return bad_archive("there is no file in it");
+    return files;
+  }
+
   Status take(archive_entry* entry) {
     const char* name = archive_entry_pathname_utf8(entry);
     if (name == nullptr) return bad_path("?", "a name that is not UTF-8");

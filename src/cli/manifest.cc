@@ -1,15 +1,13 @@
-// toml++ is used without exceptions: a broken file is an Error like any other.
-#define TOML_EXCEPTIONS 0
 #include "cli/manifest.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <optional>
 
 #include "api/templates.h"
+#include "api/toml.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -165,13 +163,10 @@ std::string name_from(std::string_view stem) {
 }
 
 Result<Json> toml_to_json(std::string_view text, std::string_view place) {
-  const auto parsed = toml::parse(text);
-  if (!parsed) {
-    const auto& error = parsed.error();
-    return bad_usage(fmt::format("{} line {}: {}", place, error.source().begin.line, error.description()));
-  }
+  const auto parsed = api::parse_toml(text, place);
+  if (!parsed) return bad_usage(parsed.error().detail);
   TomlToJson reader{.place = place, .failure = {}};
-  Json json = reader.object(parsed.table());
+  Json json = reader.object(*parsed);
   if (!reader.failure.empty()) return bad_usage(reader.failure);
   return json;
 }

@@ -108,13 +108,17 @@ void HttpServer::accept_all() {
     }
     const int on = 1;
     ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const int fd = client.get();
-    auto connection = std::make_unique<HttpConnection>(*this, std::move(client), address_text(address));
-    HttpConnection& added = *connection;
-    connections_.push_front(std::move(connection));
-    added.place_ = connections_.begin();
-    if (!loop_.add(fd, added)) added.close();
+    adopt(std::move(client), address_text(address));
   }
+}
+
+void HttpServer::adopt(UniqueFd socket, std::string client) {
+  const int fd = socket.get();
+  auto connection = std::make_unique<HttpConnection>(*this, std::move(socket), std::move(client));
+  HttpConnection& added = *connection;
+  connections_.push_front(std::move(connection));
+  added.place_ = connections_.begin();
+  if (!loop_.add(fd, added)) added.close();
 }
 
 void HttpServer::sweep() {

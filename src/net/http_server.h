@@ -168,6 +168,10 @@ class HttpServer final : private EventHandler {
   std::size_t connections() const { return connections_.size(); }
   std::uint64_t accepted() const { return accepted_; }
 
+  // Serves a connected socket that does not block; `client` is the other side's address. What accepting does,
+  // and tests without a network.
+  void adopt(UniqueFd socket, std::string client);
+
   // Stops accepting and closes idle connections; those with a request in flight close after its answer.
   void drain();
 

@@ -1,8 +1,12 @@
 // Reads sterna.toml: only flattens it; what the values mean is decided by the table of options.
-#define TOML_EXCEPTIONS 0
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "api/toml.h"
 #include "server/config.h"
 #include "server/options.h"
 
@@ -58,15 +62,17 @@ struct FileReader {
 }  // namespace
 
 Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& file) {
-  const auto parsed = toml::parse_file(file.native());
-  if (!parsed) {
-    const auto& error = parsed.error();
-    return fail(Code::kInvalid, Component::kGateway, "bad_config",
-                fmt::format("{} line {}: {}", file.native(), error.source().begin.line, error.description()));
-  }
+  const auto bad_config = [](std::string detail) {
+    return fail(Code::kInvalid, Component::kGateway, "bad_config", std::move(detail));
+  };
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return bad_config(fmt::format("{}: {}", file.native(), std::strerror(errno)));
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  const auto parsed = api::parse_toml(text, file.native());
+  if (!parsed) return bad_config(parsed.error().detail);
   FileReader reader{.file = file.native(), .settings = {}, .failure = {}};
-  reader.read_table(parsed.table(), "");
-  if (!reader.failure.empty()) return fail(Code::kInvalid, Component::kGateway, "bad_config", reader.failure);
+  reader.read_table(*parsed, "");
+  if (!reader.failure.empty()) return bad_config(reader.failure);
   return std::move(reader.settings);
 }
 

@@ -255,7 +255,7 @@ TEST_F(FileTest, ThatIsMissingIsAnError) {
 TEST_F(FileTest, ReadsWhatToTomlWrites) {
   Config config = good_config();
   config.limits.queue_wait = 250ms;
-  config.data_dir = "/a \"quoted\" \\ folder";
+  config.data_dir = "/a \"quoted\" \\ folder\n\t\x7F";
   config.secrets_key_file = "/keys/sterna.key";
   config.build.cxx = "/usr/bin/c++";
   config.build.wheels_dir = "/wheels";

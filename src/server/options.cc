@@ -153,7 +153,11 @@ struct Match : Cases... {
 
 std::string toml_string(std::string_view text) {
   std::string out = "\"";
-  for (char c : text) {
+  for (const char c : text) {
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\u{:04X}", byte);
+      continue;
+    }
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }

@@ -1,0 +1,51 @@
+// Bodies of the management API, through every reader that takes one.
+#include <string>
+
+#include "api/function_json.h"
+#include "api/secret.h"
+#include "api/space.h"
+#include "api/templates.h"
+#include "bundle/source.h"
+#include "input.h"
+
+namespace sterna::fuzz {
+namespace {
+
+api::SpecRules rules() {
+  return {.templates = {"python3-http", "python3", "node-http", "node", "cpp", "http", "command", "lambda"},
+          .default_limits = {},
+          .allow_network_host = false};
+}
+
+void read_function(const api::Json& json) {
+  const auto spec = api::parse_spec(json, rules());
+  if (!spec) return;
+  const auto again = api::parse_spec(*api::parse_json(api::dump(api::to_json(*spec))), rules());
+  must(again && *again == *spec, "a function that is stored is read as the same");
+  if (const auto source = json.find("source"); source != json.end()) {
+    const auto files = bundle::parse_source(*source, "source", *spec);
+    if (!files) return;
+    for (const bundle::File& file : *files) must(bundle::clean_path(file.path) == file.path, "a clean path");
+    (void)bundle::check_handler(*files, *spec);
+  }
+}
+
+}  // namespace
+}  // namespace sterna::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace sterna;        // NOLINT(google-build-using-namespace): this program's own
+  using namespace sterna::fuzz;  // NOLINT(google-build-using-namespace): this program's own
+  const auto json = api::parse_json(text_of(data, size));
+  if (!json) return 0;
+  const auto again = api::parse_json(api::dump(*json));
+  must(again && *again == *json, "JSON that is written is read as the same");
+  (void)api::parse_space(*json);
+  (void)api::parse_secret(*json);
+  (void)bundle::parse_source(*json, "", api::FunctionSpec{});
+  if (json->is_object()) read_function(*json);
+  api::Json patched = api::to_json(api::FunctionSpec{});
+  patched.merge_patch(*json);
+  read_function(patched.is_object() ? patched : api::Json::object());
+  return 0;
+}
