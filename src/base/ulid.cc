@@ -8,6 +8,13 @@
 namespace sterna {
 namespace {
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+constexpr auto kHexPairs = [] {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kHex[byte >> 4], kHex[byte & 15]};
+  return pairs;
+}();
 }  // namespace
 
 UlidGenerator::UlidGenerator(const Clock& clock) : clock_(clock) {
@@ -49,14 +56,17 @@ std::string UlidGenerator::next() {
   return text;
 }
 
-std::string UlidGenerator::traceparent() {
-  constexpr std::string_view kHex = "0123456789abcdef";
+Traceparent UlidGenerator::traceparent() {
   constexpr std::array<std::size_t, 3> kParts{3, 19, 36};  // where they begin; two are one id
-  std::string text("00-00000000000000000000000000000000-0000000000000000-01");
+  Traceparent text;
+  std::string_view("00-................................-................-01").copy(text.data(), text.size());
   for (const std::size_t part : kParts) {
     std::uint64_t bits = random() | 1;  // ids of zeros are not allowed
-    char* const digits = text.data() + part;
-    for (std::size_t i = 0; i < 16; ++i, bits >>= 4) digits[i] = kHex[bits & 15];
+    for (std::size_t i = 0; i < 16; i += 2, bits >>= 8) {
+      const std::array<char, 2>& digits = kHexPairs[bits & 0xff];
+      text[part + i] = digits[0];
+      text[part + i + 1] = digits[1];
+    }
   }
   return text;
 }

@@ -12,6 +12,8 @@ namespace sterna {
 
 inline constexpr std::size_t kUlidLength = 26;
 
+using Traceparent = std::array<char, 55>;  // no terminator
+
 // Makes ULIDs that grow strictly: within one millisecond the random part counts up. One thread each.
 class UlidGenerator {
  public:
@@ -23,7 +25,7 @@ class UlidGenerator {
   std::string next();
 
   // A traceparent of its own: version 00, random ids, sampled (W3C Trace Context).
-  std::string traceparent();
+  Traceparent traceparent();
 
  private:
   std::uint64_t random();

@@ -8,6 +8,7 @@ namespace sterna::gateway {
 namespace {
 
 using net::equal_ignoring_case;
+using net::KnownHeader;
 
 constexpr double kMaxWaitSeconds = 300;
 
@@ -32,12 +33,12 @@ std::optional<double> parse_seconds(std::string_view text) {
 }
 
 // The one value of a header; fails when it is given twice.
-Result<std::optional<std::string_view>> single(const net::HttpRequest& request, std::string_view name,
+Result<std::optional<std::string_view>> single(const net::HttpRequest& request, KnownHeader known,
                                                std::string_view reason) {
   std::optional<std::string_view> value;
   for (const net::Header& header : request.headers) {
-    if (!equal_ignoring_case(header.name, name)) continue;
-    if (value) return bad(reason, std::string(name) + " is given more than once");
+    if (header.known != known) continue;
+    if (value) return bad(reason, std::string(header.name) + " is given more than once");
     value = trimmed(header.value);
   }
   return value;
@@ -60,9 +61,9 @@ void apply_preference(std::string_view item, AsyncPreference& preference) {
 }
 
 Status parse_delay(const net::HttpRequest& request, WallTime now, AsyncHeaders& headers) {
-  const auto delay = single(request, "x-delay-seconds", "bad_delay");
+  const auto delay = single(request, KnownHeader::kXDelaySeconds, "bad_delay");
   if (!delay) return std::unexpected(delay.error());
-  const auto at = single(request, "x-not-before", "bad_delay");
+  const auto at = single(request, KnownHeader::kXNotBefore, "bad_delay");
   if (!at) return std::unexpected(at.error());
   const std::optional<std::string_view>&delay_given = *delay, &time_given = *at;
   if (delay_given && time_given) return bad("bad_delay", "give X-Delay-Seconds or X-Not-Before, not both");
@@ -90,7 +91,7 @@ Status parse_delay(const net::HttpRequest& request, WallTime now, AsyncHeaders& 
 AsyncPreference parse_preference(const net::HttpRequest& request) {
   AsyncPreference preference;
   for (const net::Header& header : request.headers) {
-    if (!equal_ignoring_case(header.name, "prefer")) continue;
+    if (header.known != KnownHeader::kPrefer) continue;
     for (std::string_view rest = header.value; !rest.empty();) {
       const std::string_view item = rest.substr(0, rest.find(','));
       rest.remove_prefix(std::min(item.size() + 1, rest.size()));
@@ -102,7 +103,7 @@ AsyncPreference parse_preference(const net::HttpRequest& request) {
 
 Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTime now) {
   AsyncHeaders headers;
-  const auto callback = single(request, "x-callback-url", "bad_callback_url");
+  const auto callback = single(request, KnownHeader::kXCallbackUrl, "bad_callback_url");
   if (!callback) return std::unexpected(callback.error());
   if (const auto& url = *callback) {
     if (url->empty())
@@ -118,7 +119,7 @@ Result<AsyncHeaders> parse_async_headers(const net::HttpRequest& request, WallTi
 }
 
 Result<std::string> parse_idempotency_key(const net::HttpRequest& request) {
-  const auto key = single(request, "idempotency-key", "bad_idempotency_key");
+  const auto key = single(request, KnownHeader::kIdempotencyKey, "bad_idempotency_key");
   if (!key) return std::unexpected(key.error());
   const std::optional<std::string_view>& given = *key;
   if (!given) return std::string();

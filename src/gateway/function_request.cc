@@ -9,6 +9,7 @@ namespace sterna::gateway {
 namespace {
 
 using net::equal_ignoring_case;
+using net::KnownHeader;
 
 bool is_lower_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -22,7 +23,7 @@ bool is_zero(std::string_view text) {
 // control.
 bool is_platform_token(const net::Header& header, api::Access access) {
   constexpr std::string_view kBearer = "bearer";
-  return access != api::Access::kPublic && equal_ignoring_case(header.name, "authorization") &&
+  return access != api::Access::kPublic && header.known == KnownHeader::kAuthorization &&
          equal_ignoring_case(header.value.substr(0, kBearer.size()), kBearer);
 }
 
@@ -30,7 +31,7 @@ bool is_platform_token(const net::Header& header, api::Access access) {
 std::string connection_of(const net::HttpRequest& request) {
   std::string all;
   for (const net::Header& header : request.headers) {
-    if (!equal_ignoring_case(header.name, "connection")) continue;
+    if (header.known != KnownHeader::kConnection) continue;
     if (!all.empty()) all += ',';
     all += header.value;
   }
@@ -48,7 +49,7 @@ std::size_t expected_bytes(const net::HttpRequest& request, const RequestContext
 }  // namespace
 
 std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids) {
-  const std::string_view* own = request.find("x-call-id");
+  const std::string_view* own = request.find(KnownHeader::kXCallId);
   return own != nullptr && is_ulid(*own) ? std::string(*own) : ids.next();
 }
 
@@ -60,9 +61,9 @@ bool is_traceparent(std::string_view value) {
          !is_zero(parent);
 }
 
-std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
-                           UlidGenerator& ids) {
-  std::string payload;
+std::string encode_request(const net::HttpRequest& request, const RequestContext& context, UlidGenerator& ids,
+                           std::string payload) {
+  payload.clear();
   payload.reserve(expected_bytes(request, context));
   const std::size_t head = wire::open_request(payload, request.method, context.path, context.query);
   std::uint32_t count = 0;
@@ -72,30 +73,44 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   };
   const std::string connection = connection_of(request);
   std::string forwarded_for;
+  std::string_view host;
   bool has_proto = false;
   bool has_host = false;
   bool has_trace = false;
   for (const net::Header& header : request.headers) {
-    if (net::is_hop_by_hop(header.name, connection)) continue;
-    if (equal_ignoring_case(header.name, "x-call-id") || is_platform_token(header, context.access)) continue;
-    if (equal_ignoring_case(header.name, "x-forwarded-for")) {
-      forwarded_for.append(header.value).append(", ");
-      continue;
+    if (net::is_hop_by_hop(header, connection) || is_platform_token(header, context.access)) continue;
+    switch (header.known) {
+      case KnownHeader::kXCallId:
+        continue;
+      case KnownHeader::kXForwardedFor:
+        forwarded_for.append(header.value).append(", ");
+        continue;
+      case KnownHeader::kTraceparent:
+        if (has_trace || !is_traceparent(header.value)) continue;
+        has_trace = true;
+        break;
+      case KnownHeader::kXForwardedProto:
+        has_proto = true;
+        break;
+      case KnownHeader::kXForwardedHost:
+        has_host = true;
+        break;
+      case KnownHeader::kHost:
+        host = header.value;
+        break;
+      default:
+        break;
     }
-    if (equal_ignoring_case(header.name, "traceparent")) {
-      if (has_trace || !is_traceparent(header.value)) continue;
-      has_trace = true;
-    }
-    has_proto = has_proto || equal_ignoring_case(header.name, "x-forwarded-proto");
-    has_host = has_host || equal_ignoring_case(header.name, "x-forwarded-host");
     add(header.name, header.value);
   }
   add("X-Call-Id", context.call_id);
   add("X-Forwarded-For", forwarded_for.append(context.client));
   if (!has_proto) add("X-Forwarded-Proto", "http");
-  const std::string_view* host = request.find("host");
-  if (!has_host && host != nullptr) add("X-Forwarded-Host", *host);
-  if (!has_trace) add("traceparent", ids.traceparent());
+  if (!has_host && host.data() != nullptr) add("X-Forwarded-Host", host);
+  if (!has_trace) {
+    const Traceparent made = ids.traceparent();
+    add("traceparent", {made.data(), made.size()});
+  }
   wire::close_request(payload, head, count);
   return payload;
 }

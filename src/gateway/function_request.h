@@ -21,9 +21,10 @@ struct RequestContext {
 // The client's own X-Call-Id when it is a ULID, else a new one.
 std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids);
 
-// The payload of a REQUEST frame, without the body. `ids` is also the source of trace ids.
-std::string encode_request(const net::HttpRequest& request, const RequestContext& context,
-                           UlidGenerator& ids);
+// The payload of a REQUEST frame, without the body. `ids` is also the source of trace ids; the payload takes
+// the place of `memory`.
+std::string encode_request(const net::HttpRequest& request, const RequestContext& context, UlidGenerator& ids,
+                           std::string memory = {});
 
 // A traceparent of version 00 (W3C Trace Context 3.2) with lower-case hex and ids that are not all zero.
 bool is_traceparent(std::string_view value);

@@ -17,6 +17,7 @@ namespace sterna::gateway {
 namespace {
 
 constexpr std::array<std::string_view, 5> kInvokeMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
+constexpr std::size_t kKeptExchanges = 256;
 constexpr std::uint64_t kNoBody = 64U << 10;  // for requests whose body nobody looks at
 
 // Its code is being built or loaded: what is accepted now waits for that.
@@ -60,12 +61,25 @@ Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
 }
 
 Gateway::Gateway(const GatewayParts& parts, const GatewayLimits& limits)
-    : parts_(parts), limits_(limits), forget_([this](InvokeExchange& exchange) {
-        exchanges_.erase_and_dispose(exchanges_.iterator_to(exchange), std::default_delete<InvokeExchange>());
-      }) {}
+    : parts_(parts), limits_(limits), forget_([this](InvokeExchange& exchange) { forget(exchange); }) {}
 
 Gateway::~Gateway() {
   exchanges_.clear_and_dispose(std::default_delete<InvokeExchange>());
+  ended_.clear_and_dispose(std::default_delete<InvokeExchange>());
+}
+
+InvokeExchange& Gateway::new_exchange() {
+  if (ended_.empty()) {
+    exchanges_.push_back(*std::make_unique<InvokeExchange>(parts_.functions, forget_).release());
+  } else {
+    exchanges_.splice(exchanges_.end(), ended_, ended_.begin());
+  }
+  return exchanges_.back();
+}
+
+void Gateway::forget(InvokeExchange& exchange) {
+  ended_.splice(ended_.begin(), exchanges_, exchanges_.iterator_to(exchange));
+  if (ended_.size() > kKeptExchanges) ended_.pop_back_and_dispose(std::default_delete<InvokeExchange>());
 }
 
 Error Gateway::not_found(const Route& route) const {
@@ -206,16 +220,15 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
     return answer_failure(connection, *refusal, call_id);
   if (wish) return submit(connection, *entry, target, *wish, call_id);
 
+  InvokeExchange& exchange = new_exchange();
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
                                         .path = target.path,
                                         .query = route.query,
                                         .call_id = call_id,
                                         .access = entry->access},
-                                       parts_.ids);
-  auto exchange = std::make_unique<InvokeExchange>(parts_.functions, connection, forget_);
-  exchanges_.push_back(*exchange);
-  exchange.release()->start(*entry, std::move(call_id), std::move(encoded), parts_.loop.now());
+                                       parts_.ids, exchange.request_memory());
+  exchange.start(connection, *entry, std::move(call_id), std::move(encoded), parts_.loop.now());
 }
 
 void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry,

@@ -58,6 +58,8 @@ class Gateway final : public net::HttpService {
   std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
   void check_invocations(net::HttpConnection& connection, const Route& route);
   void invoke(net::HttpConnection& connection, const Target& target);
+  InvokeExchange& new_exchange();
+  void forget(InvokeExchange& exchange);
   void submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry, const Target& target,
               const AsyncWish& wish, const std::string& call_id);
   void invocations(net::HttpConnection& connection, const Route& route);
@@ -70,7 +72,9 @@ class Gateway final : public net::HttpService {
   const GatewayLimits limits_;
   std::string not_ready_;
   InvokeExchange::Done forget_;
-  boost::intrusive::list<InvokeExchange> exchanges_;  // owned; an allocation and a link each
+  // Both owned; an allocation and a link each.
+  boost::intrusive::list<InvokeExchange> exchanges_;
+  boost::intrusive::list<InvokeExchange> ended_;  // some, for their memory; the last one first
 };
 
 }  // namespace sterna::gateway

@@ -7,8 +7,12 @@
 #include "invoke/answer_headers.h"
 
 namespace sterna::gateway {
-void InvokeExchange::start(invoke::FunctionEntry& entry, std::string call_id, std::string request,
-                           MonotonicTime arrived) {
+
+void InvokeExchange::start(net::HttpConnection& connection, invoke::FunctionEntry& entry, std::string call_id,
+                           std::string request, MonotonicTime arrived) {
+  connection_ = &connection;
+  untaken_ = 0;
+  streaming_ = false;
   connection_->observe(this);
   const net::Body* body = connection_->body().size() == 0 ? nullptr : &connection_->body();
   invocation_.start(entry, std::move(call_id), std::move(request), body, arrived);
@@ -78,7 +82,7 @@ void InvokeExchange::on_drained() {
 
 void InvokeExchange::end() {
   if (connection_ != nullptr) connection_->observe(nullptr);
-  done_(*this);  // it is gone now
+  done_(*this);  // it may be gone now
 }
 
 }  // namespace sterna::gateway

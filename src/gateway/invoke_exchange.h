@@ -1,4 +1,5 @@
-// A synchronous invocation: one HTTP request, one run, the answer streamed back as the client takes it.
+// A synchronous invocation: one HTTP request, one run, the answer streamed back as the client takes it. When
+// it has ended it can be started again: all it has allocated serves the next one.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
@@ -14,13 +15,15 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
                              private invoke::OutcomeObserver,
                              private net::ResponseObserver {
  public:
-  // Called once, as the last thing that the exchange does: destroys it.
+  // Called at the end of each invocation, as the last thing that the exchange does: may destroy it.
   using Done = std::function<void(InvokeExchange&)>;
 
-  InvokeExchange(invoke::FunctionTable& table, net::HttpConnection& connection, const Done& done)
-      : connection_(&connection), invocation_(table, *this), done_(done) {}
+  InvokeExchange(invoke::FunctionTable& table, const Done& done) : invocation_(table, *this), done_(done) {}
 
-  void start(invoke::FunctionEntry& entry, std::string call_id, std::string request, MonotonicTime arrived);
+  // An empty string to make the request in.
+  std::string request_memory() { return invocation_.request_memory(); }
+  void start(net::HttpConnection& connection, invoke::FunctionEntry& entry, std::string call_id,
+             std::string request, MonotonicTime arrived);
 
  private:
   void on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) override;
@@ -33,7 +36,7 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
   void add_version();
   void end();
 
-  net::HttpConnection* connection_;  // null when the client is gone
+  net::HttpConnection* connection_ = nullptr;  // null too when the client is gone
   invoke::Invocation invocation_;
   const Done& done_;
   std::uint32_t untaken_ = 0;  // bytes of the answer that the worker has no window for yet

@@ -12,17 +12,19 @@ class InvokeExchangeTest : public ServingTest {
  protected:
   InvokeExchangeTest() {
     service_.request = [this](net::HttpConnection& connection) {
-      exchange_ = std::make_unique<InvokeExchange>(table_, connection, done_);
-      exchange_->start(*table_.find("default", "f"), "call-1", {}, loop_.now());
+      ++running_;
+      exchange_.start(connection, *table_.find("default", "f"), "call-1", exchange_.request_memory(),
+                      loop_.now());
     };
   }
   ~InvokeExchangeTest() override {
     end();
-    EXPECT_FALSE(exchange_);
+    EXPECT_EQ(running_, 0);
   }
 
-  const InvokeExchange::Done done_ = [this](InvokeExchange&) { exchange_.reset(); };
-  std::unique_ptr<InvokeExchange> exchange_;  // tests have one at a time
+  int running_ = 0;
+  const InvokeExchange::Done done_ = [this](InvokeExchange&) { --running_; };
+  InvokeExchange exchange_{table_, done_};  // tests have one run at a time
 };
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -147,12 +149,29 @@ TEST_F(InvokeExchangeTest, StreamThatBreaksCutsTheConnection) {
   EXPECT_FALSE(client.text.ends_with("0\r\n\r\n"));
 }
 
+TEST_F(InvokeExchangeTest, NothingOfABrokenStreamIsLeftInTheNextRun) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().respond(request, "begun", milliseconds(1), More::kYes);
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("begun") != std::string::npos; }));
+  worker().exit(pool::testing::exit_signal(9));
+  ASSERT_TRUE(closes(client));
+  Client second(*this);
+  second.send(kGet);
+  ASSERT_TRUE(until([&] { return launcher_.started() == 2; }));
+  const OwnedFrame next = run();
+  worker().fail(next, wire::FailKind::kRaised, "boom");
+  ASSERT_TRUE(ends_with(second, "}"));
+  EXPECT_TRUE(second.text.starts_with("HTTP/1.1 500 "));
+}
+
 TEST_F(InvokeExchangeTest, ClientThatGoesCancelsItsRun) {
   Client client(*this);
   client.send(kGet);
   run();
   client.close();
-  EXPECT_TRUE(until([&] { return pass(seconds(1)), !exchange_; }));
+  EXPECT_TRUE(until([&] { return pass(seconds(1)), running_ == 0; }));
   EXPECT_TRUE(until([&] { return !worker().receive(FrameType::kCancel).empty(); }));
 }
 

@@ -23,7 +23,7 @@ Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, 
     const AsyncPreference preference = parse_preference(request);
     if (preference.respond_async) {
       wish.plan = {.answer = Answer::kPreferAsync, .wait = preference.wait};
-    } else if (request.find("idempotency-key") != nullptr) {
+    } else if (request.find(net::KnownHeader::kIdempotencyKey) != nullptr) {
       wish.plan.answer = Answer::kFunctionsOwn;
     } else {
       return std::nullopt;

@@ -45,9 +45,19 @@ Invocation::~Invocation() {
   cancel();
 }
 
+std::string Invocation::request_memory() {
+  constexpr std::size_t kKept = 4U << 10;
+  std::string memory = std::exchange(call_.request, {});
+  if (memory.capacity() > kKept) return {};
+  memory.clear();
+  return memory;
+}
+
 void Invocation::start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
                        MonotonicTime arrived) {
   entry_ = &entry;
+  status_ = 0;
+  call_.clear();
   call_.observer = this;
   call_.id = std::move(call_id);
   call_.request = std::move(request);

@@ -29,8 +29,10 @@ class Invocation final : private pool::CallObserver {
   Invocation(const Invocation&) = delete;
   Invocation& operator=(const Invocation&) = delete;
 
+  // An empty string, with the memory of the run before if there was one.
+  std::string request_memory();
   // `request` is the payload of a REQUEST frame without body; `body` must outlive the run. The entry must be
-  // running (admit). The outcome may come before this returns.
+  // running (admit). The outcome may come before this returns. Again only after the run before has ended.
   void start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
              MonotonicTime arrived);
   // The observer is not interested any more. `why` is for the function's log.

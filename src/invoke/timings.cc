@@ -2,27 +2,22 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <string_view>
+#include <cstdint>
 
 namespace sterna::invoke {
 namespace {
 
 // Appends `count` as a decimal number with `digits` digits after the point: 1234 with 3 is "1.234".
-void append_decimal(std::string& out, Duration::rep count, std::size_t digits) {
-  std::array<char, 24> text{};
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), std::max<Duration::rep>(count, 0)).ptr;
-  std::string_view number(text.data(), static_cast<std::size_t>(end - text.data()));
-  if (number.size() <= digits) {
-    out += "0.";
-    out.append(digits - number.size(), '0');
-  } else {
-    out += number.substr(0, number.size() - digits);
-    out += '.';
-    number.remove_prefix(number.size() - digits);
+void append_decimal(std::string& out, Duration::rep count, int digits) {
+  std::array<char, 24> text;
+  char* const end = text.data() + text.size();
+  char* at = end;
+  auto left = static_cast<std::uint64_t>(std::max<Duration::rep>(count, 0));
+  for (; digits > 0 || left > 0 || *at == '.'; left /= 10) {
+    *--at = static_cast<char>('0' + left % 10);
+    if (--digits == 0) *--at = '.';
   }
-  out += number;
+  out.append(at, end);
 }
 
 }  // namespace

@@ -1,28 +1,11 @@
 #include "net/hop_by_hop.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 
-#include "net/http_parser.h"
+#include "net/http_text.h"
 
 namespace sterna::net {
 namespace {
-
-constexpr std::array<std::string_view, 10> kHopByHop{
-    "connection",        "keep-alive", "proxy-connection",    "te",    "proxy-authenticate", "trailer",
-    "transfer-encoding", "upgrade",    "proxy-authorization", "expect"};
-
-// One bit for each length that a name above has: most headers are told apart by it.
-constexpr std::uint32_t kLengths = [] {
-  std::uint32_t lengths = 0;
-  for (const std::string_view hop : kHopByHop) lengths |= 1U << hop.size();
-  return lengths;
-}();
-
-bool is_listed_length(std::size_t length) {
-  return length < 32 && (kLengths >> length & 1U) != 0;
-}
 
 bool lists(std::string_view connection, std::string_view name) {
   while (!connection.empty()) {
@@ -37,11 +20,22 @@ bool lists(std::string_view connection, std::string_view name) {
 
 }  // namespace
 
-bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-  return (is_listed_length(name.size()) &&
-          std::ranges::any_of(kHopByHop,
-                              [&](std::string_view hop) { return equal_ignoring_case(hop, name); })) ||
-         (!connection.empty() && lists(connection, name));
+bool is_hop_by_hop(const Header& header, std::string_view connection) {
+  switch (header.known) {
+    case KnownHeader::kConnection:
+    case KnownHeader::kExpect:
+    case KnownHeader::kKeepAlive:
+    case KnownHeader::kProxyAuthenticate:
+    case KnownHeader::kProxyAuthorization:
+    case KnownHeader::kProxyConnection:
+    case KnownHeader::kTe:
+    case KnownHeader::kTrailer:
+    case KnownHeader::kTransferEncoding:
+    case KnownHeader::kUpgrade:
+      return true;
+    default:
+      return !connection.empty() && lists(connection, header.name);
+  }
 }
 
 }  // namespace sterna::net

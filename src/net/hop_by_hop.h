@@ -3,9 +3,11 @@
 
 #include <string_view>
 
+#include "net/header.h"
+
 namespace sterna::net {
 
 // `connection` is the message's Connection headers as one list: it may name more.
-bool is_hop_by_hop(std::string_view name, std::string_view connection);
+bool is_hop_by_hop(const Header& header, std::string_view connection);
 
 }  // namespace sterna::net

@@ -96,7 +96,7 @@ void HttpConnection::input(std::string_view data) {
   if (lingering_) return;
   if (in_.empty()) {
     const std::size_t used = process(data);
-    if (socket_) in_.assign(data.substr(used));
+    if (socket_ && used < data.size()) in_.assign(data.substr(used));
     return;
   }
   in_.append(data);
@@ -247,13 +247,15 @@ void HttpConnection::begin(unsigned status) {
   STERNA_ASSERT(answer_ == Answer::kNone);
   answer_ = Answer::kBegun;
   bodyless_ = status < 200 || status == 204 || status == 304;
+  if (status == 200) {
+    out_ += server_.ok_lines();
+    return;
+  }
   out_ += "HTTP/1.1 ";
   append_number(out_, status);
   out_ += ' ';
   out_ += status_phrase(status);
-  out_ += "\r\nDate: ";
-  out_ += server_.date();
-  out_ += "\r\n";
+  out_ += server_.date_line();
 }
 
 void HttpConnection::header(std::string_view name, std::string_view value) {

@@ -1,23 +1,17 @@
 #include "net/http_parser.h"
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/basic_parser.hpp>
+#include <charconv>
 #include <cstring>
+#include <string>
 
 namespace sterna::net {
 namespace {
 
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using boost::system::error_code;
+constexpr CharSet kNoHostChars(" \t/\\?#@,");
 
 std::unexpected<Error> bad_request(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_request", std::move(detail));
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
 
 // Origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 3.2); CONNECT is not for us.
@@ -26,16 +20,96 @@ bool is_target(std::string_view target, std::string_view method) {
          (target == "*" && method == "OPTIONS");
 }
 
-std::string_view view(beast::string_view text) {
-  return {text.data(), text.size()};
+// Cuts the first line off `head`.
+Status take_request_line(std::string_view& head, HttpRequest& request) {
+  const std::size_t end = head.find("\r\n");
+  const std::string_view line = head.substr(0, end);
+  const std::size_t method_end = line.find(' ');
+  const std::size_t version = line.rfind(' ');
+  if (end == std::string_view::npos || version == method_end || !is_token(line.substr(0, method_end)))
+    return bad_request("the request line is not: method, space, target, space, version");
+  request.method = line.substr(0, method_end);
+  request.target = line.substr(method_end + 1, version - method_end - 1);
+  if (!is_visible(request.target) || !is_target(request.target, request.method))
+    return bad_request("the request target must be a path, such as /healthz");
+  const std::string_view protocol = line.substr(version + 1);
+  if (protocol != "HTTP/1.1" && protocol != "HTTP/1.0")
+    return bad_request("the request is in no version of HTTP that is spoken here, which is HTTP/1.1");
+  request.minor_version = protocol.back() - '0';
+  head.remove_prefix(end + 2);
+  return {};
+}
+
+struct ConnectionOptions {
+  bool close = false;
+  bool keep_alive = false;
+};
+
+// False: it is no list of tokens (RFC 9110 7.6.1).
+bool read_connection(std::string_view list, ConnectionOptions& options) {
+  while (!list.empty()) {
+    std::string_view option = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), option.size() + 1));
+    option.remove_prefix(std::min(option.size(), option.find_first_not_of(" \t")));
+    option = option.substr(0, option.find_last_not_of(" \t") + 1);
+    if (!kTokenChars.holds_all(option)) return false;
+    options.close = options.close || equal_ignoring_case(option, "close");
+    options.keep_alive = options.keep_alive || equal_ignoring_case(option, "keep-alive");
+  }
+  return true;
+}
+
+// What of the headers is about the message itself.
+struct Framing {
+  int hosts = 0;
+  int lengths = 0;
+  int encodings = 0;
+  ConnectionOptions connection;
+};
+
+Status note_length(std::string_view value, HttpRequest& request) {
+  std::uint64_t length = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+  if (error != std::errc() || end != value.data() + value.size())
+    return bad_request("Content-Length is not one number");
+  request.content_length = length;
+  return {};
+}
+
+Status note(const Header& header, Framing& framing, HttpRequest& request) {
+  switch (header.known) {
+    case KnownHeader::kHost:
+      ++framing.hosts;
+      if (std::ranges::any_of(header.value, [](char c) { return kNoHostChars.has(c); }))
+        return bad_request("the Host header names no host");
+      return {};
+    case KnownHeader::kContentLength:
+      ++framing.lengths;
+      return note_length(header.value, request);
+    case KnownHeader::kTransferEncoding:
+      ++framing.encodings;
+      if (!equal_ignoring_case(header.value, "chunked"))
+        return bad_request("only Transfer-Encoding: chunked is accepted");
+      if (request.minor_version == 0) return bad_request("Transfer-Encoding is not part of HTTP/1.0");
+      request.chunked = true;
+      return {};
+    case KnownHeader::kConnection:
+      if (!read_connection(header.value, framing.connection))
+        return bad_request("the Connection header is no list of names");
+      return {};
+    case KnownHeader::kExpect:
+      if (!equal_ignoring_case(header.value, "100-continue")) {
+        return fail(Code::kInvalid, Component::kGateway, "expectation_failed",
+                    "only Expect: 100-continue is known");
+      }
+      request.expects_continue = request.minor_version == 1;
+      return {};
+    default:
+      return {};
+  }
 }
 
 }  // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
 
 void HttpRequest::clear() {
   std::vector<Header> kept = std::move(headers);
@@ -44,136 +118,70 @@ void HttpRequest::clear() {
   headers = std::move(kept);
 }
 
+const std::string_view* HttpRequest::find(KnownHeader known) const {
+  const auto found = std::ranges::find(headers, known, &Header::known);
+  return found == headers.end() ? nullptr : &found->value;
+}
+
 const std::string_view* HttpRequest::find(std::string_view name) const {
-  for (const Header& header : headers) {
-    if (equal_ignoring_case(header.name, name)) return &header.value;
-  }
-  return nullptr;
+  const auto found = std::ranges::find_if(
+      headers, [&](const Header& header) { return equal_ignoring_case(header.name, name); });
+  return found == headers.end() ? nullptr : &found->value;
 }
 
 Result<std::size_t> find_head(std::string_view data, std::size_t& scanned) {
+  const std::size_t news = scanned;
   while (scanned < data.size()) {
-    const void* found = std::memchr(data.data() + scanned, '\n', data.size() - scanned);
-    const std::size_t line_end =
-        found == nullptr ? data.size()
-                         : static_cast<std::size_t>(static_cast<const char*>(found) - data.data());
-    const std::string_view line = data.substr(scanned, line_end - scanned);
-    if (line.find('\0') != std::string_view::npos) return bad_request("the request head holds a NUL byte");
-    if (found == nullptr) return 0;  // the line is looked at again when it is whole
-    if (line.empty() || line.back() != '\r')
+    const std::size_t line_end = data.find('\n', scanned);
+    if (line_end == std::string_view::npos) break;  // the line is looked at again when it is whole
+    if (line_end == scanned || data[line_end - 1] != '\r')
       return bad_request("a line of the request head ends without CR LF");
-    if (line.find('\r') != line.size() - 1) return bad_request("a line of the request head holds a bare CR");
-    if (scanned > 0 && (line.front() == ' ' || line.front() == '\t')) {
+    if (scanned > 0 && (data[scanned] == ' ' || data[scanned] == '\t'))
       return bad_request("folded header lines (obs-fold) are not accepted");
-    }
+    const bool is_empty = line_end == scanned + 1;
     scanned = line_end + 1;
-    if (line.size() == 1) return scanned;
+    if (is_empty) return scanned;
   }
+  if (data.find('\0', news) != std::string_view::npos)
+    return bad_request("the request head holds a NUL byte");
   return 0;
 }
 
-class HttpParser::Impl final : public http::basic_parser<true> {
- public:
-  HttpRequest* request = nullptr;  // while the head is parsed
-  BodySink* sink = nullptr;        // while the body is parsed
-
- private:
-  void on_request_impl(http::verb, beast::string_view method, beast::string_view target, int version,
-                       error_code&) override {
-    request->method = view(method);
-    request->target = view(target);
-    request->minor_version = version % 10;
-  }
-  void on_response_impl(int, beast::string_view, int, error_code&) override {}
-  void on_field_impl(http::field, beast::string_view name, beast::string_view value, error_code&) override {
-    const Header field{view(name), view(value)};
-    if (request != nullptr) {
-      request->headers.push_back(field);
-    } else if (sink != nullptr) {
-      sink->on_trailer(field);
-    }
-  }
-  void on_header_impl(error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-  std::size_t on_body_impl(beast::string_view part, error_code&) override {
-    sink->on_body_part(view(part));
-    return part.size();
-  }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view part, error_code&) override {
-    sink->on_body_part(view(part));
-    return part.size();
-  }
-  void on_finish_impl(error_code&) override {}
-};
-
-HttpParser::HttpParser(std::size_t max_header_bytes) : max_header_bytes_(max_header_bytes) {}
-HttpParser::~HttpParser() = default;
-
 Status HttpParser::parse_head(std::string_view head, HttpRequest& request) {
-  if (impl_) {  // Beast's parsers take one message: a new one in the same place
-    std::destroy_at(impl_.get());
-    std::construct_at(impl_.get());
-  } else {
-    impl_ = std::make_unique<Impl>();
+  complete_ = false;
+  if (Status taken = take_request_line(head, request); !taken) return taken;
+  Framing framing;
+  while (head != "\r\n") {
+    const auto header = take_header(head);
+    if (!header)
+      return bad_request("a line of the request head is not: name, colon, value without control characters");
+    if (Status noted = note(*header, framing, request); !noted) return noted;
+    request.headers.push_back(*header);
   }
-  impl_->header_limit(static_cast<std::uint32_t>(max_header_bytes_ + 1024));
-  impl_->body_limit(boost::none);  // the connection counts, so that it can answer 413
-  impl_->request = &request;
-  error_code ec;
-  impl_->put(boost::asio::const_buffer(head.data(), head.size()), ec);
-  impl_->request = nullptr;
-  if (ec && ec != http::error::need_more)
-    return bad_request("the request head is malformed: " + ec.message());
-
-  if (!is_target(request.target, request.method))
-    return bad_request("the request target must be a path, such as /healthz");
-  request.keep_alive = impl_->keep_alive();
-  request.chunked = impl_->chunked();
-  request.content_length.reset();
-  if (const auto length = impl_->content_length()) request.content_length = *length;
-  int hosts = 0;
-  for (const Header& header : request.headers) {
-    if (equal_ignoring_case(header.name, "host")) {
-      ++hosts;
-      if (header.value.find_first_of(" \t/\\?#@,") != std::string_view::npos)
-        return bad_request("the Host header names no host");
-    }
-    if (equal_ignoring_case(header.name, "transfer-encoding")) {
-      if (!equal_ignoring_case(header.value, "chunked"))
-        return bad_request("only Transfer-Encoding: chunked is accepted");
-      if (request.minor_version == 0) return bad_request("Transfer-Encoding is not part of HTTP/1.0");
-    }
-    if (equal_ignoring_case(header.name, "expect")) {
-      if (!equal_ignoring_case(header.value, "100-continue")) {
-        return fail(Code::kInvalid, Component::kGateway, "expectation_failed",
-                    "only Expect: 100-continue is known");
-      }
-      request.expects_continue = request.minor_version == 1;
-    }
-  }
-  if (hosts > 1 || (hosts == 0 && request.minor_version == 1)) {
+  if (framing.hosts > 1 || (framing.hosts == 0 && request.minor_version == 1))
     return bad_request("a request must have exactly one Host header");
-  }
+  if (framing.lengths + framing.encodings > 1)
+    return bad_request("a request must say at most once how long its body is");
+  const ConnectionOptions& connection = framing.connection;
+  request.keep_alive = !connection.close && (request.minor_version == 1 || connection.keep_alive);
+  left_ = request.content_length.value_or(0);
+  complete_ = left_ == 0 && !request.chunked;
+  chunks_.reset();
+  if (request.chunked) chunks_.emplace(max_header_bytes_);
   return {};
 }
 
 Result<std::size_t> HttpParser::parse_body(std::string_view data, BodySink& sink) {
-  impl_->sink = &sink;
-  std::size_t used = 0;
-  while (used < data.size() && !impl_->is_done()) {
-    error_code ec;
-    const std::size_t step =
-        impl_->put(boost::asio::const_buffer(data.data() + used, data.size() - used), ec);
-    used += step;
-    if (ec == http::error::need_more || (!ec && step == 0)) break;
-    if (ec) return bad_request("the request body is malformed: " + ec.message());
+  if (chunks_) {
+    auto used = chunks_->feed(data, sink);
+    complete_ = chunks_->complete();
+    return used;
   }
+  const auto used = static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), left_));
+  left_ -= used;
+  complete_ = left_ == 0;
+  if (used > 0) sink.on_body_part(data.substr(0, used));
   return used;
-}
-
-bool HttpParser::complete() const {
-  return impl_ && impl_->is_done();
 }
 
 }  // namespace sterna::net

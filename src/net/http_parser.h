@@ -1,22 +1,17 @@
-// Strict parsing of HTTP/1 requests (RFC 9112) on Beast's parser; what Beast tolerates and a gateway must
-// not, is refused here.
+// Strict parsing of HTTP/1 requests (RFC 9112): what another server might read differently is refused.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "net/chunked_body.h"
+#include "net/header.h"
+#include "net/http_text.h"
 
 namespace sterna::net {
-
-struct Header {
-  std::string_view name;
-  std::string_view value;
-};
 
 struct HttpRequest {
   std::string_view method;
@@ -30,48 +25,39 @@ struct HttpRequest {
 
   // Forgets the request, keeps the memory.
   void clear();
-  // The first header of that name, without regard to case; nullptr when absent.
+  // The value of the first one; nullptr when absent. Names without regard to case.
+  const std::string_view* find(KnownHeader known) const;
   const std::string_view* find(std::string_view name) const;
 };
 
-bool equal_ignoring_case(std::string_view a, std::string_view b);
-
 // Length of the request head at the front of `data`, with its empty line; 0 when more is needed. Looks only
-// at bytes from `scanned` on, and moves it. Fails with reason `bad_request` on a bare LF or CR, NUL or a
-// folded header line (obs-fold).
+// at bytes from `scanned` on, and moves it. Fails early, with reason `bad_request`, on a bare LF, a folded
+// header line (obs-fold), and a NUL in a head that is not whole: that is no HTTP.
 Result<std::size_t> find_head(std::string_view data, std::size_t& scanned);
 
-// Takes one request: first its whole head, then its body in parts of any size.
+// Takes one request after the other: its whole head, then its body in parts of any size.
 class HttpParser {
  public:
-  // Receives decoded body bytes.
-  class BodySink {
-   public:
-    virtual ~BodySink() = default;
-    virtual void on_body_part(std::string_view part) = 0;
-    // A field behind the last chunk; dropped unless somebody wants it.
-    virtual void on_trailer(const Header& /*field*/) {}
-  };
+  using BodySink = net::BodySink;
 
-  explicit HttpParser(std::size_t max_header_bytes);
-  ~HttpParser();
-  HttpParser(const HttpParser&) = delete;
-  HttpParser& operator=(const HttpParser&) = delete;
+  // Also the limit of what may follow the last chunk of a body.
+  explicit HttpParser(std::size_t max_header_bytes) : max_header_bytes_(max_header_bytes) {}
 
-  // `head` is what find_head measured; views in `request` point into it. Fails with invalid, reason
-  // `bad_request`.
+  // `head` is what find_head measured; views in `request`, which is clear, point into it. Fails with invalid,
+  // reason `bad_request` or `expectation_failed`.
   Status parse_head(std::string_view head, HttpRequest& request);
 
   // Feeds body bytes; answers how many belong to this request. Fails with reason `bad_request` on broken
   // chunks.
   Result<std::size_t> parse_body(std::string_view data, BodySink& sink);
 
-  bool complete() const;
+  bool complete() const { return complete_; }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
   std::size_t max_header_bytes_;
+  bool complete_ = false;
+  std::uint64_t left_ = 0;             // of a body with a length
+  std::optional<ChunkedBody> chunks_;  // of one without
 };
 
 }  // namespace sterna::net

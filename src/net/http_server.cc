@@ -18,6 +18,7 @@ namespace {
 
 constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
+constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 constexpr std::string_view kTooMany =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
@@ -143,17 +144,27 @@ void HttpServer::drain() {
   }
 }
 
-std::string_view HttpServer::date() {
-  const auto second = std::chrono::duration_cast<std::chrono::seconds>(loop_.now().time_since_epoch());
-  if (second != date_second_ || date_.empty()) {
+std::string_view HttpServer::ok_lines() {
+  const auto second = std::chrono::floor<std::chrono::seconds>(loop_.now().time_since_epoch());
+  if (second != date_second_ || ok_lines_.empty()) {
     date_second_ = second;
-    const std::time_t now = std::chrono::system_clock::to_time_t(loop_.clock().wall());
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    std::array<char, 40> text{};
-    date_.assign(text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
+    set_date();
   }
-  return date_;
+  return ok_lines_;
+}
+
+std::string_view HttpServer::date_line() {
+  return ok_lines().substr(kOk.size());
+}
+
+void HttpServer::set_date() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(loop_.clock().wall());
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::array<char, 50> text{};
+  const std::size_t size =
+      std::strftime(text.data(), text.size(), "\r\nDate: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+  ok_lines_.assign(kOk).append(text.data(), size);
 }
 
 }  // namespace sterna::net

@@ -180,7 +180,11 @@ class HttpServer final : private EventHandler {
   void on_event(std::uint32_t events) override;
   void accept_all();
   void sweep();
-  std::string_view date();
+  // The end of a status line and the header Date.
+  std::string_view date_line();
+  // The most frequent status line, with the header Date.
+  std::string_view ok_lines();
+  void set_date();
 
   Loop& loop_;
   UniqueFd socket_;
@@ -192,7 +196,7 @@ class HttpServer final : private EventHandler {
   std::uint64_t accepted_ = 0;
   Loop::TimerId sweep_timer_;
   std::list<std::unique_ptr<HttpConnection>> connections_;
-  std::string date_;
+  std::string ok_lines_;  // of date_second_
   std::chrono::seconds date_second_{};
 };
 

@@ -62,6 +62,9 @@ class Call : public CallHook {
   std::string instance;       // the worker that ran it; set with the first event
   std::uint32_t version = 0;  // of the function, as that worker runs it; 0 before it was handed to one
 
+  // Forgets the run before, keeps the memory. Needs not pending().
+  void clear();
+
   // Whether the pool still has it; then its observer waits for a final event.
   bool pending() const { return pool_ != nullptr; }
   // The caller is gone: the pool forgets the call and stops its run. Needs pending().

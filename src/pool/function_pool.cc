@@ -112,6 +112,15 @@ void FunctionPool::feed() {
   }
 }
 
+void Call::clear() {
+  STERNA_ASSERT(!pending());
+  started = dispatched = {};
+  queued = run = {};
+  cold = false;
+  instance.clear();
+  version = 0;
+}
+
 void Call::cancel() {
   STERNA_ASSERT(pending());
   std::exchange(pool_, nullptr)->cancel(*this);

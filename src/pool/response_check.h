@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "wire/messages.h"
 
@@ -11,8 +10,5 @@ namespace sterna::pool {
 // Empty when status, names (tokens, RFC 9110 5.6.2) and values (no control characters but tab, RFC 9110 5.5)
 // are well formed, otherwise what is wrong.
 std::string check_response(const wire::ResponseHead& head);
-
-bool is_token(std::string_view text);
-bool is_field_value(std::string_view text);
 
 }  // namespace sterna::pool

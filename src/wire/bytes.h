@@ -32,6 +32,13 @@ void put(std::string& out, T value) {
   out.append(bytes, sizeof value);
 }
 
+// Cuts `bytes` off the front of `rest`, which has them.
+inline std::string_view take(std::string_view& rest, std::size_t bytes) {
+  const std::string_view taken(rest.data(), bytes);
+  rest.remove_prefix(bytes);
+  return taken;
+}
+
 // Appends `size` bytes, which `write` is given the place of.
 template <class Write>
 void append_written(std::string& out, std::size_t size, Write write) {

@@ -5,7 +5,6 @@
 namespace sterna::wire {
 namespace {
 
-constexpr std::size_t kPairBytes = 8;           // name_bytes, value_bytes
 constexpr std::size_t kRequestFixedBytes = 20;  // five u32
 constexpr std::size_t kResponseFixedBytes = 32;
 constexpr std::size_t kFailedFixedBytes = 16;
@@ -16,42 +15,12 @@ std::unexpected<Error> bad_frame(const char* detail) {
   return fail(Code::kInvalid, Component::kWorker, "bad_frame", detail);
 }
 
-std::string_view take(std::string_view& rest, std::size_t bytes) {
-  const std::string_view taken = rest.substr(0, bytes);
-  rest.remove_prefix(bytes);
-  return taken;
-}
-
 // A count that cannot fit into its block would make callers reserve memory for nothing.
 bool is_plausible_block(std::uint32_t count, std::uint32_t bytes) {
   return bytes <= kMaxHeaderBytes && std::uint64_t{count} * kPairBytes <= bytes && (count != 0 || bytes == 0);
 }
 
 }  // namespace
-
-void append_header(std::string& block, std::string_view name, std::string_view value) {
-  append_written(block, kPairBytes + name.size() + value.size(), [&](char* to) {
-    store(to, static_cast<std::uint32_t>(name.size()));
-    store(to + 4, static_cast<std::uint32_t>(value.size()));
-    name.copy(to + kPairBytes, name.size());
-    value.copy(to + kPairBytes + name.size(), value.size());
-  });
-}
-
-bool HeaderWalk::next(std::string_view& name, std::string_view& value) {
-  if (left_ == 0 || broken_) return false;
-  broken_ = rest_.size() < kPairBytes;
-  if (broken_) return false;
-  const auto name_bytes = load<std::uint32_t>(rest_);
-  const auto value_bytes = load<std::uint32_t>(rest_, 4);
-  broken_ = std::uint64_t{name_bytes} + value_bytes > rest_.size() - kPairBytes;
-  if (broken_) return false;
-  rest_.remove_prefix(kPairBytes);
-  name = take(rest_, name_bytes);
-  value = take(rest_, value_bytes);
-  --left_;
-  return true;
-}
 
 std::size_t open_request(std::string& out, std::string_view method, std::string_view path,
                          std::string_view query) {

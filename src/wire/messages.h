@@ -5,18 +5,41 @@
 #include <string>
 #include <string_view>
 
+#include "wire/bytes.h"
 #include "wire/frame.h"
 
 namespace sterna::wire {
 
+inline constexpr std::size_t kPairBytes = 8;  // name_bytes, value_bytes
+
 // A block of headers: name_bytes u32, value_bytes u32, name, value, repeated.
-void append_header(std::string& block, std::string_view name, std::string_view value);
+inline void append_header(std::string& block, std::string_view name, std::string_view value) {
+  append_written(block, kPairBytes + name.size() + value.size(), [&](char* to) {
+    store(to, static_cast<std::uint32_t>(name.size()));
+    store(to + 4, static_cast<std::uint32_t>(value.size()));
+    name.copy(to + kPairBytes, name.size());
+    value.copy(to + kPairBytes + name.size(), value.size());
+  });
+}
 
 // Walks a block. `next` answers false at the end or when the block is malformed; `ok` tells which.
 class HeaderWalk {
  public:
   HeaderWalk(std::string_view block, std::uint32_t count) : rest_(block), left_(count) {}
-  bool next(std::string_view& name, std::string_view& value);
+  bool next(std::string_view& name, std::string_view& value) {
+    if (left_ == 0 || broken_) return false;
+    broken_ = rest_.size() < kPairBytes;
+    if (broken_) return false;
+    const auto name_bytes = load<std::uint32_t>(rest_);
+    const auto value_bytes = load<std::uint32_t>(rest_, 4);
+    broken_ = std::uint64_t{name_bytes} + value_bytes > rest_.size() - kPairBytes;
+    if (broken_) return false;
+    rest_.remove_prefix(kPairBytes);
+    name = take(rest_, name_bytes);
+    value = take(rest_, value_bytes);
+    --left_;
+    return true;
+  }
   bool ok() const { return left_ == 0 && rest_.empty() && !broken_; }
 
  private:

@@ -2,7 +2,6 @@
 
 #include "native/request_parts.h"
 #include "net/hop_by_hop.h"
-#include "net/http_parser.h"
 
 namespace sterna::native {
 namespace {
@@ -25,8 +24,9 @@ std::string request_head(const wire::RequestHead& request, std::size_t body_byte
   std::string_view name;
   std::string_view value;
   while (walk.next(name, value)) {
-    if (net::equal_ignoring_case(name, "content-length") || net::is_hop_by_hop(name, {})) continue;
-    has_host = has_host || net::equal_ignoring_case(name, "host");
+    const net::Header header(name, value);
+    if (header.known == net::KnownHeader::kContentLength || net::is_hop_by_hop(header, {})) continue;
+    has_host = has_host || header.known == net::KnownHeader::kHost;
     out.append(name).append(": ").append(value).append("\r\n");
   }
   if (!has_host) out.append("Host: localhost\r\n");

@@ -76,7 +76,8 @@ class ServingTest : public net::testing::HttpTest {
     worker().begin(frames.front());
     return frames.front();
   }
-  FakeWorker& worker() { return launcher_.worker(0); }
+  // The one that was started last.
+  FakeWorker& worker() { return launcher_.worker(launcher_.started() - 1); }
   // Whether the answer's head has that line, without regard to case.
   static bool has_line(const Client& client, const std::string& line) {
     const auto lower = [](std::string text) {
