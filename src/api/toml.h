@@ -3,8 +3,8 @@
 
 #include <stdexcept>
 
-// A broken file is an Error like any other. Some of them, `[[=]]` for one, lead toml++ into its own assertions,
-// which would end the program: they become exceptions, and parse_toml makes an Error of those.
+// A broken file is an Error like any other. Some of them, `[[=]]` for one, lead toml++ into its own
+// assertions, which would end the program: they become exceptions, and parse_toml makes an Error of those.
 #define TOML_EXCEPTIONS 0
 #define TOML_ASSERT(condition) \
   ((condition) ? static_cast<void>(0) : throw std::logic_error("toml++: " #condition))
@@ -19,7 +19,8 @@
 
 namespace sterna::api {
 
-// `place` names the text in the error. Fails with invalid, reason `bad_toml`: "sterna.toml line 3: what is wrong".
+// `place` names the text in the error. Fails with invalid, reason `bad_toml`: "sterna.toml line 3: what is
+// wrong".
 Result<toml::table> parse_toml(std::string_view text, std::string_view place);
 
 }  // namespace sterna::api

@@ -27,8 +27,12 @@ TEST(Toml, NamesThatAreNoneDoNotEndTheProgram) {
 
 // Likewise: toml++ reaches what it marks as unreachable.
 TEST(Toml, OtherLettersStandInQuotes) {
-  EXPECT_TRUE(parse_toml("\xEF\xBB\xBF# \xC3\xA4\n'\xC3\xA4' = \"\\\"\xC3\xA4\"\nb = '''\n'\xC3\xA4'''", "f"));
-  for (const char* text : {"a = 1\na\xCF\x9D. = 1", "a = 1\n\xC2\xA0" "b = 1", "a = '\n\xC3\xA4'", "a = 1\nb = 2\"\xC3\xA4"}) {
+  EXPECT_TRUE(
+      parse_toml("\xEF\xBB\xBF# \xC3\xA4\n'\xC3\xA4' = \"\\\"\xC3\xA4\"\nb = '''\n'\xC3\xA4'''", "f"));
+  for (const char* text : {"a = 1\na\xCF\x9D. = 1",
+                           "a = 1\n\xC2\xA0"
+                           "b = 1",
+                           "a = '\n\xC3\xA4'", "a = 1\nb = 2\"\xC3\xA4"}) {
     const auto broken = parse_toml(text, "f");
     ASSERT_FALSE(broken) << text;
     EXPECT_THAT(broken.error().detail, HasSubstr("f line 2: ")) << text;

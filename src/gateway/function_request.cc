@@ -1,6 +1,7 @@
 #include "gateway/function_request.h"
 
 #include <algorithm>
+#include <boost/container/small_vector.hpp>
 
 #include "net/hop_by_hop.h"
 #include "wire/messages.h"
@@ -38,14 +39,6 @@ std::string connection_of(const net::HttpRequest& request) {
   return all;
 }
 
-// How large a payload gets, about: its own headers, and room for their lengths and for those that are added.
-std::size_t expected_bytes(const net::HttpRequest& request, const RequestContext& context) {
-  constexpr std::size_t kAdded = 512;
-  std::size_t bytes = kAdded + context.path.size() + context.query.size();
-  for (const net::Header& header : request.headers) bytes += header.name.size() + header.value.size();
-  return bytes;
-}
-
 }  // namespace
 
 std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids) {
@@ -63,13 +56,10 @@ bool is_traceparent(std::string_view value) {
 
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context, UlidGenerator& ids,
                            std::string payload) {
-  payload.clear();
-  payload.reserve(expected_bytes(request, context));
-  const std::size_t head = wire::open_request(payload, request.method, context.path, context.query);
-  std::uint32_t count = 0;
+  constexpr std::size_t kMostly = 32;
+  boost::container::small_vector<wire::HeaderPair, kMostly> headers;
   const auto add = [&](std::string_view name, std::string_view value) {
-    wire::append_header(payload, name, value);
-    ++count;
+    headers.push_back({.name = name, .value = value});
   };
   const std::string connection = connection_of(request);
   std::string forwarded_for;
@@ -107,11 +97,12 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   add("X-Forwarded-For", forwarded_for.append(context.client));
   if (!has_proto) add("X-Forwarded-Proto", "http");
   if (!has_host && host.data() != nullptr) add("X-Forwarded-Host", host);
-  if (!has_trace) {
-    const Traceparent made = ids.traceparent();
-    add("traceparent", {made.data(), made.size()});
-  }
-  wire::close_request(payload, head, count);
+  const Traceparent made = ids.traceparent();
+  if (!has_trace) add("traceparent", {made.data(), made.size()});
+  payload.clear();
+  wire::append_bodyless_request(
+      payload, {.method = request.method, .path = context.path, .query = context.query, .headers = {}},
+      headers);
   return payload;
 }
 

@@ -94,11 +94,11 @@ bool percent_decode(std::string_view text, std::string& out) {
 }
 
 Result<std::string> function_path(std::string_view tail, std::size_t max_levels) {
+  if (tail.empty()) return "/";
   std::string path;
   if (!percent_decode(tail, path))
     return bad_path("a percent sign in the path is not followed by two hex digits");
   if (path.find('\0') != std::string::npos) return bad_path("the path holds a NUL byte");
-  if (path.empty()) path = "/";
 
   // Dots are looked for in what the function sees: an escaped slash must not hide them.
   for (std::string_view rest = path; take(rest, "/");) {

@@ -25,6 +25,11 @@ void store(char* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
+// Answers the end of what is written.
+inline char* write(char* to, std::string_view text) {
+  return to + text.copy(to, text.size());
+}
+
 template <std::unsigned_integral T>
 void put(std::string& out, T value) {
   char bytes[sizeof value];

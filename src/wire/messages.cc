@@ -20,32 +20,41 @@ bool is_plausible_block(std::uint32_t count, std::uint32_t bytes) {
   return bytes <= kMaxHeaderBytes && std::uint64_t{count} * kPairBytes <= bytes && (count != 0 || bytes == 0);
 }
 
+// All that stands before the headers.
+char* write_request_start(char* to, const RequestHead& head, std::uint32_t header_count,
+                          std::size_t header_bytes) {
+  store(to, static_cast<std::uint32_t>(head.method.size()));
+  store(to + 4, static_cast<std::uint32_t>(head.path.size()));
+  store(to + 8, static_cast<std::uint32_t>(head.query.size()));
+  store(to + 12, header_count);
+  store(to + 16, static_cast<std::uint32_t>(header_bytes));
+  to = write(to + kRequestFixedBytes, head.method);
+  to = write(to, head.path);
+  return write(to, head.query);
+}
+
 }  // namespace
 
-std::size_t open_request(std::string& out, std::string_view method, std::string_view path,
-                         std::string_view query) {
-  const std::size_t offset = out.size();
-  char fixed[kRequestFixedBytes] = {};
-  store(fixed, static_cast<std::uint32_t>(method.size()));
-  store(fixed + 4, static_cast<std::uint32_t>(path.size()));
-  store(fixed + 8, static_cast<std::uint32_t>(query.size()));
-  out.append(fixed, sizeof fixed).append(method).append(path).append(query);
-  return offset;
-}
-
-void close_request(std::string& out, std::size_t offset, std::uint32_t header_count) {
-  const std::size_t before_headers = std::size_t{load<std::uint32_t>(out, offset)} +
-                                     load<std::uint32_t>(out, offset + 4) +
-                                     load<std::uint32_t>(out, offset + 8) + kRequestFixedBytes;
-  store(out.data() + offset + 12, header_count);
-  store(out.data() + offset + 16, static_cast<std::uint32_t>(out.size() - offset - before_headers));
-}
-
 void append_request(std::string& out, const RequestHead& head, std::string_view body_part) {
-  const std::size_t offset = open_request(out, head.method, head.path, head.query);
-  out.append(head.headers);
-  close_request(out, offset, head.header_count);
-  out.append(body_part);
+  const std::size_t size = kRequestFixedBytes + head.method.size() + head.path.size() + head.query.size() +
+                           head.headers.size() + body_part.size();
+  append_written(out, size, [&](char* to) {
+    to = write_request_start(to, head, head.header_count, head.headers.size());
+    to = write(to, head.headers);
+    write(to, body_part);
+  });
+}
+
+void append_bodyless_request(std::string& out, const RequestHead& head, std::span<const HeaderPair> headers) {
+  STERNA_ASSERT(head.headers.empty());
+  std::size_t block = 0;
+  for (const HeaderPair& header : headers) block += kPairBytes + header.name.size() + header.value.size();
+  const std::size_t size =
+      kRequestFixedBytes + head.method.size() + head.path.size() + head.query.size() + block;
+  append_written(out, size, [&](char* to) {
+    to = write_request_start(to, head, static_cast<std::uint32_t>(headers.size()), block);
+    for (const HeaderPair& header : headers) to = write_header(to, header);
+  });
 }
 
 Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part) {

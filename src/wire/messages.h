@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,14 +13,23 @@ namespace sterna::wire {
 
 inline constexpr std::size_t kPairBytes = 8;  // name_bytes, value_bytes
 
+struct HeaderPair {
+  std::string_view name;
+  std::string_view value;
+};
+
+// Writes one header of a block, kPairBytes and its texts long; answers its end.
+inline char* write_header(char* to, const HeaderPair& header) {
+  store(to, static_cast<std::uint32_t>(header.name.size()));
+  store(to + sizeof(std::uint32_t), static_cast<std::uint32_t>(header.value.size()));
+  to = write(to + kPairBytes, header.name);
+  return write(to, header.value);
+}
+
 // A block of headers: name_bytes u32, value_bytes u32, name, value, repeated.
 inline void append_header(std::string& block, std::string_view name, std::string_view value) {
-  append_written(block, kPairBytes + name.size() + value.size(), [&](char* to) {
-    store(to, static_cast<std::uint32_t>(name.size()));
-    store(to + 4, static_cast<std::uint32_t>(value.size()));
-    name.copy(to + kPairBytes, name.size());
-    value.copy(to + kPairBytes + name.size(), value.size());
-  });
+  append_written(block, kPairBytes + name.size() + value.size(),
+                 [&](char* to) { write_header(to, {.name = name, .value = value}); });
 }
 
 // Walks a block. `next` answers false at the end or when the block is malformed; `ok` tells which.
@@ -58,11 +68,8 @@ struct RequestHead {
 // Both directions: `body_part` is all of the body, or its first part when the frame has MORE. The append
 // functions write payloads only: put them between open_frame and close_frame.
 void append_request(std::string& out, const RequestHead& head, std::string_view body_part);
-// For headers written in place with append_header: appends a request head without any, answers its offset;
-// `close_request` fills their number and size in.
-std::size_t open_request(std::string& out, std::string_view method, std::string_view path,
-                         std::string_view query);
-void close_request(std::string& out, std::size_t offset, std::uint32_t header_count);
+// The same with headers that stand in no block yet, for which `head` has none, and without a body.
+void append_bodyless_request(std::string& out, const RequestHead& head, std::span<const HeaderPair> headers);
 // All read functions fail with invalid, reason `bad_frame`, when lengths do not add up or a field breaks
 // PROTOCOL.md; header blocks are not walked. The views point into `payload`.
 Status read_request(std::string_view payload, RequestHead& head, std::string_view& body_part);

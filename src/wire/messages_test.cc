@@ -83,6 +83,19 @@ TEST(Request, ReadsWhatWasWritten) {
   EXPECT_EQ(body, std::string_view("b\0dy", 4));
 }
 
+TEST(Request, HeadersOfABlockAndWithoutOneAreWrittenAlike) {
+  std::string block;
+  append_header(block, "Accept", "*/*");
+  append_header(block, "X-Empty", "");
+  std::string with_block = "before";
+  append_request(with_block,
+                 {.method = "PUT", .path = "/p", .query = "q=1", .header_count = 2, .headers = block}, {});
+  std::string without = "before";
+  append_bodyless_request(without, {.method = "PUT", .path = "/p", .query = "q=1", .headers = {}},
+                          std::vector<HeaderPair>{{"Accept", "*/*"}, {"X-Empty", ""}});
+  EXPECT_EQ(without, with_block);
+}
+
 TEST(Request, RefusesHeadsThatDoNotAddUp) {
   const std::string good = request_payload();
   RequestHead head;

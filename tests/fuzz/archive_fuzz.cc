@@ -1,5 +1,5 @@
-// Archives of code from strangers. The first byte chooses: zip, tar.gz, or a tar that is compressed here, which
-// no fuzzer could do by chance.
+// Archives of code from strangers. The first byte chooses: zip, tar.gz, or a tar that is compressed here,
+// which no fuzzer could do by chance.
 #include <archive.h>
 #include <archive_entry.h>
 

@@ -13,7 +13,8 @@ namespace {
 
 Result<std::vector<server::Setting>> read(std::string_view text) {
   const UniqueFd file(::memfd_create("sterna.toml", MFD_CLOEXEC));
-  must(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()), "a file in memory");
+  must(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()),
+       "a file in memory");
   return server::read_settings_file("/proc/self/fd/" + std::to_string(file.get()));
 }
 

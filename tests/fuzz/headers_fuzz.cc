@@ -1,5 +1,5 @@
-// Targets and the headers that Sterna reads itself. The first line is a target, each further one the value of a
-// header: every reader gets every value.
+// Targets and the headers that Sterna reads itself. The first line is a target, each further one the value of
+// a header: every reader gets every value.
 #include <array>
 #include <string>
 
@@ -50,8 +50,9 @@ void read_url(std::string_view text, std::string_view base) {
 
 void read_header(std::string_view value, std::string_view target, UlidGenerator& ids) {
   constexpr std::array<std::string_view, 12> kNames = {
-      "Prefer",          "X-Callback-Url",  "X-Delay-Seconds",  "X-Not-Before", "Idempotency-Key", "traceparent",
-      "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Call-Id",    "Connection",      "Authorization"};
+      "Prefer",      "X-Callback-Url",  "X-Delay-Seconds",  "X-Not-Before",      "Idempotency-Key",
+      "traceparent", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Call-Id",
+      "Connection",  "Authorization"};
   const ManualClock clock;
   net::HttpRequest request;
   request.method = "POST";
@@ -60,7 +61,8 @@ void read_header(std::string_view value, std::string_view target, UlidGenerator&
   (void)gateway::parse_preference(request);
   (void)gateway::parse_idempotency_key(request);
   if (const auto headers = gateway::parse_async_headers(request, clock.wall())) {
-    must(headers->earliest(clock.wall()) >= clock.wall() || headers->not_before, "no run before it was asked for");
+    must(headers->earliest(clock.wall()) >= clock.wall() || headers->not_before,
+         "no run before it was asked for");
   }
   for (const std::string_view name : kNames) {
     request.headers = {{name, value}};
@@ -72,13 +74,10 @@ void read_header(std::string_view value, std::string_view target, UlidGenerator&
   }
   const std::string call_id = gateway::call_id_of(request, ids);
   must(is_ulid(call_id), "a call id is a ULID");
-  const std::string payload = gateway::encode_request(request,
-                                                      {.client = "192.0.2.1",
-                                                       .path = "/",
-                                                       .query = "",
-                                                       .call_id = call_id,
-                                                       .access = api::Access::kToken},
-                                                      ids);
+  const std::string payload = gateway::encode_request(
+      request,
+      {.client = "192.0.2.1", .path = "/", .query = "", .call_id = call_id, .access = api::Access::kToken},
+      ids);
   wire::RequestHead head;
   std::string_view part;
   must(wire::read_request(payload, head, part).has_value(), "what a worker gets can be read");

@@ -109,11 +109,13 @@ class Edge {
   // All that the service was told when `bytes` come in parts of at most `most`.
   std::vector<std::string> run(std::string_view bytes, Cutter cutter, std::size_t most) {
     std::array<int, 2> ends{};
-    must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0, "a pair of sockets");
+    must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0,
+         "a pair of sockets");
     client_ = UniqueFd(ends[0]);
     server_->adopt(UniqueFd(ends[1]), "192.0.2.1");
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(client_.get(), bytes.data(), std::min(bytes.size(), cutter.next(most)), MSG_NOSIGNAL);
+      const ssize_t sent =
+          ::send(client_.get(), bytes.data(), std::min(bytes.size(), cutter.next(most)), MSG_NOSIGNAL);
       if (sent <= 0) break;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
       turn();
