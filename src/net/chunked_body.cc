@@ -14,7 +14,7 @@ constexpr std::size_t kMaxSizeLine = 4096;  // with extensions, which nobody loo
 
 std::unexpected<Error> bad_chunk(const char* detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_request",
-              std::string("the request body is malformed: ") + detail);
+              std::string("the body is malformed: ") + detail);
 }
 
 void skip_blanks(std::string_view& text) {

@@ -95,4 +95,17 @@ std::optional<Header> take_header(std::string_view& text) {
   return taken;
 }
 
+bool read_connection(std::string_view list, ConnectionOptions& options) {
+  while (!list.empty()) {
+    std::string_view option = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), option.size() + 1));
+    while (!option.empty() && is_blank(option.front())) option.remove_prefix(1);
+    while (!option.empty() && is_blank(option.back())) option.remove_suffix(1);
+    if (!kTokenChars.holds_all(option)) return false;
+    options.close = options.close || equal_ignoring_case(option, "close");
+    options.keep_alive = options.keep_alive || equal_ignoring_case(option, "keep-alive");
+  }
+  return true;
+}
+
 }  // namespace sterna::net

@@ -54,4 +54,13 @@ struct Header {
 // it is none, or its value holds a control character.
 std::optional<Header> take_header(std::string_view& text);
 
+// What Connection headers say about the connection itself.
+struct ConnectionOptions {
+  bool close = false;
+  bool keep_alive = false;
+};
+
+// Adds what the value of a Connection header says. False: it is no list of tokens (RFC 9110 7.6.1).
+bool read_connection(std::string_view list, ConnectionOptions& options);
+
 }  // namespace sterna::net

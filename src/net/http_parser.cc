@@ -40,25 +40,6 @@ Status take_request_line(std::string_view& head, HttpRequest& request) {
   return {};
 }
 
-struct ConnectionOptions {
-  bool close = false;
-  bool keep_alive = false;
-};
-
-// False: it is no list of tokens (RFC 9110 7.6.1).
-bool read_connection(std::string_view list, ConnectionOptions& options) {
-  while (!list.empty()) {
-    std::string_view option = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), option.size() + 1));
-    option.remove_prefix(std::min(option.size(), option.find_first_not_of(" \t")));
-    option = option.substr(0, option.find_last_not_of(" \t") + 1);
-    if (!kTokenChars.holds_all(option)) return false;
-    options.close = options.close || equal_ignoring_case(option, "close");
-    options.keep_alive = options.keep_alive || equal_ignoring_case(option, "keep-alive");
-  }
-  return true;
-}
-
 // What of the headers is about the message itself.
 struct Framing {
   int hosts = 0;

@@ -81,6 +81,33 @@ TEST(ResponseParser, AnUnfinishedResponseIsNone) {
   EXPECT_FALSE(parser.end());
 }
 
+TEST(ResponseParser, TheReasonMayBeMissing) {
+  for (const char* line : {"HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.1 200 \xc3\xa9"}) {
+    ResponseParser parser;
+    EXPECT_EQ(fed(parser, std::string(line) + "\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n"), "good")
+        << line;
+    EXPECT_TRUE(parser.done());
+    EXPECT_EQ(parser.status(), 200U);
+  }
+}
+
+TEST(ResponseParser, TheConnectionIsKeptByVersionAndHeader) {
+  const auto kept = [](const std::string& head) {
+    ResponseParser parser;
+    EXPECT_EQ(fed(parser, head + "\r\nContent-Length: 0\r\n\r\n"), "good");
+    return parser.keep_alive();
+  };
+  EXPECT_TRUE(kept("HTTP/1.1 200 OK"));
+  EXPECT_FALSE(kept("HTTP/1.1 200 OK\r\nConnection: Close"));
+  EXPECT_FALSE(kept("HTTP/1.0 200 OK"));
+  EXPECT_TRUE(kept("HTTP/1.0 200 OK\r\nConnection: x, Keep-Alive"));
+}
+
+TEST(ResponseParser, AHeadIsBounded) {
+  ResponseParser parser;
+  EXPECT_EQ(fed(parser, "HTTP/1.1 200 OK\r\nX: " + std::string(70'000, 'x')), "bad_http");
+}
+
 TEST(ResponseParser, NoBodyByStatus) {
   ResponseParser parser;
   fed(parser, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
@@ -92,7 +119,12 @@ TEST(ResponseParser, RefusesWhatIsNoHttp) {
        {"SSH-2.0-x\r\n", "HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 200 OK\nX: y\n\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.1  200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX : a\r\n\r\n", "HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n"}) {
     ResponseParser parser;
     EXPECT_EQ(fed(parser, text), "bad_http") << text;
   }

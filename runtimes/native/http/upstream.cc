@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace sterna::native {
 namespace {
@@ -93,7 +94,13 @@ void Upstream::put_back(std::unique_ptr<Connection> connection) {
   connection->used_ = true;
   connection->idle_since_ = loop_.now();
   idle_.push_back(std::move(connection));
-  if (idle_.size() == 1) timer_ = loop_.after(kMaxIdle, [this] { drop_old(); });
+  watch_idle();
+}
+
+// One timer for all: under load the last idle connection comes and goes with each call.
+void Upstream::watch_idle() {
+  if (idle_.empty() || std::exchange(timer_runs_, true)) return;
+  timer_ = loop_.after(idle_.front()->idle_since_ + kMaxIdle - loop_.now(), [this] { drop_old(); });
 }
 
 void Upstream::drop(Connection& connection) {
@@ -104,10 +111,10 @@ void Upstream::drop(Connection& connection) {
 }
 
 void Upstream::drop_old() {
+  timer_runs_ = false;
   const MonotonicTime oldest = loop_.now() - kMaxIdle;
   std::erase_if(idle_, [&](const auto& each) { return each->idle_since_ <= oldest; });
-  if (idle_.empty()) return;
-  timer_ = loop_.after(idle_.front()->idle_since_ + kMaxIdle - loop_.now(), [this] { drop_old(); });
+  watch_idle();
 }
 
 }  // namespace sterna::native

@@ -78,11 +78,13 @@ class Upstream {
   friend class Connection;
   void drop(Connection& connection);
   void drop_old();
+  void watch_idle();
 
   net::Loop& loop_;
   const Target target_;
   std::vector<std::unique_ptr<Connection>> idle_;  // the last one was used last
   net::Loop::TimerId timer_;
+  bool timer_runs_ = false;
 };
 
 }  // namespace sterna::native
