@@ -51,3 +51,6 @@ FUNCTIONS = {
     "sterna-http": Function("http", lambda: {HTTP_SERVER: (SOURCES / HTTP_SERVER).read_bytes()},
                             {"command": ["node", HTTP_SERVER, "$PORT"]}),
 }
+
+# The row "sterna" once more, on a server that checks tokens.
+GUARDED = "sterna+token"

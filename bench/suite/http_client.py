@@ -20,9 +20,11 @@ class Answer:
         return json.loads(self.body) if self.body else {}
 
 
-def build_request(method: str, path: str, body: bytes = b"", content_type: str = "application/octet-stream") -> bytes:
+def build_request(method: str, path: str, body: bytes = b"", content_type: str = "application/octet-stream",
+                  token: str = "") -> bytes:
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n")
+            f"{authorization}Content-Length: {len(body)}\r\n\r\n")
     return head.encode() + body
 
 
@@ -94,8 +96,18 @@ class Connection:
         self._pending += part
 
 
-def call_json(port: int, method: str, path: str, document: Optional[dict] = None) -> Answer:
+def call_json(port: int, method: str, path: str, document: Optional[dict] = None, token: str = "") -> Answer:
     """One exchange on a connection of its own, with a JSON body when there is a document."""
     body = json.dumps(document).encode() if document is not None else b""
     with Connection(port) as connection:
-        return connection.exchange(build_request(method, path, body, "application/json"))
+        return connection.exchange(build_request(method, path, body, "application/json", token))
+
+
+def ask_for_token(port: int, client_id: str, secret: str) -> str:
+    """A token for a client of the server (OAuth 2, client credentials). Raises HttpError."""
+    form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}".encode()
+    with Connection(port) as connection:
+        answer = connection.exchange(build_request("POST", "/oauth2/token", form, "application/x-www-form-urlencoded"))
+    if answer.status != 200:
+        raise HttpError(f"no token: {answer.status} {answer.body[:200]!r}")
+    return answer.json()["access_token"]

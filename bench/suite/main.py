@@ -10,7 +10,7 @@ from typing import Callable, Optional, Sequence
 from . import cold_start, instructions, many_functions, memory, results as store, scale_up, throughput
 from .async_calls import ACCEPT, BACKLOG, END_TO_END, ONE, AsyncBench
 from .compare import comparison
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, GUARDED
 from .http_client import HttpError
 from .machine import describe
 from .options import Options, parse
@@ -87,11 +87,15 @@ class Run:
             if rows:
                 sterna = Sterna(options.sterna, self.scratch / "sterna", self.scratch / "sterna.log")
                 stack.enter_context(sterna)
+            guarded = None
+            if GUARDED in options.servers and options.loads:
+                guarded = Sterna(options.sterna, self.scratch / "guarded", self.scratch / "guarded.log", guarded=True)
+                stack.enter_context(guarded)
             peers = start_peers([name for name in options.servers if name in PEERS], self.scratch, stack)
             if "memory" in options.cases:
                 self.part("memory at rest", lambda: self.memory_at_rest(sterna, peers))
             if options.loads:
-                self.part("loads", lambda: self.loads(sterna, rows, peers))
+                self.part("loads", lambda: self.loads(sterna, guarded, rows, peers))
             if sterna and "memory" in options.cases:
                 self.part("memory of replicas", lambda: memory.measure_replicas(sterna, options.rounds, self.results))
             if sterna and "cold-start" in options.cases:
@@ -106,10 +110,16 @@ class Run:
             ours = [sterna.server(memory.RESTING, "sterna")]
         memory.measure_idle([*ours, *peers], self.results)
 
-    def loads(self, sterna: Optional[Sterna], rows: Sequence[str], peers: Sequence[Server]) -> None:
+    def loads(self, sterna: Optional[Sterna], guarded: Optional[Sterna], rows: Sequence[str],
+              peers: Sequence[Server]) -> None:
         for row in rows:
             sterna.deploy(row, function=FUNCTIONS[row])
-        servers = [*(sterna.server(row, row) for row in rows), *peers]
+        servers = [sterna.server(row, row) for row in rows]
+        if guarded:
+            guarded.deploy("sterna")
+            # Neighbours in time are compared.
+            servers.insert(1 if "sterna" in rows else 0, guarded.server("sterna", GUARDED))
+        servers += peers
         for server in servers:
             for _, body_bytes in throughput.CASES.values():
                 check_answer(server, body_bytes)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from .async_calls import CASES as ASYNC_CASES
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, GUARDED
 from .peers import PEERS
 from .queues import QUEUES
 from .throughput import CASES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-SERVERS = (*FUNCTIONS, *PEERS, *QUEUES)
+SERVERS = (*FUNCTIONS, GUARDED, *PEERS, *QUEUES)
 OTHER_CASES = ("memory", "cold-start", "scale-up", "many-functions", "instructions")
 ALL_CASES = (*CASES, *OTHER_CASES, *ASYNC_CASES)
 

@@ -15,6 +15,7 @@ class Server:
     child: Child
     path: str = "/"  # `{size}` in it stands for the body's size
     echoes: bool = True  # nginx sends a constant body of the same size instead
+    token: str = ""  # that its requests carry
 
     def path_for(self, body_bytes: int) -> str:
         return self.path.format(size=body_bytes)
@@ -52,7 +53,7 @@ def check_answer(server: Server, body_bytes: int) -> None:
     with Connection(server.port) as connection:
         for _ in range(2):
             body = os.urandom(body_bytes)
-            answer = connection.exchange(build_request("POST", server.path_for(body_bytes), body))
+            answer = connection.exchange(build_request("POST", server.path_for(body_bytes), body, token=server.token))
             wanted = answer.body == body if server.echoes else len(answer.body) == body_bytes
             if answer.status != 200 or not wanted:
                 raise HttpError(f"{server.name} answered {answer.status} with {len(answer.body)} bytes to a POST of "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable, Optional
 
+from .functions import GUARDED
 from .results import Results
 from .stats import paired_ratios, percentile, spread
 
@@ -105,6 +106,8 @@ TARGETS = (
     _throughput("echo-64-c32", "node:http"),
     _throughput("echo-64-c256", "uvicorn"),
     _throughput("echo-64-c256", "node:http"),
+    _row_throughput(GUARDED, "echo-64-c32", "sterna", 0.95),
+    _row_throughput(GUARDED, "echo-64-c256", "sterna", 0.95),
     _row_throughput("sterna-node", "echo-64-c32", "node:http", 2),
     _row_throughput("sterna-node", "echo-64-c32", "fastify", 2),
     _row_throughput("sterna-node", "echo-64-c256", "node:http", 2),

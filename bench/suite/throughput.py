@@ -56,7 +56,7 @@ def one_round(servers: Sequence[Server], case: str, number: int, load: wrk.Load,
 def _load(server: Server, case: str, load: wrk.Load, failures: Failures) -> wrk.Measured | None:
     """None when nothing was answered; answers beside errors still count as measured."""
     try:
-        found = wrk.run(server.url_for(load.body_bytes), load)
+        found = wrk.run(server.url_for(load.body_bytes), load, server.token)
     except wrk.WrkError as error:
         failures.add(case, server.name, str(error))
         return None

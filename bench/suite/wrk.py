@@ -41,10 +41,11 @@ def parse(output: str) -> Measured:
                     errors)
 
 
-def run(url: str, load: Load) -> Measured:
+def run(url: str, load: Load, token: str = "") -> Measured:
     """One run with one thread: the second core is the server's. Raises WrkError."""
+    headers = ["-H", f"Authorization: Bearer {token}"] if token else []
     argv = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--timeout", "10s", "--latency",
-            "-s", str(SCRIPT), url, "--", str(load.body_bytes)]
+            *headers, "-s", str(SCRIPT), url, "--", str(load.body_bytes)]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=load.seconds + 60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

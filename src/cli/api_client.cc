@@ -51,6 +51,13 @@ std::string field_errors(const Json& problem) {
   return out;
 }
 
+bool is_authorization(std::string_view header) {
+  constexpr std::string_view kName = "authorization:";
+  return header.size() >= kName.size() &&
+         std::ranges::equal(header.substr(0, kName.size()), kName,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
 }  // namespace
 
 int exit_code_of(const Error& error) {
@@ -80,9 +87,15 @@ Error error_of(const HttpReply& reply) {
 HttpRequest Api::request(std::string method, const std::string& path) const {
   std::string url = target_.url;
   while (url.ends_with('/')) url.pop_back();
-  HttpRequest request{.method = std::move(method), .url = url + path, .headers = {}, .body = {}};
-  if (!target_.token.empty()) request.headers.push_back("Authorization: Bearer " + target_.token);
-  return request;
+  return {.method = std::move(method), .url = url + path, .headers = {}, .body = {}};
+}
+
+Status Api::authorize(HttpRequest& request) {
+  if (std::ranges::any_of(request.headers, is_authorization)) return {};
+  const auto token = tokens_.token(http_);
+  if (!token) return std::unexpected(explain(token.error()));
+  if (!token->empty()) request.headers.push_back("Authorization: Bearer " + *token);
+  return {};
 }
 
 // Says what to do where curl only knows what happened.
@@ -94,19 +107,42 @@ Error Api::explain(Error error) const {
         "STERNA_URL.",
         target_.url, error.detail);
   }
-  if (error.code == Code::kDenied && target_.token.empty())
-    error.detail += " (no token given: --token or STERNA_TOKEN)";
+  if (error.reason == "token_missing") {
+    error.detail = fmt::format(
+        "{} wants a token.\nLog in with: sterna login --url {} --client-id ID, or give one with --token or "
+        "STERNA_TOKEN.",
+        target_.url, target_.url);
+  }
+  if (error.reason == "token_invalid" && !target_.token.empty())
+    error.detail = "the token of --token or STERNA_TOKEN is unknown, expired or revoked; get another one";
+  if (error.reason == "invalid_client") {
+    error.detail += fmt::format(
+        ".\nThe app may have been deleted or have another secret now. Log in again with: sterna login --url "
+        "{} "
+        "--client-id ID",
+        target_.url);
+  }
   return error;
 }
 
-Result<HttpReply> Api::fetch(const HttpRequest& request) {
+Result<HttpReply> Api::fetch(HttpRequest request) {
+  const std::size_t own_headers = request.headers.size();
+  if (const Status authorized = authorize(request); !authorized) return std::unexpected(authorized.error());
   auto reply = http_.fetch(request);
+  // A token that was got with credentials may have been revoked meanwhile; a body from a file is gone
+  // already.
+  constexpr int kUnauthorized = 401;
+  if (reply && reply->head.status == kUnauthorized && request.upload == nullptr && tokens_.renew()) {
+    request.headers.resize(own_headers);
+    if (const Status authorized = authorize(request); !authorized) return std::unexpected(authorized.error());
+    reply = http_.fetch(request);
+  }
   if (!reply) return std::unexpected(explain(reply.error()));
   return reply;
 }
 
-Result<Json> Api::call(const HttpRequest& request) {
-  auto reply = fetch(request);
+Result<Json> Api::call(HttpRequest request) {
+  auto reply = fetch(std::move(request));
   if (!reply) return std::unexpected(reply.error());
   if (reply->head.status >= 400) return std::unexpected(explain(error_of(*reply)));
   if (reply->body.empty()) return Json();
@@ -118,7 +154,8 @@ Result<Json> Api::call(const HttpRequest& request) {
   return json;
 }
 
-Status Api::stream(const HttpRequest& request, const HttpSinks& sinks) {
+Status Api::stream(HttpRequest request, const HttpSinks& sinks) {
+  if (const Status authorized = authorize(request); !authorized) return authorized;
   auto done = http_.stream(request, sinks);
   if (!done) return std::unexpected(explain(done.error()));
   return done;
@@ -136,14 +173,14 @@ Result<Json> Api::send(std::string method, const std::string& path, const Json& 
   HttpRequest message = request(std::move(method), path);
   message.headers.emplace_back("Content-Type: application/json");
   message.body = api::dump(body);
-  return call(message);
+  return call(std::move(message));
 }
 
 Result<Json> Api::upload(const std::string& path, std::string_view content_type, std::string bytes) {
   HttpRequest message = request("PUT", path);
   message.headers.push_back(fmt::format("Content-Type: {}", content_type));
   message.body = std::move(bytes);
-  return call(message);
+  return call(std::move(message));
 }
 
 Result<ListPage> Api::page(const std::string& path, std::size_t limit, std::string_view cursor) {
@@ -176,7 +213,7 @@ Result<Json> Api::poll(const std::string& path, std::chrono::seconds wait) {
   constexpr std::chrono::seconds kSlack{15};  // for a busy server, beyond what it was asked to hold
   HttpRequest message = request("GET", fmt::format("{}?wait={}", path, wait.count()));
   message.timeout = wait + kSlack;
-  return call(message);
+  return call(std::move(message));
 }
 
 Result<std::string> space_path(const Target& target) {

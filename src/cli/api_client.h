@@ -10,6 +10,7 @@
 #include "api/json.h"
 #include "base/error.h"
 #include "cli/http_client.h"
+#include "cli/token_source.h"
 
 namespace sterna::cli {
 
@@ -19,6 +20,7 @@ struct Target {
   std::string space = "default";
   std::string token;
   bool json = false;
+  bool use_login = true;  // where no token is given
 };
 
 // Exit status of the program (docs/cli.md).
@@ -47,7 +49,7 @@ struct ListPage {
 
 class Api {
  public:
-  explicit Api(const Target& target) : target_(target) {}
+  explicit Api(const Target& target) : target_(target), tokens_(target) {}
 
   // `path` begins with '/'. Fails with what error_of says, or as HttpClient does.
   Result<api::Json> get(const std::string& path);
@@ -61,20 +63,23 @@ class Api {
   // `get`, for a request that the server may hold for `wait`.
   Result<api::Json> poll(const std::string& path, std::chrono::seconds wait);
   // The answer to any request, with any status.
-  Result<HttpReply> fetch(const HttpRequest& request);
+  Result<HttpReply> fetch(HttpRequest request);
 
-  // A request with the URL and token filled in, for answers that stream.
+  // A request with the URL filled in; `fetch` and `stream` add the token, unless it has an Authorization
+  // header of its own.
   HttpRequest request(std::string method, const std::string& path) const;
-  Status stream(const HttpRequest& request, const HttpSinks& sinks);
+  Status stream(HttpRequest request, const HttpSinks& sinks);
   // Ends what is under way, and every later exchange at once: fails with `interrupted`. Any thread.
   void interrupt() { http_.interrupt(); }
 
  private:
-  Result<api::Json> call(const HttpRequest& request);
+  Result<api::Json> call(HttpRequest request);
+  Status authorize(HttpRequest& request);
   Error explain(Error error) const;
 
   const Target& target_;
   HttpClient http_;
+  TokenSource tokens_;
 };
 
 // "/spaces/{space}", "/spaces/{space}/functions/{name}". Fail with bad_usage when a name cannot be one.

@@ -145,6 +145,29 @@ Result<int> list_secrets(const Target& target);
 enum class DeleteSecret : std::uint8_t { kUnused, kAlsoUsed };
 Result<int> delete_secret(const Target& target, std::string_view name, DeleteSecret mode);
 
+// apps.cc
+enum class OwnerOfApps : std::uint8_t { kSpace, kServer };
+struct AppArgs {
+  OwnerOfApps owner = OwnerOfApps::kSpace;
+  std::string name;  // or its id; of a new one the name
+  std::vector<std::string> scopes;
+  std::vector<std::string> functions;
+  std::optional<std::string> description;
+  std::optional<std::string> expires_at;  // RFC 3339; empty: never
+  std::optional<bool> disabled;
+};
+Result<int> create_app(const Target& target, const AppArgs& args);
+Result<int> list_apps(const Target& target, OwnerOfApps owner);
+Result<int> get_app(const Target& target, const AppArgs& args);
+Result<int> update_app(const Target& target, const AppArgs& args);
+Result<int> rotate_app(const Target& target, const AppArgs& args);
+Result<int> delete_app(const Target& target, const AppArgs& args);
+
+// login.cc
+// Asks for the app's secret, tries it, and keeps it for the target's URL.
+Result<int> login(const Target& target, const std::string& client_id);
+Result<int> logout(const Target& target);
+
 // spaces.cc
 Result<int> list_spaces(const Target& target);
 Result<int> create_space(const Target& target, std::string_view name);

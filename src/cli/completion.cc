@@ -140,6 +140,7 @@ std::vector<Candidate> values_of_server(std::string_view kind, const ValueContex
   };
   constexpr Source kSources[] = {{"FUNCTION", "functions", "name", "template"},
                                  {"SECRET", "secrets", "name", "updated_at"},
+                                 {"APP", "apps", "name", "description"},
                                  {"SPACE", "", "name", ""},
                                  {"VERSION", "{fn}/versions", "version", "created_at"},
                                  {"INVOCATION", "{fn}/invocations", "id", "state"}};

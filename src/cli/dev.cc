@@ -183,6 +183,7 @@ Result<int> dev(const Target& target, const DevArgs& args) {
     server = std::move(*started);
     served.url = server->url();
     served.token.clear();
+    served.use_login = false;
   }
   Session session(std::move(served), args, std::move(*watch), std::move(signals), std::move(server));
   return session.run();

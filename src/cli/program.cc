@@ -40,7 +40,10 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
       ->type_name("SPACE")
       ->envname("STERNA_SPACE")
       ->capture_default_str();
-  app.add_option("--token", target.token, "Access token")->type_name("TOKEN")->envname("STERNA_TOKEN");
+  app.add_option("--token", target.token,
+                 "Access token; sterna login and STERNA_CLIENT_ID with STERNA_CLIENT_SECRET get one")
+      ->type_name("TOKEN")
+      ->envname("STERNA_TOKEN");
   app.add_flag("--json", target.json, "Print JSON, errors too");
   add_deploy();
   add_dev();
@@ -51,6 +54,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_logs();
   add_spaces();
   add_secrets();
+  add_apps();
   add_versions();
   add_init();
   add_builds();

@@ -41,6 +41,7 @@ class Program {
   void add_init();
   void add_logs();
   void add_secrets();
+  void add_apps();
   void add_shell();
   void add_versions();
   void add_builds();

@@ -24,6 +24,8 @@ struct Program::Parts {
   LogsArgs logs;
   BuildLogsArgs build_logs;
   SetSecretArgs set_secret;
+  AppArgs app_args;
+  bool of_server = false;
   std::string shell;
   std::filesystem::path reference;
   std::string name;

@@ -1,16 +1,10 @@
 // sterna secrets set, list, delete.
 #include <fmt/format.h>
-#include <termios.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <iostream>
 
 #include "api/secret.h"
 #include "api/variable_name.h"
 #include "cli/commands.h"
+#include "cli/hidden_input.h"
 #include "cli/pack.h"
 #include "cli/text.h"
 
@@ -25,52 +19,10 @@ Result<std::string> secret_path(const Target& target, std::string_view name) {
   return path;
 }
 
-// The terminal shows nothing of what is typed while this lives.
-class Hidden {
- public:
-  Hidden() {
-    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    termios silent = before_;
-    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
-  }
-  ~Hidden() {
-    if (changed_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
-  }
-  Hidden(const Hidden&) = delete;
-  Hidden& operator=(const Hidden&) = delete;
-
- private:
-  termios before_{};
-  bool changed_ = false;
-};
-
-std::string ask(std::string_view name) {
-  fmt::print(stderr, "Value of {} (not shown): ", name);
-  std::string line;
-  {
-    const Hidden hidden;
-    std::getline(std::cin, line);
-  }
-  fmt::print(stderr, "\n");
-  return line;
-}
-
-// All of standard input, or a byte more than a secret may have. The line feed that `echo` and editors leave
-// at the end is not part of it.
-Result<std::string> read_input() {
-  std::string value(api::kMaxSecretBytes + 2, '\0');
-  value.resize(std::fread(value.data(), 1, value.size(), stdin));
-  if (std::ferror(stdin) != 0) return bad_usage(fmt::format("standard input: {}", std::strerror(errno)));
-  if (value.ends_with('\n')) value.pop_back();
-  if (value.ends_with('\r')) value.pop_back();
-  return value;
-}
-
 Result<std::string> read_value(const SetSecretArgs& args) {
-  Result<std::string> value = !args.file.empty()            ? read_file(args.file, api::kMaxSecretBytes + 1)
-                              : ::isatty(STDIN_FILENO) != 0 ? Result<std::string>(ask(args.name))
-                                                            : read_input();
+  Result<std::string> value = args.file.empty()
+                                  ? read_hidden(fmt::format("Value of {}", args.name), api::kMaxSecretBytes)
+                                  : read_file(args.file, api::kMaxSecretBytes + 1);
   if (!value) return value;
   if (const auto wrong = api::secret_value_problem(*value); !wrong.empty())
     return bad_usage(fmt::format("the value of {}: {}", args.name, wrong));

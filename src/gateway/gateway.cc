@@ -52,6 +52,7 @@ struct Gateway::Target final : net::RequestState {
   std::optional<AsyncWish> wish;           // empty: a synchronous call
   invoke::FunctionEntry* entry = nullptr;  // good while the table's removals() are these
   std::uint64_t removals = 0;
+  auth::GrantPtr caller;  // of the other kinds that need one
 };
 
 Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
@@ -104,20 +105,55 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
   }
   Target& target = target_of(connection);
   target.route = *route;
+  target.caller.reset();
   switch (route->kind) {
     case RouteKind::kInvoke:
     case RouteKind::kAsyncInvoke:
       return check_invoke(connection, target);
     case RouteKind::kInvocations:
-      check_invocations(connection, *route);
+      check_invocations(connection, target);
       return kNoBody;
     case RouteKind::kManagement:
+      if (!check_management(connection, target)) return 0;
       return limits_.max_code_bytes / 3 * 4 + kNoBody;  // base64 in JSON is a third larger
+    case RouteKind::kGiveToken:
+    case RouteKind::kRevokeToken:
+      if (connection.request().method != "POST") answer_method_not_allowed(connection, "POST");
+      return kMaxOauthBodyBytes;
     default:
-      break;
+      return check_others(connection, target);
   }
-  if (connection.request().method != "GET") answer_method_not_allowed(connection, "GET");
+}
+
+// What is only read.
+std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& target) {
+  const Route& route = target.route;
+  if (connection.request().method != "GET") {
+    answer_method_not_allowed(connection, "GET");
+  } else if (route.kind == RouteKind::kMetrics && !limits_.open_metrics) {
+    // It names the functions of all spaces.
+    let_in(connection, target, {.any_of = auth::Scope::kSpaceRead, .whole_server = true});
+  } else if (route.kind == RouteKind::kLogs || route.kind == RouteKind::kBuilds) {
+    let_in(connection, target,
+           {.any_of = auth::Scope::kFunctionRead, .space = route.space, .function = route.function});
+  }
   return kNoBody;
+}
+
+bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need) {
+  auto caller = parts_.gatekeeper.admit(connection.request(), need);
+  if (!caller) {
+    answer_refusal(connection, caller.error());
+    return false;
+  }
+  target.caller = std::move(*caller);
+  return true;
+}
+
+// Before the body comes, which may be large.
+bool Gateway::check_management(net::HttpConnection& connection, Target& target) {
+  const auto access = Management::access_of(target.route.path, connection.request().method);
+  return access.open || let_in(connection, target, access.need());
 }
 
 // Refuses before the body is read what cannot run anyway. Answers how large the body may be.
@@ -139,6 +175,15 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   target.path = std::move(*path);
   const invoke::FunctionEntry* entry = target.entry = parts_.functions.find(route.space, route.function);
   target.removals = parts_.functions.removals();
+  if (entry == nullptr || entry->access != api::Access::kPublic) {
+    // Whether there is such a function, only those learn who may call it.
+    const auto caller = parts_.gatekeeper.admit(
+        request, {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function});
+    if (!caller) {
+      answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
+      return 0;
+    }
+  }
   if (entry == nullptr) return refuse(404, not_found(route));
   if (entry->access == api::Access::kInternal) {
     return refuse(403, {Code::kDenied, Component::kAuth, "function_internal",
@@ -159,7 +204,9 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   return entry->max_body_bytes;
 }
 
-void Gateway::check_invocations(net::HttpConnection& connection, const Route& route) {
+void Gateway::check_invocations(net::HttpConnection& connection, Target& target) {
+  using Resource = InvocationRoute::Resource;
+  const Route& route = target.route;
   const auto found = parse_invocation_route(route.tail);
   if (!found) {
     return answer_problem(connection, 404,
@@ -170,11 +217,16 @@ void Gateway::check_invocations(net::HttpConnection& connection, const Route& ro
   const std::string_view method = connection.request().method;
   const bool is_listed = allowed == method || allowed.starts_with(std::string(method) + ",") ||
                          allowed.ends_with(", " + std::string(method));
-  if (!is_listed) answer_method_not_allowed(connection, allowed);
+  if (!is_listed) return answer_method_not_allowed(connection, allowed);
+  // Who started one knows its id, and may follow it.
+  auth::ScopeSet any_of = auth::Scope::kFunctionInvoke;
+  if (found->resource == Resource::kList) any_of = auth::Scope::kFunctionRead;
+  if (method == "GET") any_of = any_of | auth::Scope::kFunctionRead;
+  let_in(connection, target, {.any_of = any_of, .space = route.space, .function = route.function});
 }
 
 void Gateway::on_request(net::HttpConnection& connection) {
-  const Target& target = target_of(connection);
+  Target& target = target_of(connection);
   const Route& route = target.route;
   switch (route.kind) {
     case RouteKind::kInvoke:
@@ -192,11 +244,19 @@ void Gateway::on_request(net::HttpConnection& connection) {
       return health(connection, not_ready_);
     case RouteKind::kMetrics:
       return metrics(connection);
+    case RouteKind::kGiveToken:
+      return OauthExchange::give_token(parts_.loop, parts_.management_thread, parts_.oauth, connection,
+                                       route.query);
+    case RouteKind::kRevokeToken:
+      return OauthExchange::revoke(parts_.loop, parts_.management_thread, parts_.oauth, connection,
+                                   route.query);
     case RouteKind::kManagement:
       break;
   }
-  ManagementExchange::start(parts_.loop, parts_.management_thread, parts_.management, connection, route.path,
-                            route.query);
+  // Again: the body may have taken long, and the token have been revoked meanwhile.
+  if (!check_management(connection, target)) return;
+  ManagementExchange::start(parts_.loop, parts_.management_thread, parts_.management, connection,
+                            std::move(target.caller), route.path, route.query);
 }
 
 void Gateway::invoke(net::HttpConnection& connection, const Target& target) {

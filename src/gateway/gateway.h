@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "gateway/gatekeeper.h"
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
+#include "gateway/oauth_exchange.h"
 #include "gateway/route.h"
 #include "gateway/submission.h"
 #include "invoke/function_table.h"
@@ -21,6 +23,7 @@ namespace sterna::gateway {
 struct GatewayLimits {
   std::size_t max_path_levels = 3;
   std::uint64_t max_code_bytes = 64U << 20;
+  bool open_metrics = false;  // /metrics needs no token
 };
 
 // All of it outlives the gateway.
@@ -35,6 +38,8 @@ struct GatewayParts {
   prometheus::Registry& metrics;
   UlidGenerator& ids;
   AsyncParts async;
+  Gatekeeper& gatekeeper;
+  OauthParts oauth;
   std::function<void()> update_gauges;  // before /metrics is answered
 };
 
@@ -56,7 +61,11 @@ class Gateway final : public net::HttpService {
   struct Target;  // what on_head finds out, for on_request
   static Target& target_of(net::HttpConnection& connection);
   std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
-  void check_invocations(net::HttpConnection& connection, const Route& route);
+  void check_invocations(net::HttpConnection& connection, Target& target);
+  bool check_management(net::HttpConnection& connection, Target& target);
+  std::uint64_t check_others(net::HttpConnection& connection, Target& target);
+  // Whether the caller may; otherwise the answer has been given.
+  bool let_in(net::HttpConnection& connection, Target& target, const auth::Need& need);
   void invoke(net::HttpConnection& connection, const Target& target);
   InvokeExchange& new_exchange();
   void forget(InvokeExchange& exchange);

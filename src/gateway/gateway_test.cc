@@ -81,6 +81,8 @@ class GatewayTest : public ServingTest {
   net::Background management_thread_;
   net::Background log_thread_;
   Management management_{*registry_, *bundles_, {}, [](const std::string&) { return FunctionMetrics(); }};
+  auth::AccessTable access_;
+  Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff};
   Gateway gateway_{
       {.loop = loop_,
        .functions = table_,
@@ -96,6 +98,8 @@ class GatewayTest : public ServingTest {
                  .invocations = *queue_,
                  .settlements = settlements_,
                  .check_callback = [](const std::string&, const std::string&) { return Status(); }},
+       .gatekeeper = gatekeeper_,
+       .oauth = {.table = access_, .registry = *registry_, .token_lifetime = std::chrono::hours(1)},
        .update_gauges = [] {}},
       {}};
 };

@@ -45,48 +45,77 @@ ManagementReply Management::handle(const ManagementRequest& request) {
   return answer ? std::move(*answer) : failure_reply(std::move(answer.error()), request);
 }
 
-Management::Answer Management::dispatch(const Call& call) {
-  struct Method {
-    Resource resource;
-    std::string_view method;
-    Answer (Management::*handler)(const Call&);
-  };
+std::span<const Management::Method> Management::methods() {
+  using auth::Scope;
   static constexpr Method kMethods[] = {
-      {Resource::kSpaces, "GET", &Management::list_spaces},
-      {Resource::kSpaces, "POST", &Management::create_space},
-      {Resource::kSpace, "GET", &Management::get_space},
-      {Resource::kSpace, "PATCH", &Management::patch_space},
-      {Resource::kSpace, "DELETE", &Management::delete_space},
-      {Resource::kSigningSecret, "GET", &Management::get_signing_secret},
-      {Resource::kRotateSecret, "POST", &Management::rotate_signing_secret},
-      {Resource::kSecrets, "GET", &Management::list_secrets},
-      {Resource::kSecret, "GET", &Management::get_secret},
-      {Resource::kSecret, "PUT", &Management::put_secret},
-      {Resource::kSecret, "DELETE", &Management::delete_secret},
-      {Resource::kFunctions, "GET", &Management::list_functions},
-      {Resource::kFunctions, "POST", &Management::create_function},
-      {Resource::kFunction, "GET", &Management::get_function},
-      {Resource::kFunction, "PUT", &Management::put_function},
-      {Resource::kFunction, "PATCH", &Management::patch_function},
-      {Resource::kFunction, "DELETE", &Management::delete_function},
-      {Resource::kCode, "GET", &Management::get_code},
-      {Resource::kCode, "PUT", &Management::put_code},
-      {Resource::kVersions, "GET", &Management::list_versions},
-      {Resource::kVersion, "GET", &Management::get_version},
-      {Resource::kVersionDiff, "GET", &Management::diff_versions},
-      {Resource::kRollback, "POST", &Management::roll_back},
-      {Resource::kTraffic, "GET", &Management::get_traffic},
-      {Resource::kTraffic, "PUT", &Management::put_traffic},
-      {Resource::kStop, "POST", &Management::stop_function},
-      {Resource::kStart, "POST", &Management::start_function},
-      {Resource::kOpenApi, "GET", &Management::open_api},
+      {Resource::kSpaces, "GET", Scope::kSpaceRead, &Management::list_spaces},
+      {Resource::kSpaces, "POST", Scope::kSpaceCreate, &Management::create_space},
+      {Resource::kSpace, "GET", Scope::kSpaceRead, &Management::get_space},
+      {Resource::kSpace, "PATCH", Scope::kSpaceUpdate, &Management::patch_space},
+      {Resource::kSpace, "DELETE", Scope::kSpaceDelete, &Management::delete_space},
+      {Resource::kSigningSecret, "GET", Scope::kSecretRead, &Management::get_signing_secret},
+      {Resource::kRotateSecret, "POST", Scope::kSecretUpdate, &Management::rotate_signing_secret},
+      {Resource::kSecrets, "GET", Scope::kSecretRead, &Management::list_secrets},
+      {Resource::kSecret, "GET", Scope::kSecretRead, &Management::get_secret},
+      // Which of them, put_secret knows.
+      {Resource::kSecret, "PUT", auth::ScopeSet(Scope::kSecretCreate) | Scope::kSecretUpdate,
+       &Management::put_secret},
+      {Resource::kSecret, "DELETE", Scope::kSecretDelete, &Management::delete_secret},
+      {Resource::kApps, "GET", Scope::kAppRead, &Management::list_apps},
+      {Resource::kApps, "POST", Scope::kAppCreate, &Management::create_app},
+      {Resource::kApp, "GET", Scope::kAppRead, &Management::get_app},
+      {Resource::kApp, "PATCH", Scope::kAppUpdate, &Management::patch_app},
+      {Resource::kApp, "DELETE", Scope::kAppDelete, &Management::delete_app},
+      {Resource::kRotateApp, "POST", Scope::kAppUpdate, &Management::rotate_app},
+      {Resource::kFunctions, "GET", Scope::kFunctionRead, &Management::list_functions},
+      {Resource::kFunctions, "POST", Scope::kFunctionCreate, &Management::create_function},
+      {Resource::kFunction, "GET", Scope::kFunctionRead, &Management::get_function},
+      {Resource::kFunction, "PUT", Scope::kFunctionUpdate, &Management::put_function},
+      {Resource::kFunction, "PATCH", Scope::kFunctionUpdate, &Management::patch_function},
+      {Resource::kFunction, "DELETE", Scope::kFunctionDelete, &Management::delete_function},
+      {Resource::kCode, "GET", Scope::kFunctionRead, &Management::get_code},
+      {Resource::kCode, "PUT", Scope::kFunctionUpdate, &Management::put_code},
+      {Resource::kVersions, "GET", Scope::kFunctionRead, &Management::list_versions},
+      {Resource::kVersion, "GET", Scope::kFunctionRead, &Management::get_version},
+      {Resource::kVersionDiff, "GET", Scope::kFunctionRead, &Management::diff_versions},
+      {Resource::kRollback, "POST", Scope::kFunctionUpdate, &Management::roll_back},
+      {Resource::kTraffic, "GET", Scope::kFunctionRead, &Management::get_traffic},
+      {Resource::kTraffic, "PUT", Scope::kFunctionUpdate, &Management::put_traffic},
+      {Resource::kStop, "POST", Scope::kFunctionUpdate, &Management::stop_function},
+      {Resource::kStart, "POST", Scope::kFunctionUpdate, &Management::start_function},
+      {Resource::kOpenApi, "GET", {}, &Management::open_api},
   };
+  return kMethods;
+}
+
+Management::Access Management::access_of(std::string_view path, std::string_view method) {
+  Access access;
+  const std::optional<ManagementRoute> route = parse_management_route(path);
+  if (!route) return access;
+  access.space = route->space;
+  access.function = route->function;
+  if (method == "HEAD") method = "GET";
+  for (const Method& entry : methods()) {
+    if (entry.resource != route->resource || entry.method != method) continue;
+    access.any_of = entry.any_of;
+    access.open = entry.any_of.empty();
+    const bool of_server = route->space.empty() &&
+                           (route->resource != Resource::kSpaces || method != "GET");  // GET: its own space
+    access.whole_server = of_server && !access.open;
+  }
+  return access;
+}
+
+Management::Answer Management::dispatch(const Call& call) {
   const std::string_view method =
       call.request.method == "HEAD" ? "GET" : std::string_view(call.request.method);
   std::string allow;
-  for (const Method& entry : kMethods) {
+  for (const Method& entry : methods()) {
     if (entry.resource != call.route.resource) continue;
-    if (entry.method == method) return (this->*entry.handler)(call);
+    if (entry.method == method) {
+      STERNA_ASSERT(call.request.caller != nullptr || entry.any_of.empty());
+      return (this->*entry.handler)(call);
+    }
     allow += allow.empty() ? "" : ", ";
     allow += entry.method == "GET" ? "GET, HEAD" : entry.method;
   }

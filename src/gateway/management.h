@@ -1,4 +1,5 @@
-// The management API: spaces, functions, their code and versions. Plain structs in and out, no sockets.
+// The management API: spaces, functions, their code and versions, secrets, apps. Plain structs in and out, no
+// sockets.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +15,7 @@
 
 #include "api/function_json.h"
 #include "api/problem.h"
+#include "auth/grant.h"
 #include "bundle/bundle_store.h"
 #include "gateway/management_route.h"
 #include "registry/registry.h"
@@ -27,6 +30,7 @@ struct ManagementRequest {
   std::string query;  // raw, without '?'
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  auth::GrantPtr caller;  // who asks, once Management::access_of has been checked; null: nobody
 };
 
 struct ManagementReply {
@@ -54,8 +58,24 @@ class Management {
   Management(registry::Registry& registry, bundle::BundleStore& bundles, api::SpecRules rules,
              MetricsSource metrics);
 
-  // Always answers: failures are problem documents.
+  // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
+  // whether the caller may do what the body says.
   ManagementReply handle(const ManagementRequest& request);
+
+  // What a caller needs, apart from what the body asks for. Pure: touches neither disk nor members.
+  struct Access {
+    auth::ScopeSet any_of;
+    std::string space;     // empty: of none
+    std::string function;  // empty: of none
+    bool whole_server = false;
+    bool open = false;  // needs no token
+
+    auth::Need need() const {
+      return {.any_of = any_of, .space = space, .function = function, .whole_server = whole_server};
+    }
+  };
+  // Of what does not exist: any token.
+  static Access access_of(std::string_view path, std::string_view method);
 
  private:
   using Answer = std::expected<ManagementReply, api::Problem>;
@@ -63,6 +83,14 @@ class Management {
     const ManagementRequest& request;
     ManagementRoute route;
   };
+
+  struct Method {
+    Resource resource;
+    std::string_view method;
+    auth::ScopeSet any_of;  // empty: needs no token
+    Answer (Management::*handler)(const Call&);
+  };
+  static std::span<const Method> methods();
 
   Answer dispatch(const Call& call);
 
@@ -82,6 +110,14 @@ class Management {
   Answer delete_secret(const Call& call);
   // Names in `spec` that the space has no secret for, as field errors. Expects writes_ to be held.
   std::expected<void, api::Problem> check_secrets(std::string_view space, const api::FunctionSpec& spec);
+
+  // management_apps.cc
+  Answer list_apps(const Call& call);
+  Answer create_app(const Call& call);
+  Answer get_app(const Call& call);
+  Answer patch_app(const Call& call);
+  Answer delete_app(const Call& call);
+  Answer rotate_app(const Call& call);
 
   // management_functions.cc
   Answer list_functions(const Call& call);
@@ -110,6 +146,9 @@ class Management {
 
   Answer open_api(const Call& call);
 
+  Result<registry::Listed<registry::Function>> list_of(std::string_view space,
+                                                       const std::vector<std::string>& names,
+                                                       const api::Page& page);
   ManagementReply function_reply(int status, const registry::Function& function) const;
   api::OrderedJson function_json(const registry::Function& function) const;
   // Stores the files and makes `commit` refer to them; a bundle that nothing refers to afterwards is removed

@@ -5,8 +5,6 @@
 namespace sterna::gateway {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 256;
-
 ManagementRequest copy_of(const net::HttpConnection& connection, std::string_view path,
                           std::string_view query) {
   const net::HttpRequest& request = connection.request();
@@ -21,14 +19,15 @@ ManagementRequest copy_of(const net::HttpConnection& connection, std::string_vie
 }  // namespace
 
 void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,
-                               net::HttpConnection& connection, std::string_view path,
+                               net::HttpConnection& connection, auth::GrantPtr caller, std::string_view path,
                                std::string_view query) {
-  if (thread.waiting() >= kMaxWaiting) {
+  if (thread.waiting() >= kMaxWaitingRequests) {
     return answer_problem(connection, 503,
                           {Code::kUnavailable, Component::kGateway, "too_busy",
                            "too many management requests wait; try again in a moment"});
   }
   ManagementRequest request = copy_of(connection, path, query);
+  request.caller = std::move(caller);
   while (request.body.size() < connection.body().size()) {
     const auto got = connection.body().read(request.body.size(), 1U << 20, request.body);
     if (!got) return answer_problem(connection, 503, got.error());

@@ -10,12 +10,15 @@
 
 namespace sterna::gateway {
 
+inline constexpr std::size_t kMaxWaitingRequests = 256;  // for the management thread; more are 503
+
 class ManagementExchange final : public std::enable_shared_from_this<ManagementExchange>,
                                  private net::ResponseObserver {
  public:
   // Shared by the loop and the thread that handles the request: either may be the last to need it.
   static void start(net::Loop& loop, net::Background& thread, Management& management,
-                    net::HttpConnection& connection, std::string_view path, std::string_view query);
+                    net::HttpConnection& connection, auth::GrantPtr caller, std::string_view path,
+                    std::string_view query);
 
   explicit ManagementExchange(net::HttpConnection& connection) : connection_(&connection) {}
 

@@ -43,6 +43,7 @@ class ManagementFixture : public ::testing::Test {
     if (!content_type.empty()) request.headers.emplace_back("content-TYPE", std::move(content_type));
     if (!accept.empty()) request.headers.emplace_back("Accept", std::move(accept));
     request.body = std::move(body);
+    request.caller = caller_;
     return management_->handle(request);
   }
 
@@ -77,6 +78,7 @@ class ManagementFixture : public ::testing::Test {
   }
 
   ManualClock clock_;
+  auth::GrantPtr caller_ = auth::unchecked_grant();
   std::filesystem::path root_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<bundle::BundleStore> bundles_;

@@ -74,10 +74,31 @@ void Management::drop(const registry::Orphans& orphans) {
   }
 }
 
+// Those of `names` that there are: what a caller who is bound to functions may know.
+Result<registry::Listed<registry::Function>> Management::list_of(std::string_view space,
+                                                                 const std::vector<std::string>& names,
+                                                                 const api::Page& page) {
+  if (const auto known = registry_.find_space(space); !known) return std::unexpected(known.error());
+  registry::Listed<registry::Function> listed;
+  for (auto name = std::ranges::upper_bound(names, page.after); name != names.end(); ++name) {
+    auto function = registry_.find(space, *name);
+    if (!function && function.error().code == Code::kNotFound) continue;
+    if (!function) return std::unexpected(function.error());
+    if (listed.items.size() == page.limit) {
+      listed.next_cursor = api::make_cursor(listed.items.back().name);
+      break;
+    }
+    listed.items.push_back(std::move(*function));
+  }
+  return listed;
+}
+
 Management::Answer Management::list_functions(const Call& call) {
   const auto page = page_of(call.request);
   if (!page) return std::unexpected(page.error());
-  const auto listed = registry_.list(call.route.space, *page);
+  const std::vector<std::string>& bound = call.request.caller->functions;
+  const auto listed =
+      bound.empty() ? registry_.list(call.route.space, *page) : list_of(call.route.space, bound, *page);
   if (!listed) return problem(listed.error());
   api::OrderedJson data = api::OrderedJson::array();
   for (const registry::Function& function : listed->items) data.push_back(function_json(function));
@@ -90,6 +111,8 @@ Management::Answer Management::create_function(const Call& call) {
   if (!body) return std::unexpected(body.error());
   auto wanted = parse_function(*body, rules_);
   if (!wanted) return problem(std::move(wanted.error()));
+  if (const Status may = auth::check(*call.request.caller, {.function = wanted->spec.name}); !may)
+    return problem(may.error());
   const std::scoped_lock lock(writes_);
   if (auto known = check_secrets(call.route.space, wanted->spec); !known)
     return std::unexpected(std::move(known.error()));

@@ -54,12 +54,22 @@ std::optional<Resource> version_part(std::span<const std::string> part, Manageme
   return std::nullopt;
 }
 
+// What stands after /apps or /spaces/{space}/apps.
+std::optional<Resource> app_part(std::span<const std::string> part, ManagementRoute& route) {
+  if (part.empty()) return Resource::kApps;
+  route.app = part[0];
+  if (part.size() == 1) return Resource::kApp;
+  if (part.size() == 2 && part[1] == "rotate") return Resource::kRotateApp;
+  return std::nullopt;
+}
+
 // What stands after /spaces/{space}.
 std::optional<Resource> space_part(std::span<const std::string> part, ManagementRoute& route) {
   if (part[0] == "signing-secret") {
     if (part.size() == 1) return Resource::kSigningSecret;
     if (part.size() == 2 && part[1] == "rotate") return Resource::kRotateSecret;
   }
+  if (part[0] == "apps") return app_part(part.subspan(1), route);
   if (part[0] == "secrets") {
     if (part.size() == 1) return Resource::kSecrets;
     route.secret = part[1];
@@ -84,6 +94,7 @@ std::optional<ManagementRoute> parse_management_route(std::string_view path) {
   ManagementRoute route;
   std::optional<Resource> resource;
   if (part[0] == "openapi.json" && part.size() == 1) resource = Resource::kOpenApi;
+  if (part[0] == "apps") resource = app_part(part.subspan(1), route);
   if (part[0] == "spaces") {
     if (part.size() > 1) route.space = part[1];
     resource = part.size() < 3 ? (part.size() == 1 ? Resource::kSpaces : Resource::kSpace)

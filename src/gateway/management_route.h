@@ -25,14 +25,18 @@ enum class Resource : std::uint8_t {
   kTraffic,        // {fn}/traffic
   kStop,           // {fn}/stop
   kStart,          // {fn}/start
+  kApps,           // /spaces/{space}/apps, or /apps: those of the server
+  kApp,            // /spaces/{space}/apps/{app}, or /apps/{app}
+  kRotateApp,      // /spaces/{space}/apps/{app}/rotate, or /apps/{app}/rotate
   kOpenApi,        // /openapi.json
 };
 
 struct ManagementRoute {
   Resource resource = Resource::kSpaces;
-  std::string space;     // percent-decoded
+  std::string space;     // percent-decoded; of apps of the server empty
   std::string function;  // percent-decoded
   std::string secret;    // percent-decoded
+  std::string app;       // percent-decoded id or name
   std::int64_t version = 0;
   std::int64_t other_version = 0;
 };

@@ -72,6 +72,11 @@ Management::Answer Management::put_secret(const Call& call) {
   const auto value = value_of(call.request);
   if (!value) return std::unexpected(value.error());
   const std::scoped_lock lock(writes_);
+  const auto before = registry_.find_secret(call.route.space, call.route.secret);
+  if (!before && before.error().code != Code::kNotFound) return problem(before.error());
+  const auth::Scope scope = before ? auth::Scope::kSecretUpdate : auth::Scope::kSecretCreate;
+  if (const Status may = auth::check(*call.request.caller, {.any_of = scope}); !may)
+    return problem(may.error());
   const auto saved = registry_.put_secret(call.route.space, call.route.secret, *value);
   if (!saved) return problem(saved.error());
   ManagementReply reply = json_reply(saved->is_new ? 201 : 200, secret_json(saved->secret));

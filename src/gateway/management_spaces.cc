@@ -38,9 +38,15 @@ ManagementReply signing_reply(const registry::SigningSecrets& signing) {
 Management::Answer Management::list_spaces(const Call& call) {
   const auto page = page_of(call.request);
   if (!page) return std::unexpected(page.error());
+  api::OrderedJson data = api::OrderedJson::array();
+  if (const std::string& own = call.request.caller->space; !own.empty()) {
+    const auto space = registry_.find_space(own);
+    if (!space) return problem(space.error());
+    if (page->after < own) data.push_back(space_json(*space));
+    return json_reply(200, api::page_json(std::move(data), std::nullopt));
+  }
   const auto listed = registry_.list_spaces(*page);
   if (!listed) return problem(listed.error());
-  api::OrderedJson data = api::OrderedJson::array();
   for (const registry::Space& space : listed->items) data.push_back(space_json(space));
   return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
 }
@@ -74,6 +80,12 @@ Management::Answer Management::patch_space(const Call& call) {
   auto spec = read_space(merged);
   if (!spec) return problem(std::move(spec.error()));
   if (spec->name != before->spec.name) return problem(api::FieldErrors{{"name", "cannot be changed"}});
+  // What the server may connect to in its own network is not for those who live in one space.
+  if (spec->callback_allow != before->spec.callback_allow) {
+    if (const Status may = auth::check(*call.request.caller, {.whole_server = true}); !may)
+      return problem(Error{may.error().code, may.error().component, may.error().reason,
+                           "callback_allow: " + may.error().detail});
+  }
   const auto space = registry_.update_space(*spec);
   if (!space) return problem(space.error());
   return json_reply(200, space_json(*space));

@@ -35,6 +35,7 @@ TEST(OpenApi, ReferencesLeadSomewhereAndEverythingIsUsed) {
     EXPECT_TRUE(document().contains(api::Json::json_pointer(reference.substr(1)))) << reference;
   }
   for (const auto& [kind, components] : document()["components"].items()) {
+    if (kind == "securitySchemes") continue;  // named by the operations, without a reference
     for (const auto& [name, component] : components.items()) {
       EXPECT_TRUE(references.contains("#/components/" + kind + "/" + name)) << name;
     }
@@ -43,7 +44,7 @@ TEST(OpenApi, ReferencesLeadSomewhereAndEverythingIsUsed) {
 }
 
 std::string concrete(std::string path) {
-  for (const char* parameter : {"{space}", "{name}", "{a}", "{b}", "{c}"}) {
+  for (const char* parameter : {"{space}", "{name}", "{app}", "{a}", "{b}", "{c}"}) {
     if (const std::size_t at = path.find(parameter); at != std::string::npos) {
       path.replace(at, std::string_view(parameter).size(), "1");
     }
@@ -52,6 +53,35 @@ std::string concrete(std::string path) {
 }
 
 class OpenApiTest : public ManagementFixture {};
+
+// The scopes of an operation: any of them is enough, none where no token is needed.
+auth::ScopeSet described_scopes(const api::Json& operation) {
+  auth::ScopeSet any_of;
+  for (const api::Json& way : operation["security"]) {
+    for (const api::Json& scope : way.value("oauth2", api::Json::array()))
+      any_of = any_of | auth::scope_named(scope.get<std::string>());
+  }
+  return any_of;
+}
+
+TEST_F(OpenApiTest, SaysWhichScopesAreNeeded) {
+  std::size_t seen = 0;
+  for (const auto& [path, item] : document()["paths"].items()) {
+    for (const char* method : {"get", "post", "put", "patch", "delete"}) {
+      if (!item.contains(method) || !parse_management_route(concrete(path))) continue;
+      ++seen;
+      std::string upper(method);
+      for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
+      const auto access = Management::access_of(concrete(path), upper);
+      EXPECT_EQ(described_scopes(item[method]), access.any_of) << method << " " << path;
+    }
+  }
+  EXPECT_EQ(seen, 40U);
+  const api::Json& scopes =
+      document()["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"];
+  for (const auto& [name, text] : scopes.items()) EXPECT_FALSE(auth::scope_named(name).empty()) << name;
+  EXPECT_EQ(scopes.size(), 26U);
+}
 
 // What the document says of a path is what the server's Allow header says.
 TEST_F(OpenApiTest, DescribesEveryMethodOfTheManagementApi) {
@@ -68,7 +98,7 @@ TEST_F(OpenApiTest, DescribesEveryMethodOfTheManagementApi) {
     }
     EXPECT_EQ(header(send("OPTIONS", concrete(path)), "Allow"), methods) << path;
   }
-  EXPECT_EQ(seen, 17U);
+  EXPECT_EQ(seen, 23U);
 }
 
 TEST_F(OpenApiTest, DescribesTheFieldsOfAFunction) {

@@ -58,6 +58,8 @@ Result<Route> parse_route(std::string_view target) {
   if (rest == "/healthz") route.kind = RouteKind::kHealth;
   if (rest == "/readyz") route.kind = RouteKind::kReady;
   if (rest == "/metrics") route.kind = RouteKind::kMetrics;
+  if (rest == "/oauth2/token") route.kind = RouteKind::kGiveToken;
+  if (rest == "/oauth2/revoke") route.kind = RouteKind::kRevokeToken;
   if (!take(rest, "/spaces/")) return route;
   route.space = take_segment(rest);
   if (!take(rest, "/functions/")) return route;

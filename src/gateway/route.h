@@ -18,6 +18,8 @@ enum class RouteKind : std::uint8_t {
   kHealth,       // /healthz
   kReady,        // /readyz
   kMetrics,      // /metrics
+  kGiveToken,    // /oauth2/token
+  kRevokeToken,  // /oauth2/revoke
   kManagement,   // everything else
 };
 

@@ -1,4 +1,4 @@
-// Spaces, functions and their versions, durable in SQLite.
+// Spaces, functions and their versions, apps and their tokens, durable in SQLite.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/ulid.h"
+#include "registry/app.h"
 #include "registry/function.h"
 #include "registry/secret_box.h"
 #include "store/database.h"
@@ -24,6 +25,8 @@ namespace sterna::registry {
 inline constexpr std::int64_t kMaxSpaces = 10'000;
 inline constexpr std::int64_t kMaxFunctionsPerSpace = 10'000;
 inline constexpr std::int64_t kMaxSecretsPerSpace = 1000;
+inline constexpr std::int64_t kMaxAppsPerSpace = 200;
+inline constexpr std::int64_t kMaxTokensPerApp = 100;
 inline constexpr std::size_t kMaxListedUsers = 100;  // of one secret, in answers
 // How long callbacks are signed with the previous secret too.
 inline constexpr std::chrono::hours kPreviousSecretHolds(24);
@@ -40,9 +43,16 @@ struct FunctionRef {
 // Told after each commit, on the thread that made the change, outside the registry's mutex. Two threads'
 // changes may be told in another order than they were made: look the function up again by its id.
 struct Change {
-  enum class Kind : std::uint8_t { kChanged, kDeleted, kSpaceMade, kSpaceChanged, kSpaceDeleted };
+  enum class Kind : std::uint8_t {
+    kChanged,
+    kDeleted,
+    kSpaceMade,
+    kSpaceChanged,
+    kSpaceDeleted,
+    kAppChanged
+  };
   Kind kind = Kind::kChanged;
-  FunctionRef function;  // for spaces only `space` is set
+  FunctionRef function;  // for spaces only `space` is set, for apps (changed or deleted) only `id`
 };
 using ChangeListener = std::function<void(const Change&)>;
 
@@ -147,6 +157,30 @@ class Registry {
   // Fills function.secret_values. Names that have no secret any more are left out.
   Status add_secret_values(Function& function);
 
+  // Apps (apps.cc): of a space, or of the server when `space` is empty. `app` is an id or a name; unknown
+  // ones fail with not_found `app_not_found`. Every change is told as kAppChanged, and those of tokens too.
+
+  // Conflict `app_exists`; exhausted `too_many_apps`.
+  Result<App> create_app(std::string_view space, const api::AppSpec& spec, const auth::Digest& secret);
+  Result<App> find_app(std::string_view space, std::string_view app);
+  Result<Listed<App>> list_apps(std::string_view space, const api::Page& page);
+  // Revokes the app's tokens when what it may do has changed. Conflict `app_exists`, or `last_administrator`
+  // when nobody else could do everything any more.
+  Result<App> update_app(std::string_view space, std::string_view app, const api::AppSpec& spec);
+  // Another secret; tokens that were got with the old one are revoked.
+  Result<App> rotate_app(std::string_view space, std::string_view app, const auth::Digest& secret);
+  Status delete_app(std::string_view space, std::string_view app);  // conflict `last_administrator`
+  Result<bool> has_administrator();
+  Result<std::vector<AppTokens>> app_snapshot();
+  Result<AppTokens> app_tokens(std::string_view id);
+
+  // Tokens (tokens.cc).
+  // Denied `app_not_usable` when the app is gone or disabled. Of more than kMaxTokensPerApp those that expire
+  // first are dropped.
+  Status issue_token(const std::string& app, const auth::TokenAccess& token);
+  Status revoke_token(const std::string& app, const auth::Digest& hash);  // succeeds when there is none
+  Status sweep_tokens();                                                  // drops those that have expired
+
   // For the loader and the pool (loading.cc). A version that is no longer the newest may still be told about.
   Status set_building(std::string_view id, std::int64_t version);
   // `version` has been loaded: it is the one that runs now, a crash loop is forgotten; or the canary beside
@@ -170,6 +204,7 @@ class Registry {
   template <class Body>
   auto write(const FunctionRef& function, Body body) -> decltype(body());
   void tell(Change::Kind kind, const FunctionRef& function) const;
+  void tell_app(const std::string& id) const;
 
   // The rest expects mutex_ to be held.
   Result<std::string> space_id(std::string_view space);
@@ -181,6 +216,12 @@ class Registry {
   Result<std::vector<FunctionRef>> users_of(std::string_view space, std::string_view space_id,
                                             std::string_view name);
   Status add_users(std::string_view space_id, std::vector<Secret>& secrets);
+  Result<std::optional<std::string>> owner_id(std::string_view space);
+  Result<App> load_app(std::string_view space, std::string_view app);
+  Result<bool> is_last_administrator(const App& app);
+  Status check_not_last_administrator(const App& app);
+  Result<AppTokens> with_tokens(const App& app);
+  Status revoke_all(std::string_view app);
   Result<FunctionRef> resolve(std::string_view space, std::string_view name);
   Result<FunctionRef> resolve(std::string_view id);
   Result<Function> load(std::string_view id);

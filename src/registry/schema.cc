@@ -75,7 +75,33 @@ constexpr std::string_view kLayers = R"sql(
 ALTER TABLE versions ADD COLUMN layer TEXT NOT NULL DEFAULT '';
 )sql";
 
-constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets, kTraffic, kLayers};
+// Of a space, or of the server (NULL). `secret` and `hash` are SHA-256 of what only the client has.
+constexpr std::string_view kApps = R"sql(
+CREATE TABLE apps(
+  id TEXT PRIMARY KEY,
+  space_id TEXT REFERENCES spaces(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  spec TEXT NOT NULL,
+  secret BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX apps_name ON apps(ifnull(space_id, ''), name);
+CREATE INDEX apps_space ON apps(space_id);
+
+CREATE TABLE tokens(
+  hash BLOB PRIMARY KEY,
+  app_id TEXT NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+  scopes TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX tokens_app ON tokens(app_id, expires_at);
+)sql";
+
+constexpr std::array kSteps = {kTables, kSigningSecrets, kSecrets, kTraffic, kLayers, kApps};
 
 }  // namespace
 

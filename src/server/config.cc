@@ -115,15 +115,10 @@ Status apply_settings(Config& config, std::span<const Setting> settings) {
 }
 
 Status validate(const Config& config) {
-  if (config.auth == Auth::kOauth2) {
-    return bad_config(
-        "auth oauth2 is not available in this version; start with --auth none on a loopback address "
-        "(--listen 127.0.0.1:8080)");
-  }
   if (config.auth == Auth::kNone && !is_loopback(config.listen)) {
     return bad_config(fmt::format(
         "auth none lets everyone in who can connect, so it is refused on {}; listen on a loopback address "
-        "(--listen 127.0.0.1:{})",
+        "(--listen 127.0.0.1:{}), or start with --auth oauth2",
         to_string(config.listen), config.listen.port));
   }
   if (!config.data_dir.is_absolute() && config.data_dir.native().starts_with("~")) {

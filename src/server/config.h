@@ -68,6 +68,8 @@ struct Config {
   Address listen;
   std::filesystem::path data_dir;
   Auth auth = Auth::kOauth2;
+  std::chrono::milliseconds token_lifetime = std::chrono::hours(1);
+  bool open_metrics = false;  // /metrics needs no token
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
   std::chrono::milliseconds drain{30'000};

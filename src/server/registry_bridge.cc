@@ -11,8 +11,9 @@ constexpr auto kAnswerPatience = std::chrono::seconds(2);
 
 }  // namespace
 
-RegistryBridge::RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry)
-    : loop_(loop), thread_(thread), registry_(registry) {
+RegistryBridge::RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry,
+                               AccessSync& access)
+    : loop_(loop), thread_(thread), registry_(registry), access_(access) {
   registry_.on_change([this](const registry::Change& change) { on_change(change); });
 }
 
@@ -38,6 +39,8 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
 // On the management thread. The function is read again there, so that the loop gets what is in force now.
 void RegistryBridge::on_change(const registry::Change& change) {
   using Kind = registry::Change::Kind;
+  if (change.kind == Kind::kAppChanged) return access_.on_app_changed(change.function.id);
+  if (change.kind == Kind::kSpaceDeleted) access_.on_space_deleted(change.function.space);
   if (change.kind == Kind::kSpaceMade || change.kind == Kind::kSpaceChanged ||
       change.kind == Kind::kSpaceDeleted) {
     return on_space_change(change.function.space);

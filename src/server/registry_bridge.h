@@ -8,6 +8,7 @@
 #include "invoke/function_table.h"
 #include "net/background.h"
 #include "registry/registry.h"
+#include "server/access_sync.h"
 
 namespace sterna::server {
 
@@ -16,7 +17,7 @@ namespace sterna::server {
 class RegistryBridge final : public invoke::VersionStore, public build::BuildResults {
  public:
   // All outlive it. Becomes the registry's listener.
-  RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry);
+  RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry, AccessSync& access);
 
   // Call on the loop, once the table exists: fills it from the registry. Changes are passed on from now on.
   Status load(invoke::FunctionTable& table);
@@ -43,6 +44,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   net::Loop& loop_;
   net::Background& thread_;
   registry::Registry& registry_;
+  AccessSync& access_;
   invoke::FunctionTable* table_ = nullptr;  // loop only
 };
 

@@ -23,6 +23,8 @@
 #include "net/http_server.h"
 #include "queue/sqlite/sqlite_queue.h"
 #include "sandbox/probe.h"
+#include "server/access_sync.h"
+#include "server/bootstrap.h"
 #include "server/cgroup_home.h"
 #include "server/queue_events.h"
 #include "server/registry_bridge.h"
@@ -139,10 +141,12 @@ class Server {
   launch::ZygoteLauncher launcher_;
   net::Background management_thread_;
   net::Background log_thread_;
+  AccessSync access_;
   RegistryBridge bridge_;
   build::Builder builder_;
   invoke::FunctionTable functions_;
   gateway::Management management_;
+  gateway::Gatekeeper gatekeeper_;
   gateway::Settlements settlements_;
   dispatch::AsyncMetrics async_metrics_;
   dispatch::Dispatcher dispatcher_;
@@ -212,7 +216,8 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       ids_(clock_),
       invocation_metrics_(metrics_),
       launcher_(loop_, launch_settings(config_, runtimes_, cgroups_)),
-      bridge_(loop_, management_thread_, *registry_),
+      access_(loop_, management_thread_, *registry_),
+      bridge_(loop_, management_thread_, *registry_, access_),
       builder_(loop_, launcher_, ids_, *bundles_, *layers_, build_logs_, std::move(tools),
                builder_settings(config_), bridge_),
       functions_(
@@ -227,6 +232,8 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
           invocation_metrics_),
       management_(*registry_, *bundles_, spec_rules(config_, runtimes_),
                   [this](const std::string& id) { return bridge_.metrics_of(id); }),
+      gatekeeper_(access_.table(), clock_,
+                  config_.auth == Auth::kNone ? gateway::TokenCheck::kOff : gateway::TokenCheck::kOn),
       async_metrics_(metrics_, *queue_, *queue_, clock_,
                      [this](const std::string& id) { return functions_.find_id(id) != nullptr; }),
       dispatcher_(loop_, functions_, *queue_, base_->bodies,
@@ -254,13 +261,18 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .settlements = settlements_,
                      .check_callback = [this](const std::string& space,
                                               const std::string& url) { return check_callback(space, url); }},
+           .gatekeeper = gatekeeper_,
+           .oauth = {.table = access_.table(),
+                     .registry = *registry_,
+                     .token_lifetime = config_.token_lifetime},
            .update_gauges =
                [this] {
                  functions_.update_gauges();
                  async_metrics_.update_gauges();
                }},
           {.max_path_levels = config_.limits.max_path_levels,
-           .max_code_bytes = config_.limits.max_code_bytes}),
+           .max_code_bytes = config_.limits.max_code_bytes,
+           .open_metrics = config_.open_metrics}),
       signals_(loop_, [this] { on_signal(); }) {}
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
@@ -302,6 +314,7 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 
 Status Server::listen() {
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
+  if (const Status loaded = access_.load(); !loaded) return loaded;
   functions_.on_running([this](const std::string& id) { dispatcher_.wake(id); });
   functions_.on_run_ended({.wanted = [this](const std::string& id) { return logs_->shows_invocations(id); },
                            .ended =
@@ -337,7 +350,8 @@ Status Server::listen() {
   log::info("listening", {{"address", text(address)},
                           {"functions", static_cast<std::int64_t>(functions_.size())},
                           {"data_dir", text(config_.data_dir.string())}});
-  return {};
+  if (config_.auth == Auth::kNone) return {};
+  return make_first_administrator(*registry_, "http://" + address);
 }
 
 void Server::on_signal() {

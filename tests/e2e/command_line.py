@@ -8,13 +8,13 @@ from sterna import BINARY
 
 
 class Cli:
-    def __init__(self, url, folder):
-        self.url, self.folder = url, folder
+    def __init__(self, url, folder, environment=None):
+        self.url, self.folder, self.environment = url, folder, environment or {}
 
     def run(self, *arguments, data=None):
         clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
         return subprocess.run(
-            [str(BINARY), *map(str, arguments)], env={**clean, "STERNA_URL": self.url}, cwd=self.folder, input=data or "",
+            [str(BINARY), *map(str, arguments)], env={**clean, "STERNA_URL": self.url, **self.environment}, cwd=self.folder, input=data or "",
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 

@@ -26,11 +26,12 @@ BUILD_PATIENCE = 120
 class Server:
     """One `sterna serve`. `start` again after `stop` or `kill` goes on with the same data directory."""
 
-    def __init__(self, data_dir, *options, environment=None, prefix=()):
+    def __init__(self, data_dir, *options, environment=None, prefix=(), auth="none"):
         self.data_dir = pathlib.Path(data_dir)
         self.options = options
         self.environment = environment or {}
         self.prefix = prefix
+        self.auth = auth
         self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
         self.process = None
         self.address = None
@@ -45,7 +46,7 @@ class Server:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("serve", "--listen", "127.0.0.1:0", "--data-dir", self.data_dir, "--auth", "none",
+                self.command("serve", "--listen", "127.0.0.1:0", "--data-dir", self.data_dir, "--auth", self.auth,
                              *RUNTIME_OPTIONS, *self.options),
                 env={**clean, **self.environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

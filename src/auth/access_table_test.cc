@@ -1,0 +1,102 @@
+#include "auth/access_table.h"
+
+#include <gtest/gtest.h>
+
+namespace sterna::auth {
+namespace {
+
+constexpr WallTime kNow(std::chrono::hours(1000));
+constexpr WallTime kLater = kNow + std::chrono::hours(1);
+
+class AccessTableTest : public ::testing::Test {
+ protected:
+  AppAccess app(const std::string& id, const std::string& space = "a") {
+    return {.grant = {.app = id,
+                      .app_name = "name-of-" + id,
+                      .space = space,
+                      .scopes = *parse_scopes("function app"),
+                      .functions = {},
+                      .expires_at = std::nullopt},
+            .secret = hasher_.hash("secret-of-" + id),
+            .disabled = false};
+  }
+  TokenAccess token(std::string_view text, std::string_view scopes = "function app",
+                    WallTime until = kLater) {
+    return {.hash = hasher_.hash(text), .scopes = *parse_scopes(scopes), .expires_at = until};
+  }
+
+  Hasher hasher_;
+  AccessTable table_;
+};
+
+TEST_F(AccessTableTest, FindsTokensUntilTheyExpire) {
+  table_.set(app("x"), {token("t")});
+  const GrantPtr grant = table_.find("t", kNow);
+  ASSERT_NE(grant, nullptr);
+  EXPECT_EQ(grant->app, "x");
+  EXPECT_EQ(grant->scopes, *parse_scopes("function app"));
+  EXPECT_EQ(table_.find("u", kNow), nullptr);
+  EXPECT_EQ(table_.find("", kNow), nullptr);
+  EXPECT_NE(table_.find("t", kLater - std::chrono::milliseconds(1)), nullptr);
+  EXPECT_EQ(table_.find("t", kLater), nullptr);
+  table_.sweep(kLater);
+  EXPECT_EQ(table_.tokens(), 0U);
+  EXPECT_EQ(table_.find("t", kNow), nullptr);
+}
+
+TEST_F(AccessTableTest, TokensHaveScopesOfTheirOwn) {
+  table_.set(app("x"), {token("all"), token("some", "function.invoke")});
+  EXPECT_EQ(table_.find("some", kNow)->scopes, scope_named("function.invoke"));
+  EXPECT_EQ(table_.find("some", kNow)->space, "a");
+  EXPECT_EQ(table_.find("all", kNow)->scopes, *parse_scopes("function app"));
+}
+
+TEST_F(AccessTableTest, SettingAnAppReplacesItsTokens) {
+  table_.set(app("x"), {token("old"), token("kept")});
+  table_.set(app("x"), {token("kept"), token("new")});
+  EXPECT_EQ(table_.find("old", kNow), nullptr);
+  EXPECT_NE(table_.find("kept", kNow), nullptr);
+  EXPECT_NE(table_.find("new", kNow), nullptr);
+  EXPECT_EQ(table_.tokens(), 2U);
+}
+
+TEST_F(AccessTableTest, RemovedAppsAndSpacesTakeTheirTokensAlong) {
+  table_.set(app("x"), {token("tx")});
+  table_.set(app("y"), {token("ty")});
+  table_.set(app("z", "b"), {token("tz")});
+  table_.set(app("server", ""), {token("ts")});
+  table_.remove("x");
+  EXPECT_EQ(table_.find("tx", kNow), nullptr);
+  EXPECT_NE(table_.find("ty", kNow), nullptr);
+  table_.remove_space("a");
+  EXPECT_EQ(table_.find("ty", kNow), nullptr);
+  EXPECT_NE(table_.find("tz", kNow), nullptr);
+  EXPECT_NE(table_.find("ts", kNow), nullptr);
+  table_.remove("x");
+  table_.remove_space("nowhere");
+  EXPECT_EQ(table_.tokens(), 2U);
+}
+
+TEST_F(AccessTableTest, AppsAreToldByTheirSecrets) {
+  table_.set(app("x"), {});
+  ASSERT_NE(table_.authenticate("x", "secret-of-x", kNow), nullptr);
+  EXPECT_EQ(table_.authenticate("x", "secret-of-y", kNow), nullptr);
+  EXPECT_EQ(table_.authenticate("x", "", kNow), nullptr);
+  EXPECT_EQ(table_.authenticate("y", "secret-of-y", kNow), nullptr);
+  EXPECT_EQ(table_.authenticate("x", std::string(kMaxCredentialBytes + 1, 'x'), kNow), nullptr);
+}
+
+TEST_F(AccessTableTest, DisabledAndExpiredAppsGetNoTokens) {
+  AppAccess disabled = app("x");
+  disabled.disabled = true;
+  table_.set(std::move(disabled), {});
+  EXPECT_EQ(table_.authenticate("x", "secret-of-x", kNow), nullptr);
+  AppAccess ending = app("x");
+  ending.grant.expires_at = kLater;
+  table_.set(std::move(ending), {});
+  EXPECT_NE(table_.authenticate("x", "secret-of-x", kNow), nullptr);
+  EXPECT_EQ(table_.authenticate("x", "secret-of-x", kLater), nullptr);
+}
+
+}  // namespace
+}  // namespace sterna::auth

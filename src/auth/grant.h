@@ -1,0 +1,49 @@
+// Who a request comes from and what that one may do; whether that is enough is decided here, without I/O.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/scope.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace sterna::auth {
+
+// Of an app, or of one of its tokens, whose scopes may be fewer. Constant once it is shared, so that any
+// thread may read it.
+struct Grant {
+  std::string app;       // id; empty: access is not checked (`--auth none`)
+  std::string app_name;  // for the audit log and messages
+  std::string space;     // empty: every space (an app of the server)
+  ScopeSet scopes;
+  std::vector<std::string> functions;  // sorted names; empty: every function
+  std::optional<WallTime> expires_at;  // of the app
+
+  bool reaches_all_spaces() const { return space.empty(); }
+  bool reaches_space(std::string_view name) const { return space.empty() || space == name; }
+  bool reaches_function(std::string_view name) const;
+  // Whether who has this may give `other` away: nothing in it goes further.
+  bool contains(const Grant& other) const;
+};
+using GrantPtr = std::shared_ptr<const Grant>;
+
+// For servers that let everyone in: all scopes in all spaces.
+GrantPtr unchecked_grant();
+
+// What a request needs. Views borrow.
+struct Need {
+  ScopeSet any_of = {};            // one of them is enough; empty: any token will do
+  std::string_view space = {};     // empty: of none
+  std::string_view function = {};  // empty: of none
+  bool whole_server = false;       // only for apps of the server
+};
+
+// Success, or denied: `administrator_only`, `space_not_granted`, `function_not_granted`,
+// `insufficient_scope`. Depends on nothing but names, so the answer does not tell what exists.
+Status check(const Grant& grant, const Need& need);
+
+}  // namespace sterna::auth

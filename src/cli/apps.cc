@@ -1,0 +1,140 @@
+// sterna apps create, list, get, update, rotate, delete.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/names.h"
+#include "base/ulid.h"
+#include "cli/commands.h"
+#include "cli/text.h"
+
+namespace sterna::cli {
+namespace {
+
+using api::Json;
+
+Result<std::string> apps_path(const Target& target, OwnerOfApps owner) {
+  if (owner == OwnerOfApps::kServer) return "/apps";
+  auto path = space_path(target);
+  if (path) *path += "/apps";
+  return path;
+}
+
+Result<std::string> app_path(const Target& target, OwnerOfApps owner, std::string_view app) {
+  if (!is_valid_name(app) && !is_ulid(app))
+    return bad_usage(fmt::format("'{}' is neither the name nor the id of an app", app));
+  auto path = apps_path(target, owner);
+  if (path) *path += fmt::format("/{}", app);
+  return path;
+}
+
+std::string joined(const Json& words) {
+  std::string text;
+  for (const auto& word : words) text.append(text.empty() ? "" : " ").append(word.get<std::string>());
+  return text.empty() ? "-" : text;
+}
+
+// What the user has said of the app, for a creation or a merge patch.
+Json fields_of(const AppArgs& args) {
+  Json fields = Json::object();
+  if (!args.scopes.empty()) fields["scopes"] = args.scopes;
+  if (!args.functions.empty()) fields["functions"] = args.functions;
+  if (args.description) fields["description"] = *args.description;
+  if (args.expires_at)
+    fields["expires_at"] = args.expires_at->empty() ? Json(nullptr) : Json(*args.expires_at);
+  if (args.disabled) fields["disabled"] = *args.disabled;
+  return fields;
+}
+
+int print_app(const Target& target, const Json& app) {
+  if (target.json) {
+    print_json(app);
+  } else {
+    print(format_object(app));
+  }
+  return kExitOk;
+}
+
+// The one time that the secret can be seen.
+int print_secret(const Target& target, const Json& app) {
+  if (target.json) {
+    print_json(app);
+    return kExitOk;
+  }
+  print(fmt::format("client id:      {}\nclient secret:  {}\n", cell(app, "client_id"),
+                    cell(app, "client_secret")));
+  fmt::print(stderr, "The secret is not shown again. Use it with: sterna login --url {} --client-id {}\n",
+             target.url, cell(app, "client_id"));
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<int> create_app(const Target& target, const AppArgs& args) {
+  const auto path = apps_path(target, args.owner);
+  if (!path) return std::unexpected(path.error());
+  Json body = fields_of(args);
+  body["name"] = args.name;
+  Api api(target);
+  const auto app = api.send("POST", *path, body);
+  if (!app) return std::unexpected(app.error());
+  return print_secret(target, *app);
+}
+
+Result<int> list_apps(const Target& target, OwnerOfApps owner) {
+  const auto path = apps_path(target, owner);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  const auto items = api.list(*path);
+  if (!items) return std::unexpected(items.error());
+  if (target.json) {
+    print_json(Json{{"data", *items}});
+    return kExitOk;
+  }
+  std::vector<Row> rows = {{"NAME", "CLIENT ID", "SCOPES", "FUNCTIONS", "STATE"}};
+  for (const Json& app : *items) {
+    rows.push_back({cell(app, "name"), cell(app, "client_id"), joined(app.value("scopes", Json::array())),
+                    joined(app.value("functions", Json::array())),
+                    app.value("disabled", false) ? "disabled" : "enabled"});
+  }
+  print(format_table(rows));
+  return kExitOk;
+}
+
+Result<int> get_app(const Target& target, const AppArgs& args) {
+  const auto path = app_path(target, args.owner, args.name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  const auto app = api.get(*path);
+  if (!app) return std::unexpected(app.error());
+  return print_app(target, *app);
+}
+
+Result<int> update_app(const Target& target, const AppArgs& args) {
+  const auto path = app_path(target, args.owner, args.name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  const auto app = api.send("PATCH", *path, fields_of(args));
+  if (!app) return std::unexpected(app.error());
+  return print_app(target, *app);
+}
+
+Result<int> rotate_app(const Target& target, const AppArgs& args) {
+  const auto path = app_path(target, args.owner, args.name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  const auto app = api.send("POST", *path + "/rotate");
+  if (!app) return std::unexpected(app.error());
+  return print_secret(target, *app);
+}
+
+Result<int> delete_app(const Target& target, const AppArgs& args) {
+  const auto path = app_path(target, args.owner, args.name);
+  if (!path) return std::unexpected(path.error());
+  Api api(target);
+  if (auto done = api.send("DELETE", *path); !done) return std::unexpected(done.error());
+  if (!target.json) print(fmt::format("{} is deleted, and its tokens are revoked\n", args.name));
+  return kExitOk;
+}
+
+}  // namespace sterna::cli

@@ -1,0 +1,189 @@
+#include <gmock/gmock.h>
+
+#include "gateway/management_fixture.h"
+
+namespace sterna::gateway {
+namespace {
+
+using ::testing::StartsWith;
+
+class ManagementAppsTest : public ManagementFixture {
+ protected:
+  static constexpr std::string_view kApps = "/spaces/default/apps";
+
+  // The answers from now on are for a caller of the space `default`.
+  void call_as(std::string_view scopes, std::vector<std::string> functions = {},
+               std::string space = "default") {
+    caller_ = std::make_shared<const auth::Grant>(auth::Grant{.app = "caller",
+                                                              .app_name = "caller",
+                                                              .space = std::move(space),
+                                                              .scopes = *auth::parse_scopes(scopes),
+                                                              .functions = std::move(functions),
+                                                              .expires_at = std::nullopt});
+  }
+  api::Json make(std::string_view name, std::string_view more = R"("scopes":["function.invoke"])") {
+    return expect(201, "POST", kApps,
+                  std::string(R"({"name":")").append(name).append(R"(",)").append(more).append("}"));
+  }
+};
+
+TEST_F(ManagementAppsTest, TheSecretIsShownOnce) {
+  const ManagementReply made = send("POST", kApps, R"({"name":"ci","scopes":["function.read","app"]})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(header(made, "Cache-Control"), "no-store");
+  const api::Json app = api::Json::parse(made.body);
+  const std::string id = app["id"];
+  EXPECT_EQ(header(made, "Location"), "/spaces/default/apps/" + id);
+  EXPECT_EQ(app["client_id"], id);
+  EXPECT_THAT(app["client_secret"].get<std::string>(), StartsWith(auth::kSecretPrefix));
+  for (const std::string& path : {std::string(kApps) + "/" + id, std::string(kApps) + "/ci"}) {
+    const api::Json seen = expect(200, "GET", path);
+    EXPECT_FALSE(seen.contains("client_secret"));
+    EXPECT_EQ(seen["scopes"], (api::Json{"function.read", "app"}));
+  }
+  EXPECT_FALSE(expect(200, "GET", kApps).dump().contains("sterna_secret_"));
+  EXPECT_TRUE(registry_->find_app("default", id)->secret ==
+              auth::Hasher().hash(app["client_secret"].get<std::string>()));
+}
+
+TEST_F(ManagementAppsTest, ArePatchedRotatedAndDeleted) {
+  const api::Json app = make("ci");
+  const std::string path = std::string(kApps) + "/ci";
+  EXPECT_EQ(expect(200, "PATCH", path, R"({"disabled":true,"functions":["f"]})")["functions"],
+            api::Json{"f"});
+  EXPECT_EQ(reason(422, "PATCH", path, R"({"scopes":["function.fly"]})"), "invalid_fields");
+  EXPECT_EQ(reason(422, "PATCH", path, R"({"client_secret":"mine"})"), "invalid_fields");
+  const api::Json rotated = expect(200, "POST", path + "/rotate");
+  EXPECT_NE(rotated["client_secret"], app["client_secret"]);
+  EXPECT_EQ(rotated["id"], app["id"]);
+  EXPECT_EQ(send("DELETE", path).status, 204);
+  EXPECT_EQ(reason(404, "GET", path), "app_not_found");
+  EXPECT_EQ(reason(404, "POST", path + "/rotate"), "app_not_found");
+  EXPECT_EQ(reason(404, "DELETE", path), "app_not_found");
+}
+
+TEST_F(ManagementAppsTest, OfTheServerStandBesideThoseOfSpaces) {
+  expect(201, "POST", "/apps", R"({"name":"ci","scopes":["space.read"]})");
+  const api::Json app = expect(200, "GET", "/apps/ci");
+  EXPECT_EQ(app["space"], nullptr);
+  EXPECT_EQ(reason(404, "GET", "/spaces/default/apps/ci"), "app_not_found");
+  EXPECT_EQ(expect(200, "GET", "/apps")["data"].size(), 1U);
+  EXPECT_TRUE(expect(200, "GET", kApps)["data"].empty());
+}
+
+TEST_F(ManagementAppsTest, NobodyGivesMoreThanHeHas) {
+  call_as("app function.invoke");
+  make("fine");
+  for (const char* body :
+       {R"({"name":"a","scopes":["function"]})", R"({"name":"a","scopes":["secret.read"]})",
+        R"({"name":"a","scopes":["app","space"]})"}) {
+    EXPECT_EQ(reason(403, "POST", kApps, body), "beyond_own_grant") << body;
+  }
+  EXPECT_EQ(reason(403, "PATCH", "/spaces/default/apps/fine", R"({"scopes":["function"]})"),
+            "beyond_own_grant");
+  call_as("app function", {"f"});
+  EXPECT_EQ(reason(403, "POST", kApps, R"({"name":"a","scopes":["app"]})"), "beyond_own_grant");
+  EXPECT_EQ(reason(403, "POST", kApps, R"({"name":"a","scopes":["app"],"functions":["f","g"]})"),
+            "beyond_own_grant");
+  make("bound", R"("scopes":["function"],"functions":["f"])");
+}
+
+TEST_F(ManagementAppsTest, NobodyTakesOverWhatMayDoMore) {
+  make("strong", R"("scopes":["function","secret"])");
+  call_as("app function");
+  EXPECT_EQ(reason(403, "POST", "/spaces/default/apps/strong/rotate"), "beyond_own_grant");
+  EXPECT_EQ(reason(403, "PATCH", "/spaces/default/apps/strong", R"({"scopes":["function"]})"),
+            "beyond_own_grant");
+  call_as("app function secret");
+  EXPECT_EQ(send("POST", "/spaces/default/apps/strong/rotate").status, 200);
+}
+
+TEST_F(ManagementAppsTest, BoundCallersSeeTheirFunctionsOnly) {
+  create();
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"other"})");
+  call_as("function", {"absent", "motion"});
+  const api::Json listed = expect(200, "GET", "/spaces/default/functions");
+  ASSERT_EQ(listed["data"].size(), 1U);
+  EXPECT_EQ(listed["data"][0]["name"], "motion");
+  EXPECT_EQ(reason(403, "POST", "/spaces/default/functions", R"({"name":"third"})"), "function_not_granted");
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"absent"})");
+  const api::Json page = expect(200, "GET", "/spaces/default/functions?limit=1");
+  EXPECT_EQ(page["data"][0]["name"], "absent");
+  const std::string cursor = page["paging"]["next_cursor"];
+  const api::Json rest = expect(200, "GET", "/spaces/default/functions?limit=1&cursor=" + cursor);
+  EXPECT_EQ(rest["data"][0]["name"], "motion");
+  EXPECT_EQ(rest["paging"]["next_cursor"], nullptr);
+}
+
+TEST_F(ManagementAppsTest, CallersOfASpaceSeeTheirSpaceOnly) {
+  expect(201, "POST", "/spaces", R"({"name":"lab"})");
+  call_as("space", {}, "lab");
+  const api::Json listed = expect(200, "GET", "/spaces");
+  ASSERT_EQ(listed["data"].size(), 1U);
+  EXPECT_EQ(listed["data"][0]["name"], "lab");
+  EXPECT_EQ(reason(403, "PATCH", "/spaces/lab", R"({"callback_allow":["10.0.0.0/8"]})"),
+            "administrator_only");
+  EXPECT_EQ(send("PATCH", "/spaces/lab", R"({"callback_allow":[]})").status, 200);
+}
+
+TEST_F(ManagementAppsTest, MakingASecretIsNotChangingIt) {
+  call_as("secret.create");
+  expect(201, "PUT", "/spaces/default/secrets/KEY", R"({"value":"1"})");
+  EXPECT_EQ(reason(403, "PUT", "/spaces/default/secrets/KEY", R"({"value":"2"})"), "insufficient_scope");
+  call_as("secret.update");
+  expect(200, "PUT", "/spaces/default/secrets/KEY", R"({"value":"2"})");
+  EXPECT_EQ(reason(403, "PUT", "/spaces/default/secrets/NEW", R"({"value":"2"})"), "insufficient_scope");
+}
+
+struct Needs {
+  std::string_view method;
+  std::string_view path;
+  std::string_view scopes;
+  bool whole_server = false;
+};
+
+TEST(ManagementAccess, IsKnownFromMethodAndPath) {
+  for (const Needs& each : {
+           Needs{"GET", "/spaces", "space.read"},
+           Needs{"POST", "/spaces", "space.create", true},
+           Needs{"GET", "/spaces/a", "space.read"},
+           Needs{"HEAD", "/spaces/a", "space.read"},
+           Needs{"PATCH", "/spaces/a", "space.update"},
+           Needs{"DELETE", "/spaces/a", "space.delete"},
+           Needs{"GET", "/spaces/a/signing-secret", "secret.read"},
+           Needs{"POST", "/spaces/a/signing-secret/rotate", "secret.update"},
+           Needs{"PUT", "/spaces/a/secrets/K", "secret.create secret.update"},
+           Needs{"GET", "/spaces/a/apps", "app.read"},
+           Needs{"POST", "/apps", "app.create", true},
+           Needs{"POST", "/apps/x/rotate", "app.update", true},
+           Needs{"POST", "/spaces/a/functions", "function.create"},
+           Needs{"PUT", "/spaces/a/functions/f", "function.update"},
+           Needs{"DELETE", "/spaces/a/functions/f", "function.delete"},
+           Needs{"PUT", "/spaces/a/functions/f/code", "function.update"},
+           Needs{"GET", "/spaces/a/functions/f/versions/1/diff/2", "function.read"},
+           Needs{"PUT", "/spaces/a/functions/f/traffic", "function.update"},
+       }) {
+    const auto access = Management::access_of(each.path, each.method);
+    EXPECT_EQ(access.any_of, *auth::parse_scopes(each.scopes)) << each.method << each.path;
+    EXPECT_EQ(access.whole_server, each.whole_server) << each.method << each.path;
+    EXPECT_EQ(access.space, each.path.starts_with("/spaces/a") ? "a" : "") << each.path;
+    EXPECT_EQ(access.function, each.path.contains("/functions/f") ? "f" : "") << each.path;
+    EXPECT_FALSE(access.open);
+  }
+  EXPECT_TRUE(Management::access_of("/openapi.json", "GET").open);
+  // Names are decoded as the resource itself decodes them.
+  EXPECT_EQ(Management::access_of("/spaces//%61/functions/%66%66/", "GET").function, "ff");
+  EXPECT_EQ(Management::access_of("/spaces//%61/functions/%66%66/", "GET").space, "a");
+}
+
+TEST(ManagementAccess, OfWhatIsNotThereTakesAnyToken) {
+  for (const auto& [method, path] : {std::pair("GET", "/nothing"), std::pair("PUT", "/spaces"),
+                                     std::pair("POST", "/openapi.json"), std::pair("GET", "/")}) {
+    const auto access = Management::access_of(path, method);
+    EXPECT_TRUE(access.any_of.empty()) << path;
+    EXPECT_FALSE(access.open) << path;
+  }
+}
+
+}  // namespace
+}  // namespace sterna::gateway

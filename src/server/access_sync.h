@@ -1,0 +1,39 @@
+// Keeps the table of apps and tokens, which the loop asks, as the registry is, which the disk keeps.
+#pragma once
+
+#include <string>
+
+#include "auth/access_table.h"
+#include "net/background.h"
+#include "registry/registry.h"
+
+namespace sterna::server {
+
+class AccessSync {
+ public:
+  // All outlive it.
+  AccessSync(net::Loop& loop, net::Background& thread, registry::Registry& registry);
+  ~AccessSync();
+  AccessSync(const AccessSync&) = delete;
+  AccessSync& operator=(const AccessSync&) = delete;
+
+  auth::AccessTable& table() { return table_; }
+
+  // Call on the loop's thread, before requests come: fills the table, and forgets expired tokens from now on.
+  Status load();
+
+  // After the commit, on the thread that made the change.
+  void on_app_changed(const std::string& id);
+  void on_space_deleted(const std::string& name);
+
+ private:
+  void sweep_later();
+
+  net::Loop& loop_;
+  net::Background& thread_;
+  registry::Registry& registry_;
+  auth::AccessTable table_;  // loop only
+  net::Loop::TimerId timer_;
+};
+
+}  // namespace sterna::server
