@@ -53,12 +53,12 @@ void Loop::post(Job job) {
 
 void Loop::at_turn_end(TurnEnd& entry) {
   if (std::exchange(entry.listed_, true)) return;
-  turn_end_.push_back(&entry);
+  list_of(entry).push_back(&entry);
 }
 
 void Loop::forget(TurnEnd& entry) {
   if (!std::exchange(entry.listed_, false)) return;
-  std::ranges::replace(turn_end_, &entry, nullptr);
+  std::ranges::replace(list_of(entry), &entry, nullptr);
 }
 
 Loop::TimerId Loop::after(Duration delay, Job job) {
@@ -120,15 +120,23 @@ void Loop::run_timers() {
   }
 }
 
-// Entries may list themselves or others again while they run: the list is walked until it is empty.
+std::vector<TurnEnd*>& Loop::list_of(const TurnEnd& entry) {
+  return entry.when_ == TurnEnd::When::kEarly ? early_ : late_;
+}
+
+// Entries may list themselves or others again while they run: the lists are walked until both are empty.
 void Loop::end_turn() {
-  for (std::size_t i = 0; i < turn_end_.size(); ++i) {
-    TurnEnd* entry = turn_end_[i];
-    if (entry == nullptr) continue;
-    entry->listed_ = false;
-    entry->on_turn_end();
+  while (!early_.empty() || !late_.empty()) {
+    for (std::vector<TurnEnd*>* const list : {&early_, &late_}) {
+      for (std::size_t i = 0; i < list->size(); ++i) {
+        TurnEnd* const entry = (*list)[i];
+        if (entry == nullptr) continue;
+        entry->listed_ = false;
+        entry->on_turn_end();
+      }
+      list->clear();
+    }
   }
-  turn_end_.clear();
   garbage_.clear();
 }
 

@@ -28,11 +28,16 @@ class EventHandler {
 // Something that gathers output during a turn and hands it to the kernel once, when the turn ends.
 class TurnEnd {
  public:
+  // kEarly: what it hands over sets others to work, who go on while the rest of this turn's output leaves.
+  enum class When : std::uint8_t { kEarly, kLate };
+
+  explicit TurnEnd(When when = When::kLate) : when_(when) {}
   virtual ~TurnEnd() = default;
   virtual void on_turn_end() = 0;
 
  private:
   friend class Loop;
+  const When when_;
   bool listed_ = false;
 };
 
@@ -83,6 +88,7 @@ class Loop {
   int wait_ms(Duration limit) const;
   void run_jobs();
   void run_timers();
+  std::vector<TurnEnd*>& list_of(const TurnEnd& entry);
   void end_turn();
 
   const Clock& clock_;
@@ -93,7 +99,8 @@ class Loop {
   std::map<TimerId, Job> timers_;
   std::vector<epoll_event> events_;
   std::size_t event_count_ = 0;
-  std::vector<TurnEnd*> turn_end_;
+  std::vector<TurnEnd*> early_;
+  std::vector<TurnEnd*> late_;
   std::vector<std::unique_ptr<EventHandler>> garbage_;
   std::vector<char> scratch_;
   std::atomic<bool> stopping_ = false;

@@ -83,7 +83,8 @@ TEST_F(LoopTest, JobsPostedByJobsRunInALaterTurn) {
 
 class Recorder final : public TurnEnd {
  public:
-  Recorder(std::string& order, char name) : order_(order), name_(name) {}
+  Recorder(std::string& order, char name, When when = When::kLate)
+      : TurnEnd(when), order_(order), name_(name) {}
   std::function<void()> then = [] {};
   void on_turn_end() override {
     order_ += name_;
@@ -123,6 +124,23 @@ TEST_F(LoopTest, TurnEndEntriesMayListAndForgetOthers) {
   loop_.at_turn_end(b);
   turn();
   EXPECT_EQ(order_, "aca");
+}
+
+TEST_F(LoopTest, EarlyEntriesComeFirstAndGatherWhatLateOnesList) {
+  Recorder early(order_, 'e', TurnEnd::When::kEarly);
+  Recorder a(order_, 'a');
+  Recorder b(order_, 'b');
+  a.then = b.then = [&] { loop_.at_turn_end(early); };
+  loop_.at_turn_end(a);
+  loop_.at_turn_end(b);
+  loop_.at_turn_end(early);
+  turn();
+  EXPECT_EQ(order_, "eabe");
+  loop_.at_turn_end(a);
+  loop_.at_turn_end(early);
+  loop_.forget(early);
+  turn();
+  EXPECT_EQ(order_, "eabea");
 }
 
 // Whichever of two comes first removes the other, whose event is already fetched.

@@ -137,7 +137,8 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
 
 Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
                wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number)
-    : loop_(loop),
+    : TurnEnd(When::kEarly),  // it runs calls while other callers are answered
+      loop_(loop),
       observer_(observer),
       instance_(std::move(instance)),
       socket_(std::move(socket)),
