@@ -12,7 +12,7 @@ import sys
 LEVELS = {
     "base": 0,
     "wire": 1, "store": 1, "net": 1, "sandbox": 1, "api": 1, "logs": 1, "auth": 1,
-    "registry": 2, "queue": 2, "pool": 2, "zygote": 2, "callback": 2,
+    "registry": 2, "queue": 2, "pool": 2, "zygote": 2, "callback": 2, "audit": 2,
     "worker": 2,  # runtimes/worker, which all runtimes share
     "bundle": 3, "invoke": 3, "launch": 3,
     "build": 4, "dispatch": 4, "trigger": 4, "gateway": 4,

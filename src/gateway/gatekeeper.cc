@@ -68,7 +68,8 @@ std::expected<auth::GrantPtr, Refusal> Gatekeeper::admit(const net::HttpRequest&
   if (allowed) return grant;
   std::string challenge = std::string(kRealm) + ", error=\"insufficient_scope\"";
   if (allowed.error().reason == "insufficient_scope") challenge += ", scope=\"" + need.any_of.text() + "\"";
-  return std::unexpected(Refusal{.status = 403, .error = allowed.error(), .challenge = std::move(challenge)});
+  return std::unexpected(
+      Refusal{.status = 403, .error = allowed.error(), .challenge = std::move(challenge), .caller = grant});
 }
 
 void answer_refusal(net::HttpConnection& connection, const Refusal& refusal, std::string_view call_id) {

@@ -15,7 +15,8 @@ namespace sterna::gateway {
 struct Refusal {
   unsigned status = 401;
   Error error;
-  std::string challenge;  // of WWW-Authenticate; empty: none
+  std::string challenge;            // of WWW-Authenticate; empty: none
+  auth::GrantPtr caller = nullptr;  // whose token it was; null: nobody knows
 };
 
 // Whether tokens are asked for: `--auth oauth2`, or `none`, which lets everyone do everything.

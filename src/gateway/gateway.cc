@@ -143,6 +143,10 @@ std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& tar
 bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need) {
   auto caller = parts_.gatekeeper.admit(connection.request(), need);
   if (!caller) {
+    if (target.route.kind == RouteKind::kManagement) {
+      ManagementExchange::refused(parts_.management_thread, parts_.management, connection, target.route.path,
+                                  caller.error());
+    }
     answer_refusal(connection, caller.error());
     return false;
   }

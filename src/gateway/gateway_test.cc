@@ -80,7 +80,9 @@ class GatewayTest : public ServingTest {
   Settlements settlements_;
   net::Background management_thread_;
   net::Background log_thread_;
-  Management management_{*registry_, *bundles_, {}, [](const std::string&) { return FunctionMetrics(); }};
+  std::unique_ptr<audit::AuditLog> audit_ = std::move(*audit::AuditLog::open(":memory:", wall_));
+  Management management_{
+      *registry_, *bundles_, *audit_, {}, [](const std::string&) { return FunctionMetrics(); }};
   auth::AccessTable access_;
   Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff};
   Gateway gateway_{

@@ -25,13 +25,31 @@ ManagementReply failure_reply(api::Problem problem, const ManagementRequest& req
   return problem_reply(problem);
 }
 
+// The word of a problem document; empty when the answer is none.
+std::string reason_of(const ManagementReply& reply) {
+  constexpr int kFirstProblem = 400;
+  if (reply.status < kFirstProblem) return {};
+  const auto problem = api::parse_json(reply.body);
+  return problem && problem->is_object() ? problem->value("reason", "") : "";
+}
+
 }  // namespace
 
-Management::Management(registry::Registry& registry, bundle::BundleStore& bundles, api::SpecRules rules,
-                       MetricsSource metrics)
-    : registry_(registry), bundles_(bundles), rules_(std::move(rules)), metrics_(std::move(metrics)) {}
+Management::Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
+                       api::SpecRules rules, MetricsSource metrics)
+    : registry_(registry),
+      bundles_(bundles),
+      audit_(audit),
+      rules_(std::move(rules)),
+      metrics_(std::move(metrics)) {}
 
 ManagementReply Management::handle(const ManagementRequest& request) {
+  ManagementReply reply = answer(request);
+  record(request, reply.status, reason_of(reply));
+  return reply;
+}
+
+ManagementReply Management::answer(const ManagementRequest& request) {
   std::optional<ManagementRoute> route = parse_management_route(request.path);
   if (!route) {
     return problem_reply(api::to_problem(Error{Code::kNotFound, Component::kGateway, "not_found",
@@ -83,6 +101,7 @@ std::span<const Management::Method> Management::methods() {
       {Resource::kTraffic, "PUT", Scope::kFunctionUpdate, &Management::put_traffic},
       {Resource::kStop, "POST", Scope::kFunctionUpdate, &Management::stop_function},
       {Resource::kStart, "POST", Scope::kFunctionUpdate, &Management::start_function},
+      {Resource::kAudit, "GET", Scope::kAppRead, &Management::list_audit},
       {Resource::kOpenApi, "GET", {}, &Management::open_api},
   };
   return kMethods;

@@ -15,6 +15,7 @@
 
 #include "api/function_json.h"
 #include "api/problem.h"
+#include "audit/audit_log.h"
 #include "auth/grant.h"
 #include "bundle/bundle_store.h"
 #include "gateway/management_route.h"
@@ -30,6 +31,7 @@ struct ManagementRequest {
   std::string query;  // raw, without '?'
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  std::string address;    // of the client
   auth::GrantPtr caller;  // who asks, once Management::access_of has been checked; null: nobody
 };
 
@@ -54,13 +56,16 @@ api::OrderedJson traffic_json(const registry::Function& function);
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
-  // Registry and bundles must outlive it; `metrics` is called on the thread of the request.
-  Management(registry::Registry& registry, bundle::BundleStore& bundles, api::SpecRules rules,
-             MetricsSource metrics);
+  // All of them must outlive it; `metrics` is called on the thread of the request.
+  Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
+             api::SpecRules rules, MetricsSource metrics);
 
   // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
   // whether the caller may do what the body says.
   ManagementReply handle(const ManagementRequest& request);
+
+  // Keeps in the audit log that the request was refused, before its body came.
+  void refused(const ManagementRequest& request, int status, const std::string& reason);
 
   // What a caller needs, apart from what the body asks for. Pure: touches neither disk nor members.
   struct Access {
@@ -92,6 +97,7 @@ class Management {
   };
   static std::span<const Method> methods();
 
+  ManagementReply answer(const ManagementRequest& request);
   Answer dispatch(const Call& call);
 
   // management_spaces.cc
@@ -144,6 +150,10 @@ class Management {
   Answer get_traffic(const Call& call);
   Answer put_traffic(const Call& call);
 
+  // management_audit.cc
+  Answer list_audit(const Call& call);
+  void record(const ManagementRequest& request, int status, std::string reason);
+
   Answer open_api(const Call& call);
 
   Result<registry::Listed<registry::Function>> list_of(std::string_view space,
@@ -161,6 +171,7 @@ class Management {
 
   registry::Registry& registry_;
   bundle::BundleStore& bundles_;
+  audit::AuditLog& audit_;
   const api::SpecRules rules_;
   const MetricsSource metrics_;
   // Held while a change is read, merged and committed, and while bundles are written or removed, so that no

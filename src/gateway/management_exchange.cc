@@ -12,6 +12,7 @@ ManagementRequest copy_of(const net::HttpConnection& connection, std::string_vie
   copy.method = request.method;
   copy.path = path;
   copy.query = query;
+  copy.address = connection.client();
   for (const net::Header& header : request.headers) copy.headers.emplace_back(header.name, header.value);
   return copy;
 }
@@ -37,6 +38,16 @@ void ManagementExchange::start(net::Loop& loop, net::Background& thread, Managem
   thread.run([&loop, &management, exchange, request = std::move(request)]() mutable {
     loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
   });
+}
+
+void ManagementExchange::refused(net::Background& thread, Management& management,
+                                 const net::HttpConnection& connection, std::string_view path,
+                                 const Refusal& refusal) {
+  if (refusal.caller == nullptr || thread.waiting() >= kMaxWaitingRequests) return;
+  ManagementRequest request = copy_of(connection, path, {});
+  request.caller = refusal.caller;
+  thread.run([&management, request = std::move(request), status = static_cast<int>(refusal.status),
+              reason = refusal.error.reason] { management.refused(request, status, reason); });
 }
 
 void ManagementExchange::answer(const ManagementReply& reply) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "gateway/gatekeeper.h"
 #include "gateway/management.h"
 #include "net/background.h"
 #include "net/http_server.h"
@@ -19,6 +20,10 @@ class ManagementExchange final : public std::enable_shared_from_this<ManagementE
   static void start(net::Loop& loop, net::Background& thread, Management& management,
                     net::HttpConnection& connection, auth::GrantPtr caller, std::string_view path,
                     std::string_view query);
+
+  // Has the audit log keep that somebody who is known was refused; not when too many wait already.
+  static void refused(net::Background& thread, Management& management, const net::HttpConnection& connection,
+                      std::string_view path, const Refusal& refusal);
 
   explicit ManagementExchange(net::HttpConnection& connection) : connection_(&connection) {}
 

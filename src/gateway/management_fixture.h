@@ -26,7 +26,8 @@ class ManagementFixture : public ::testing::Test {
     bundles_ = std::move(*bundle::BundleStore::open(root_ / "bundles"));
     api::SpecRules rules;
     rules.templates = {"python3-http", "python3", "python3.11-http"};
-    management_ = std::make_unique<Management>(*registry_, *bundles_, rules,
+    audit_ = std::move(*audit::AuditLog::open(":memory:", clock_));
+    management_ = std::make_unique<Management>(*registry_, *bundles_, *audit_, rules,
                                                [](const std::string&) { return FunctionMetrics{7, 2, 1}; });
   }
   void TearDown() override {
@@ -44,6 +45,7 @@ class ManagementFixture : public ::testing::Test {
     if (!accept.empty()) request.headers.emplace_back("Accept", std::move(accept));
     request.body = std::move(body);
     request.caller = caller_;
+    request.address = "192.0.2.1";
     return management_->handle(request);
   }
 
@@ -82,6 +84,7 @@ class ManagementFixture : public ::testing::Test {
   std::filesystem::path root_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<bundle::BundleStore> bundles_;
+  std::unique_ptr<audit::AuditLog> audit_;
   std::unique_ptr<Management> management_;
 };
 

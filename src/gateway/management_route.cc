@@ -70,6 +70,7 @@ std::optional<Resource> space_part(std::span<const std::string> part, Management
     if (part.size() == 2 && part[1] == "rotate") return Resource::kRotateSecret;
   }
   if (part[0] == "apps") return app_part(part.subspan(1), route);
+  if (part[0] == "audit" && part.size() == 1) return Resource::kAudit;
   if (part[0] == "secrets") {
     if (part.size() == 1) return Resource::kSecrets;
     route.secret = part[1];
@@ -95,6 +96,7 @@ std::optional<ManagementRoute> parse_management_route(std::string_view path) {
   std::optional<Resource> resource;
   if (part[0] == "openapi.json" && part.size() == 1) resource = Resource::kOpenApi;
   if (part[0] == "apps") resource = app_part(part.subspan(1), route);
+  if (part[0] == "audit" && part.size() == 1) resource = Resource::kAudit;
   if (part[0] == "spaces") {
     if (part.size() > 1) route.space = part[1];
     resource = part.size() < 3 ? (part.size() == 1 ? Resource::kSpaces : Resource::kSpace)

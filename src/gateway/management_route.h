@@ -28,6 +28,7 @@ enum class Resource : std::uint8_t {
   kApps,           // /spaces/{space}/apps, or /apps: those of the server
   kApp,            // /spaces/{space}/apps/{app}, or /apps/{app}
   kRotateApp,      // /spaces/{space}/apps/{app}/rotate, or /apps/{app}/rotate
+  kAudit,          // /spaces/{space}/audit, or /audit: of all spaces and the server
   kOpenApi,        // /openapi.json
 };
 

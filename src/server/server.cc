@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "audit/audit_log.h"
 #include "base/log.h"
 #include "build/builder.h"
 #include "bundle/bundle_store.h"
@@ -105,7 +106,7 @@ class Server {
          Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
          std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
          std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
-         std::unique_ptr<queue::sqlite::SqliteQueue> queue);
+         std::unique_ptr<queue::sqlite::SqliteQueue> queue, std::unique_ptr<audit::AuditLog> audit);
 
   Status listen();
   void run() { loop_.run(); }
@@ -134,6 +135,7 @@ class Server {
   std::unique_ptr<logs::FunctionLogs> logs_;
   logs::BuildLogs build_logs_;
   std::unique_ptr<queue::sqlite::SqliteQueue> queue_;
+  std::unique_ptr<audit::AuditLog> audit_;
   const callback::AllowList callback_allow_;
   prometheus::Registry metrics_;
   UlidGenerator ids_;
@@ -198,7 +200,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
                std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
                std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
-               std::unique_ptr<queue::sqlite::SqliteQueue> queue)
+               std::unique_ptr<queue::sqlite::SqliteQueue> queue, std::unique_ptr<audit::AuditLog> audit)
     : config_(config),
       base_(std::move(base)),
       clock_(base_->clock),
@@ -212,6 +214,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       logs_(std::move(logs)),
       build_logs_(config_.data_dir / "build-logs", config_.build.log_bytes, clock_),
       queue_(std::move(queue)),
+      audit_(std::move(audit)),
       callback_allow_(std::move(callback_allow)),
       ids_(clock_),
       invocation_metrics_(metrics_),
@@ -230,7 +233,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                  std::string_view stream, std::string_view call,
                  std::string_view line) { log_line(id, name, instance, stream, call, line); },
           invocation_metrics_),
-      management_(*registry_, *bundles_, spec_rules(config_, runtimes_),
+      management_(*registry_, *bundles_, *audit_, spec_rules(config_, runtimes_),
                   [this](const std::string& id) { return bridge_.metrics_of(id); }),
       gatekeeper_(access_.table(), clock_,
                   config_.auth == Auth::kNone ? gateway::TokenCheck::kOff : gateway::TokenCheck::kOn),
@@ -442,10 +445,12 @@ Status serve(const Config& config) {
   auto queue = queue::sqlite::SqliteQueue::open(config.data_dir / "queue.db", base->loop, base->bodies,
                                                 queue_limits(config.async));
   if (!queue) return std::unexpected(queue.error());
+  auto audit = audit::AuditLog::open((config.data_dir / "audit.db").string(), clock);
+  if (!audit) return std::unexpected(audit.error());
 
   Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(runtimes),
                 std::move(tools), std::move(*callback_allow), std::move(*registry), std::move(*bundles),
-                std::move(*layers), std::move(*logs), std::move(*queue));
+                std::move(*layers), std::move(*logs), std::move(*queue), std::move(*audit));
   if (const Status listening = server.listen(); !listening) return listening;
   server.run();
   log::info("stopped");

@@ -49,6 +49,8 @@ CALLS = {
     "rotateServerApp": {},
     "giveToken": {"data": {"grant_type": "client_credentials", "scope": "space.read"}},
     "revokeToken": {"data": {"token": "unknown"}},
+    "listAudit": {},
+    "listServerAudit": {},
     "deleteServerApp": {},
     "createFunction": {"json": FUNCTION},
     "listFunctions": {},

@@ -1,0 +1,106 @@
+#include "audit/audit_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace sterna::audit {
+namespace {
+
+using ::testing::ElementsAre;
+
+class AuditLogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "audit-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    reopen();
+  }
+  void TearDown() override {
+    log_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  void reopen() {
+    log_.reset();
+    log_ = std::move(*AuditLog::open((folder_ / "audit.db").string(), clock_,
+                                     {.entries_per_space = 150, .max_path_bytes = 20}));
+  }
+  void record(const std::string& path, const std::string& space = "a") {
+    ASSERT_TRUE(log_->record({.id = {},
+                              .at = {},
+                              .space = space,
+                              .app = "app",
+                              .app_name = "name",
+                              .address = "127.0.0.1",
+                              .method = "PUT",
+                              .path = path,
+                              .status = 200,
+                              .reason = {}}));
+    clock_.advance(std::chrono::milliseconds(1));
+  }
+  std::vector<std::string> paths(const std::optional<std::string>& space, WallTime since = {},
+                                 const api::Page& page = {}) {
+    const auto listed = log_->list(space, since, page);
+    EXPECT_TRUE(listed);
+    std::vector<std::string> paths;
+    for (const Entry& entry : listed->entries) paths.push_back(entry.path);
+    return paths;
+  }
+
+  ManualClock clock_;
+  std::filesystem::path folder_;
+  std::unique_ptr<AuditLog> log_;
+};
+
+TEST_F(AuditLogTest, KeepsWhatWasRecorded) {
+  record("/1");
+  record("/2", "b");
+  record("/3");
+  reopen();
+  EXPECT_THAT(paths("a"), ElementsAre("/3", "/1"));
+  EXPECT_THAT(paths("b"), ElementsAre("/2"));
+  EXPECT_THAT(paths(std::nullopt), ElementsAre("/3", "/2", "/1"));
+  const Entry entry = log_->list("b", {}, {})->entries.front();
+  EXPECT_EQ(entry.app, "app");
+  EXPECT_EQ(entry.app_name, "name");
+  EXPECT_EQ(entry.address, "127.0.0.1");
+  EXPECT_EQ(entry.method, "PUT");
+  EXPECT_EQ(entry.status, 200);
+  EXPECT_TRUE(is_ulid(entry.id));
+}
+
+TEST_F(AuditLogTest, ANewSpaceOfTheSameNameBeginsAnew) {
+  record("/old");
+  const WallTime born = clock_.wall();
+  record("/new");
+  EXPECT_THAT(paths("a", born), ElementsAre("/new"));
+  EXPECT_THAT(paths(std::nullopt), ElementsAre("/new", "/old"));
+}
+
+TEST_F(AuditLogTest, IsReadInPages) {
+  for (const char* path : {"/1", "/2", "/3"}) record(path);
+  const auto first = log_->list("a", {}, {.limit = 2, .after = ""});
+  ASSERT_TRUE(first->next_cursor);
+  EXPECT_EQ(first->entries.size(), 2U);
+  EXPECT_THAT(paths("a", {}, {.limit = 2, .after = first->entries.back().id}), ElementsAre("/1"));
+}
+
+TEST_F(AuditLogTest, TheOldestOfASpaceGoWithoutTouchingOthers) {
+  record("/kept", "b");
+  for (int i = 0; i < 400; ++i) record("/" + std::to_string(i));
+  const auto all = paths("a", {}, {.limit = 1000, .after = ""});
+  EXPECT_GE(all.size(), 150U);
+  EXPECT_LT(all.size(), 260U);
+  EXPECT_EQ(all.front(), "/399");
+  EXPECT_THAT(paths("b"), ElementsAre("/kept"));
+}
+
+TEST_F(AuditLogTest, LongPathsAreCut) {
+  record("/" + std::string(1000, 'x'));
+  EXPECT_EQ(paths("a").front().size(), 20U);
+}
+
+}  // namespace
+}  // namespace sterna::audit
