@@ -41,6 +41,13 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
   }
   const Error error = error_of(reply);
   fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault, error.reason, error.detail);
+  if (error.reason == "token_missing" || error.reason == "token_invalid") {
+    fmt::print(
+        stderr,
+        "sterna: log in with: sterna login --url {} --client-id ID, or give a good token with --token or "
+        "STERNA_TOKEN\n",
+        target.url);
+  }
   if (const auto call = reply.head.find("x-call-id"); !call.empty() && fault == "function") {
     fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
   }

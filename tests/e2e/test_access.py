@@ -610,6 +610,8 @@ def test_the_command_line_logs_in(server, admin, tmp_path):
     cli = Cli(server.url, tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")})
     refused = cli.run("list")
     assert refused.returncode == 1 and f"sterna login --url {server.url}" in refused.stderr
+    refused = cli.run("invoke", "guarded")
+    assert refused.returncode == 4 and f"sterna login --url {server.url}" in refused.stderr
     assert cli.run("login", "--client-id", admin.client_id, data="wrong\n").returncode == 1
     assert "scopes: function" in cli.ok("login", "--client-id", admin.client_id, data=admin.secret + "\n")
     assert (tmp_path / "config/sterna/logins.json").stat().st_mode & 0o777 == 0o600
