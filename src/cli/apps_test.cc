@@ -91,6 +91,24 @@ TEST(Apps, AreChangedRotatedAndDeletedByNameOrId) {
   EXPECT_THAT(requests.at(3), StartsWith("DELETE /spaces/default/apps/ci HTTP"));
 }
 
+TEST(Audit, IsShownAsATable) {
+  const Environment environment;
+  const std::string entries = reply_with("200 OK", "",
+                                         R"({"data":[{"at":"T","app":{"id":"1","name":"ci"},"address":"::1",
+                                         "method":"PUT","path":"/p","status":200,"reason":""},
+                                         {"at":"U","app":null,"address":"::1","method":"DELETE","path":"/q",
+                                         "status":404,"reason":"app_not_found"}],"paging":{"next_cursor":null}})");
+  TestServer server({entries, entries});
+  const std::string url = server.url();
+  const Ran ran = run({"audit", "--limit", "7", "--url", url.c_str()});
+  EXPECT_EQ(ran.status, kExitOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("T   ci   ::1      PUT     /p    200"));
+  EXPECT_THAT(ran.out, HasSubstr("U   -    ::1      DELETE  /q    404     app_not_found"));
+  EXPECT_EQ(run({"audit", "--server", "--url", url.c_str()}).status, kExitOk);
+  EXPECT_THAT(server.requests().at(0), StartsWith("GET /spaces/default/audit?limit=7 HTTP"));
+  EXPECT_THAT(server.requests().at(1), StartsWith("GET /audit?limit=50 HTTP"));
+}
+
 TEST(Apps, BadNamesNeverLeave) {
   const Environment environment;
   TestServer server({});

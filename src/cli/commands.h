@@ -163,6 +163,11 @@ Result<int> update_app(const Target& target, const AppArgs& args);
 Result<int> rotate_app(const Target& target, const AppArgs& args);
 Result<int> delete_app(const Target& target, const AppArgs& args);
 
+// audit.cc
+// Who changed what, the newest first, at most `limit` entries: in the space, or in all spaces and on the
+// server.
+Result<int> show_audit(const Target& target, OwnerOfApps owner, std::size_t limit);
+
 // login.cc
 // Asks for the app's secret, tries it, and keeps it for the target's URL.
 Result<int> login(const Target& target, const std::string& client_id);

@@ -10,6 +10,16 @@ void Program::add_apps() {
   login_command.add_option("--client-id", parts_->id, "The app")->type_name("ID")->required();
   add("logout", "Forget the credentials for the server", [p = parts_.get()] { return logout(p->target); });
 
+  CLI::App& audit = add("audit", "Show who changed what, the newest first", [p = parts_.get()] {
+    return show_audit(p->target, p->of_server ? OwnerOfApps::kServer : OwnerOfApps::kSpace,
+                      p->invocations.limit);
+  });
+  audit.add_flag("--server", parts_->of_server, "In all spaces and on the server");
+  audit.add_option("--limit", parts_->invocations.limit, "At most so many entries")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+
   CLI::App& group = parts_->add_group("apps", "Make, list, change, and delete what may ask for tokens");
   const auto add_one = [&](const std::string& name, const std::string& help, auto action) -> CLI::App& {
     CLI::App& command = parts_->add(group, name, help, [p = parts_.get(), action] {
