@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, Optional, Sequence
 
-from . import cold_start, instructions, many_functions, memory, results as store, scale_up, throughput
+from . import cold_start, instructions, many_functions, memory, neighbour, results as store, scale_up, throughput
 from .async_calls import ACCEPT, BACKLOG, END_TO_END, ONE, AsyncBench
 from .compare import comparison
 from .functions import FUNCTIONS, GUARDED
@@ -52,7 +52,7 @@ class Run:
             self.failures.add(name, "bench", f"{type(error).__name__}: {error}")
 
     def all(self) -> None:
-        if any(case in (*throughput.CASES, "memory", "cold-start", scale_up.CASE) for case in self.options.cases):
+        if any(case in (*throughput.CASES, "memory", "cold-start", scale_up.CASE, neighbour.CASE) for case in self.options.cases):
             self.part("side by side", self.side_by_side)
         self.asynchronous()
         if "sterna" in self.options.servers and "many-functions" in self.options.cases:
@@ -102,6 +102,8 @@ class Run:
                 self.part("cold start", lambda: cold_start.measure(sterna, rows, options.cold_starts, self.results))
             if "sterna" in rows and scale_up.CASE in options.cases:
                 self.part("scale up", lambda: scale_up.measure(sterna, options.scale_ups, self.results))
+            if "sterna" in rows and neighbour.CASE in options.cases:
+                self.part("neighbour", lambda: neighbour.measure(sterna, options.rounds, options.seconds, self.results))
 
     def memory_at_rest(self, sterna: Optional[Sterna], peers: Sequence[Server]) -> None:
         ours = []

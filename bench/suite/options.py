@@ -13,7 +13,7 @@ from .throughput import CASES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SERVERS = (*FUNCTIONS, GUARDED, *PEERS, *QUEUES)
-OTHER_CASES = ("memory", "cold-start", "scale-up", "many-functions", "instructions")
+OTHER_CASES = ("memory", "cold-start", "scale-up", "neighbour", "many-functions", "instructions")
 ALL_CASES = (*CASES, *OTHER_CASES, *ASYNC_CASES)
 
 

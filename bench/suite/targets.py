@@ -124,6 +124,9 @@ TARGETS = (
            _cold_start("sterna-cpp", "node -e 0")),
     Target("cold-start", "sterna", "p99 at most 3x p50", 3, False, _cold_tail),
     _at_most("scale-up", "imports for 1 s", 100, "at most 100 ms"),
+    *(Target("neighbour", hog, "p99 at most 3x", 3, False,
+             lambda results, hog=hog: ratio_to(results, "neighbour", hog, "alone", "p99_ms"))
+      for hog in ("beside a CPU hog", "beside a memory bomb", "beside a fork bomb")),
     _at_most("memory-idle", "sterna", 25, "at most 25 MiB"),
     _at_most("memory-replica", "sterna", 4, "at most 4 MiB"),
     _at_most("start-up", "1,000 functions", 2000, "at most 2,000 ms"),

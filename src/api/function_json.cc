@@ -15,6 +15,7 @@ OrderedJson limits_json(const Limits& limits, std::optional<std::int64_t> concur
   json["max_replicas"] = limits.max_replicas;
   json["idle_seconds"] = seconds_json(limits.idle);
   json["network"] = to_string(limits.network);
+  json["egress_allow"] = limits.egress_allow;
   json["max_body_bytes"] = limits.max_body_bytes;
   json["queue_wait_seconds"] = seconds_json(limits.queue_wait);
   json["warm_parent"] = limits.warm_parent;

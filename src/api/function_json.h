@@ -8,6 +8,7 @@
 #include "api/function_spec.h"
 #include "api/json.h"
 #include "api/validation.h"
+#include "base/ip_address.h"
 
 namespace sterna::api {
 
@@ -15,7 +16,8 @@ namespace sterna::api {
 struct SpecRules {
   std::vector<std::string> templates;  // every accepted name, aliases too
   Limits default_limits;
-  bool allow_network_host = true;  // what was stored once is read again
+  bool allow_network_host = true;                        // what was stored once is read again
+  std::optional<std::vector<IpRange>> egress_private{};  // private targets that functions may have; none: all
 };
 
 // Why `network: host` is refused.

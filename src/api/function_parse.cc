@@ -9,6 +9,7 @@
 #include "api/object_reader.h"
 #include "api/templates.h"
 #include "api/variable_name.h"
+#include "base/ip_address.h"
 #include "base/names.h"
 
 namespace sterna::api {
@@ -152,6 +153,36 @@ void read_options(ObjectReader& reader, std::map<std::string, OptionValue>& out)
     reader.error("options", fmt::format("all together: at most {} bytes", kMaxEnvBytes));
 }
 
+// A target that is not public is of use only if the administrator has opened it.
+bool is_reachable(const IpRange& range, const SpecRules& rules) {
+  if (!rules.egress_private || !special_use(range.base)) return true;
+  return std::ranges::any_of(*rules.egress_private, [&range](const IpRange& open) {
+    return open.contains(range) || range.contains(open);
+  });
+}
+
+void read_egress_allow(ObjectReader& reader, const SpecRules& rules, std::vector<std::string>& out) {
+  constexpr std::size_t kMaxTargets = 64;
+  const Json* list = reader.find("egress_allow");
+  if (list == nullptr) return;
+  out.clear();
+  if (!list->is_array() || list->size() > kMaxTargets) {
+    return reader.error("egress_allow", "must be an array of at most 64 addresses or ranges");
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const Json& entry = (*list)[i];
+    const std::string field = fmt::format("egress_allow[{}]", i);
+    const auto range = parse_ip_range(entry.is_string() ? entry.get<std::string>() : std::string());
+    if (!range) {
+      reader.error(field, "must be an address or a range like 203.0.113.0/24: " + range.error().detail);
+    } else if (!is_reachable(*range, rules)) {
+      reader.error(field, "is no public address; the administrator opens private ones with --egress-private");
+    } else {
+      out.push_back(to_string(*range));
+    }
+  }
+}
+
 void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErrors& errors) {
   ObjectReader reader(json, "limits", errors);
   reader.seconds("timeout_seconds", out.timeout, 0.01, kMaxTimeoutSeconds);
@@ -170,6 +201,7 @@ void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErr
   read_word(reader, "network", out.network, std::array{Network::kNone, Network::kEgress, Network::kHost});
   if (out.network == Network::kHost && !rules.allow_network_host)
     reader.error("network", std::string(kNetworkHostRefused));
+  read_egress_allow(reader, rules, out.egress_allow);
   reader.integer("max_body_bytes", out.max_body_bytes, 0, std::int64_t{1} << 30);
   reader.seconds("queue_wait_seconds", out.queue_wait, 0, 3600);
   reader.boolean("warm_parent", out.warm_parent);

@@ -38,6 +38,10 @@ pool::FunctionConfig config_of(const Recipe& recipe, const BuildRun::Place& plac
   config.warm_parent = false;
   config.env = recipe.env;
   config.network = recipe.network;
+  // Where packages come from is the administrator's choice, a private place too if he opens it
+  // (egress_private).
+  for (const char* all : {"0.0.0.0/0", "::/0"})
+    config.egress_allow.push_back(parse_ip_range(all).value_or(IpRange{}));
   config.timeout = limits.timeout;
   config.memory_bytes = limits.memory_bytes;
   config.cpus = limits.cpus;

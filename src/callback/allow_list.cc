@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace sterna::callback {
 namespace {
@@ -43,13 +42,6 @@ bool is_host_name(std::string_view name) {
   }
 }
 
-bool bits_after_are_zero(const AddressRange& range) {
-  for (unsigned bit = range.bits; bit < 128; ++bit) {
-    if ((range.base.bytes[bit / 8] >> (7 - bit % 8) & 1U) != 0) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<AllowList> AllowList::parse(std::span<const std::string> entries) {
@@ -66,21 +58,10 @@ Result<AllowList> AllowList::parse(std::span<const std::string> entries) {
 
 Status AllowList::add(std::string_view entry) {
   const auto slash = entry.find('/');
-  if (const auto address = parse_address(entry.substr(0, slash))) {
-    const unsigned offset = address->is_v4() && !entry.contains(':') ? 96 : 0;
-    AddressRange range{*address, 128};
-    if (slash != std::string_view::npos) {
-      const std::string_view digits = entry.substr(slash + 1);
-      unsigned prefix = 0;
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
-      if (error != std::errc() || end != digits.data() + digits.size() || prefix > 128 - offset) {
-        return bad_entry(entry, fmt::format("the prefix length is a number from 0 to {}", 128 - offset));
-      }
-      range.bits = prefix + offset;
-    }
-    if (!bits_after_are_zero(range))
-      return bad_entry(entry, "the address has bits set beyond the prefix length");
-    ranges_.push_back(range);
+  if (parse_ip(entry.substr(0, slash))) {
+    const auto range = parse_ip_range(entry);
+    if (!range) return bad_entry(entry, range.error().detail);
+    ranges_.push_back(*range);
     return {};
   }
   if (slash != std::string_view::npos) return bad_entry(entry, "what stands before '/' is not an IP address");
@@ -103,8 +84,8 @@ Status AllowList::add(std::string_view entry) {
   return {};
 }
 
-bool AllowList::allows(const Address& address) const {
-  return std::ranges::any_of(ranges_, [&](const AddressRange& range) { return range.contains(address); });
+bool AllowList::allows(const IpAddress& address) const {
+  return std::ranges::any_of(ranges_, [&](const IpRange& range) { return range.contains(address); });
 }
 
 bool AllowList::allows_host(std::string_view host) const {

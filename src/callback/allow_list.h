@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "callback/address_guard.h"
+#include "base/ip_address.h"
 
 namespace sterna::callback {
 
@@ -23,7 +23,7 @@ class AllowList {
   // entry.
   static Result<AllowList> parse(std::span<const std::string> entries);
 
-  bool allows(const Address& address) const;
+  bool allows(const IpAddress& address) const;
   // Whether whatever `host` resolves to is allowed. A dot at its end and upper case do not matter.
   bool allows_host(std::string_view host) const;
   bool empty() const { return ranges_.empty() && hosts_.empty() && suffixes_.empty(); }
@@ -31,7 +31,7 @@ class AllowList {
  private:
   Status add(std::string_view entry);
 
-  std::vector<AddressRange> ranges_;
+  std::vector<IpRange> ranges_;
   std::vector<std::string> hosts_;     // lower case
   std::vector<std::string> suffixes_;  // ".example.com", lower case
 };

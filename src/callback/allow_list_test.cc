@@ -15,7 +15,7 @@ AllowList list_of(const std::vector<std::string>& entries) {
 }
 
 bool allows(const AllowList& list, std::string_view address) {
-  return list.allows(parse_address(address).value_or(Address{}));
+  return list.allows(parse_ip(address).value_or(IpAddress{}));
 }
 
 TEST(AllowListTest, RangesOfBothFamilies) {

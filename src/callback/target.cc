@@ -120,7 +120,7 @@ std::string part_of(CURLU* url, CURLUPart part, unsigned flags = 0) {
 // Host in the one form that everything below compares: "[::1]" and "0x7f.1" become "::1" and "127.0.0.1".
 Result<std::string> usual_host(std::string host) {
   if (host.starts_with('[')) {
-    const auto address = parse_address(std::string_view(host).substr(1, host.size() - 2));
+    const auto address = parse_ip(std::string_view(host).substr(1, host.size() - 2));
     if (!host.ends_with(']') || !address) {
       return bad_url(fmt::format("'{}' in the callback URL is not an IPv6 address", host));
     }
@@ -128,7 +128,7 @@ Result<std::string> usual_host(std::string host) {
   }
   host = lower(host);
   if (host.size() > 1 && host.ends_with('.')) host.pop_back();
-  if (const auto address = parse_address(host)) return to_string(*address);
+  if (const auto address = parse_ip(host)) return to_string(*address);
   if (auto named = check_host_name(host); !named) return std::unexpected(named.error());
   return host;
 }
@@ -188,7 +188,7 @@ Result<Target> resolve_redirect(const Target& from, std::string_view location) {
   return target;
 }
 
-Status check_address(std::string_view host, const Address& address,
+Status check_address(std::string_view host, const IpAddress& address,
                      std::initializer_list<const AllowList*> allow_lists) {
   const auto what = special_use(address);
   if (!what) return {};
@@ -205,17 +205,17 @@ Status check_address(std::string_view host, const Address& address,
 }
 
 Status check_literal(const Target& target, std::initializer_list<const AllowList*> allow_lists) {
-  std::vector<Address> addresses;
-  if (const auto literal = parse_address(target.host)) {
+  std::vector<IpAddress> addresses;
+  if (const auto literal = parse_ip(target.host)) {
     addresses = {*literal};
   } else if (target.host == "localhost" || target.host.ends_with(".localhost")) {
-    addresses = {parse_address("127.0.0.1").value_or(Address{}),
-                 parse_address("::1").value_or(Address{})};  // RFC 6761 6.3
+    addresses = {parse_ip("127.0.0.1").value_or(IpAddress{}),
+                 parse_ip("::1").value_or(IpAddress{})};  // RFC 6761 6.3
   } else {
     return {};
   }
   Status checked;
-  for (const Address& address : addresses) {
+  for (const IpAddress& address : addresses) {
     checked = check_address(target.host, address, allow_lists);
     if (checked) return {};
   }

@@ -33,7 +33,7 @@ Result<Target> resolve_redirect(const Target& from, std::string_view location);
 // Whether `address`, to which `host` leads, may be connected to: it is public, or one of the lists allows it
 // or the host. Null lists are skipped. Fails with denied `callback_forbidden`; the detail names address and
 // remedy.
-Status check_address(std::string_view host, const Address& address,
+Status check_address(std::string_view host, const IpAddress& address,
                      std::initializer_list<const AllowList*> allow_lists);
 
 // What can be told without a name server, for a quick refusal: a host that is an IP literal or "localhost".

@@ -161,12 +161,12 @@ TEST(CheckLiteralTest, OneOfTheListsIsEnough) {
 
 TEST(CheckAddressTest, SaysWhichAddressANameLedTo) {
   const auto checked =
-      check_address("rebound.example", parse_address("169.254.169.254").value_or(Address{}), {});
+      check_address("rebound.example", parse_ip("169.254.169.254").value_or(IpAddress{}), {});
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().reason, "callback_forbidden");
   EXPECT_THAT(checked.error().detail, HasSubstr("rebound.example is at 169.254.169.254"));
   EXPECT_THAT(checked.error().detail, HasSubstr("cloud metadata"));
-  EXPECT_TRUE(check_address("rebound.example", parse_address("8.8.8.8").value_or(Address{}), {}));
+  EXPECT_TRUE(check_address("rebound.example", parse_ip("8.8.8.8").value_or(IpAddress{}), {}));
 }
 
 }  // namespace

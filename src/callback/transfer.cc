@@ -248,14 +248,14 @@ Duration Transfer::time_limit() const {
   return limits_.total_timeout + std::chrono::seconds(body_size() / limits_.slowest_upload_bytes_per_second);
 }
 
-Status Transfer::check(const Address& address) const {
+Status Transfer::check(const IpAddress& address) const {
   return check_address(target_.host, address, {&server_allow_, pending_->post.allow.get()});
 }
 
 // The one place where a connection begins: the address that is checked is the one that is used.
 curl_socket_t Transfer::on_open_socket(void* self, curlsocktype, curl_sockaddr* address) {
   Transfer& transfer = transfer_of(self);
-  const auto ip = address_of(address->addr);
+  const auto ip = ip_of(address->addr);
   if (!ip) return CURL_SOCKET_BAD;
   if (auto checked = transfer.check(*ip); !checked) {
     transfer.forbidden_ = std::move(checked.error());
@@ -268,7 +268,7 @@ curl_socket_t Transfer::on_open_socket(void* self, curlsocktype, curl_sockaddr* 
 // A connection that is used again was opened for another post, whose space may be allowed more.
 int Transfer::on_connected(void* self, char* remote, char*, int, int) {
   Transfer& transfer = transfer_of(self);
-  const auto address = parse_address(remote);
+  const auto address = parse_ip(remote);
   if (!address) return CURL_PREREQFUNC_ABORT;
   auto checked = transfer.check(*address);
   if (checked) return CURL_PREREQFUNC_OK;

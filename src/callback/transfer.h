@@ -67,7 +67,7 @@ class Transfer {
   bool other_address_was_tried(CURLcode code) const;
   Duration time_limit() const;
   std::uint64_t body_size() const;
-  Status check(const Address& address) const;
+  Status check(const IpAddress& address) const;
   bool take_header_line(std::string_view line);
 
   static curl_socket_t on_open_socket(void* self, curlsocktype purpose, curl_sockaddr* address);

@@ -76,6 +76,9 @@ Result<int> diff_versions(const Target& target, std::string_view name, std::int6
 // others) changes it first when it is not empty.
 Result<int> traffic(const Target& target, std::string_view name, std::string_view share);
 
+// sandbox.cc
+Result<int> show_sandbox(const Target& target, std::string_view name);
+
 // invocations.cc
 struct InvocationsArgs {
   std::string name;

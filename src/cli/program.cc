@@ -58,6 +58,7 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
   add_versions();
   add_init();
   add_builds();
+  add_debug();
   add_shell();
 
   add("version", "Print the version", [this]() -> Result<int> {

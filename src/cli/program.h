@@ -45,6 +45,7 @@ class Program {
   void add_shell();
   void add_versions();
   void add_builds();
+  void add_debug();
 
   int complete_line(int argc, const char* const* argv);
 

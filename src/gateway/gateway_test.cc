@@ -81,8 +81,12 @@ class GatewayTest : public ServingTest {
   net::Background management_thread_;
   net::Background log_thread_;
   std::unique_ptr<audit::AuditLog> audit_ = std::move(*audit::AuditLog::open(":memory:", wall_));
-  Management management_{
-      *registry_, *bundles_, *audit_, {}, [](const std::string&) { return FunctionMetrics(); }};
+  Management management_{*registry_,
+                         *bundles_,
+                         *audit_,
+                         {},
+                         [](const std::string&) { return FunctionMetrics(); },
+                         [](const auto&, const auto&) { return api::OrderedJson::object(); }};
   auth::AccessTable access_;
   Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff};
   Gateway gateway_{

@@ -36,12 +36,13 @@ std::string reason_of(const ManagementReply& reply) {
 }  // namespace
 
 Management::Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-                       api::SpecRules rules, MetricsSource metrics)
+                       api::SpecRules rules, MetricsSource metrics, SandboxSource sandbox)
     : registry_(registry),
       bundles_(bundles),
       audit_(audit),
       rules_(std::move(rules)),
-      metrics_(std::move(metrics)) {}
+      metrics_(std::move(metrics)),
+      sandbox_(std::move(sandbox)) {}
 
 ManagementReply Management::handle(const ManagementRequest& request) {
   ManagementReply reply = answer(request);
@@ -99,6 +100,7 @@ std::span<const Management::Method> Management::methods() {
       {Resource::kRollback, "POST", Scope::kFunctionUpdate, &Management::roll_back},
       {Resource::kTraffic, "GET", Scope::kFunctionRead, &Management::get_traffic},
       {Resource::kTraffic, "PUT", Scope::kFunctionUpdate, &Management::put_traffic},
+      {Resource::kSandbox, "GET", Scope::kFunctionRead, &Management::get_sandbox},
       {Resource::kStop, "POST", Scope::kFunctionUpdate, &Management::stop_function},
       {Resource::kStart, "POST", Scope::kFunctionUpdate, &Management::start_function},
       {Resource::kAudit, "GET", Scope::kAppRead, &Management::list_audit},

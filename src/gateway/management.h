@@ -49,6 +49,9 @@ struct FunctionMetrics {
 };
 using MetricsSource = std::function<FunctionMetrics(const std::string& function_id)>;
 
+// What the workers of a version see and may use on this machine, as it is answered.
+using SandboxSource = std::function<api::OrderedJson(const registry::Function&, const registry::Version&)>;
+
 // How much of the calls each version gets: [{"version", "percent"}, ...], the active one first; empty while
 // there is none.
 api::OrderedJson traffic_json(const registry::Function& function);
@@ -56,9 +59,9 @@ api::OrderedJson traffic_json(const registry::Function& function);
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
-  // All of them must outlive it; `metrics` is called on the thread of the request.
+  // All of them must outlive it; `metrics` and `sandbox` are called on the thread of the request.
   Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-             api::SpecRules rules, MetricsSource metrics);
+             api::SpecRules rules, MetricsSource metrics, SandboxSource sandbox);
 
   // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
   // whether the caller may do what the body says.
@@ -154,6 +157,9 @@ class Management {
   Answer list_audit(const Call& call);
   void record(const ManagementRequest& request, int status, std::string reason);
 
+  // management_sandbox.cc
+  Answer get_sandbox(const Call& call);
+
   Answer open_api(const Call& call);
 
   Result<registry::Listed<registry::Function>> list_of(std::string_view space,
@@ -174,6 +180,7 @@ class Management {
   audit::AuditLog& audit_;
   const api::SpecRules rules_;
   const MetricsSource metrics_;
+  const SandboxSource sandbox_;
   // Held while a change is read, merged and committed, and while bundles are written or removed, so that no
   // bundle goes away between its writing and the commit that refers to it.
   std::mutex writes_;

@@ -27,8 +27,9 @@ class ManagementFixture : public ::testing::Test {
     api::SpecRules rules;
     rules.templates = {"python3-http", "python3", "python3.11-http"};
     audit_ = std::move(*audit::AuditLog::open(":memory:", clock_));
-    management_ = std::make_unique<Management>(*registry_, *bundles_, *audit_, rules,
-                                               [](const std::string&) { return FunctionMetrics{7, 2, 1}; });
+    management_ = std::make_unique<Management>(
+        *registry_, *bundles_, *audit_, rules, [](const std::string&) { return FunctionMetrics{7, 2, 1}; },
+        [](const auto&, const auto&) { return api::OrderedJson::object(); });
   }
   void TearDown() override {
     EXPECT_TRUE(bundles_->sweep({}));

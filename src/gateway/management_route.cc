@@ -31,6 +31,7 @@ std::optional<Resource> function_part(std::string_view word) {
                                  std::pair<std::string_view, Resource>{"versions", Resource::kVersions},
                                  std::pair<std::string_view, Resource>{"rollback", Resource::kRollback},
                                  std::pair<std::string_view, Resource>{"traffic", Resource::kTraffic},
+                                 std::pair<std::string_view, Resource>{"sandbox", Resource::kSandbox},
                                  std::pair<std::string_view, Resource>{"stop", Resource::kStop},
                                  std::pair<std::string_view, Resource>{"start", Resource::kStart}};
   for (const auto& [name, resource] : kParts) {

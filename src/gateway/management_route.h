@@ -23,6 +23,7 @@ enum class Resource : std::uint8_t {
   kVersionDiff,    // {fn}/versions/{number}/diff/{other}
   kRollback,       // {fn}/rollback
   kTraffic,        // {fn}/traffic
+  kSandbox,        // {fn}/sandbox
   kStop,           // {fn}/stop
   kStart,          // {fn}/start
   kApps,           // /spaces/{space}/apps, or /apps: those of the server

@@ -76,7 +76,7 @@ TEST_F(OpenApiTest, SaysWhichScopesAreNeeded) {
       EXPECT_EQ(described_scopes(item[method]), access.any_of) << method << " " << path;
     }
   }
-  EXPECT_EQ(seen, 42U);
+  EXPECT_EQ(seen, 43U);
   const api::Json& scopes =
       document()["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"];
   for (const auto& [name, text] : scopes.items()) EXPECT_FALSE(auth::scope_named(name).empty()) << name;
@@ -98,7 +98,7 @@ TEST_F(OpenApiTest, DescribesEveryMethodOfTheManagementApi) {
     }
     EXPECT_EQ(header(send("OPTIONS", concrete(path)), "Allow"), methods) << path;
   }
-  EXPECT_EQ(seen, 25U);
+  EXPECT_EQ(seen, 26U);
 }
 
 TEST_F(OpenApiTest, DescribesTheFieldsOfAFunction) {

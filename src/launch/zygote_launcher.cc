@@ -134,18 +134,38 @@ ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::
   return zygotes_.emplace(runtime, std::move(made)).first->second.get();
 }
 
-sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config) {
-  const auto next = static_cast<std::uint32_t>(uids_.size() % kUidCount);
-  const std::uint32_t uid = uids_.try_emplace(config.id, kFirstUid + next).first->second;
+// A function keeps its user as long as it has workers; after that another may get it, when all others had
+// their turn.
+std::uint32_t ZygoteLauncher::take_user(const std::string& function) {
+  const auto [found, added] = users_.try_emplace(function);
+  User& user = found->second;
+  if (added) {
+    do {
+      user.uid = kFirstUid + next_uid_;
+      next_uid_ = (next_uid_ + 1) % kUidCount;
+    } while (!uids_.insert(user.uid).second);
+  }
+  ++user.workers;
+  return user.uid;
+}
+
+void ZygoteLauncher::leave_user(const std::string& function) {
+  const auto found = users_.find(function);
+  if (found == users_.end() || --found->second.workers > 0) return;
+  uids_.erase(found->second.uid);
+  users_.erase(found);
+}
+
+sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config) const {
   sandbox::SandboxPlan plan;
   plan.bundle_dir = config.bundle_dir;
   plan.bundle_writable = config.bundle_writable;
-  plan.host_uid = uid;
-  plan.host_gid = uid;
   plan.memory_bytes = config.memory_bytes;
   plan.cpus = config.cpus;
   plan.max_pids = config.max_pids;
-  plan.network = config.network;
+  plan.io_bytes_per_second = settings_.io_bytes_per_second;
+  plan.network = config.network == Network::kEgress && !settings_.egress ? Network::kNone : config.network;
+  plan.egress = {.only = config.egress_allow, .may_open = settings_.egress_private};
   plan.hostname = config.name;
   return plan;
 }
@@ -153,11 +173,15 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
 void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
                            pool::WorkerDescriptors descriptors, const pool::Origin& origin,
                            pool::LaunchObserver& observer) {
-  running_[instance] = {.runtime = config.runtime, .observer = &observer, .network = {}};
+  running_[instance] = {
+      .runtime = config.runtime, .function = config.id, .observer = &observer, .network = {}};
+  const std::uint32_t uid = take_user(config.id);
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);
   sandbox::SandboxPlan plan = plan_of(config);
+  plan.host_uid = uid;
+  plan.host_gid = uid;
   plan.may_pause = origin.may_pause;
   if (!origin.parent.empty()) {
     // A process can have one listener: its replicas get their own when the parent's is closed. It needs no
@@ -206,7 +230,9 @@ void ZygoteLauncher::kill(const std::string& instance) {
 
 void ZygoteLauncher::report_exit(const std::string& instance, const pool::WorkerExit& exit) {
   auto found = running_.extract(instance);
-  if (!found.empty()) found.mapped().observer->on_exited(instance, exit);
+  if (found.empty()) return;
+  leave_user(found.mapped().function);
+  found.mapped().observer->on_exited(instance, exit);
 }
 
 // Never from within `start`: the pool is not ready to hear of it there.

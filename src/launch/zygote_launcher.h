@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "launch/egress_network.h"
@@ -29,7 +30,10 @@ struct LaunchSettings {
   std::map<std::string, RuntimeCommand> runtimes;  // by FunctionConfig::runtime
   std::string root_dir;                            // an empty directory for the sandboxes' root
   sandbox::CgroupLayout cgroups;
-  std::uint32_t spares = 2;  // of each network kind that functions use
+  std::uint32_t spares = 2;               // of each network kind that functions use
+  std::uint64_t io_bytes_per_second = 0;  // of each worker; 0: no limit
+  bool egress = true;                     // false: the machine cannot do it, functions that want it get none
+  std::vector<IpRange> egress_private;    // what of private networks functions may name as targets
 };
 
 // The loop's thread must be the one that made it: zygotes die with the thread that started them.
@@ -40,6 +44,8 @@ class ZygoteLauncher final : public pool::Launcher {
 
   // Starts the runtime's zygote and its spares ahead of the first call.
   void prepare(const std::string& runtime, Network network);
+  // What its workers get, but for their host user. Any thread.
+  sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config) const;
   // Whether every zygote that was started is warm, or has failed.
   bool settled() const { return starting_ == 0; }
 
@@ -52,13 +58,15 @@ class ZygoteLauncher final : public pool::Launcher {
   class Zygote;
   struct Running {
     std::string runtime;
+    std::string function;
     pool::LaunchObserver* observer = nullptr;
     std::unique_ptr<EgressNetwork> network;
   };
 
   Zygote* zygote(const std::string& runtime, std::string& why_not);
   std::uint32_t spares_of(const std::string& runtime) const;
-  sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config);
+  std::uint32_t take_user(const std::string& function);
+  void leave_user(const std::string& function);
   void connect(const std::string& instance, pid_t worker, UniqueFd listener);
   void report_exit(const std::string& instance, const pool::WorkerExit& exit);
   void report_exit_later(const std::string& instance, std::string why);
@@ -69,9 +77,16 @@ class ZygoteLauncher final : public pool::Launcher {
   std::size_t starting_ = 0;  // zygotes that have not said ready yet
   std::map<std::string, std::unique_ptr<Zygote>> zygotes_;
   std::map<std::string, MonotonicTime> start_not_before_;
-  std::optional<sandbox::Cgroup> network_group_;         // of all pasta processes, so that a sweep finds them
-  std::unordered_map<std::string, Running> running_;     // by instance
-  std::unordered_map<std::string, std::uint32_t> uids_;  // by function id
+  std::optional<sandbox::Cgroup> network_group_;      // of all pasta processes, so that a sweep finds them
+  std::unordered_map<std::string, Running> running_;  // by instance
+  // Host users of the functions that have workers.
+  struct User {
+    std::uint32_t uid = 0;
+    std::size_t workers = 0;
+  };
+  std::unordered_map<std::string, User> users_;  // by function id
+  std::unordered_set<std::uint32_t> uids_;       // of `users_`
+  std::uint32_t next_uid_ = 0;
 };
 
 }  // namespace sterna::launch

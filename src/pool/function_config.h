@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ip_address.h"
 #include "base/network.h"
 
 namespace sterna::pool {
@@ -26,6 +27,7 @@ struct FunctionConfig {
   std::map<std::string, std::string> env;
   std::map<std::string, std::string> secrets;  // plain values of the files in /run/secrets, by name
   Network network = Network::kEgress;
+  std::vector<IpRange> egress_allow;  // with network egress: the only targets; empty: the public internet
 
   Duration timeout = std::chrono::seconds(30);
   std::uint64_t memory_bytes = 128U << 20;

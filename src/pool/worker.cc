@@ -116,8 +116,10 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
   theirs.output.reset(ends[1]);
   ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
 
-  theirs.claim_page.reset(::memfd_create("sterna-claims", MFD_CLOEXEC));
-  if (!theirs.claim_page || ::ftruncate(theirs.claim_page.get(), sizeof(wire::ClaimPage)) != 0) {
+  theirs.claim_page.reset(::memfd_create("sterna-claims", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  // User code may get at it: a page that it cut off would be a SIGBUS of ours.
+  if (!theirs.claim_page || ::ftruncate(theirs.claim_page.get(), sizeof(wire::ClaimPage)) != 0 ||
+      ::fcntl(theirs.claim_page.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return fail_errno(Component::kPool, "cannot make a worker's claim page", errno);
   }
   void* page = ::mmap(nullptr, sizeof(wire::ClaimPage), PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -47,7 +47,7 @@ std::string_view to_string(CgroupVersion version) {
 
 std::vector<std::string> CgroupLayout::directories() const {
   std::vector<std::string> all;
-  for (const std::string* directory : {&memory, &cpu, &pids}) {
+  for (const std::string* directory : {&memory, &cpu, &pids, &io}) {
     if (!directory->empty() && std::ranges::find(all, *directory) == all.end()) all.push_back(*directory);
   }
   return all;
@@ -57,7 +57,9 @@ nlohmann::json to_json(const CgroupLayout& layout) {
   return {{"version", to_string(layout.version)},
           {"memory", layout.memory},
           {"cpu", layout.cpu},
-          {"pids", layout.pids}};
+          {"pids", layout.pids},
+          {"io", layout.io},
+          {"disks", layout.disks}};
 }
 
 Result<CgroupLayout> layout_from_json(const nlohmann::json& json) {
@@ -70,6 +72,8 @@ Result<CgroupLayout> layout_from_json(const nlohmann::json& json) {
     layout.memory = json.at("memory").get<std::string>();
     layout.cpu = json.at("cpu").get<std::string>();
     layout.pids = json.at("pids").get<std::string>();
+    layout.io = json.value("io", std::string());
+    layout.disks = json.value("disks", std::vector<std::string>());
   } catch (const nlohmann::json::exception& error) {
     return fail(Code::kInvalid, Component::kWorker, "bad_control_message", error.what());
   }
@@ -81,9 +85,11 @@ std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t byte
   // Version 1 wants memory <= memory with swap at every moment. A fresh group has both unlimited; when a
   // limit grows, the first write fails (and may), the second makes room and the third settles it.
   if (version == CgroupVersion::kV1) {
-    return {{"memory.limit_in_bytes", value, true},
-            {"memory.memsw.limit_in_bytes", value, true},
-            {"memory.limit_in_bytes", value, false}};
+    return {
+        {"memory.limit_in_bytes", value, true},
+        {"memory.memsw.limit_in_bytes", value, true},
+        {"memory.limit_in_bytes", value, false},
+        {"memory.kmem.tcp.limit_in_bytes", value, true}};  // sockets' buffers; version 2 counts them itself
   }
   return {{"memory.max", value, false}, {"memory.swap.max", "0", true}, {"memory.oom.group", "0", true}};
 }
@@ -96,6 +102,23 @@ std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus) {
   return {{"cpu.max", quota + " " + period, false}};
 }
 
+// Optional: not every disk can be limited.
+std::vector<CgroupWrite> io_writes(CgroupVersion version, const std::vector<std::string>& disks,
+                                   std::uint64_t bytes_per_second) {
+  const std::string rate = std::to_string(bytes_per_second);
+  std::vector<CgroupWrite> writes;
+  for (const std::string& disk : disks) {
+    if (version == CgroupVersion::kV1) {
+      for (const char* way : {"read", "write"})
+        writes.push_back({std::string("blkio.throttle.") + way + "_bps_device", disk + " " + rate, true});
+      continue;
+    }
+    const std::string most = bytes_per_second == 0 ? "max" : rate;
+    writes.push_back({"io.max", disk + " rbps=" + most + " wbps=" + most, true});
+  }
+  return writes;
+}
+
 Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
   Cgroup group;
   group.version_ = layout.version;
@@ -105,6 +128,8 @@ Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
   group.memory_ = below(layout.memory);
   group.cpu_ = below(layout.cpu);
   group.pids_ = below(layout.pids);
+  group.io_ = below(layout.io);
+  group.disks_ = layout.disks;
   for (const std::string& base : layout.directories()) group.directories_.push_back(below(base));
   for (const std::string& directory : group.directories_) {
     if (::mkdir(directory.c_str(), 0755) != 0) {
@@ -140,6 +165,10 @@ Status Cgroup::set(const CgroupLimits& limits) {
   }
   if (!pids_.empty() && limits.pids != set_.pids) {
     if (auto status = write_all(pids_, {{"pids.max", std::to_string(limits.pids), false}}); !status)
+      return status;
+  }
+  if (!io_.empty() && limits.io_bytes_per_second != set_.io_bytes_per_second) {
+    if (auto status = write_all(io_, io_writes(version_, disks_, limits.io_bytes_per_second)); !status)
       return status;
   }
   set_ = limits;

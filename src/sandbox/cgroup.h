@@ -1,4 +1,4 @@
-// Memory, cpu and process limits by control groups, version 2 or 1; counts who was killed for memory.
+// Memory, cpu, process and disk limits by control groups, version 2 or 1; counts who was killed for memory.
 #pragma once
 
 #include <sys/types.h>
@@ -28,6 +28,8 @@ struct CgroupLayout {
   std::string memory;
   std::string cpu;
   std::string pids;
+  std::string io{};
+  std::vector<std::string> disks{};  // "254:0": the disks that io is limited for
 
   // Each distinct directory once.
   std::vector<std::string> directories() const;
@@ -40,6 +42,7 @@ struct CgroupLimits {
   std::uint64_t memory_bytes = 0;
   double cpus = 0;
   std::uint64_t pids = 0;
+  std::uint64_t io_bytes_per_second = 0;  // from each disk, and to it; 0: no limit
   bool operator==(const CgroupLimits&) const = default;
 };
 
@@ -52,10 +55,15 @@ struct CgroupWrite {
 // The writes that set `limits`, in order, per controller. Pure.
 std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t bytes);
 std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus);
+std::vector<CgroupWrite> io_writes(CgroupVersion version, const std::vector<std::string>& disks,
+                                   std::uint64_t bytes_per_second);
 
 // Finds where `name` goes below this process's own group. Pure but for looking which directories exist.
 // `root` is where the hierarchies are mounted (/sys/fs/cgroup), `self` the text of /proc/self/cgroup.
 CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std::string_view name);
+
+// The whole disks of `sys_block` (/sys/block), without memory and loop devices; at most 16.
+std::vector<std::string> find_disks(const std::string& sys_block);
 
 // Makes the layout's directories ready: with version 2 moves this process into a leaf of its own and turns
 // the controllers on. Controllers that cannot be used are taken out of the layout and named in `warnings`.
@@ -101,6 +109,8 @@ class Cgroup {
   std::string memory_;
   std::string cpu_;
   std::string pids_;
+  std::string io_;
+  std::vector<std::string> disks_;
   std::vector<std::string> directories_;
   std::vector<UniqueFd> join_;
   CgroupLimits set_;

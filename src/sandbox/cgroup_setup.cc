@@ -86,8 +86,8 @@ void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
     return;
   }
   const int moved = write_file(leaf + "/cgroup.procs", "0");
-  const std::array<std::pair<std::string_view, std::string*>, 3> controllers{
-      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"pids", &layout.pids}}};
+  const std::array<std::pair<std::string_view, std::string*>, 4> controllers{
+      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"io", &layout.io}, {"pids", &layout.pids}}};
   for (const auto& [controller, directory] : controllers) {
     if (enable(own, controller) == 0 && enable(base, controller) == 0) continue;
     directory->clear();
@@ -98,8 +98,8 @@ void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
 }
 
 void create_v1(CgroupLayout& layout, std::vector<std::string>& warnings) {
-  const std::array<std::pair<std::string_view, std::string*>, 3> controllers{
-      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"pids", &layout.pids}}};
+  const std::array<std::pair<std::string_view, std::string*>, 4> controllers{
+      {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"pids", &layout.pids}, {"blkio", &layout.io}}};
   for (const auto& [controller, directory] : controllers) {
     if (!directory->empty() && (::mkdir(directory->c_str(), 0755) == 0 || errno == EEXIST)) continue;
     directory->clear();
@@ -162,13 +162,31 @@ CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std:
     const auto path = own_path(self, "");
     if (!path) return layout;
     const std::string base = own_directory(root, *path) + "/" + std::string(name);
-    return {CgroupVersion::kV2, base, base, base};
+    return {CgroupVersion::kV2, base, base, base, base, {}};
   }
   layout.memory = v1_directory(root, self, "memory", name);
   layout.cpu = v1_directory(root, self, "cpu", name);
   layout.pids = v1_directory(root, self, "pids", name);
+  layout.io = v1_directory(root, self, "blkio", name);
   if (!layout.directories().empty()) layout.version = CgroupVersion::kV1;
   return layout;
+}
+
+std::vector<std::string> find_disks(const std::string& sys_block) {
+  constexpr std::size_t kMaxDisks = 16;
+  std::vector<std::string> disks;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(sys_block.c_str()), &::closedir);
+  if (!dir) return disks;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const std::string name = entry->d_name;
+    const bool is_memory = name.starts_with("loop") || name.starts_with("ram") || name.starts_with("zram");
+    if (name.starts_with('.') || is_memory || disks.size() == kMaxDisks) continue;
+    auto number = read_file(sys_block + "/" + name + "/dev");
+    if (!number) continue;
+    if (number->ends_with('\n')) number->pop_back();
+    disks.push_back(std::move(*number));
+  }
+  return disks;
 }
 
 CgroupLayout create_cgroups(CgroupLayout layout, std::vector<std::string>& warnings) {

@@ -92,11 +92,11 @@ TEST_F(CgroupTree, Version2ControllersThatCannotBeTurnedOnAreTold) {
   std::vector<std::string> warnings;
   const auto layout = create_cgroups(locate_cgroups(root_, "0::/x\n", "s"), warnings);
   EXPECT_EQ(layout.version, CgroupVersion::kNone);
-  EXPECT_EQ(warnings.size(), 3U);
+  EXPECT_EQ(warnings.size(), 4U);
 }
 
 TEST_F(CgroupTree, LayoutSurvivesJson) {
-  const CgroupLayout layout{CgroupVersion::kV1, "/m", "", "/p"};
+  const CgroupLayout layout{CgroupVersion::kV1, "/m", "", "/p", "/io", {"254:0"}};
   EXPECT_EQ(layout_from_json(to_json(layout)).value(), layout);
   EXPECT_FALSE(layout_from_json({{"version", "v1"}}));
 }
@@ -105,12 +105,30 @@ TEST(CgroupWrites, AreInAnOrderTheKernelTakes) {
   EXPECT_EQ(memory_writes(CgroupVersion::kV1, 100),
             (std::vector<CgroupWrite>{{"memory.limit_in_bytes", "100", true},
                                       {"memory.memsw.limit_in_bytes", "100", true},
-                                      {"memory.limit_in_bytes", "100", false}}));
+                                      {"memory.limit_in_bytes", "100", false},
+                                      {"memory.kmem.tcp.limit_in_bytes", "100", true}}));
   EXPECT_EQ(memory_writes(CgroupVersion::kV2, 100).front(), (CgroupWrite{"memory.max", "100", false}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV2, 0.5),
             (std::vector<CgroupWrite>{{"cpu.max", "50000 100000", false}}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 2).back(), (CgroupWrite{"cpu.cfs_quota_us", "200000", false}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 0.001).back().value, "1000");  // the kernel's least
+}
+
+TEST(CgroupWrites, DisksAreLimitedOneByOne) {
+  EXPECT_EQ(io_writes(CgroupVersion::kV1, {"254:0"}, 7),
+            (std::vector<CgroupWrite>{{"blkio.throttle.read_bps_device", "254:0 7", true},
+                                      {"blkio.throttle.write_bps_device", "254:0 7", true}}));
+  EXPECT_EQ(io_writes(CgroupVersion::kV2, {"8:0"}, 7),
+            (std::vector<CgroupWrite>{{"io.max", "8:0 rbps=7 wbps=7", true}}));
+  EXPECT_EQ(io_writes(CgroupVersion::kV2, {"8:0"}, 0).front().value, "8:0 rbps=max wbps=max");
+}
+
+TEST_F(CgroupTree, DisksAreFoundWithoutMemoryAndLoops) {
+  file("block/vda/dev", "254:0\n");
+  file("block/loop0/dev", "7:0\n");
+  file("block/zram0/dev", "251:0\n");
+  EXPECT_EQ(find_disks(root_ + "/block"), std::vector<std::string>{"254:0"});
+  EXPECT_TRUE(find_disks(root_ + "/none").empty());
 }
 
 TEST_F(CgroupTree, CountersAreReadByName) {

@@ -18,10 +18,15 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/unique_fd.h"
+#include "sandbox/landlock.h"
+#include "sandbox/proc_view.h"
+
 namespace sterna::sandbox {
 namespace {
 
-constexpr std::uint64_t kShmBytes = 16 * kMiB;
+constexpr std::uint64_t kMaxPendingSignals = 1024;  // and timers
+constexpr std::uint64_t kMaxLockedBytes = std::uint64_t{64} * 1024;
 constexpr std::uint64_t kStackAllowance = 192 * kMiB;  // threads' stacks count as data, used or not
 
 StepError here(const char* step) {
@@ -42,16 +47,13 @@ StepError loopback_up() {
 
 bool mount_tmpfs(const char* target, std::uint64_t bytes, unsigned long flags) {
   char options[96];
-  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=65536",
-                static_cast<unsigned long long>(bytes));
+  std::snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=%u",
+                static_cast<unsigned long long>(bytes), kMaxTmpFiles);
   return ::mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
 }
 
-// What every sandbox has of its own, below the working directory.
+// What every sandbox has of its own besides /proc, below the working directory.
 StepError mount_own(std::uint64_t tmp_bytes) {
-  // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
-  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
-    return here("mount proc");
   if (!mount_tmpfs("tmp", tmp_bytes, 0)) return here("mount /tmp");
   if (!mount_tmpfs("dev/shm", kShmBytes, MS_NOEXEC)) return here("mount /dev/shm");
   return {};
@@ -63,11 +65,15 @@ StepError make_root(const char* root_dir, std::uint64_t tmp_bytes) {
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
   if (::mount(root_dir, root_dir, nullptr, MS_BIND | MS_REC, nullptr) != 0) return here("bind the root");
   if (::chdir(root_dir) != 0) return here("enter the root");
+  // Before the host's proc is gone: the kernel mounts a new one only where a whole one is in view.
+  if (const StepError error = mount_proc()) return error;
+  if (const StepError error = keep_whole_proc()) return error;
+  if (const StepError error = cover_proc()) return error;
   if (const StepError error = mount_own(tmp_bytes)) return error;
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return here("pivot_root");
   if (::umount2(".", MNT_DETACH) != 0) return here("detach the host's root");
   if (::chdir("/") != 0) return here("enter /");
-  return {};
+  return limit_user_namespace();
 }
 
 StepError unshare_namespaces(NetworkSpace network) {
@@ -111,14 +117,30 @@ StepError set_limits(const EnterOrder& order, pid_t worker) {
   if (::prlimit(worker, RLIMIT_NOFILE, nullptr, &files) != 0) return here("read RLIMIT_NOFILE");
   const auto open_files = std::min<std::uint64_t>(order.max_open_files, files.rlim_max);
   if (!set_limit(worker, RLIMIT_NOFILE, open_files)) return here("set RLIMIT_NOFILE");
-  if (!set_limit(worker, RLIMIT_CORE, 0)) return here("set RLIMIT_CORE");
-  // No file can use more than this anyway; it stops sparse giants.
-  if (!set_limit(worker, RLIMIT_FSIZE, std::max(order.tmp_bytes, order.memory_bytes)))
+  // 0 would not keep the kernel from piping a core to the host's handler; 1 does, and the filter keeps it 1.
+  if (!set_limit(worker, RLIMIT_CORE, 1)) return here("set RLIMIT_CORE");
+  // What the kernel counts for the maker of the user namespace too, who is the same for all functions.
+  if (!set_limit(worker, RLIMIT_MSGQUEUE, 0)) return here("set RLIMIT_MSGQUEUE");
+  if (!set_limit(worker, RLIMIT_SIGPENDING, kMaxPendingSignals)) return here("set RLIMIT_SIGPENDING");
+  if (!set_limit(worker, RLIMIT_MEMLOCK, kMaxLockedBytes)) return here("set RLIMIT_MEMLOCK");
+  if (!set_limit(worker, RLIMIT_FSIZE, max_file_bytes(order.tmp_bytes, order.memory_bytes)))
     return here("set RLIMIT_FSIZE");
   if (const StepError error = set_memory_limit(order, worker)) return error;
   if (order.limit_processes != 0 && !set_limit(worker, RLIMIT_NPROC, order.max_pids))
     return here("set RLIMIT_NPROC");
   return {};
+}
+
+StepError restrict_files(Files files) {
+  const int version = landlock_version();
+  const FunctionFiles function = files == Files::kBuild ? FunctionFiles::kWritable : FunctionFiles::kReadOnly;
+  const UniqueFd rules(version == 0                  ? -ENOMSG
+                       : files == Files::kOfReplicas ? make_scope_rules(version)
+                                                     : make_write_rules(version, function));
+  if (rules.get() == -ENOMSG) return {};  // this kernel has none
+  if (!rules) return {"make the rules for files", -rules.get()};
+  const int error = restrict_by(rules.get());
+  return error == 0 ? StepError{} : StepError{"restrict files", error};
 }
 
 StepError become_inner_user() {
@@ -154,7 +176,10 @@ StepError prepare_replica(NetworkSpace network, std::uint64_t tmp_bytes) {
   if (const StepError error = unshare_namespaces(network)) return error;
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) != 0) return here("make mounts private");
   if (::chdir("/") != 0) return here("enter /");
+  if (const StepError error = mount_proc()) return error;
+  if (const StepError error = cover_proc()) return error;
   if (const StepError error = mount_own(tmp_bytes)) return error;
+  if (const StepError error = limit_user_namespace()) return error;
   return drop_bounding_set();
 }
 
@@ -167,7 +192,9 @@ EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_p
   order.memory_limit = has_memory_group ? MemoryLimit::kGroup : MemoryLimit::kAddressSpace;
   order.limit_processes = has_pids_group ? 0 : 1;
   order.may_pause = plan.may_pause ? 1 : 0;
+  order.bundle_writable = plan.bundle_writable ? 1 : 0;
   order.network = plan.network;
+  order.filtered = plan.network == Network::kEgress ? 1 : 0;
   plan.hostname.copy(order.hostname, sizeof order.hostname - 1);
   return order;
 }
@@ -194,7 +221,8 @@ StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker) {
   return set_limits(order, worker);
 }
 
-StepError become_function(const SeccompProgram& filter, SocketRule rule, int* listener) {
+StepError become_function(const SeccompProgram& filter, SocketRule rule, Files files, int* listener) {
+  if (const StepError error = restrict_files(files)) return error;
   if (const StepError error = become_inner_user()) return error;
   const int installed = install_filter(filter, rule);
   if (installed < 0) return {"install the system call filter", -installed};
@@ -204,8 +232,11 @@ StepError become_function(const SeccompProgram& filter, SocketRule rule, int* li
 
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
   if (const StepError error = furnish(order, bundle_fd, 0)) return error;
-  return become_function(filter, order.network == Network::kEgress ? SocketRule::kNotify : SocketRule::kAllow,
-                         listener);
+  const SocketRule rule = order.network == Network::kEgress ? SocketRule::kNotify : SocketRule::kAllow;
+  const Files files = order.may_pause != 0         ? Files::kOfReplicas
+                      : order.bundle_writable != 0 ? Files::kBuild
+                                                   : Files::kOwn;
+  return become_function(filter, rule, files, listener);
 }
 
 StepError hide_init() {
@@ -214,6 +245,7 @@ StepError hide_init() {
 }
 
 StepError drop_init() {
+  if (const StepError error = close_user_namespaces()) return error;
   if (const StepError error = drop_capabilities()) return error;
   return hide_init();
 }

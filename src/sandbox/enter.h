@@ -44,6 +44,8 @@ struct EnterOrder {
   MemoryLimit memory_limit = MemoryLimit::kGroup;
   std::uint8_t limit_processes = 0;  // 1: no pids cgroup, use RLIMIT_NPROC
   std::uint8_t may_pause = 0;        // 1: its init stays able to make replicas of it
+  std::uint8_t bundle_writable = 0;
+  std::uint8_t filtered = 0;  // 1: a filter of the network comes along (packet_filter.h)
   Network network = Network::kNone;
   char hostname[64] = {};
 };
@@ -56,15 +58,22 @@ enum class BundleAccess : std::uint8_t { kReadOnly, kWritable };
 int open_bundle(const char* bundle_dir, BundleAccess access);
 
 // After the user and group maps are written: attaches the bundle at /function, sets hostname and rlimits,
-// becomes the inner user without capabilities, installs the filter. `*listener` is the seccomp listener with
-// network egress, else -1.
+// restricts what can be written, becomes the inner user without capabilities, installs the filter.
+// `*listener` is the seccomp listener with network egress, else -1.
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener);
+
+// Which files may be written, by Landlock beside the mounts (landlock.h).
+enum class Files : std::uint8_t {
+  kOwn,         // /tmp and /dev/shm
+  kBuild,       // /function too
+  kOfReplicas,  // decided for each replica when it is made
+};
 
 // The two halves of `enter`. `furnish` is what needs privileges and may be done by the sandbox's init for the
 // running process `worker` (0: the caller): bundle, hostname, rlimits. `become_function` is for the worker
 // alone: the inner user, no capabilities, the filter.
 StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker);
-StepError become_function(const SeccompProgram& filter, SocketRule rule, int* listener);
+StepError become_function(const SeccompProgram& filter, SocketRule rule, Files files, int* listener);
 
 // For the init process of a sandbox: makes it unreadable for others, or that and drops every capability.
 StepError hide_init();

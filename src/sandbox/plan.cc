@@ -78,6 +78,17 @@ class Reader {
     else
       fault(name, "must be none, egress or host");
   }
+  void ranges(const char* name, std::vector<IpRange>& out) {
+    const auto* value = take(name);
+    if (value == nullptr) return;
+    if (!value->is_array() || value->size() > kMaxEgressRanges)
+      return fault(name, "must be an array of at most 64");
+    for (const nlohmann::json& each : *value) {
+      const auto range = parse_ip_range(each.is_string() ? each.get<std::string>() : std::string());
+      if (!range) return fault(name, "must be addresses or ranges");
+      out.push_back(*range);
+    }
+  }
   Status status() {
     if (!fault_ && taken_ != json_.size()) fault_ = bad("plan", "has an unknown member");
     if (fault_) return *fault_;
@@ -99,6 +110,12 @@ class Reader {
   std::size_t taken_ = 0;
   std::optional<std::unexpected<Error>> fault_;
 };
+
+std::vector<std::string> texts(const std::vector<IpRange>& ranges) {
+  std::vector<std::string> all;
+  for (const IpRange& range : ranges) all.push_back(to_string(range));
+  return all;
+}
 
 }  // namespace
 
@@ -131,7 +148,10 @@ nlohmann::json to_json(const SandboxPlan& plan) {
           {"max_pids", plan.max_pids},
           {"tmp_bytes", plan.tmp_bytes},
           {"max_open_files", plan.max_open_files},
+          {"io_bytes_per_second", plan.io_bytes_per_second},
           {"network", to_string(plan.network)},
+          {"egress_only", texts(plan.egress.only)},
+          {"egress_may_open", texts(plan.egress.may_open)},
           {"hostname", plan.hostname},
           {"may_pause", plan.may_pause}};
 }
@@ -149,7 +169,10 @@ Result<SandboxPlan> plan_from_json(const nlohmann::json& json) {
   reader.integer("max_pids", plan.max_pids);
   reader.integer("tmp_bytes", plan.tmp_bytes);
   reader.integer("max_open_files", plan.max_open_files);
+  reader.integer("io_bytes_per_second", plan.io_bytes_per_second);
   reader.network("network", plan.network);
+  reader.ranges("egress_only", plan.egress.only);
+  reader.ranges("egress_may_open", plan.egress.may_open);
   reader.text("hostname", plan.hostname);
   reader.flag("may_pause", plan.may_pause);
   if (auto status = reader.status(); !status) return std::unexpected(status.error());

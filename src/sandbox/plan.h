@@ -1,6 +1,7 @@
 // What one worker may see and use: plain data, decided by the pool, applied by the zygote and its children.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/network.h"
+#include "sandbox/egress_rules.h"
 
 namespace sterna::sandbox {
 
@@ -17,6 +19,10 @@ inline constexpr std::uint32_t kInnerGid = 1000;
 
 inline constexpr std::uint64_t kMiB = 1ULL << 20;
 
+// The same for all: size of /dev/shm, and files in it and in /tmp.
+inline constexpr std::uint64_t kShmBytes = 16 * kMiB;
+inline constexpr unsigned kMaxTmpFiles = 65'536;
+
 struct SandboxPlan {
   std::string bundle_dir;  // absolute host path, seen as /function; its files must be readable by others
   bool bundle_writable = false;  // for builds; else /function is read-only
@@ -24,15 +30,22 @@ struct SandboxPlan {
   std::uint32_t host_gid = 0;  // (without root: ignored, they are the server's user)
   std::uint64_t memory_bytes = 128 * kMiB;  // memory with swap
   double cpus = 1.0;
-  std::uint32_t max_pids = 64;          // processes and threads of the function
-  std::uint64_t tmp_bytes = 64 * kMiB;  // size of /tmp; what is in it counts as memory too
-  std::uint32_t max_open_files = 1024;  // per process
+  std::uint32_t max_pids = 64;                     // processes and threads of the function
+  std::uint64_t tmp_bytes = 64 * kMiB;             // size of /tmp; what is in it counts as memory too
+  std::uint32_t max_open_files = 1024;             // per process
+  std::uint64_t io_bytes_per_second = 256 * kMiB;  // from each disk, and to it; 0: no limit
   Network network = Network::kNone;
+  EgressPolicy egress;  // with network egress
   std::string hostname = "function";
   bool may_pause = false;  // may become the parent of its function's further workers
 
   bool operator==(const SandboxPlan&) const = default;
 };
+
+// No file can use more than this anyway; it stops sparse giants.
+constexpr std::uint64_t max_file_bytes(std::uint64_t tmp_bytes, std::uint64_t memory_bytes) {
+  return std::max(tmp_bytes, memory_bytes);
+}
 
 // Fails with invalid, reason `bad_sandbox_plan`, naming the field.
 Status validate(const SandboxPlan& plan);

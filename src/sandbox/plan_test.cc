@@ -13,6 +13,8 @@ SandboxPlan good() {
   plan.host_uid = 200'001;
   plan.host_gid = 200'002;
   plan.network = Network::kEgress;
+  plan.egress.only = {parse_ip_range("10.1.0.0/16").value(), parse_ip_range("2606:4700::1").value()};
+  plan.egress.may_open = {parse_ip_range("10.0.0.0/8").value()};
   plan.cpus = 0.5;
   plan.may_pause = true;
   return plan;
@@ -56,8 +58,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Fault{"host_uid", 0}, Fault{"host_gid", 0}, Fault{"host_uid", -1},
                       Fault{"host_uid", 1ULL << 33}, Fault{"memory_bytes", 1}, Fault{"memory_bytes", "128"},
                       Fault{"cpus", 0}, Fault{"cpus", "1"}, Fault{"max_pids", 0}, Fault{"tmp_bytes", 1},
-                      Fault{"max_open_files", 3}, Fault{"network", "any"}, Fault{"network", nullptr},
-                      Fault{"hostname", ""}, Fault{"hostname", "a/b"},
+                      Fault{"max_open_files", 3}, Fault{"egress_only", "10.0.0.0/8"},
+                      Fault{"egress_only", {"x"}}, Fault{"egress_may_open", {7}}, Fault{"network", "any"},
+                      Fault{"network", nullptr}, Fault{"hostname", ""}, Fault{"hostname", "a/b"},
                       Fault{"hostname", std::string(64, 'a')}, Fault{"may_pause", 1}, Fault{"unknown", 1}));
 
 TEST(SandboxPlan, IsShownOneLineAField) {

@@ -10,10 +10,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "sandbox/egress.h"
+#include "sandbox/landlock.h"
+#include "sandbox/packet_filter.h"
 
 namespace sterna::sandbox {
 namespace {
@@ -56,7 +57,10 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
   found.mounts = has_mount_calls();
   found.seccomp = has_seccomp();
   found.own_users = ::geteuid() == 0;
-  found.egress = egress_available();
+  const bool pasta = egress_available();
+  const bool filter = can_filter_packets();
+  found.egress = pasta && filter;
+  found.landlock = landlock_version();
   if (error != 0) {
     warn(std::string("namespaces cannot be made (") + std::strerror(error) +
          "): functions cannot run; allow user namespaces (user.max_user_namespaces, "
@@ -66,7 +70,14 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
   if (!found.seccomp) warn("the kernel has no seccomp with user notification: functions cannot run");
   if (!found.own_users)
     warn("not root: all functions are the same user for the host, kept apart by namespaces only");
-  if (!found.egress) {
+  if (!filter) {
+    warn(
+        "packets cannot be filtered (nf_tables): functions with network egress have none, because nothing "
+        "would keep them "
+        "from private networks");
+  }
+  if (found.landlock == 0) warn("no Landlock (Linux 5.13): files are protected by mounts only");
+  if (!pasta) {
     warn(
         "pasta is not installed (package passt) or /dev/net/tun may not be opened: functions with network "
         "egress have none");
@@ -75,14 +86,10 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
     warn("no memory controller: memory is limited by each process's address space (RLIMIT_AS) only");
   }
   if (found.cgroups.pids.empty()) warn("no pids controller: processes are limited by RLIMIT_NPROC");
+  if (found.cgroups.io.empty() || found.cgroups.disks.empty())
+    warn("no io controller, or no disk that it knows: reading and writing disks is not limited");
   if (found.cgroups.cpu.empty()) warn("no cpu controller: the cpus limit is not enforced");
   return found;
-}
-
-nlohmann::json to_json(const Probe& probe) {
-  return {{"namespaces", probe.namespaces}, {"mounts", probe.mounts}, {"seccomp", probe.seccomp},
-          {"own_users", probe.own_users},   {"egress", probe.egress}, {"cgroups", to_json(probe.cgroups)},
-          {"warnings", probe.warnings}};
 }
 
 }  // namespace sterna::sandbox

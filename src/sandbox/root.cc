@@ -11,6 +11,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
+#include "sandbox/proc_view.h"
 
 namespace sterna::sandbox {
 namespace {
@@ -81,15 +82,6 @@ Status add_system(const std::string& root) {
   return {};
 }
 
-// A resolver on the host's loopback cannot be reached from inside; systemd-resolved keeps the real ones
-// beside its stub.
-std::string resolver_file() {
-  const auto text = read_file("/etc/resolv.conf");
-  const bool stub = text && text->find("nameserver 127.") != std::string::npos;
-  const char* real = "/run/systemd/resolve/resolv.conf";
-  return stub && ::access(real, R_OK) == 0 ? real : "/etc/resolv.conf";
-}
-
 // Small files are copied: every bind is one more mount to clone for every sandbox.
 Status add_etc(const std::string& root) {
   if (!make_directories(root, "/etc/ssl")) return failed("/etc");
@@ -128,7 +120,7 @@ Status add_dev(const std::string& root) {
 }
 
 Status add_empty(const std::string& root) {
-  for (const char* name : {"/function", "/tmp", "/proc", "/run/secrets", "/var"}) {
+  for (const char* name : {"/function", "/tmp", "/proc", "/run/secrets", "/var/empty"}) {
     if (!make_directories(root, name)) return failed(name);
   }
   if (::symlink("/tmp", (root + "/var/tmp").c_str()) != 0) return failed("/var/tmp");
@@ -144,6 +136,15 @@ bool map_self(uid_t uid, gid_t gid) {
 
 }  // namespace
 
+// A resolver on the host's loopback cannot be reached from inside; systemd-resolved keeps the real ones
+// beside its stub.
+std::string resolver_file() {
+  const auto text = read_file("/etc/resolv.conf");
+  const bool stub = text && text->find("nameserver 127.") != std::string::npos;
+  const char* real = "/run/systemd/resolve/resolv.conf";
+  return stub && ::access(real, R_OK) == 0 ? real : "/etc/resolv.conf";
+}
+
 Result<Privilege> enter_private_mounts() {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
@@ -156,12 +157,19 @@ Result<Privilege> enter_private_mounts() {
   return privilege;
 }
 
-Status build_root(const std::string& directory, const std::vector<Bind>& binds) {
+Status build_root(const std::string& directory, const std::vector<Bind>& binds, Privilege privilege) {
   if (::mount("sterna", directory.c_str(), "tmpfs", MS_NOSUID, "mode=0755,size=8m,nr_inodes=4096") != 0) {
     return failed("mount a tmpfs");
   }
   for (auto* step : {&add_system, &add_etc, &add_dev, &add_empty}) {
     if (auto status = step(directory); !status) return status;
+  }
+  if (privilege == Privilege::kRoot) {
+    // A folder of root's, whom no function can become; without root no sandbox has replicas.
+    const std::string hidden = directory + "/" + kHiddenProc;
+    if (!make_directories(directory, kHiddenProc) ||
+        ::chmod(hidden.substr(0, hidden.rfind('/')).c_str(), 0700) != 0)
+      return failed("/run/sandbox");
   }
   for (const Bind& bind : binds) {
     if (auto status = bind_directory(directory, bind); !status) return status;

@@ -22,10 +22,14 @@ enum class Privilege : unsigned char { kRoot, kUser };
 // Single-threaded callers only.
 Result<Privilege> enter_private_mounts();
 
+// The file that sandboxes get as their resolv.conf.
+std::string resolver_file();
+
 // Builds the root at `directory`, an existing empty directory, in the caller's own mount namespace: /usr, the
 // links of a merged-usr system, chosen files of /etc with a passwd of its own, /dev with the harmless
-// devices, and empty /function, /tmp, /proc, /dev/shm, /run/secrets to mount on. Fails with io, naming the
+// devices, and empty /function, /tmp, /proc, /dev/shm, /run/secrets to mount on.
+// With root also the folder that keeps a whole /proc out of sight (proc_view.h). Fails with io, naming the
 // step.
-Status build_root(const std::string& directory, const std::vector<Bind>& binds);
+Status build_root(const std::string& directory, const std::vector<Bind>& binds, Privilege privilege);
 
 }  // namespace sterna::sandbox

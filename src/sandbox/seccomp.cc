@@ -6,6 +6,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,6 +77,18 @@ void add_processes(Rules& rules) {
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, 0xffffffffU));
 }
 
+// Any limit but that of core dumps, which is one that could be lowered to hand cores to the host's handler
+// (enter.cc). The kernel takes the low half of the argument.
+void add_limits(Rules& rules) {
+  constexpr std::uint64_t kInt = 0xffffffffU;
+  for (std::uint64_t resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    if (resource == RLIMIT_CORE) continue;
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), masked_equal(0, kInt, resource));
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), masked_equal(1, kInt, resource));
+  }
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), equal(2, 0));  // only asks
+}
+
 // Local sockets always; the internet and the route socket (which tells name resolution what addresses there
 // are) by `rule`.
 void add_sockets(Rules& rules, SocketRule rule) {
@@ -111,6 +124,7 @@ Result<SeccompProgram> make_filter(SocketRule rule) {
   Rules rules(filter.get());
   for (const char* name : kAllowedCalls) rules.allow(name);
   add_processes(rules);
+  add_limits(rules);
   add_sockets(rules, rule);
   if (rules.error() != 0) return fail_errno(Component::kWorker, "seccomp: rules", rules.error());
   return exported(filter.get());

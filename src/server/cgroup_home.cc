@@ -35,6 +35,7 @@ CgroupHome CgroupHome::open(const std::filesystem::path& data_dir, std::vector<s
   }
   const std::string name = "sterna-" + std::to_string(::getpid());
   auto layout = sandbox::locate_cgroups(kCgroupRoot, read_file("/proc/self/cgroup"), name);
+  layout.disks = sandbox::find_disks("/sys/block");
   layout = sandbox::create_cgroups(std::move(layout), warnings);
   std::ofstream(file) << to_json(layout).dump() << "\n";
   return {std::move(file), std::move(layout)};

@@ -13,6 +13,8 @@
 namespace sterna::server {
 namespace {
 
+constexpr std::size_t kMaxPrivateTargets = 64;
+
 namespace fs = std::filesystem;
 
 std::unexpected<Error> bad_config(std::string detail) {
@@ -125,10 +127,26 @@ Status validate(const Config& config) {
     return bad_config(
         fmt::format("data_dir is {}: write the path out, ~ is not expanded", config.data_dir.native()));
   }
+  for (const std::string& target : config.egress_private) {
+    const auto range = parse_ip_range(target);
+    if (!range)
+      return bad_config(fmt::format("egress_private names {}, which is no address or CIDR: {}", target,
+                                    range.error().detail));
+  }
+  if (config.egress_private.size() > kMaxPrivateTargets)
+    return bad_config(fmt::format("egress_private has at most {} entries", kMaxPrivateTargets));
   if (config.python.empty()) {
     return bad_config("no Python interpreter was found; install python3 or name one with --python");
   }
   return {};
+}
+
+std::vector<IpRange> private_targets(const Config& config) {
+  std::vector<IpRange> ranges;
+  for (const std::string& target : config.egress_private) {
+    if (const auto range = parse_ip_range(target)) ranges.push_back(*range);
+  }
+  return ranges;
 }
 
 Config with_absolute_paths(Config config, const fs::path& here) {

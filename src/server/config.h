@@ -11,11 +11,18 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/ip_address.h"
 #include "base/log.h"
 
 namespace sterna::server {
 
 enum class Auth : std::uint8_t { kNone, kOauth2 };
+
+// What to do when this machine cannot enforce a part of the sandbox.
+enum class SandboxMode : std::uint8_t {
+  kBestEffort,  // say so at the start
+  kStrict,      // do not start
+};
 
 struct Address {
   std::string host = "127.0.0.1";  // an IP address, without brackets
@@ -31,7 +38,8 @@ struct Limits {
   std::uint64_t max_path_levels = 3;
   std::uint64_t max_connections = 10'000;
   std::uint64_t max_replicas_total = 64;
-  std::uint64_t queue_length = 1'000;  // waiting calls of one function
+  std::uint64_t io_mb_per_second = 256;  // of one worker, from each disk and to it; 0: no limit
+  std::uint64_t queue_length = 1'000;    // waiting calls of one function
   std::uint64_t function_log_bytes = 4ULL << 20;
   std::uint64_t kept_versions = 10;  // of one function
   std::chrono::milliseconds queue_wait{10'000};
@@ -79,6 +87,8 @@ struct Config {
   std::filesystem::path runtime_dir;
   std::filesystem::path secrets_key_file;  // empty: secrets.key in data_dir
   bool allow_network_host = false;         // functions with `network: host` see the machine's own network
+  SandboxMode sandbox = SandboxMode::kBestEffort;
+  std::vector<std::string> egress_private;  // private targets that functions may name in limits.egress_allow
   std::vector<std::string> callback_allow;
   Limits limits;
   AsyncLimits async;
@@ -112,6 +122,9 @@ Status apply_settings(Config& config, std::span<const Setting> settings);
 
 // What cannot be told from one setting alone. Fails with invalid, reason `bad_config`.
 Status validate(const Config& config);
+
+// `egress_private`, which validate has checked.
+std::vector<IpRange> private_targets(const Config& config);
 
 // With all paths seen from `here`: zygotes and workers have working directories of their own.
 Config with_absolute_paths(Config config, const std::filesystem::path& here);

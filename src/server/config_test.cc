@@ -48,6 +48,25 @@ class FileTest : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
+TEST(Validate, PrivateTargetsAreAddresses) {
+  Config config = good_config();
+  ASSERT_TRUE(apply(config, "egress_private", "10.1.0.0/16"));
+  EXPECT_TRUE(validate(config));
+  EXPECT_EQ(private_targets(config).size(), 1U);
+  config.egress_private = {"10.1.0.0/16", "db.internal"};
+  const Status status = validate(config);
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().detail, HasSubstr("egress_private names db.internal"));
+}
+
+TEST(Settings, SandboxIsBestEffortOrStrict) {
+  Config config = good_config();
+  EXPECT_EQ(config.sandbox, SandboxMode::kBestEffort);
+  ASSERT_TRUE(apply(config, "sandbox", "strict"));
+  EXPECT_EQ(config.sandbox, SandboxMode::kStrict);
+  EXPECT_FALSE(apply(config, "sandbox", "off"));
+}
+
 TEST(Defaults, DependOnTheMachine) {
   const Config root = default_config({.is_root = true,
                                       .home = "/root",

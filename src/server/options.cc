@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 constexpr std::array<std::string_view, 2> kAuthWords = {"none", "oauth2"};
 constexpr std::array<std::string_view, 4> kLevelWords = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
+constexpr std::array<std::string_view, 2> kSandboxWords = {"best_effort", "strict"};
 constexpr std::uint64_t kGiB = 1ULL << 30;
 
 #define STERNA_FIELD(type, member) (+[](Config& config) -> type& { return config.member; })
@@ -75,6 +76,15 @@ const std::array kOptions = {
            "Whether functions may have network host, with which they reach this machine's own services, "
            "those on "
            "loopback too. For code that you trust."},
+    Option{"sandbox", STERNA_CHOICE(sandbox, kSandboxWords),
+           "What happens when this machine cannot enforce a part of the sandbox: best_effort (the log says "
+           "what is missing) "
+           "or strict (the server does not start)."},
+    Option{"egress_private",
+           Words{STERNA_FIELD(std::vector<std::string>, egress_private), "addresses or CIDRs", 0},
+           "Private targets that functions may name in limits.egress_allow, and that builds reach, e.g. "
+           "10.1.0.0/16. Without "
+           "them functions reach public addresses only."},
     Option{"callback_allow",
            Words{STERNA_FIELD(std::vector<std::string>, callback_allow), "addresses, CIDRs or host names", 0},
            "Private targets that callbacks of all spaces may go to, e.g. 127.0.0.0/8 or hooks.internal; "
@@ -107,6 +117,9 @@ const std::array kOptions = {
            "ones are removed when the function changes."},
     Option{"limits.max_replicas_total", STERNA_NUMBER(limits.max_replicas_total, 1, 100'000),
            "Workers of all functions together."},
+    Option{
+        "limits.io_mb_per_second", STERNA_NUMBER(limits.io_mb_per_second, 0, 1ULL << 20),
+        "What one worker, or one build, may read from each disk, and write to it, in a second; 0: no limit."},
     Option{"async.function_backlog", STERNA_NUMBER(async.function_backlog, 1, 100'000'000),
            "Asynchronous invocations of one function that may wait; more are 429 backlog_full."},
     Option{"async.space_backlog", STERNA_NUMBER(async.space_backlog, 1, 100'000'000),

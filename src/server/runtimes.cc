@@ -171,6 +171,9 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   add_packages(config, version.layer);
   add_secrets(config, version.spec, function.secret_values);
   config.network = limits.network;
+  for (const std::string& target : limits.egress_allow) {
+    if (const auto range = parse_ip_range(target)) config.egress_allow.push_back(*range);
+  }
   config.timeout = limits.timeout;
   config.memory_bytes = static_cast<std::uint64_t>(limits.memory_mb) << 20;
   config.cpus = limits.cpus;

@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -23,6 +25,7 @@
 #include "net/background.h"
 #include "net/http_server.h"
 #include "queue/sqlite/sqlite_queue.h"
+#include "sandbox/description.h"
 #include "sandbox/probe.h"
 #include "server/access_sync.h"
 #include "server/bootstrap.h"
@@ -103,7 +106,7 @@ struct Base {
 class Server {
  public:
   Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
-         Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
+         sandbox::Probe machine, Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
          std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
          std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
          std::unique_ptr<queue::sqlite::SqliteQueue> queue, std::unique_ptr<audit::AuditLog> audit);
@@ -115,6 +118,8 @@ class Server {
 
  private:
   pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version);
+  // Any thread.
+  api::OrderedJson sandbox_of(const registry::Function& function, const registry::Version& version) const;
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
@@ -128,6 +133,7 @@ class Server {
   net::Loop& loop_;
   store::DataLock lock_;
   CgroupHome cgroups_;
+  const sandbox::Probe machine_;
   Runtimes runtimes_;
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<bundle::BundleStore> bundles_;
@@ -163,11 +169,14 @@ class Server {
 };
 
 launch::LaunchSettings launch_settings(const Config& config, const Runtimes& runtimes,
-                                       const CgroupHome& cgroups) {
+                                       const CgroupHome& cgroups, const sandbox::Probe& machine) {
   return {.runtimes = runtimes.commands,
           .root_dir = config.data_dir / "run" / "root",
           .cgroups = cgroups.layout(),
-          .spares = static_cast<std::uint32_t>(config.spares)};
+          .spares = static_cast<std::uint32_t>(config.spares),
+          .io_bytes_per_second = config.limits.io_mb_per_second << 20U,
+          .egress = machine.egress,
+          .egress_private = private_targets(config)};
 }
 
 build::BuilderSettings builder_settings(const Config& config) {
@@ -193,20 +202,23 @@ api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   rules.default_limits.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
   rules.default_limits.queue_wait = config.limits.queue_wait;
   rules.allow_network_host = config.allow_network_host;
+  rules.egress_private = private_targets(config);
   return rules;
 }
 
 Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock lock, CgroupHome cgroups,
-               Runtimes runtimes, build::Toolbox tools, callback::AllowList callback_allow,
-               std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
-               std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
-               std::unique_ptr<queue::sqlite::SqliteQueue> queue, std::unique_ptr<audit::AuditLog> audit)
+               sandbox::Probe machine, Runtimes runtimes, build::Toolbox tools,
+               callback::AllowList callback_allow, std::unique_ptr<registry::Registry> registry,
+               std::unique_ptr<bundle::BundleStore> bundles, std::unique_ptr<build::LayerStore> layers,
+               std::unique_ptr<logs::FunctionLogs> logs, std::unique_ptr<queue::sqlite::SqliteQueue> queue,
+               std::unique_ptr<audit::AuditLog> audit)
     : config_(config),
       base_(std::move(base)),
       clock_(base_->clock),
       loop_(base_->loop),
       lock_(std::move(lock)),
       cgroups_(std::move(cgroups)),
+      machine_(std::move(machine)),
       runtimes_(std::move(runtimes)),
       registry_(std::move(registry)),
       bundles_(std::move(bundles)),
@@ -218,7 +230,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       callback_allow_(std::move(callback_allow)),
       ids_(clock_),
       invocation_metrics_(metrics_),
-      launcher_(loop_, launch_settings(config_, runtimes_, cgroups_)),
+      launcher_(loop_, launch_settings(config_, runtimes_, cgroups_, machine_)),
       access_(loop_, management_thread_, *registry_),
       bridge_(loop_, management_thread_, *registry_, access_),
       builder_(loop_, launcher_, ids_, *bundles_, *layers_, build_logs_, std::move(tools),
@@ -233,8 +245,10 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                  std::string_view stream, std::string_view call,
                  std::string_view line) { log_line(id, name, instance, stream, call, line); },
           invocation_metrics_),
-      management_(*registry_, *bundles_, *audit_, spec_rules(config_, runtimes_),
-                  [this](const std::string& id) { return bridge_.metrics_of(id); }),
+      management_(
+          *registry_, *bundles_, *audit_, spec_rules(config_, runtimes_),
+          [this](const std::string& id) { return bridge_.metrics_of(id); },
+          [this](const registry::Function& f, const registry::Version& v) { return sandbox_of(f, v); }),
       gatekeeper_(access_.table(), clock_,
                   config_.auth == Auth::kNone ? gateway::TokenCheck::kOff : gateway::TokenCheck::kOn),
       async_metrics_(metrics_, *queue_, *queue_, clock_,
@@ -285,6 +299,12 @@ pool::FunctionConfig Server::config_of(const registry::Function& function, const
   pool::FunctionConfig made = server::config_of(function, version, folder.string(), runtimes_, config_);
   if (made.refusal.empty()) launcher_.prepare(made.runtime, made.network);
   return made;
+}
+
+api::OrderedJson Server::sandbox_of(const registry::Function& function,
+                                    const registry::Version& version) const {
+  const pool::FunctionConfig made = server::config_of(function, version, {}, runtimes_, config_);
+  return sandbox::describe(launcher_.plan_of(made), machine_);
 }
 
 // Names are looked up when the callback is sent; here only what can be told at once.
@@ -397,6 +417,23 @@ void Server::wait_for_workers(MonotonicTime until) {
   loop_.after(kDrainPoll, [this, until] { wait_for_workers(until); });
 }
 
+// What keeps functions in, on this machine.
+void tell_sandbox(const sandbox::Probe& probe) {
+  const auto enforced = [](bool yes) { return std::string_view(yes ? "enforced" : "missing"); };
+  const sandbox::CgroupLayout& groups = probe.cgroups;
+  log::info("sandbox",
+            {{"namespaces", enforced(probe.namespaces && probe.mounts)},
+             {"system_call_filter", enforced(probe.seccomp)},
+             {"landlock", probe.landlock > 0 ? std::string_view("enforced") : std::string_view("missing")},
+             {"user_per_function", enforced(probe.own_users)},
+             {"cgroups", to_string(groups.version)},
+             {"memory", std::string_view(groups.memory.empty() ? "per process" : "enforced")},
+             {"cpus", enforced(!groups.cpu.empty())},
+             {"processes", std::string_view(groups.pids.empty() ? "per user" : "enforced")},
+             {"io", enforced(!groups.io.empty() && !groups.disks.empty())},
+             {"egress", std::string_view(probe.egress ? "filtered" : "none")}});
+}
+
 }  // namespace
 
 Status serve(const Config& config) {
@@ -412,8 +449,14 @@ Status serve(const Config& config) {
   if (const Status made = make_directory(config.data_dir / "run" / "root"); !made) return made;
   std::vector<std::string> warnings;
   CgroupHome cgroups = CgroupHome::open(config.data_dir, warnings);
-  const sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
+  sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
   warnings = probe.warnings;
+  tell_sandbox(probe);
+  if (config.sandbox == SandboxMode::kStrict && !probe.warnings.empty()) {
+    return fail(Code::kInvalid, Component::kGateway, "bad_config",
+                fmt::format("sandbox is strict, and this machine cannot enforce all of it: {}",
+                            fmt::join(probe.warnings, "; ")));
+  }
   Runtimes runtimes = Runtimes::find(config, warnings);
   build::Toolbox tools = toolbox_of(config, runtimes, warnings);
   for (const std::string& warning : warnings)
@@ -448,9 +491,10 @@ Status serve(const Config& config) {
   auto audit = audit::AuditLog::open((config.data_dir / "audit.db").string(), clock);
   if (!audit) return std::unexpected(audit.error());
 
-  Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(runtimes),
-                std::move(tools), std::move(*callback_allow), std::move(*registry), std::move(*bundles),
-                std::move(*layers), std::move(*logs), std::move(*queue), std::move(*audit));
+  Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(probe),
+                std::move(runtimes), std::move(tools), std::move(*callback_allow), std::move(*registry),
+                std::move(*bundles), std::move(*layers), std::move(*logs), std::move(*queue),
+                std::move(*audit));
   if (const Status listening = server.listen(); !listening) return listening;
   server.run();
   log::info("stopped");

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sandbox/files.h"
+#include "sandbox/packet_filter.h"
 #include "sandbox/tracee.h"
 #include "zygote/packet.h"
 #include "zygote/parent_words.h"
@@ -31,6 +32,14 @@ NetworkSpace space_of(Network network) {
 
 std::unexpected<Error> failed(std::string_view step, int error) {
   return fail_errno(Component::kWorker, step, error);
+}
+
+// One more process than the function's own: init.
+sandbox::CgroupLimits limits_of(const sandbox::SandboxPlan& plan) {
+  return {.memory_bytes = plan.memory_bytes,
+          .cpus = plan.cpus,
+          .pids = std::uint64_t{plan.max_pids} + 1,
+          .io_bytes_per_second = plan.io_bytes_per_second};
 }
 
 }  // namespace
@@ -109,12 +118,13 @@ Status Brood::start_replica(const Start& start, const std::vector<UniqueFd>& fds
   if (children_.size() + replicas_.size() >= kMaxChildren) return failed("fork", EAGAIN);
   std::optional<sandbox::Cgroup> group;
   if (cgroups_.version != sandbox::CgroupVersion::kNone) {
-    const auto& plan = start.plan;
-    auto made = make_group({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
+    auto made = make_group(limits_of(start.plan));
     if (!made) return std::unexpected(made.error());
     group.emplace(std::move(*made));
   }
-  return replicas_.start(start, (*parent)->socket.get(), fds, std::move(group));
+  const auto filter = filter_for(start.plan);
+  if (!filter) return std::unexpected(filter.error());
+  return replicas_.start(start, (*parent)->socket.get(), fds, *filter, std::move(group));
 }
 
 Result<sandbox::Cgroup> Brood::make_group(const sandbox::CgroupLimits& limits) {
@@ -125,6 +135,14 @@ Result<sandbox::Cgroup> Brood::make_group(const sandbox::CgroupLimits& limits) {
     return std::unexpected(status.error());
   }
   return group;
+}
+
+// None without network egress. The machine's own addresses are those of now.
+Result<UniqueFd> Brood::filter_for(const sandbox::SandboxPlan& plan) const {
+  if (plan.network != Network::kEgress) return UniqueFd();
+  const auto resolvers =
+      sandbox::resolvers_of(sandbox::read_file(setup_.root_dir + "/etc/resolv.conf").value_or(""));
+  return sandbox::pack_filter(sandbox::egress_rules(plan.egress, resolvers, sandbox::own_addresses()));
 }
 
 // A failure before the order is sent leaves the child a spare, but its maps may be written: it is then not
@@ -140,9 +158,7 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
     return error;
   };
   if (child.group) {
-    const auto& plan = start.plan;
-    // One more process than the function's own: init.
-    auto status = child.group->set({plan.memory_bytes, plan.cpus, std::uint64_t{plan.max_pids} + 1});
+    auto status = child.group->set(limits_of(start.plan));
     if (!status) return discard(std::unexpected(status.error()));
   }
   if (!setup_.config.program) {
@@ -159,8 +175,15 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   child.may_pause = order.may_pause != 0;
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
+  auto filter = filter_for(start.plan);
+  if (!filter) return discard(std::unexpected(filter.error()));
+  // Secrets stand behind the filter.
   std::vector<int> order_fds = {bundle.get()};
-  for (const UniqueFd& fd : fds) order_fds.push_back(fd.get());
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    if (i == kOrderFds - 1 && *filter) order_fds.push_back(filter->get());
+    order_fds.push_back(fds[i].get());
+  }
+  if (fds.size() < kOrderFds && *filter) order_fds.push_back(filter->get());
   if (const int error =
           send_packet(child.socket.get(), {reinterpret_cast<const char*>(&order), sizeof order}, order_fds)) {
     return discard(failed("send the order", error));
@@ -225,8 +248,7 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
   std::vector<int> join;
   if (cgroups_.version != sandbox::CgroupVersion::kNone) {
     // The usual limits, so that at the start mostly nothing is left to write.
-    const sandbox::SandboxPlan usual;
-    auto group = make_group({usual.memory_bytes, usual.cpus, std::uint64_t{usual.max_pids} + 1});
+    auto group = make_group(limits_of(sandbox::SandboxPlan()));
     if (!group) return std::unexpected(group.error());
     child->group = std::make_unique<sandbox::Cgroup>(std::move(*group));
     join = child->group->join_fds();

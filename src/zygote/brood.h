@@ -80,6 +80,7 @@ class Brood {
   Status start_replica(const Start& start, const std::vector<UniqueFd>& fds);
   void report_exit(Child& child, int status);
   Child* find_spare(sandbox::NetworkSpace space);
+  Result<UniqueFd> filter_for(const sandbox::SandboxPlan& plan) const;
   Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);
   int write_maps(const Child& child, std::uint32_t uid, std::uint32_t gid) const;
   Status admit_program(Child& child);

@@ -65,7 +65,8 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* orders, 
     orders = -1;
   }
   if (!set_standard_fds(raw.fds[3])) give_up(control, {"set standard output", errno});
-  if (const StepError error = mount_secrets(raw)) give_up(control, error);
+  if (const StepError error = filter_network(order, raw)) give_up(control, error);
+  if (const StepError error = mount_secrets(order, raw)) give_up(control, error);
   if (const StepError error =
           sandbox::enter(order, raw.fds[0], notify ? setup.notify_filter : setup.plain_filter, &listener)) {
     give_up(control, error);

@@ -30,15 +30,19 @@ struct ChildNote {
 };
 
 // The order that makes a prepared child a worker, an EnterOrder. With it travel: bundle mount, worker socket,
-// claim page, output; and, for a function with secrets, what pack_secrets made of them.
+// claim page, output; what pack_filter made, if the network is filtered; and, for a function with secrets,
+// what pack_secrets made.
 inline constexpr std::size_t kOrderFds = 4;
+inline constexpr std::size_t kMaxOrderFds = kOrderFds + 2;
 
 // The order to a paused worker's init to make a replica. With it travel worker socket, claim page, output,
-// and what its processes join their control groups by.
+// the filter of the network with network egress, and what its processes join their control groups by.
 struct ForkOrder {
   std::uint32_t replica = 0;
   Network network = Network::kNone;
   std::uint64_t tmp_bytes = 0;
+
+  bool filtered() const { return network == Network::kEgress; }
 };
 
 // What a child needs of the zygote; all of it lives in memory that the child inherits.

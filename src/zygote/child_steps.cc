@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sandbox/packet_filter.h"
 #include "sandbox/secrets.h"
 
 namespace sterna::zygote {
@@ -19,12 +20,19 @@ void send_note(int socket, const ChildNote& note, std::span<const int> fds) {
 void receive_order(int control, sandbox::EnterOrder& order, RawPacket& raw) {
   const std::ptrdiff_t got = receive_raw(control, &order, sizeof order, raw);
   if (got == 0) ::_exit(0);  // the zygote needs no more spares, or is gone
-  const bool whole = raw.fd_count == kOrderFds || raw.fd_count == kOrderFds + 1;
+  const bool whole = raw.fd_count >= kOrderFds && raw.fd_count <= kMaxOrderFds;
   if (got != sizeof order || !whole) give_up(control, {"receive the order", got < 0 ? errno : EPROTO});
 }
 
-sandbox::StepError mount_secrets(const RawPacket& raw) {
-  return raw.fd_count > kOrderFds ? sandbox::mount_secrets(raw.fds[kOrderFds]) : sandbox::StepError{};
+sandbox::StepError filter_network(const sandbox::EnterOrder& order, const RawPacket& raw) {
+  if (order.filtered == 0) return {};
+  if (raw.fd_count <= kOrderFds) return {"receive the network's filter", EPROTO};
+  return sandbox::install_packet_filter(raw.fds[kOrderFds]);
+}
+
+sandbox::StepError mount_secrets(const sandbox::EnterOrder& order, const RawPacket& raw) {
+  const std::size_t place = kOrderFds + order.filtered;
+  return raw.fd_count > place ? sandbox::mount_secrets(raw.fds[place]) : sandbox::StepError{};
 }
 
 void give_up(int socket, const sandbox::StepError& error) {

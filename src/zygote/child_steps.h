@@ -18,8 +18,11 @@ void send_note(int socket, const ChildNote& note, std::span<const int> fds = {})
 // Waits for the order and its descriptors. Ends the process when none will come.
 void receive_order(int control, sandbox::EnterOrder& order, RawPacket& raw);
 
+// Installs the filter of the network that came with an order, if one did.
+sandbox::StepError filter_network(const sandbox::EnterOrder& order, const RawPacket& raw);
+
 // Makes the secrets that came with an order, if any, readable at /run/secrets.
-sandbox::StepError mount_secrets(const RawPacket& raw);
+sandbox::StepError mount_secrets(const sandbox::EnterOrder& order, const RawPacket& raw);
 
 // Tells the zygote which step failed and ends the process.
 [[noreturn]] void give_up(int socket, const sandbox::StepError& error);

@@ -83,7 +83,7 @@ void ParentInit::take_order() {
   if (got == 0) ::_exit(0);  // the zygote is gone
   MadeReplica made;
   StepError error{"receive the order", EPROTO};
-  if (got == sizeof order && raw.fd_count >= kReplicaFds) {
+  if (got == sizeof order && raw.fd_count >= kReplicaFds + (order.filtered() ? 1 : 0)) {
     error = count_ < kMaxReplicas ? maker_.make(order, raw, made) : StepError{"fork the parent", EAGAIN};
   }
   for (std::size_t i = 0; i < raw.fd_count; ++i) ::close(raw.fds[i]);

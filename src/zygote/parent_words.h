@@ -11,13 +11,15 @@ namespace sterna::zygote {
 inline constexpr char kMayPause = 'p';
 inline constexpr char kMayNotPause = 'n';
 
-// Init to the paused worker: fork. With it travel worker socket, claim page, output, and the namespaces to
-// join in the order of kJoined. To the forked process, when it has joined them: go on.
+// Init to the paused worker: fork. With it travel worker socket, claim page, output, and what to join in
+// the order of kMaxNamespaces. To the forked process, when it has joined them: go on.
 inline constexpr char kFork = 'f';
 inline constexpr char kGo = 'g';
 
 // User namespace, mounts, pids, ipc, host name, control groups; and the network unless it is the host's.
-inline constexpr std::size_t kMaxJoined = 7;
+// Behind them what restricts the replica's files, if the kernel can do that.
+inline constexpr std::size_t kMaxNamespaces = 7;
+inline constexpr std::size_t kMaxJoined = kMaxNamespaces + 1;
 inline constexpr std::size_t kReplicaFds = 3;
 
 // From the worker's side to init.

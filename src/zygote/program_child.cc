@@ -23,8 +23,8 @@ using sandbox::StepError;
 [[noreturn]] void become_program(const ChildSetup& setup, int control, int orders) {
   ::sigprocmask(SIG_SETMASK, &setup.signal_mask, nullptr);
   int listener = -1;
-  if (const StepError error =
-          sandbox::become_function(setup.plain_filter, sandbox::SocketRule::kAllow, &listener)) {
+  if (const StepError error = sandbox::become_function(setup.plain_filter, sandbox::SocketRule::kAllow,
+                                                       sandbox::Files::kOwn, &listener)) {
     give_up(control, error);
   }
   const int moved = ::fcntl(orders, F_DUPFD_CLOEXEC, kOrdersFd + 1);
@@ -61,7 +61,8 @@ void carry_out_order(const ChildSetup& setup, int control, int orders, pid_t wor
   sandbox::EnterOrder order;
   RawPacket raw;
   receive_order(control, order, raw);
-  if (const StepError error = mount_secrets(raw)) give_up(control, error);
+  if (const StepError error = filter_network(order, raw)) give_up(control, error);
+  if (const StepError error = mount_secrets(order, raw)) give_up(control, error);
   if (const StepError error = sandbox::furnish(order, raw.fds[0], worker)) give_up(control, error);
   if (const StepError error = sandbox::drop_init()) give_up(control, error);
   Handover handover;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/kcmp.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,6 +20,8 @@
 #include <cstring>
 
 #include "sandbox/cgroup.h"
+#include "sandbox/landlock.h"
+#include "sandbox/packet_filter.h"
 #include "zygote/child_steps.h"
 
 namespace sterna::zygote {
@@ -28,12 +31,13 @@ using sandbox::StepError;
 
 constexpr int kPatienceSeconds = 5;
 constexpr int kTimerStepMicroseconds = 100'000;
+constexpr int kFilterFd = kControlSocketFd + 1;
 
 struct Namespace {
   const char* path;
   int type;
 };
-constexpr Namespace kJoined[kMaxJoined] = {
+constexpr Namespace kJoined[kMaxNamespaces] = {
     {"/proc/self/ns/user", CLONE_NEWUSER}, {"/proc/self/ns/mnt", CLONE_NEWNS},
     {"/proc/self/ns/pid", CLONE_NEWPID},   {"/proc/self/ns/ipc", CLONE_NEWIPC},
     {"/proc/self/ns/uts", CLONE_NEWUTS},   {"/proc/self/ns/cgroup", CLONE_NEWCGROUP},
@@ -46,6 +50,15 @@ StepError here(const char* step) {
 
 sandbox::NetworkSpace space_of(Network network) {
   return network == Network::kHost ? sandbox::NetworkSpace::kHost : sandbox::NetworkSpace::kOwn;
+}
+
+std::size_t namespaces_of(Network network) {
+  return network == Network::kHost ? kMaxNamespaces - 1 : kMaxNamespaces;
+}
+
+// Where in an order's descriptors those of the control groups begin.
+std::size_t first_group(const ForkOrder& order) {
+  return order.filtered() ? kReplicaFds + 1 : kReplicaFds;
 }
 
 // A worker that does not do its part must not keep init for ever: every wait ends when this one runs.
@@ -66,19 +79,32 @@ class Deadline {
 };
 
 // Pid 1 of the replica's namespace: holds it together until it is killed.
-[[noreturn]] void run_replica_init(int socket, const ForkOrder& order) {
-  if (socket != kControlSocketFd && ::dup2(socket, kControlSocketFd) < 0) ::_exit(kExitNotEntered);
+[[noreturn]] void run_replica_init(int socket, const ForkOrder& order, const RawPacket& raw) {
+  // Out of the way of the numbers that they get.
+  const int filter = order.filtered() ? ::fcntl(raw.fds[kReplicaFds], F_DUPFD_CLOEXEC, kFilterFd + 1) : -1;
+  socket = ::fcntl(socket, F_DUPFD_CLOEXEC, kFilterFd + 1);
+  if (socket < 0 || ::dup2(socket, kControlSocketFd) < 0) ::_exit(kExitNotEntered);
   socket = kControlSocketFd;
-  close_from(kControlSocketFd + 1);
+  if (order.filtered() && ::dup2(filter, kFilterFd) < 0) ::_exit(kExitNotEntered);
+  close_from(order.filtered() ? kFilterFd + 1 : kFilterFd);
   ::setsid();
   ::signal(SIGCHLD, SIG_IGN);  // orphans leave by themselves
   if (const StepError error = sandbox::prepare_replica(space_of(order.network), order.tmp_bytes))
     give_up(socket, error);
-  const std::size_t count = order.network == Network::kHost ? kMaxJoined - 1 : kMaxJoined;
+  if (order.filtered()) {
+    if (const StepError error = sandbox::install_packet_filter(kFilterFd)) give_up(socket, error);
+  }
+  const std::size_t namespaces = namespaces_of(order.network);
   int fds[kMaxJoined];
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < namespaces; ++i) {
     fds[i] = ::open(kJoined[i].path, O_RDONLY | O_CLOEXEC);
     if (fds[i] < 0) give_up(socket, {"open the namespaces", errno});
+  }
+  std::size_t count = namespaces;
+  if (const int version = sandbox::landlock_version(); version > 0) {
+    const int rules = sandbox::make_write_rules(version, sandbox::FunctionFiles::kReadOnly);
+    if (rules < 0) give_up(socket, {"make the rules for files", -rules});
+    fds[count++] = rules;
   }
   send_note(socket, {ChildNote::Kind::kPrepared, 0, {}}, {fds, count});
   if (const StepError error = sandbox::drop_init()) give_up(socket, error);
@@ -90,7 +116,8 @@ class Deadline {
 // The new user namespace's owner must be the function's user, so that a fork of the worker has a right to
 // it; and init itself must not become that user. So a process in between makes it, and ends.
 [[noreturn]] void run_maker(int socket, const ForkOrder& order, const RawPacket& raw) {
-  if (const int error = sandbox::join_cgroups(raw.fds + kReplicaFds, raw.fd_count - kReplicaFds))
+  const std::size_t groups = first_group(order);
+  if (const int error = sandbox::join_cgroups(raw.fds + groups, raw.fd_count - groups))
     give_up(socket, {"join the cgroup", error});
   // Capabilities stay: nobody is root in this namespace.
   if (::syscall(SYS_setresgid, sandbox::kInnerGid, sandbox::kInnerGid, sandbox::kInnerGid) != 0 ||
@@ -99,7 +126,7 @@ class Deadline {
   }
   const long init =
       ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-  if (init == 0) run_replica_init(socket, order);
+  if (init == 0) run_replica_init(socket, order, raw);
   if (init < 0) give_up(socket, {"clone the replica's init", errno});
   ::_exit(0);
 }
@@ -185,6 +212,7 @@ StepError ReplicaMaker::make_init(const ForkOrder& order, const RawPacket& raw, 
   }
   made.init = got.sender;
   joined_count_ = got.fd_count;
+  namespace_count_ = namespaces_of(order.network);
   for (std::size_t i = 0; i < got.fd_count; ++i) {
     if (i < kMaxJoined)
       joined_[i].reset(got.fds[i]);
@@ -240,7 +268,7 @@ StepError ReplicaMaker::call(const char* step, long number, const sandbox::Trace
 StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener) {
   char pid[16];
   const int length = std::snprintf(pid, sizeof pid, "%d", forked_);
-  for (std::size_t i = kReplicaFds; i < raw.fd_count; ++i) {
+  for (std::size_t i = first_group(order); i < raw.fd_count; ++i) {
     if (::write(raw.fds[i], pid, static_cast<std::size_t>(length)) != length)
       return here("move the replica to its cgroup");
   }
@@ -258,6 +286,7 @@ StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, Uniqu
     return here("write into the replica");
   if (const StepError error = join_namespaces()) return error;
   if (const StepError error = drop_privileges()) return error;
+  if (const StepError error = restrict_files()) return error;
   if (egress) {
     if (const StepError error = install_filter(listener)) return error;
   }
@@ -266,7 +295,7 @@ StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, Uniqu
 }
 
 StepError ReplicaMaker::join_namespaces() {
-  for (std::size_t i = 0; i < joined_count_; ++i) {
+  for (std::size_t i = 0; i < namespace_count_; ++i) {
     const auto fd = static_cast<std::uint64_t>(static_cast<std::uint32_t>(here_.joined[i]));
     if (const StepError error =
             call("join a namespace", SYS_setns, {fd, static_cast<std::uint64_t>(kJoined[i].type)}))
@@ -288,6 +317,18 @@ StepError ReplicaMaker::drop_privileges() {
     return error;
   }
   return call("set the replica dumpable", SYS_prctl, {PR_SET_DUMPABLE, 1});
+}
+
+// The worker says which of its descriptors the rules are: it could name others, of its own making.
+StepError ReplicaMaker::restrict_files() {
+  if (joined_count_ == namespace_count_) return {};
+  const int ours = joined_[namespace_count_].get();
+  const int theirs = here_.joined[namespace_count_];
+  const long same = ::syscall(SYS_kcmp, ::getpid(), forked_, KCMP_FILE, ours, theirs);
+  if (same > 0) return {"find the replica's rules for files", EPROTO};
+  if (same < 0 && errno != ENOSYS) return here("find the replica's rules for files");
+  return call("restrict the replica's files", SYS_landlock_restrict_self,
+              {static_cast<std::uint32_t>(theirs), 0});
 }
 
 StepError ReplicaMaker::install_filter(UniqueFd& listener) {

@@ -36,6 +36,7 @@ class ReplicaMaker {
   sandbox::StepError move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener);
   sandbox::StepError join_namespaces();
   sandbox::StepError drop_privileges();
+  sandbox::StepError restrict_files();
   sandbox::StepError install_filter(UniqueFd& listener);
   sandbox::StepError call(const char* step, long number, const sandbox::Tracee::Arguments& arguments,
                           std::int64_t* result = nullptr);
@@ -44,6 +45,7 @@ class ReplicaMaker {
   const int orders_;
   UniqueFd joined_[kMaxJoined];
   std::size_t joined_count_ = 0;
+  std::size_t namespace_count_ = 0;
   sandbox::Tracee tracee_;
   pid_t forked_ = 0;
   Said here_;

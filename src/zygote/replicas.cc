@@ -25,11 +25,12 @@ void send_signal(const UniqueFd& process, int signal) {
 }
 
 Status Replicas::start(const Start& start, int init_socket, const std::vector<UniqueFd>& fds,
-                       std::optional<sandbox::Cgroup> group) {
+                       const UniqueFd& filter, std::optional<sandbox::Cgroup> group) {
   const ForkOrder order{
       .replica = next_number_++, .network = start.plan.network, .tmp_bytes = start.plan.tmp_bytes};
   std::vector<int> sent;
   for (const UniqueFd& fd : fds) sent.push_back(fd.get());
+  if (filter) sent.push_back(filter.get());
   if (group) std::ranges::copy(group->join_fds(), std::back_inserter(sent));
   const int error = send_packet(init_socket, {reinterpret_cast<const char*>(&order), sizeof order}, sent);
   if (group) group->close_join();

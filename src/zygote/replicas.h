@@ -36,7 +36,8 @@ class Replicas {
 
   // Orders the replica from the parent's init. Fails when the order cannot be sent; what happens later is
   // reported.
-  Status start(const Start& start, int init_socket, const std::vector<UniqueFd>& fds,
+  // `filter`: of the network, with network egress.
+  Status start(const Start& start, int init_socket, const std::vector<UniqueFd>& fds, const UniqueFd& filter,
                std::optional<sandbox::Cgroup> group);
   // SIGKILL to all its processes; false when there is none of that name.
   bool kill(const std::string& worker);

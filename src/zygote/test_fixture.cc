@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <fstream>
 
 #include "sandbox/files.h"
+#include "sandbox/landlock.h"
 #include "sandbox/secrets.h"
 
 namespace sterna::zygote {
@@ -141,6 +144,10 @@ void ZygoteFixture::await_hello(const TestWorker& worker) {
   if (got == 5) return;
   const auto exited = await<Exited>(worker.name);
   ADD_FAILURE() << "not started: " << (exited ? exited->error : "silent");
+}
+
+std::string no_device() {
+  return std::strerror(sandbox::landlock_version() > 0 ? EACCES : EPERM);
 }
 
 std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,

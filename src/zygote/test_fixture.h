@@ -67,6 +67,9 @@ class ZygoteFixture : public ::testing::TestWithParam<WorkerKind> {
   std::vector<Report> reports_;
 };
 
+// What a worker hears that wants to make a device: Landlock's word, or the kernel's without it.
+std::string no_device();
+
 // Drives an EgressStarter as the server's event loop does, until the worker has answered `command`.
 std::string ask_with_egress(const TestWorker& worker, sandbox::EgressStarter& egress,
                             const std::string& command);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -218,6 +219,10 @@ std::string attempt(const std::string& what) {
   if (what == "setuid") return errno_name(::setuid(0));
   if (what == "kill_init") return errno_name(::kill(1, SIGKILL));
   if (what == "init_memory") return errno_name(::open("/proc/1/mem", O_RDWR));
+  if (what == "core_limit") {
+    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+    return errno_name(::setrlimit(RLIMIT_CORE, &none));
+  }
   if (what == "mknod") return errno_name(::mknod("/tmp/disk", S_IFBLK | 0600, 0xfe00));
   return "unknown attempt";
 }
@@ -228,7 +233,10 @@ std::string obey(const std::string& verb, const std::string& argument) {
   if (verb == "groups") return std::to_string(::getgroups(0, nullptr));
   if (verb == "list") return list(argument);
   if (verb == "numbers") return numbers(argument);
-  if (verb == "read") return sterna::sandbox::read_file(argument).value_or(std::strerror(errno));
+  if (verb == "read") {
+    const std::string text = sterna::sandbox::read_file(argument).value_or(std::strerror(errno));
+    return text.empty() ? "<empty>" : text;
+  }
   if (verb == "describe") return describe(argument);
   if (verb == "remove") return errno_name(::unlink(argument.c_str()));
   if (verb == "create")

@@ -92,7 +92,7 @@ Status Zygote::set_up(const Configure& configure) {
     return fail(Code::kInvalid, Component::kWorker, "bad_control_message",
                 "configure: program_uids is missing");
   }
-  if (auto status = sandbox::build_root(root_dir_, config_.binds); !status) return status;
+  if (auto status = sandbox::build_root(root_dir_, config_.binds, privilege_); !status) return status;
   for (auto [rule, filter] : {std::pair(sandbox::SocketRule::kAllow, &plain_filter_),
                               std::pair(sandbox::SocketRule::kNotify, &notify_filter_)}) {
     auto made = sandbox::make_filter(rule);

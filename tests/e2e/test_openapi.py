@@ -64,6 +64,7 @@ CALLS = {
     "diffVersions": {"a": "1", "b": "2"},
     "rollBack": {"json": {"version": 1}},
     "getTraffic": {},
+    "getSandbox": {},
     "putTraffic": {"json": {"versions": [{"version": 1, "percent": 100}]}},
     "stopFunction": {},
     "startFunction": {},

@@ -387,11 +387,15 @@ def two_hosts():
         web.server_close()
 
 
-def in_servers_host(pair, tmp_path, body):
+# The test host stands in a private network, which functions reach only if the administrator opens it and they name it.
+OPENED = "10.231.7.0/24,127.0.0.0/8"
+
+
+def in_servers_host(pair, tmp_path, body, *options):
     """Runs `body(server)` with a server that lives in the pair's first host; only there it can be reached."""
 
     def run():
-        server = Server(tmp_path / "data").start()
+        server = Server(tmp_path / "data", *options).start()
         try:
             return body(server)
         finally:
@@ -404,7 +408,7 @@ def test_egress_reaches_the_outside_but_not_the_hosts_loopback(two_hosts, tmp_pa
     pair, port = two_hosts
 
     def body(server):
-        server.deploy("out", SHELL, limits={"network": "egress"})
+        server.deploy("out", SHELL, limits={"network": "egress", "egress_allow": ["10.0.0.0/8", "127.0.0.0/8"]})
         ways = {
             "outside": f"reach({pair.there_address!r}, {port})",
             "loopback": f"reach('127.0.0.1', {server.address[1]})",
@@ -420,7 +424,7 @@ def test_egress_reaches_the_outside_but_not_the_hosts_loopback(two_hosts, tmp_pa
             results[name] = answer.json()["out"]
         return results
 
-    results = in_servers_host(pair, tmp_path, body)
+    results = in_servers_host(pair, tmp_path, body, "--egress-private", OPENED)
     assert "hello from the test host" in results.pop("outside")
     assert all(result.startswith("error") for result in results.values()), results
 
@@ -429,7 +433,9 @@ def test_many_egress_calls_at_once(two_hosts, tmp_path):
     pair, port = two_hosts
 
     def body(server):
-        server.deploy("out", SHELL, limits={"network": "egress", "max_replicas": 3})
+        server.deploy(
+            "out", SHELL, limits={"network": "egress", "egress_allow": [pair.there_address], "max_replicas": 3}
+        )
         code = f"{REACH}\nout = [reach({pair.there_address!r}, {port})[-24:] for _ in range(5)]".encode()
         with ThreadPoolExecutor(6, initializer=pair.enter_here) as pool:
             answers = list(
@@ -437,4 +443,85 @@ def test_many_egress_calls_at_once(two_hosts, tmp_path):
             )
         return answers
 
-    assert in_servers_host(pair, tmp_path, body) == [["hello from the test host"] * 5] * 12
+    assert in_servers_host(pair, tmp_path, body, "--egress-private", OPENED) == [["hello from the test host"] * 5] * 12
+
+
+# Every way of sending to an address: what a socket is bound to, or its options say, must not open a way around the filter.
+WAYS_OUT = """
+def tcp(address, port):
+    with socket.create_connection((address, port), 3) as s:
+        s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
+        return s.makefile('rb').read().decode()[-24:]
+
+def outside():
+    return [name for _, name in socket.if_nameindex() if name != 'lo'][0]
+
+def tcp_bound(address, port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, 25, outside().encode())  # SO_BINDTODEVICE
+        s.settimeout(3)
+        s.connect((address, port))
+        return 'connected'
+
+def tcp_unicast_if(address, port):
+    with socket.socket() as s:
+        s.setsockopt(socket.IPPROTO_IP, 50, struct.pack('>I', socket.if_nametoindex(outside())))  # IP_UNICAST_IF
+        s.settimeout(3)
+        s.connect((address, port))
+        return 'connected'
+
+def udp_pktinfo(address, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        info = struct.pack('=I4s4s', socket.if_nametoindex(outside()), b'\\0' * 4, b'\\0' * 4)
+        s.sendmsg([b'x'], [(socket.IPPROTO_IP, 8, info)], 0, (address, port))  # IP_PKTINFO
+        s.settimeout(3)
+        return s.recv(10).decode()
+
+def mapped(address, port):
+    with socket.socket(socket.AF_INET6) as s:
+        s.settimeout(3)
+        s.connect(('::ffff:' + address, port))
+        return 'connected'
+
+import struct
+out = {}
+for way in (tcp, tcp_bound, tcp_unicast_if, udp_pktinfo, mapped):
+    try:
+        out[way.__name__] = way(ADDRESS, PORT)
+    except OSError as error:
+        out[way.__name__] = error.errno if error.errno else str(error)
+"""
+
+
+def test_egress_does_not_reach_private_networks_unless_both_sides_say_so(two_hosts, tmp_path):
+    pair, port = two_hosts
+
+    def body(server):
+        limits = {
+            "open": {"egress_allow": [pair.there_address]},
+            "default": {},
+            "elsewhere": {"egress_allow": ["203.0.112.0/24"]},
+        }
+        code = f"ADDRESS, PORT = {pair.there_address!r}, {port}\n{WAYS_OUT}".encode()
+        results = {}
+        for name, more in limits.items():
+            server.deploy(name, SHELL, limits={"network": "egress", **more})
+            results[name] = server.call(name, method="POST", content=code).json()["out"]
+        return results
+
+    results = in_servers_host(pair, tmp_path, body, "--egress-private", OPENED)
+    assert results["open"]["tcp"] == "hello from the test host", results
+    assert results["open"]["tcp_bound"] == results["open"]["mapped"] == "connected", results
+    for name in ("default", "elsewhere"):
+        assert not [way for way, result in results[name].items() if isinstance(result, str) and "ed out" not in result], results
+        assert results[name]["tcp"] == 113, results  # refused at once, no timeout
+
+
+def test_a_private_target_that_the_administrator_has_not_opened_is_refused_when_deployed(server):
+    answer = server.request(
+        "POST",
+        "/spaces/default/functions",
+        json={"name": "inward", "template": "python3-http", "limits": {"egress_allow": ["10.0.0.0/8", "nowhere"]}},
+    )
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == ["limits.egress_allow[0]", "limits.egress_allow[1]"]

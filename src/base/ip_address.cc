@@ -1,16 +1,18 @@
-#include "callback/address_guard.h"
+#include "base/ip_address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
-namespace sterna::callback {
+namespace sterna {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr unsigned kMappedBits = 96;
+constexpr unsigned kAllBits = 128;
 
 struct SpecialUse {
   const char* base;
@@ -63,12 +65,12 @@ constexpr std::array kSpecialV6{
 };
 
 // Of the tables, whose addresses are well-formed.
-Address known(const char* text) {
-  return parse_address(text).value_or(Address{});
+IpAddress known(const char* text) {
+  return parse_ip(text).value_or(IpAddress{});
 }
 
 struct NamedRange {
-  AddressRange range;
+  IpRange range;
   std::string_view what;
 };
 
@@ -76,34 +78,54 @@ template <std::size_t N>
 std::array<NamedRange, N> ranges_of(const std::array<SpecialUse, N>& table) {
   std::array<NamedRange, N> ranges;
   for (std::size_t i = 0; i < N; ++i) {
-    const Address base = known(table[i].base);
+    const IpAddress base = known(table[i].base);
     ranges[i] = {{base, table[i].prefix + (base.is_v4() ? kMappedBits : 0)}, table[i].what};
   }
   return ranges;
 }
 
 template <std::size_t N>
-std::optional<std::string_view> find(const std::array<NamedRange, N>& ranges, const Address& address) {
+std::optional<std::string_view> find(const std::array<NamedRange, N>& ranges, const IpAddress& address) {
   const auto found =
       std::ranges::find_if(ranges, [&](const NamedRange& named) { return named.range.contains(address); });
   if (found == ranges.end()) return std::nullopt;
   return found->what;
 }
 
-Address mapped(const std::uint8_t* four) {
-  Address address;
+IpAddress mapped(const std::uint8_t* four) {
+  IpAddress address;
   std::ranges::copy(kMappedPrefix, address.bytes.begin());
   std::memcpy(address.bytes.data() + kMappedPrefix.size(), four, 4);
   return address;
 }
 
+const auto& special_v4() {
+  static const auto ranges = ranges_of(kSpecialV4);
+  return ranges;
+}
+const auto& special_v6() {
+  static const auto ranges = ranges_of(kSpecialV6);
+  return ranges;
+}
+
+bool bits_after_are_zero(const IpRange& range) {
+  for (unsigned bit = range.bits; bit < kAllBits; ++bit) {
+    if ((range.base.bytes[bit / 8] >> (7 - bit % 8) & 1U) != 0) return false;
+  }
+  return true;
+}
+
+std::unexpected<Error> bad_range(std::string why) {
+  return fail(Code::kInvalid, Component::kGateway, "bad_ip_range", std::move(why));
+}
+
 }  // namespace
 
-bool Address::is_v4() const {
+bool IpAddress::is_v4() const {
   return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
 }
 
-bool AddressRange::contains(const Address& address) const {
+bool IpRange::contains(const IpAddress& address) const {
   const std::size_t whole = bits / 8;
   if (!std::equal(base.bytes.begin(), base.bytes.begin() + static_cast<std::ptrdiff_t>(whole),
                   address.bytes.begin())) {
@@ -113,17 +135,42 @@ bool AddressRange::contains(const Address& address) const {
   return rest == 0 || ((base.bytes[whole] ^ address.bytes[whole]) >> (8 - rest)) == 0;
 }
 
-std::optional<Address> parse_address(std::string_view text) {
+std::optional<IpAddress> parse_ip(std::string_view text) {
   const std::string terminated(text);
   if (terminated.size() != std::strlen(terminated.c_str())) return std::nullopt;  // a NUL inside
   std::array<std::uint8_t, 4> four{};
   if (inet_pton(AF_INET, terminated.c_str(), four.data()) == 1) return mapped(four.data());
-  Address address;
+  IpAddress address;
   if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return address;
   return std::nullopt;
 }
 
-std::optional<Address> address_of(const sockaddr& socket_address) {
+Result<IpRange> parse_ip_range(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto address = parse_ip(text.substr(0, slash));
+  if (!address) return bad_range("it is not an IP address");
+  const unsigned offset = address->is_v4() && !text.contains(':') ? kMappedBits : 0;
+  IpRange range{*address, kAllBits};
+  if (slash != std::string_view::npos) {
+    const std::string_view digits = text.substr(slash + 1);
+    unsigned prefix = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
+    if (error != std::errc() || end != digits.data() + digits.size() || prefix > kAllBits - offset)
+      return bad_range("the prefix length is a number from 0 to " + std::to_string(kAllBits - offset));
+    range.bits = prefix + offset;
+  }
+  if (!bits_after_are_zero(range)) return bad_range("the address has bits set beyond the prefix length");
+  return range;
+}
+
+std::string to_string(const IpRange& range) {
+  const std::string base = to_string(range.base);
+  if (range.bits == kAllBits) return base;
+  const unsigned offset = range.base.is_v4() && range.bits >= kMappedBits ? kMappedBits : 0;
+  return base + "/" + std::to_string(range.bits - offset);
+}
+
+std::optional<IpAddress> ip_of(const sockaddr& socket_address) {
   if (socket_address.sa_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, &socket_address, sizeof(v4));
@@ -132,14 +179,14 @@ std::optional<Address> address_of(const sockaddr& socket_address) {
   if (socket_address.sa_family == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, &socket_address, sizeof(v6));
-    Address address;
+    IpAddress address;
     std::memcpy(address.bytes.data(), &v6.sin6_addr, address.bytes.size());
     return address;
   }
   return std::nullopt;
 }
 
-std::string to_string(const Address& address) {
+std::string to_string(const IpAddress& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.is_v4()) {
     inet_ntop(AF_INET, address.bytes.data() + kMappedPrefix.size(), text.data(), text.size());
@@ -149,17 +196,22 @@ std::string to_string(const Address& address) {
   return text.data();
 }
 
-std::optional<std::string_view> special_use(const Address& address) {
-  static const auto v4 = ranges_of(kSpecialV4);
-  static const auto v6 = ranges_of(kSpecialV6);
-  static const AddressRange nat64{known("64:ff9b::"), kMappedBits};
-  static const AddressRange global_unicast{known("2000::"), 3};
+std::optional<std::string_view> special_use(const IpAddress& address) {
+  static const IpRange nat64{known("64:ff9b::"), kMappedBits};
+  static const IpRange global_unicast{known("2000::"), 3};
 
-  if (address.is_v4()) return find(v4, address);
-  if (nat64.contains(address)) return find(v4, mapped(address.bytes.data() + kMappedPrefix.size()));
-  if (auto what = find(v6, address)) return what;
+  if (address.is_v4()) return find(special_v4(), address);
+  if (nat64.contains(address)) return find(special_v4(), mapped(address.bytes.data() + kMappedPrefix.size()));
+  if (auto what = find(special_v6(), address)) return what;
   if (!global_unicast.contains(address)) return "reserved";
   return std::nullopt;
 }
 
-}  // namespace sterna::callback
+std::vector<IpRange> special_ranges() {
+  std::vector<IpRange> all;
+  for (const NamedRange& named : special_v4()) all.push_back(named.range);
+  for (const NamedRange& named : special_v6()) all.push_back(named.range);
+  return all;
+}
+
+}  // namespace sterna

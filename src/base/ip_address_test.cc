@@ -1,15 +1,15 @@
-#include "callback/address_guard.h"
+#include "base/ip_address.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
 #include <cstring>
 
-namespace sterna::callback {
+namespace sterna {
 namespace {
 
 std::string use_of(std::string_view text) {
-  const auto address = parse_address(text);
+  const auto address = parse_ip(text);
   if (!address) return "not an address";
   return std::string(special_use(*address).value_or("public"));
 }
@@ -71,41 +71,41 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AddressTest, ReadsOnlyTheUsualForms) {
   for (const char* text : {"", "127.1", "0x7f.0.0.1", "0177.0.0.1", "2130706433", "1.2.3.4.5", "256.1.1.1",
                            " ::1", "[::1]", "fe80::1%eth0", "::1/128", "localhost"}) {
-    EXPECT_FALSE(parse_address(text)) << text;
+    EXPECT_FALSE(parse_ip(text)) << text;
   }
-  EXPECT_FALSE(parse_address(std::string_view("127.0.0.1\0", 10)));
+  EXPECT_FALSE(parse_ip(std::string_view("127.0.0.1\0", 10)));
 }
 
 TEST(AddressTest, BothSpellingsOfAnIpv4AddressAreOne) {
-  EXPECT_EQ(parse_address("::ffff:10.1.2.3"), parse_address("10.1.2.3"));
-  EXPECT_EQ(to_string(parse_address("::FFFF:a01:203").value_or(Address{})), "10.1.2.3");
-  EXPECT_EQ(to_string(parse_address("2001:DB8:0::1").value_or(Address{})), "2001:db8::1");
+  EXPECT_EQ(parse_ip("::ffff:10.1.2.3"), parse_ip("10.1.2.3"));
+  EXPECT_EQ(to_string(parse_ip("::FFFF:a01:203").value_or(IpAddress{})), "10.1.2.3");
+  EXPECT_EQ(to_string(parse_ip("2001:DB8:0::1").value_or(IpAddress{})), "2001:db8::1");
 }
 
 TEST(AddressTest, ComesFromASocketAddress) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(address_of(reinterpret_cast<const sockaddr&>(v4)), parse_address("127.0.0.1"));
+  EXPECT_EQ(ip_of(reinterpret_cast<const sockaddr&>(v4)), parse_ip("127.0.0.1"));
   sockaddr_in6 v6{};
   v6.sin6_family = AF_INET6;
   v6.sin6_addr = in6addr_loopback;
-  EXPECT_EQ(address_of(reinterpret_cast<const sockaddr&>(v6)), parse_address("::1"));
+  EXPECT_EQ(ip_of(reinterpret_cast<const sockaddr&>(v6)), parse_ip("::1"));
   sockaddr other{};
   other.sa_family = AF_UNIX;
-  EXPECT_FALSE(address_of(other));
+  EXPECT_FALSE(ip_of(other));
 }
 
 TEST(AddressRangeTest, ComparesWholeAndBrokenBytes) {
-  const AddressRange range{parse_address("fd80::").value_or(Address{}), 9};
-  EXPECT_TRUE(range.contains(parse_address("fdff::1").value_or(Address{})));
-  EXPECT_FALSE(range.contains(parse_address("fd7f::1").value_or(Address{})));
-  EXPECT_TRUE((AddressRange{parse_address("::1").value_or(Address{}), 128}.contains(
-      parse_address("::1").value_or(Address{}))));
-  EXPECT_FALSE((AddressRange{parse_address("::1").value_or(Address{}), 128}.contains(
-      parse_address("::2").value_or(Address{}))));
-  EXPECT_TRUE((AddressRange{Address{}, 0}.contains(parse_address("ff02::1").value_or(Address{}))));
+  const IpRange range{parse_ip("fd80::").value_or(IpAddress{}), 9};
+  EXPECT_TRUE(range.contains(parse_ip("fdff::1").value_or(IpAddress{})));
+  EXPECT_FALSE(range.contains(parse_ip("fd7f::1").value_or(IpAddress{})));
+  EXPECT_TRUE(
+      (IpRange{parse_ip("::1").value_or(IpAddress{}), 128}.contains(parse_ip("::1").value_or(IpAddress{}))));
+  EXPECT_FALSE(
+      (IpRange{parse_ip("::1").value_or(IpAddress{}), 128}.contains(parse_ip("::2").value_or(IpAddress{}))));
+  EXPECT_TRUE((IpRange{IpAddress{}, 0}.contains(parse_ip("ff02::1").value_or(IpAddress{}))));
 }
 
 }  // namespace
-}  // namespace sterna::callback
+}  // namespace sterna

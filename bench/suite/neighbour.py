@@ -1,0 +1,94 @@
+"""The latency of one function beside another that takes all it can get: processors, memory, processes."""
+
+import threading
+import time
+from typing import Optional
+
+from .functions import FUNCTIONS, Function
+from .http_client import Connection, HttpError
+from .results import Results, Sample
+from .sterna import Sterna, invoke_request
+from .stats import percentile, spread
+
+CASE = "neighbour"
+ALONE = "alone"
+QUIET, HOG = "neighbour-quiet", "neighbour-hog"
+PAUSE_S = 0.002  # between two calls: a neighbour that waits for its latency, not one that loads the machine
+HOG_LIMITS = {"cpus": 0.5, "memory_mb": 128, "max_pids": 32, "max_replicas": 1, "timeout_seconds": 30}
+HOGS = {"beside a CPU hog": "cpu", "beside a memory bomb": "memory", "beside a fork bomb": "fork"}
+# Each goes on until `seconds` are over, in children, so that what the kernel kills is not the worker.
+GREEDY = b"""import os, signal, subprocess, sys, time
+
+CODE = {
+    "cpu": "while True: pass",
+    "memory": "kept = []\\nwhile True: kept.append(bytearray(b'x' * (1 << 20)))",
+    "fork": "import os\\nwhile True:\\n  try: os.fork()\\n  except OSError: pass",
+}
+
+def handle(req):
+    kind, until = req.query["kind"], time.monotonic() + float(req.query["seconds"])
+    running = []
+    while time.monotonic() < until:
+        running = [each for each in running if each.poll() is None]
+        if len(running) < (4 if kind == "cpu" else 1):
+            try:
+                running.append(subprocess.Popen([sys.executable, "-c", CODE[kind]], start_new_session=True))
+            except OSError:
+                pass
+        time.sleep(0.01)
+    for each in running:
+        try:
+            os.killpg(each.pid, signal.SIGKILL)
+        except OSError:
+            pass
+    return {"body": kind}
+"""
+
+
+def latencies(sterna: Sterna, seconds: float) -> list[float]:
+    """Milliseconds of one call after the other. Raises HttpError when one fails."""
+    request = invoke_request(QUIET, b"x" * 64)
+    found = []
+    with Connection(sterna.port) as connection:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            answer = connection.exchange(request)
+            found.append((time.perf_counter() - started) * 1000)
+            if answer.status != 200:
+                raise HttpError(f"the neighbour answered {answer.status}: {answer.body[:200]!r}")
+            time.sleep(PAUSE_S)
+    return found
+
+
+def measure_one(sterna: Sterna, row: str, number: int, seconds: float, kind: Optional[str], results: Results) -> None:
+    hog = None
+    if kind:
+        # The hog may be killed by its limits, that is what they are for: its answer does not count.
+        request = invoke_request(HOG, b"").replace(b"/invoke ", b"/invoke?kind=%s&seconds=%.1f " % (kind.encode(), seconds + 1), 1)
+        hog = threading.Thread(target=lambda: call_once(sterna, request))
+        hog.start()
+        time.sleep(0.5)  # under way
+    found = latencies(sterna, seconds)
+    if hog:
+        hog.join()
+    p99 = percentile(found, 99)
+    results.add(Sample(CASE, row, number, "ms", p99, p50_ms=spread(found).median, p99_ms=p99))
+
+
+def call_once(sterna: Sterna, request: bytes) -> None:
+    try:
+        with Connection(sterna.port) as connection:
+            connection.exchange(request)
+    except (OSError, HttpError):
+        pass
+
+
+def measure(sterna: Sterna, rounds: int, seconds: float, results: Results) -> None:
+    sterna.deploy(QUIET, {"min_replicas": 1}, FUNCTIONS["sterna"])
+    sterna.deploy(HOG, HOG_LIMITS, Function("python3-http", lambda: {"handler.py": GREEDY}))
+    for number in range(rounds):
+        for row, kind in {ALONE: None, **HOGS}.items():
+            measure_one(sterna, row, number, seconds, kind, results)
+    for name in (QUIET, HOG):
+        sterna.call("DELETE", f"/spaces/default/functions/{name}", wanted=(200, 202, 204))

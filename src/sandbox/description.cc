@@ -1,0 +1,74 @@
+#include "sandbox/description.h"
+
+#include <nlohmann/json.hpp>
+
+#include "sandbox/enter.h"
+#include "sandbox/secrets.h"
+
+namespace sterna::sandbox {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kReadOnly = "read-only";
+constexpr const char* kReadWrite = "read-write";
+
+Json mounts_of(const SandboxPlan& plan) {
+  return Json::array(
+      {{{"path", "/"}, {"access", kReadOnly}, {"what", "the system's /usr and chosen files of its /etc"}},
+       {{"path", "/function"},
+        {"access", plan.bundle_writable ? kReadWrite : kReadOnly},
+        {"what", "the function's code"}},
+       {{"path", "/tmp"}, {"access", kReadWrite}, {"bytes", plan.tmp_bytes}, {"files", kMaxTmpFiles}},
+       {{"path", "/dev/shm"}, {"access", kReadWrite}, {"bytes", kShmBytes}, {"files", kMaxTmpFiles}},
+       {{"path", "/dev"}, {"access", kReadOnly}, {"what", "null, zero, full, random, urandom"}},
+       {{"path", "/proc"}, {"access", kReadOnly}, {"what", "its own processes; nothing of the machine's"}},
+       {{"path", kSecretsDir}, {"access", kReadOnly}, {"what", "the function's secrets, if it has any"}}});
+}
+
+Json texts(const std::vector<IpRange>& ranges) {
+  Json all = Json::array();
+  for (const IpRange& range : ranges) all.push_back(to_string(range));
+  return all;
+}
+
+Json network_of(const SandboxPlan& plan) {
+  Json network = {{"kind", to_string(plan.network)}};
+  if (plan.network != Network::kEgress) return network;
+  network["reaches"] = plan.egress.only.empty() ? Json("public addresses") : texts(plan.egress.only);
+  network["private_targets_opened"] = texts(plan.egress.may_open);
+  return network;
+}
+
+Json enforced_by(const Probe& machine) {
+  const CgroupLayout& groups = machine.cgroups;
+  return {{"namespaces", machine.namespaces && machine.mounts},
+          {"system_call_filter", machine.seccomp},
+          {"landlock", machine.landlock},
+          {"user_of_its_own", machine.own_users},
+          {"cgroups", to_string(groups.version)},
+          {"memory", !groups.memory.empty()},
+          {"cpus", !groups.cpu.empty()},
+          {"processes", !groups.pids.empty()},
+          {"io", !groups.io.empty() && !groups.disks.empty()},
+          {"egress_filter", machine.egress}};
+}
+
+}  // namespace
+
+Json describe(const SandboxPlan& plan, const Probe& machine) {
+  return {{"mounts", mounts_of(plan)},
+          {"limits",
+           {{"memory_bytes", plan.memory_bytes},
+            {"cpus", plan.cpus},
+            {"max_pids", plan.max_pids},
+            {"max_open_files", plan.max_open_files},
+            {"io_bytes_per_second", plan.io_bytes_per_second},
+            {"max_file_bytes", max_file_bytes(plan.tmp_bytes, plan.memory_bytes)},
+            {"core_dumps", false}}},
+          {"network", network_of(plan)},
+          {"enforced", enforced_by(machine)},
+          {"missing", machine.warnings}};
+}
+
+}  // namespace sterna::sandbox
