@@ -10,6 +10,8 @@
 namespace sterna::native {
 namespace {
 
+// Room to write is asked for only while output is left: the kernel tells of it with every read of the server.
+constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kMaxUnsent = 1U << 20;  // more than that behind a slow server: wait for it
 
 }  // namespace
@@ -95,7 +97,8 @@ Desk::~Desk() {
 Status Desk::open(std::string_view runtime, bool async) {
   worker::append_ready(channel_.out(), runtime, async);
   channel_.flush();
-  if (const Status added = loop_.add(channel_.fd(), *this); !added) return added;
+  watched_ = kReading;
+  if (const Status added = loop_.add(channel_.fd(), *this, kReading); !added) return added;
   on_event(EPOLLIN);  // what came with INIT is in the reader already
   return {};
 }
@@ -111,19 +114,29 @@ void Desk::log(std::uint64_t call, wire::Stream stream, std::string_view text) {
 
 void Desk::on_event(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) flush();
-  while (true) {
-    while (true) {
-      const auto read = channel_.reader().next();
-      if (!read) return give_up(read.error().detail);
-      const std::optional<wire::Frame>& frame = *read;
-      if (!frame) break;
-      if (!take(*frame)) return;
-    }
+  if ((events & ~EPOLLOUT) == 0) return;
+  // A short read means the kernel has no more for now; only a hang-up needs the read that tells of the end.
+  const bool until_end = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  bool drained = false;
+  while (take_all()) {
+    if (drained) return start_queued();
     const auto filled = channel_.fill(worker::Wait::kNo);
     if (filled == worker::Channel::Filled::kEnd) return loop_.stop();
-    if (filled == worker::Channel::Filled::kNothing) break;
+    drained = filled == worker::Channel::Filled::kNothing || (!until_end && channel_.reader().writable() > 0);
   }
-  start_queued();
+}
+
+bool Desk::take_all() {
+  while (true) {
+    const auto read = channel_.reader().next();
+    if (!read) {
+      give_up(read.error().detail);
+      return false;
+    }
+    const std::optional<wire::Frame>& frame = *read;
+    if (!frame) return true;
+    if (!take(*frame)) return false;
+  }
 }
 
 bool Desk::take(const wire::Frame& frame) {
@@ -210,7 +223,19 @@ void Desk::on_turn_end() {
 }
 
 void Desk::flush() {
-  if (!channel_.try_flush() && channel_.out().size() > kMaxUnsent) channel_.flush();
+  bool left = !channel_.try_flush();
+  if (left && channel_.out().size() > kMaxUnsent) {
+    channel_.flush();
+    left = false;
+  }
+  watch(left ? kReading | EPOLLOUT : kReading);
+}
+
+void Desk::watch(std::uint32_t events) {
+  const bool is_open = watched_ != 0 && !channel_.closed();  // what is printed while it starts leaves before
+  if (!is_open || std::exchange(watched_, events) == events) return;
+  loop_.remove(channel_.fd(), *this);
+  if (const Status added = loop_.add(channel_.fd(), *this, events); !added) give_up(added.error().detail);
 }
 
 void Desk::give_up(std::string_view why) {

@@ -120,6 +120,8 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
     std::unique_ptr<Run> run;
   };
 
+  // Takes in all that has been read; false: it cannot be understood, and the loop stops.
+  bool take_all();
   bool take(const wire::Frame& frame);
   void cancel(std::uint16_t slot, std::uint64_t call);
   void widen(std::uint64_t call, std::uint32_t bytes);
@@ -127,6 +129,8 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
   void start(Queued queued);
   void ended(std::uint64_t call);
   void flush();
+  // EPOLL* bits of the channel.
+  void watch(std::uint32_t events);
   void give_up(std::string_view why);
 
   net::Loop& loop_;
@@ -136,6 +140,7 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
   std::deque<Queued> queued_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Entry>> entries_;
   std::vector<std::unique_ptr<Entry>> ended_;  // until the turn ends: they may be running code
+  std::uint32_t watched_ = 0;                  // 0: not open yet
   bool shutting_down_ = false;
   bool left_ = false;
 };

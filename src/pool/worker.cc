@@ -15,6 +15,8 @@ namespace sterna::pool {
 namespace {
 
 constexpr std::size_t kReadBytes = 64U << 10;
+// Room to write is asked for only while output is left: the kernel tells of it with every read of the worker.
+constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
 constexpr std::size_t kMaxBuffered = 256U << 10;
 constexpr std::size_t kMaxOutputLine = 16U << 10;
@@ -129,7 +131,9 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
   std::unique_ptr<Worker> worker(new Worker(loop, observer, std::move(instance), std::move(ours),
                                             *static_cast<wire::ClaimPage*>(page), std::move(output),
                                             next_call_number));
-  if (auto added = loop.add(worker->socket_.get(), *worker); !added) return std::unexpected(added.error());
+  worker->watched_ = kReading;
+  if (auto added = loop.add(worker->socket_.get(), *worker, kReading); !added)
+    return std::unexpected(added.error());
   wire::append_frame(worker->out_, wire::FrameType::kInit, wire::More::kNo, 0, 0,
                      init_json(worker->instance_, config, origin));
   loop.at_turn_end(*worker);
@@ -268,7 +272,7 @@ void Worker::flush() {
     const ssize_t sent =
         ::send(socket_.get(), out_.data() + out_sent_, out_.size() - out_sent_, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) return;  // EPOLLOUT goes on
+    if (sent < 0 && errno == EAGAIN) return watch(kReading | EPOLLOUT);
     if (sent < 0) return lose({});
     out_sent_ += static_cast<std::size_t>(sent);
     if (out_sent_ == out_.size()) {
@@ -278,6 +282,13 @@ void Worker::flush() {
       pump();
     }
   }
+  watch(kReading);
+}
+
+void Worker::watch(std::uint32_t events) {
+  if (!socket_ || std::exchange(watched_, events) == events) return;
+  loop_.remove(socket_.get(), *this);
+  if (const Status added = loop_.add(socket_.get(), *this, events); !added) lose(added.error().detail);
 }
 
 // --- from the worker ---

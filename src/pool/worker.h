@@ -99,6 +99,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   // Appends a frame with the next part of the call's body.
   void write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit);
   void flush();
+  // EPOLL* bits of the socket.
+  void watch(std::uint32_t events);
   void lose(std::string_view why);
 
   net::Loop& loop_;
@@ -127,6 +129,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
 
   wire::FrameReader reader_;
   std::string out_;
+  std::uint32_t watched_ = 0;
   std::size_t out_sent_ = 0;
   std::vector<Call*> pumping_;  // calls whose bodies are on the way
 };
