@@ -95,7 +95,7 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   }
   add("X-Call-Id", context.call_id);
   add("X-Forwarded-For", forwarded_for.append(context.client));
-  if (!has_proto) add("X-Forwarded-Proto", "http");
+  if (!has_proto) add("X-Forwarded-Proto", request.scheme);
   if (!has_host && host.data() != nullptr) add("X-Forwarded-Host", host);
   const Traceparent made = ids.traceparent();
   if (!has_trace) add("traceparent", {made.data(), made.size()});

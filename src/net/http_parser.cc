@@ -61,8 +61,7 @@ Status note(const Header& header, Framing& framing, HttpRequest& request) {
   switch (header.known) {
     case KnownHeader::kHost:
       ++framing.hosts;
-      if (std::ranges::any_of(header.value, [](char c) { return kNoHostChars.has(c); }))
-        return bad_request("the Host header names no host");
+      if (!is_host(header.value)) return bad_request("the Host header names no host");
       return {};
     case KnownHeader::kContentLength:
       ++framing.lengths;
@@ -91,6 +90,10 @@ Status note(const Header& header, Framing& framing, HttpRequest& request) {
 }
 
 }  // namespace
+
+bool is_host(std::string_view value) {
+  return std::ranges::none_of(value, [](char c) { return kNoHostChars.has(c); });
+}
 
 void HttpRequest::clear() {
   std::vector<Header> kept = std::move(headers);

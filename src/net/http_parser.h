@@ -15,8 +15,9 @@ namespace sterna::net {
 
 struct HttpRequest {
   std::string_view method;
-  std::string_view target;  // as sent
-  int minor_version = 1;    // HTTP/1.x
+  std::string_view target;           // as sent
+  std::string_view scheme = "http";  // what the client has connected by; https: inside TLS
+  int minor_version = 1;             // HTTP/1.x
   std::vector<Header> headers;
   bool keep_alive = true;
   bool expects_continue = false;
@@ -29,6 +30,9 @@ struct HttpRequest {
   const std::string_view* find(KnownHeader known) const;
   const std::string_view* find(std::string_view name) const;
 };
+
+// Whether a Host header, or HTTP/2's :authority, can name a host.
+bool is_host(std::string_view value);
 
 // Length of the request head at the front of `data`, with its empty line; 0 when more is needed. Looks only
 // at bytes from `scanned` on, and moves it. Fails early, with reason `bad_request`, on a bare LF, a folded

@@ -174,14 +174,35 @@ TEST_F(HttpTest, LargeBodyIsSpooled) {
 
 TEST_F(HttpTest, TooManyConnectionsAreToldSo) {
   limits_.max_connections = 1;
+  HttpConnection* waiting = nullptr;
+  service_.request = [&](HttpConnection& connection) { waiting = &connection; };
   Client first(*this);
   first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  ASSERT_TRUE(ends_with(first, "GET / "));
+  ASSERT_TRUE(until([&] { return waiting != nullptr; }));
   Client second(*this);
   ASSERT_TRUE(closes(second));
   EXPECT_TRUE(second.text.starts_with("HTTP/1.1 503 ")) << second.text;
-  first.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-  EXPECT_TRUE(ends_with(first, "GET /2 "));
+  waiting->begin(200);
+  waiting->send("answer");
+  turn();
+  EXPECT_TRUE(ends_with(first, "answer"));
+}
+
+TEST_F(HttpTest, AConnectionThatKeepsUsWaitingGivesWay) {
+  limits_.max_connections = 2;
+  Client idle(*this);
+  idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(ends_with(idle, "GET / "));
+  Client slow(*this);
+  slow.send("GET / HTTP/1.1\r\nHo");
+  Client third(*this);
+  third.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(ends_with(third, "GET /3 "));
+  EXPECT_TRUE(closes(idle));
+  Client fourth(*this);
+  fourth.send("GET /4 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(ends_with(fourth, "GET /4 "));
+  EXPECT_TRUE(closes(slow));
 }
 
 TEST_F(HttpTest, PortInUseIsAnError) {

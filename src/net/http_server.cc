@@ -12,11 +12,13 @@
 #include <ctime>
 
 #include "base/log.h"
+#include "net/http1_connection.h"
 
 namespace sterna::net {
 namespace {
 
 constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
+constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 constexpr std::string_view kTooMany =
@@ -43,7 +45,8 @@ std::unexpected<Error> cannot_listen(const std::string& host, std::uint16_t port
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(Loop& loop, const std::string& host,
                                                        std::uint16_t port, HttpService& service,
-                                                       const HttpLimits& limits, BodyBudget& budget) {
+                                                       const HttpLimits& limits, BodyBudget& budget,
+                                                       std::unique_ptr<TlsContext> tls) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
@@ -62,12 +65,17 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(Loop& loop, const std::st
                          error == EADDRINUSE ? "the address is in use; choose another"
                                              : std::string_view(std::strerror(error)));
   }
-  return std::make_unique<HttpServer>(loop, std::move(socket), service, limits, budget);
+  return std::make_unique<HttpServer>(loop, std::move(socket), service, limits, budget, std::move(tls));
 }
 
 HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const HttpLimits& limits,
-                       BodyBudget& budget)
-    : loop_(loop), socket_(std::move(socket)), service_(service), limits_(limits), budget_(budget) {
+                       BodyBudget& budget, std::unique_ptr<TlsContext> tls)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      service_(service),
+      limits_(limits),
+      budget_(budget),
+      tls_(std::move(tls)) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length);
@@ -96,6 +104,7 @@ void HttpServer::accept_all() {
                               SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
+      if ((errno == EMFILE || errno == ENFILE) && make_room()) continue;
       if (errno != EAGAIN) {  // no descriptors or memory: those that wait in the backlog are tried again soon
         log::warn("cannot accept a connection", {{"error", std::string_view(std::strerror(errno))}});
         loop_.after(kAcceptPause, [this] { accept_all(); });
@@ -103,7 +112,7 @@ void HttpServer::accept_all() {
       return;
     }
     ++accepted_;
-    if (connections_.size() >= limits_.max_connections) {
+    if (connections_.size() >= limits_.max_connections && !make_room()) {
       ::send(client.get(), kTooMany.data(), kTooMany.size(), MSG_NOSIGNAL);
       continue;
     }
@@ -115,19 +124,35 @@ void HttpServer::accept_all() {
 
 void HttpServer::adopt(UniqueFd socket, std::string client) {
   const int fd = socket.get();
-  auto connection = std::make_unique<HttpConnection>(*this, std::move(socket), std::move(client));
-  HttpConnection& added = *connection;
+  SslPtr session = tls_ ? tls_->session() : nullptr;
+  if (tls_ && !session) return;
+  auto connection = std::make_unique<Http1Connection>(*this, Transport(std::move(socket), std::move(session)),
+                                                      std::move(client));
+  ServerConnection& added = *connection;
   connections_.push_front(std::move(connection));
   added.place_ = connections_.begin();
   if (!loop_.add(fd, added)) added.close();
 }
 
+// One that waits for its client gives way to a new one, the longest known first: idle and slow clients cannot
+// keep others out. Those that are being served go to the front of the list, so that they are not looked at
+// again and again.
+bool HttpServer::make_room() {
+  constexpr std::size_t kMostLookedAt = 256;
+  for (std::size_t seen = 0; seen < kMostLookedAt && !connections_.empty(); ++seen) {
+    if (connections_.back()->give_way()) return true;
+    connections_.splice(connections_.begin(), connections_, std::prev(connections_.end()));
+  }
+  return false;
+}
+
 void HttpServer::sweep() {
   const MonotonicTime now = loop_.now();
   for (auto next = connections_.begin(); next != connections_.end();) {
-    HttpConnection& connection = **next++;  // it may take itself out of the list
+    ServerConnection& connection = **next++;  // it may take itself out of the list
     connection.check_deadline(now);
   }
+  if (tls_ && ++sweeps_ % kSweepsPerRefresh == 0) tls_->refresh();
   sweep_timer_ = loop_.after(kSweepEvery, [this] { sweep(); });
 }
 
@@ -137,10 +162,8 @@ void HttpServer::drain() {
   loop_.remove(socket_.get(), *this);
   socket_.reset();
   for (auto next = connections_.begin(); next != connections_.end();) {
-    HttpConnection& connection = **next++;
-    connection.close_after_ = true;
-    const bool idle = connection.reading_ == HttpConnection::Reading::kHead && connection.in_.empty();
-    if (idle && connection.buffered() == 0) connection.close();
+    ServerConnection& connection = **next++;
+    connection.drain();
   }
 }
 
@@ -155,6 +178,13 @@ std::string_view HttpServer::ok_lines() {
 
 std::string_view HttpServer::date_line() {
   return ok_lines().substr(kOk.size());
+}
+
+std::string_view HttpServer::date() {
+  constexpr std::string_view kBefore = "\r\nDate: ";
+  constexpr std::string_view kBehind = "\r\n";
+  const std::string_view line = date_line();
+  return line.substr(kBefore.size(), line.size() - kBefore.size() - kBehind.size());
 }
 
 void HttpServer::set_date() {

@@ -123,6 +123,11 @@ Status validate(const Config& config) {
         "(--listen 127.0.0.1:{}), or start with --auth oauth2",
         to_string(config.listen), config.listen.port));
   }
+  if (config.tls_cert.empty() != config.tls_key.empty()) {
+    return bad_config(fmt::format("{} is set and {} is not: HTTPS needs both",
+                                  config.tls_cert.empty() ? "tls_key" : "tls_cert",
+                                  config.tls_cert.empty() ? "tls_cert" : "tls_key"));
+  }
   if (!config.data_dir.is_absolute() && config.data_dir.native().starts_with("~")) {
     return bad_config(
         fmt::format("data_dir is {}: write the path out, ~ is not expanded", config.data_dir.native()));
@@ -151,8 +156,8 @@ std::vector<IpRange> private_targets(const Config& config) {
 
 Config with_absolute_paths(Config config, const fs::path& here) {
   if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
-  for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file,
-                         &config.build.wheels_dir, &config.build.cxx}) {
+  for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file, &config.tls_cert,
+                         &config.tls_key, &config.build.wheels_dir, &config.build.cxx}) {
     if (!path->empty()) *path = (here / *path).lexically_normal();
   }
   for (std::vector<std::string>* interpreters : {&config.python, &config.node}) {

@@ -86,7 +86,9 @@ struct Config {
   std::vector<std::string> node;    // likewise; may be empty
   std::filesystem::path runtime_dir;
   std::filesystem::path secrets_key_file;  // empty: secrets.key in data_dir
-  bool allow_network_host = false;         // functions with `network: host` see the machine's own network
+  std::filesystem::path tls_cert;          // empty: plain HTTP
+  std::filesystem::path tls_key;
+  bool allow_network_host = false;  // functions with `network: host` see the machine's own network
   SandboxMode sandbox = SandboxMode::kBestEffort;
   std::vector<std::string> egress_private;  // private targets that functions may name in limits.egress_allow
   std::vector<std::string> callback_allow;

@@ -69,6 +69,11 @@ const std::array kOptions = {
     Option{"runtime_dir", Path{STERNA_FIELD(std::filesystem::path, runtime_dir)},
            "Folder of the runtimes' worker side. Default: runtimes beside the program, or "
            "../lib/sterna/runtimes."},
+    Option{"tls_cert", Path{STERNA_FIELD(std::filesystem::path, tls_cert)},
+           "PEM file with the certificate, its chain behind it: the server speaks HTTPS. Read again when it "
+           "changes."},
+    Option{"tls_key", Path{STERNA_FIELD(std::filesystem::path, tls_key)},
+           "PEM file with the key of the certificate."},
     Option{"secrets_key_file", Path{STERNA_FIELD(std::filesystem::path, secrets_key_file)},
            "File of the key that secrets are sealed with; made at the first start. Default: secrets.key in "
            "data_dir."},
@@ -102,7 +107,8 @@ const std::array kOptions = {
     Option{"limits.max_header_bytes", STERNA_NUMBER(limits.max_header_bytes, 1024, 64ULL << 10),
            "Largest request line and headers together; above it 431."},
     Option{"limits.max_connections", STERNA_NUMBER(limits.max_connections, 1, 1'000'000),
-           "Open client connections; further ones wait to be accepted."},
+           "Open client connections. With more, one that is idle or slow is closed, or the new one is "
+           "answered with 503."},
     Option{"limits.header_timeout_seconds", STERNA_SECONDS(limits.header_timeout, 1ms, 3600s),
            "How long a client may take to send a request's line and headers."},
     Option{"limits.body_timeout_seconds", STERNA_SECONDS(limits.body_timeout, 1ms, 3600s),

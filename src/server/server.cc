@@ -64,6 +64,20 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// As many connections as were asked for, but no more than leave a quarter of the descriptors to workers,
+// files and callbacks: who floods the door must not keep the house from working.
+std::uint64_t connection_limit(std::uint64_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+  const std::uint64_t most = std::max<std::uint64_t>(limit.rlim_cur / 4 * 3, 1);
+  if (wanted > most) {
+    log::warn("fewer connections than limits.max_connections: the limit of open files is low",
+              {{"connections", static_cast<std::int64_t>(most)},
+               {"open_files", static_cast<std::int64_t>(limit.rlim_cur)}});
+  }
+  return std::min(wanted, most);
+}
+
 // SIGTERM and SIGINT as events of the loop.
 class Signals final : public net::EventHandler {
  public:
@@ -359,18 +373,25 @@ Status Server::listen() {
   while (!launcher_.settled() && clock_.now() < patience) loop_.turn(kDrainPoll);
 
   const Limits& limits = config_.limits;
+  std::unique_ptr<net::TlsContext> tls;
+  if (!config_.tls_cert.empty()) {
+    auto loaded = net::TlsContext::load({.certificate = config_.tls_cert, .key = config_.tls_key});
+    if (!loaded) return std::unexpected(loaded.error());
+    tls = std::move(*loaded);
+  }
   auto http = net::HttpServer::listen(loop_, config_.listen.host, config_.listen.port, gateway_,
                                       {.max_header_bytes = limits.max_header_bytes,
-                                       .max_connections = limits.max_connections,
+                                       .max_connections = connection_limit(limits.max_connections),
                                        .header_timeout = limits.header_timeout,
                                        .body_timeout = limits.body_timeout,
                                        .keepalive = limits.keepalive},
-                                      base_->bodies);
+                                      base_->bodies, std::move(tls));
   if (!http) return std::unexpected(http.error());
   http_ = std::move(*http);
   const std::string address = to_string(Address{config_.listen.host, http_->port()});
   std::ofstream(config_.data_dir / "address") << address << "\n";
   log::info("listening", {{"address", text(address)},
+                          {"scheme", config_.tls_cert.empty() ? "http" : "https"},
                           {"functions", static_cast<std::int64_t>(functions_.size())},
                           {"data_dir", text(config_.data_dir.string())}});
   if (config_.auth == Auth::kNone) return {};

@@ -26,12 +26,13 @@ BUILD_PATIENCE = 120
 class Server:
     """One `sterna serve`. `start` again after `stop` or `kill` goes on with the same data directory."""
 
-    def __init__(self, data_dir, *options, environment=None, prefix=(), auth="none"):
+    def __init__(self, data_dir, *options, environment=None, prefix=(), auth="none", ca=None):
         self.data_dir = pathlib.Path(data_dir)
         self.options = options
         self.environment = environment or {}
         self.prefix = prefix
         self.auth = auth
+        self.ca = ca  # a certificate file: the server speaks HTTPS
         self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
         self.process = None
         self.address = None
@@ -51,7 +52,7 @@ class Server:
                 env={**clean, **self.environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.address = parse_address(eventually(lambda: self.read_address(address_file), PATIENCE))
-        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, verify=str(self.ca) if self.ca else True)
         return self
 
     def read_address(self, path):
@@ -62,7 +63,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://{self.address[0]}:{self.address[1]}"
+        return f"{'https' if self.ca else 'http'}://{self.address[0]}:{self.address[1]}"
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -1,0 +1,456 @@
+#include "net/http1_connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include "base/status_phrase.h"
+#include "net/http_server.h"
+
+namespace sterna::net {
+namespace {
+
+constexpr std::size_t kMaxWaiting = 64U << 10;  // pipelined bytes kept while a request is in flight
+constexpr std::size_t kKeptCapacity = 16U << 10;
+constexpr Duration kLinger = std::chrono::seconds(3);
+constexpr Duration kHalfClosed = std::chrono::seconds(1);
+// What an HTTP/2 client that knows or has agreed on it begins with (RFC 9113 3.4); no request of HTTP/1.1
+// does.
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+void shrink(std::string& text) {
+  text.clear();
+  if (text.capacity() > kKeptCapacity) text.shrink_to_fit();
+}
+
+void append_number(std::string& out, std::uint64_t number, int base = 10) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr;
+  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
+}  // namespace
+
+Http1Connection::Http1Connection(HttpServer& server, Transport transport, std::string client)
+    : ServerConnection(server, std::move(transport)),
+      HttpConnection(server.budget_, std::move(client)),
+      parser_(server.limits_.max_header_bytes),
+      arrived_(server.loop_.now()),
+      progress_(arrived_) {}
+
+Http1Connection::~Http1Connection() = default;
+
+// --- reading ---
+
+void Http1Connection::on_event(std::uint32_t events) {
+  if (!transport_) return;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return peer_closed();
+  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) read((events & EPOLLRDHUP) != 0);
+  if (!transport_ || (events & EPOLLOUT) == 0) return;
+  if (buffered() > 0) flush();
+  if (transport_ && transport_.in_handshake()) read(false);  // its own bytes may have waited for room
+}
+
+// A short read means the kernel has no more for now; only a hang-up needs the read that answers 0. TLS reads
+// record by record.
+void Http1Connection::read(bool until_end) {
+  auto& scratch = server_.loop_.scratch();
+  while (transport_) {
+    if (reading_ == Reading::kDone && in_.size() >= kMaxWaiting) {
+      read_paused_ = true;
+      return;
+    }
+    const ssize_t got = transport_.read(scratch.data(), scratch.size());
+    if (got > 0) {
+      input({scratch.data(), static_cast<std::size_t>(got)});
+      if (static_cast<std::size_t>(got) < scratch.size() && !until_end && !transport_.is_tls()) return;
+    } else if (got < 0 && errno == EINTR) {
+      continue;
+    } else if (got < 0 && errno == EAGAIN) {
+      return;
+    } else {
+      return got == 0 ? end_of_input() : peer_closed();
+    }
+  }
+}
+
+// A client that has gone and one that only has nothing more to say look the same. The answer to what it asked
+// is given if it comes soon; a run that takes longer is not worth keeping for somebody who is most likely
+// gone.
+void Http1Connection::end_of_input() {
+  const bool owed = answer_ == Answer::kFinished ? buffered() > 0 : reading_ == Reading::kDone;
+  if (!owed || lingering_) return peer_closed();
+  half_closed_ = true;
+  close_after_ = true;
+  progress_ = server_.loop_.now();
+}
+
+void Http1Connection::input(std::string_view data) {
+  if (lingering_) return;
+  if (in_.empty()) {
+    const std::size_t used = process(data);
+    if (transport_ && used < data.size()) in_.assign(data.substr(used));
+    return;
+  }
+  in_.append(data);
+  const std::size_t used = process(in_);
+  if (transport_) in_.erase(0, used);
+}
+
+// Answers how many bytes are used up. Re-entered never: a response given inside only changes the state.
+std::size_t Http1Connection::process(std::string_view data) {
+  std::size_t used = 0;
+  while (transport_ && !lingering_) {
+    const std::string_view rest = data.substr(used);
+    if (reading_ == Reading::kDone) {
+      if (!next_request()) break;
+      continue;
+    }
+    if (reading_ == Reading::kRefused) return data.size();
+    if (rest.empty()) break;
+    const std::size_t step = reading_ == Reading::kHead ? process_head(rest) : process_body(rest);
+    used += step;
+    if (step == 0) break;
+  }
+  if (transport_ && reading_ == Reading::kBody && !awaiting_body_) ask_for_body();
+  return lingering_ ? data.size() : used;
+}
+
+std::size_t Http1Connection::process_head(std::string_view data) {
+  std::size_t blank = 0;  // RFC 9112 2.2: empty lines before a request line are skipped
+  while (scanned_ == 0 && data.substr(blank).starts_with("\r\n")) blank += 2;
+  if (blank > 0) return blank;
+  if (scanned_ == 0 && data == "\r") return 0;
+  if (in_.empty()) arrived_ = server_.loop_.now();
+  if (first_ && kHttp2Preface.substr(0, data.size()) == data.substr(0, kHttp2Preface.size())) {
+    if (data.size() >= kHttp2Preface.size()) hand_over_to_http2(client_, data);
+    return transport_ ? 0 : data.size();
+  }
+
+  const auto length = find_head(data, scanned_);
+  if (!length) {
+    refuse(400, length.error());
+    return data.size();
+  }
+  const std::size_t limit = server_.limits_.max_header_bytes;
+  if (*length > limit || (*length == 0 && data.size() > limit)) {
+    const bool in_first_line = data.substr(0, limit).find('\n') == std::string_view::npos;
+    refuse(in_first_line ? 414 : 431,
+           head_too_large(in_first_line ? "uri_too_long" : "headers_too_large", limit));
+    return data.size();
+  }
+  if (*length == 0) return 0;
+
+  scanned_ = 0;
+  first_ = false;
+  head_.assign(data.substr(0, *length));
+  if (const auto parsed = parser_.parse_head(head_, request_); !parsed) {
+    refuse(parsed.error().reason == "expectation_failed" ? 417 : 400, parsed.error());
+    return data.size();
+  }
+  request_.scheme = transport_.is_tls() ? "https" : "http";
+  if (!request_.keep_alive || server_.draining_) close_after_ = true;
+  accept_body();
+  return *length;
+}
+
+// Asks the service what to do with the body that follows the head.
+void Http1Connection::accept_body() {
+  body_bytes_ = 0;
+  awaiting_body_ = false;
+  reading_ = Reading::kBody;
+  body_limit_ = server_.service_.on_head(*this);
+  if (!transport_) return;
+  if (answer_ != Answer::kNone) {
+    reading_ = parser_.complete() ? Reading::kDone : Reading::kDiscard;
+    if (reading_ == Reading::kDiscard && request_.expects_continue)
+      close_after_ = true;  // the body will not come
+    return;
+  }
+  if (request_.content_length.value_or(0) > body_limit_) {
+    return refuse(413, body_too_large(body_limit_));
+  }
+  if (parser_.complete()) {
+    reading_ = Reading::kDone;
+    return server_.service_.on_request(*this);
+  }
+}
+
+// The body has not come with the head.
+void Http1Connection::ask_for_body() {
+  awaiting_body_ = true;
+  if (request_.expects_continue && body_bytes_ == 0) {
+    out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    server_.loop_.at_turn_end(*this);
+  }
+  // Many clients send head and body apart, and hold the body back until the head is acknowledged (Nagle): do
+  // not let the kernel delay that by 40 ms.
+  const int on = 1;
+  ::setsockopt(transport_.fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+std::size_t Http1Connection::process_body(std::string_view data) {
+  const auto used = parser_.parse_body(data, *this);
+  if (!transport_ || reading_ == Reading::kRefused) return data.size();
+  if (!used) {
+    refuse(400, used.error());
+    return data.size();
+  }
+  if (!parser_.complete()) return *used;
+  const bool wanted = reading_ == Reading::kBody && answer_ == Answer::kNone;
+  reading_ = Reading::kDone;
+  if (wanted) server_.service_.on_request(*this);
+  return *used;
+}
+
+void Http1Connection::on_body_part(std::string_view part) {
+  body_bytes_ += part.size();
+  if (reading_ == Reading::kDiscard || answer_ != Answer::kNone) {
+    if (body_bytes_ > kMaxDropped) close_after_ = true;
+    return;
+  }
+  if (body_bytes_ > body_limit_) {
+    return refuse(413, body_too_large(body_limit_));
+  }
+  if (const auto kept = body_.append(part); !kept) refuse(503, kept.error());
+}
+
+// Makes ready for the next request; false when the present one is not through.
+bool Http1Connection::next_request() {
+  if (answer_ != Answer::kFinished || close_after_) return false;
+  reading_ = Reading::kHead;
+  answer_ = Answer::kNone;
+  arrived_ = server_.loop_.now();
+  body_.clear();
+  request_.clear();
+  shrink(head_);
+  return true;
+}
+
+void Http1Connection::refuse(unsigned status, const Error& error) {
+  close_after_ = true;
+  if (answer_ == Answer::kNone) {
+    server_.service_.on_refused(*this, status, error);
+  } else if (answer_ != Answer::kFinished) {
+    return close();
+  }
+  reading_ = Reading::kRefused;
+}
+
+// --- writing ---
+
+void Http1Connection::begin(unsigned status) {
+  STERNA_ASSERT(answer_ == Answer::kNone);
+  answer_ = Answer::kBegun;
+  bodyless_ = is_bodyless(status);
+  if (status == 200) {
+    out_ += server_.ok_lines();
+    return;
+  }
+  out_ += "HTTP/1.1 ";
+  append_number(out_, status);
+  out_ += ' ';
+  out_ += status_phrase(status);
+  out_ += server_.date_line();
+}
+
+void Http1Connection::header(std::string_view name, std::string_view value) {
+  constexpr std::size_t kBetween = 4;  // ": " and CR LF
+  const std::size_t at = out_.size();
+  const std::size_t size = at + name.size() + value.size() + kBetween;
+  // libstdc++ 12 names the new capacity as the size: it is not to be taken from there.
+  out_.resize_and_overwrite(size, [&](char* data, std::size_t) {
+    char* to = data + at;
+    to += name.copy(to, name.size());
+    *to++ = ':';
+    *to++ = ' ';
+    to += value.copy(to, value.size());
+    *to++ = '\r';
+    *to = '\n';
+    return size;
+  });
+}
+
+void Http1Connection::end_head() {
+  if (close_after_) {
+    out_ += "Connection: close\r\n";
+  } else if (request_.minor_version == 0) {
+    out_ += "Connection: keep-alive\r\n";
+  }
+  out_ += "\r\n";
+}
+
+void Http1Connection::send(std::string_view body) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  if (!bodyless_) {
+    out_ += "Content-Length: ";
+    append_number(out_, body.size());
+    out_ += "\r\n";
+  }
+  end_head();
+  if (!bodyless_ && !is_head()) out_ += body;
+  answer_ = Answer::kStreaming;
+  chunked_ = false;
+  finish();
+}
+
+void Http1Connection::begin_stream(std::optional<std::uint64_t> length) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  chunked_ = false;
+  if (!bodyless_ && length) {
+    out_ += "Content-Length: ";
+    append_number(out_, *length);
+    out_ += "\r\n";
+  } else if (!bodyless_ && request_.minor_version == 0) {
+    close_after_ = true;
+  } else if (!bodyless_) {
+    chunked_ = true;
+    out_ += "Transfer-Encoding: chunked\r\n";
+  }
+  end_head();
+  answer_ = Answer::kStreaming;
+  if (!half_closed_) progress_ = server_.loop_.now();
+  server_.loop_.at_turn_end(*this);
+}
+
+void Http1Connection::write(std::string_view part) {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  if (part.empty() || bodyless_ || is_head()) return;
+  if (chunked_) {
+    append_number(out_, part.size(), 16);
+    out_ += "\r\n";
+  }
+  out_ += part;
+  if (chunked_) out_ += "\r\n";
+  server_.loop_.at_turn_end(*this);
+}
+
+void Http1Connection::finish() {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  if (chunked_ && !is_head()) out_ += "0\r\n\r\n";
+  answer_ = Answer::kFinished;
+  observer_ = nullptr;
+  if (out_sent_ == 0 && !half_closed_) progress_ = server_.loop_.now();
+  server_.loop_.at_turn_end(*this);
+}
+
+void Http1Connection::abort() {
+  observer_ = nullptr;
+  close();
+}
+
+void Http1Connection::on_turn_end() {
+  if (!transport_) return;
+  flush();
+}
+
+void Http1Connection::flush() {
+  while (buffered() > 0) {
+    const ssize_t sent = transport_.write(out_.data() + out_sent_, buffered());
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) break;
+    if (sent < 0) return peer_closed();
+    out_sent_ += static_cast<std::size_t>(sent);
+    if (!half_closed_) progress_ = server_.loop_.now();
+  }
+  if (buffered() == 0) {
+    shrink(out_);
+    out_sent_ = 0;
+  } else if (out_sent_ > (256U << 10)) {
+    out_.erase(0, out_sent_);
+    out_sent_ = 0;
+  }
+  after_flush();
+}
+
+// Goes on with what waited for the response to leave.
+void Http1Connection::after_flush() {
+  if (answer_ == Answer::kStreaming && observer_ != nullptr && buffered() <= kLowWater)
+    observer_->on_drained();
+  if (!transport_ || answer_ != Answer::kFinished) return;
+  if (close_after_) {
+    if (buffered() == 0) linger();
+    return;
+  }
+  if (reading_ != Reading::kDone || buffered() > kMaxWaiting) return;
+  if (!in_.empty() || read_paused_) {
+    std::string waiting = std::exchange(in_, {});
+    const std::size_t used = process(waiting);
+    if (!transport_) return;
+    in_ = waiting.substr(used);
+    if (std::exchange(read_paused_, false)) read(false);
+  } else if (next_request()) {
+    arrived_ = server_.loop_.now();
+  }
+}
+
+// --- ending ---
+
+// Shuts our side and drops what still comes, so that the kernel does not answer it with a reset that
+// would take the response from the client (RFC 9112 9.6).
+void Http1Connection::linger() {
+  if (std::exchange(lingering_, true)) return;
+  progress_ = server_.loop_.now();
+  transport_.shut_down();
+  shrink(in_);
+  if (half_closed_ || reading_ == Reading::kDone || reading_ == Reading::kHead) close();
+}
+
+void Http1Connection::peer_closed() {
+  tell_gone();
+  close();
+}
+
+void Http1Connection::close() {
+  if (!transport_) return;
+  tell_gone();
+  leave();
+}
+
+void Http1Connection::drain() {
+  close_after_ = true;
+  if (reading_ == Reading::kHead && in_.empty() && buffered() == 0) close();
+}
+
+bool Http1Connection::give_way() {
+  const bool waits = reading_ == Reading::kHead || reading_ == Reading::kBody || lingering_;
+  if (!waits || answer_ == Answer::kStreaming || buffered() > 0) return false;
+  peer_closed();
+  return true;
+}
+
+MonotonicTime Http1Connection::deadline() const {
+  const HttpLimits& limits = server_.limits_;
+  if (lingering_) return progress_ + kLinger;
+  if (half_closed_) return progress_ + kHalfClosed;
+  if (buffered() > 0) return progress_ + limits.write_stall;
+  switch (reading_) {
+    case Reading::kHead:
+      return arrived_ +
+             (in_.empty() && !transport_.in_handshake() ? limits.keepalive : limits.header_timeout);
+    case Reading::kBody:
+    case Reading::kDiscard:
+      return arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
+    case Reading::kDone:
+    case Reading::kRefused:
+      break;
+  }
+  return MonotonicTime::max();  // the function has its own deadline
+}
+
+void Http1Connection::check_deadline(MonotonicTime now) {
+  if (!transport_ || now < deadline()) return;
+  if (half_closed_) return peer_closed();
+  if (transport_.in_handshake()) return close();
+  const bool waits_for_client = (reading_ == Reading::kHead && !in_.empty()) || reading_ == Reading::kBody;
+  if (lingering_ || buffered() > 0 || !waits_for_client || answer_ != Answer::kNone) return peer_closed();
+  refuse(408, request_timeout(reading_ == Reading::kHead ? "the request head did not arrive in time"
+                                                         : "the request body did not arrive in time"));
+}
+
+}  // namespace sterna::net

@@ -1,0 +1,245 @@
+#include "net/http2_stream.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+#include "net/http2_session.h"
+#include "net/http_server.h"
+
+namespace sterna::net {
+namespace {
+
+constexpr std::size_t kFieldOverhead = 32;  // of each field, as RFC 9113 6.5.2 counts
+constexpr std::size_t kKeptSent = 256U << 10;
+
+nghttp2_nv pair_of(std::string_view name, std::string_view value) {
+  // nghttp2 copies both; it has no const in its type.
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+Error bad_request(std::string_view detail) {
+  return {Code::kInvalid, Component::kGateway, "bad_request", std::string(detail)};
+}
+
+}  // namespace
+
+Http2Stream::Http2Stream(Http2Session& session, std::int32_t id, std::string client)
+    : HttpConnection(session.server().budget_, std::move(client)),
+      session_(session),
+      id_(id),
+      arrived_(session.server().loop_.now()),
+      progress_(arrived_) {}
+
+// --- the request ---
+
+void Http2Stream::on_field(std::string_view name, std::string_view value) {
+  const std::size_t limit = session_.server().limits_.max_header_bytes;
+  if (head_.size() + cookies_.size() + fields_.size() * kFieldOverhead + name.size() + value.size() > limit)
+    head_too_large_ = true;
+  if (head_too_large_) return;
+  if (name == "cookie") {
+    cookies_.append(cookies_.empty() ? "" : "; ").append(value);
+    return;
+  }
+  fields_.push_back({.at = head_.size(), .name_bytes = name.size(), .value_bytes = value.size()});
+  head_.append(name).append(value);
+}
+
+std::string_view Http2Stream::read_field(const Header& field, std::string_view& authority) {
+  if (field.name == ":method") {
+    request_.method = field.value;
+  } else if (field.name == ":path") {
+    request_.target = field.value;
+  } else if (field.name == ":authority" || field.name == "host") {
+    if (!authority.empty() && authority != field.value)
+      return "the :authority and Host of a request must be one";
+    authority = field.value;
+  } else if (!field.name.starts_with(':')) {
+    request_.headers.push_back(field);
+  }
+  if (field.name == "content-length") {
+    std::uint64_t length = 0;
+    const char* const end = field.value.data() + field.value.size();
+    if (std::from_chars(field.value.data(), end, length).ptr != end) return "the Content-Length is no number";
+    request_.content_length = length;
+  }
+  if (field.name == "expect") request_.expects_continue = field.value == "100-continue";
+  return {};
+}
+
+std::string_view Http2Stream::read_request() {
+  const std::string_view text = head_;
+  std::string_view authority;
+  for (const Field& field : fields_) {
+    const Header header(text.substr(field.at, field.name_bytes),
+                        text.substr(field.at + field.name_bytes, field.value_bytes));
+    const std::string_view wrong = read_field(header, authority);
+    if (!wrong.empty()) return wrong;
+  }
+  if (!cookies_.empty()) request_.headers.emplace_back("cookie", cookies_);
+  if (authority.empty()) return "a request must name a host";
+  if (!is_host(authority)) return "the :authority names no host";
+  request_.headers.emplace(request_.headers.begin(), "host", authority);
+  if (!request_.target.starts_with('/') && !(request_.target == "*" && request_.method == "OPTIONS"))
+    return "the request target must be a path, such as /healthz";
+  return {};
+}
+
+void Http2Stream::on_head(EndOfStream end) {
+  request_.scheme = session_.is_tls() ? "https" : "http";
+  complete_ = end == EndOfStream::kYes;
+  if (head_too_large_) {
+    request_.method = "GET";  // whatever it is: the refusal has a body
+    return refuse(431, head_too_large("headers_too_large", session_.server().limits_.max_header_bytes));
+  }
+  if (const std::string_view wrong = read_request(); !wrong.empty()) return refuse(400, bad_request(wrong));
+  if (const std::string_view* expect = request_.find("expect");
+      expect != nullptr && !request_.expects_continue) {
+    return refuse(417, {Code::kInvalid, Component::kGateway, "expectation_failed",
+                        "only Expect: 100-continue is known"});
+  }
+  body_limit_ = session_.server().service_.on_head(*this);
+  if (answer_ != Answer::kNone) return;
+  if (request_.content_length.value_or(0) > body_limit_) return refuse(413, body_too_large(body_limit_));
+  if (complete_) return session_.server().service_.on_request(*this);
+  if (request_.expects_continue) {
+    const std::array interim = {pair_of(":status", "100")};
+    nghttp2_submit_headers(session_.native(), NGHTTP2_FLAG_NONE, id_, nullptr, interim.data(), interim.size(),
+                           nullptr);
+  }
+}
+
+void Http2Stream::on_data(std::string_view part) {
+  body_bytes_ += part.size();
+  if (answer_ != Answer::kNone) {
+    if (body_bytes_ > kMaxDropped) session_.reset(id_, NGHTTP2_NO_ERROR);
+    return;
+  }
+  if (body_bytes_ > body_limit_) return refuse(413, body_too_large(body_limit_));
+  if (const auto kept = body_.append(part); !kept) refuse(503, kept.error());
+}
+
+void Http2Stream::on_end() {
+  complete_ = true;
+  if (answer_ == Answer::kNone) session_.server().service_.on_request(*this);
+}
+
+void Http2Stream::on_closed() {
+  tell_gone();
+}
+
+void Http2Stream::refuse(unsigned status, const Error& error) {
+  if (answer_ == Answer::kNone) session_.server().service_.on_refused(*this, status, error);
+}
+
+// --- the response ---
+
+void Http2Stream::begin(unsigned status) {
+  STERNA_ASSERT(answer_ == Answer::kNone);
+  answer_ = Answer::kBegun;
+  bodyless_ = is_bodyless(status);
+  header(":status", std::to_string(status));
+  header("date", session_.server().date());
+}
+
+void Http2Stream::header(std::string_view name, std::string_view value) {
+  answer_fields_.push_back(
+      {.at = answer_head_.size(), .name_bytes = name.size(), .value_bytes = value.size()});
+  for (const char c : name) answer_head_ += c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  answer_head_.append(value);
+}
+
+void Http2Stream::submit(EndOfStream end) {
+  std::vector<nghttp2_nv> pairs;
+  pairs.reserve(answer_fields_.size());
+  const std::string_view text = answer_head_;
+  for (const Field& field : answer_fields_) {
+    pairs.push_back(pair_of(text.substr(field.at, field.name_bytes),
+                            text.substr(field.at + field.name_bytes, field.value_bytes)));
+  }
+  session_.submit(id_, pairs, end);
+  answer_fields_ = {};
+  answer_head_ = {};
+  progress_ = session_.server().loop_.now();
+  session_.touch(id_);
+}
+
+void Http2Stream::send(std::string_view body) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  if (!bodyless_) header("content-length", std::to_string(body.size()));
+  answer_ = Answer::kFinished;
+  observer_ = nullptr;
+  if (!bodyless_ && !is_head()) out_ = body;
+  submit(out_.empty() ? EndOfStream::kYes : EndOfStream::kNo);
+}
+
+void Http2Stream::begin_stream(std::optional<std::uint64_t> length) {
+  STERNA_ASSERT(answer_ == Answer::kBegun);
+  if (!bodyless_ && length) header("content-length", std::to_string(*length));
+  answer_ = Answer::kStreaming;
+  submit(EndOfStream::kNo);
+}
+
+void Http2Stream::write(std::string_view part) {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  if (part.empty() || bodyless_ || is_head()) return;
+  if (buffered() == 0) progress_ = session_.server().loop_.now();
+  out_ += part;
+  if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);
+  session_.touch(id_);
+}
+
+void Http2Stream::finish() {
+  STERNA_ASSERT(answer_ == Answer::kStreaming);
+  answer_ = Answer::kFinished;
+  observer_ = nullptr;
+  if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);
+  session_.touch(id_);
+}
+
+void Http2Stream::abort() {
+  observer_ = nullptr;
+  answer_ = Answer::kFinished;
+  aborted_ = true;
+  session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
+}
+
+std::size_t Http2Stream::take(std::span<std::uint8_t> to) {
+  const std::size_t bytes = std::min(to.size(), buffered());
+  std::memcpy(to.data(), out_.data() + out_sent_, bytes);
+  out_sent_ += bytes;
+  if (bytes > 0) progress_ = session_.server().loop_.now();
+  if (buffered() == 0) {
+    out_.clear();
+    out_sent_ = 0;
+  } else if (out_sent_ > kKeptSent) {
+    out_.erase(0, out_sent_);
+    out_sent_ = 0;
+  }
+  return bytes;
+}
+
+void Http2Stream::tell_drained() {
+  if (answer_ == Answer::kStreaming && observer_ != nullptr && buffered() <= kLowWater)
+    observer_->on_drained();
+}
+
+void Http2Stream::check_deadline(MonotonicTime now) {
+  const HttpLimits& limits = session_.server().limits_;
+  if (buffered() > 0 && now >= progress_ + limits.write_stall) {
+    return session_.reset(id_, NGHTTP2_CANCEL);  // the client gives no window
+  }
+  if (complete_ || now < arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate))
+    return;
+  if (answer_ == Answer::kNone)
+    return refuse(408, request_timeout("the request body did not arrive in time"));
+  session_.reset(id_, NGHTTP2_CANCEL);
+}
+
+}  // namespace sterna::net

@@ -1,0 +1,111 @@
+// What a service sees of one client, whatever version of HTTP that client speaks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/body.h"
+#include "net/http_parser.h"
+
+namespace sterna::net {
+
+class HttpConnection;
+
+// What stands behind the server.
+class HttpService {
+ public:
+  virtual ~HttpService() = default;
+  // The head has arrived, no body byte was read. Answers how many body bytes are acceptable (413 above), or
+  // begins a response at once, then the body is read and dropped.
+  virtual std::uint64_t on_head(HttpConnection& connection) = 0;
+  // The request is complete. A response may be given now or later.
+  virtual void on_request(HttpConnection& connection) = 0;
+  // The server itself refuses the request (malformed, too large, too slow): fills the response, then the
+  // connection closes.
+  virtual void on_refused(HttpConnection& connection, unsigned status, const Error& error) = 0;
+};
+
+// What the service finds out about a request in on_head and wants to know again in on_request.
+class RequestState {
+ public:
+  virtual ~RequestState() = default;
+};
+
+// Told about the fate of a response that is given later. Must detach itself before it goes away.
+class ResponseObserver {
+ public:
+  virtual ~ResponseObserver() = default;
+  // The client is gone: the connection must not be used any more.
+  virtual void on_client_gone() = 0;
+  // What was written has left, down to kLowWater.
+  virtual void on_drained() = 0;
+};
+
+inline constexpr std::size_t kLowWater = 64U << 10;
+inline constexpr std::uint64_t kMinBodyRate = 500;  // bytes a second
+inline constexpr std::uint64_t kMaxDropped =
+    8U << 20;  // of a body that nobody wants, before the exchange is ended
+
+// One request of one client at a time, and its response: an HTTP/1.1 connection, or one stream of an HTTP/2
+// session. A response is begun with `begin`, given headers, and ended with `send`, or streamed with
+// `begin_stream`, `write`, `finish`.
+class HttpConnection {
+ public:
+  virtual ~HttpConnection() = default;
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
+
+  const HttpRequest& request() const { return request_; }
+  const Body& body() const { return body_; }
+  // Hands the request's body over to who needs it for longer than the exchange.
+  Body take_body() { return std::move(body_); }
+  // The client's address without port, e.g. "127.0.0.1".
+  std::string_view client() const { return client_; }
+
+  // The service's own, null at first; stays for the connection's next requests.
+  std::unique_ptr<RequestState>& state() { return state_; }
+
+  virtual void begin(unsigned status) = 0;
+  // Names and values must be free of CR, LF and NUL; framing headers are the connection's own.
+  virtual void header(std::string_view name, std::string_view value) = 0;
+  // Ends the response with a whole body and its Content-Length.
+  virtual void send(std::string_view body) = 0;
+  // Ends the head; the body follows by `write`.
+  virtual void begin_stream(std::optional<std::uint64_t> length) = 0;
+  virtual void write(std::string_view part) = 0;
+  virtual void finish() = 0;
+  // Ends the exchange at once; for a response that cannot be completed.
+  virtual void abort() = 0;
+
+  // Bytes written that have not left yet.
+  virtual std::size_t buffered() const = 0;
+  void observe(ResponseObserver* observer) { observer_ = observer; }
+
+ protected:
+  enum class Answer : std::uint8_t { kNone, kBegun, kStreaming, kFinished };
+
+  HttpConnection(BodyBudget& budget, std::string client) : client_(std::move(client)), body_(budget) {}
+  bool is_head() const { return request_.method == "HEAD"; }
+  static bool is_bodyless(unsigned status) { return status < 200 || status == 204 || status == 304; }
+  // The observer is told that the client is gone, and forgotten.
+  void tell_gone() {
+    if (ResponseObserver* observer = std::exchange(observer_, nullptr)) observer->on_client_gone();
+  }
+
+  const std::string client_;
+  Answer answer_ = Answer::kNone;
+  std::unique_ptr<RequestState> state_;
+  HttpRequest request_;
+  Body body_;
+  ResponseObserver* observer_ = nullptr;
+};
+
+// The reasons that both versions refuse a request for.
+Error body_too_large(std::uint64_t limit);
+Error head_too_large(std::string reason, std::size_t limit);
+Error request_timeout(std::string detail);
+
+}  // namespace sterna::net
