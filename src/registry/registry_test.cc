@@ -95,7 +95,7 @@ TEST_F(RegistryTest, SpacesAreMadeChangedListedDeleted) {
   ASSERT_EQ(first->items.size(), 2U);
   EXPECT_EQ(first->items[0].spec.name, "a");
   ASSERT_TRUE(first->next_cursor);
-  auto page = api::parse_page("2", *first->next_cursor);
+  auto page = api::parse_page("2", first->next_cursor);
   auto second = registry_->list_spaces(*page);
   ASSERT_EQ(second->items.size(), 1U);
   EXPECT_EQ(second->items[0].spec.name, "default");
@@ -193,7 +193,7 @@ TEST_F(RegistryTest, ListsInPagesByName) {
   auto first = registry_->list("default", {.limit = 2, .after = ""});
   ASSERT_EQ(first->items.size(), 2U);
   EXPECT_EQ(first->items[1].name, "b");
-  auto second = registry_->list("default", *api::parse_page("2", *first->next_cursor));
+  auto second = registry_->list("default", *api::parse_page("2", first->next_cursor));
   ASSERT_EQ(second->items.size(), 1U);
   EXPECT_EQ(second->items[0].name, "c");
   EXPECT_FALSE(second->next_cursor);

@@ -158,7 +158,8 @@ Result<Secret> Registry::find_secret(std::string_view space, std::string_view na
   if (!in) return std::unexpected(in.error());
   Result<Secret> found = load_secret(*in, name);
   if (!found) return found;
-  std::vector<Secret> one(1, std::move(*found));
+  std::vector<Secret> one;
+  one.push_back(std::move(*found));
   if (const Status used = add_users(*in, one); !used) return std::unexpected(used.error());
   return std::move(one.front());
 }

@@ -87,7 +87,7 @@ TEST_F(SecretsTest, AreListedInPagesWithTheirUsers) {
   EXPECT_EQ(first->items[0].name, "A");
   EXPECT_TRUE(first->items[0].used_by.empty());
   EXPECT_EQ(first->items[1].used_by, std::vector<std::string>{"f"});
-  auto second = registry_->list_secrets("default", *api::parse_page("2", *first->next_cursor));
+  auto second = registry_->list_secrets("default", *api::parse_page("2", first->next_cursor));
   ASSERT_EQ(second->items.size(), 1U);
   EXPECT_EQ(second->items[0].name, "C");
   EXPECT_FALSE(second->next_cursor);

@@ -165,7 +165,7 @@ TEST_F(VersionsTest, KeepsTheNewestTenAndTheActiveOne) {
 
 TEST_F(VersionsTest, KeepsAsManyAsTheServerIsTold) {
   registry_ = std::move(*Registry::open(":memory:", clock_, 2));
-  registry_->create("default", spec_, "h1");
+  ASSERT_TRUE(registry_->create("default", spec_, "h1"));
   EXPECT_TRUE(update("h2").orphans.empty());
   EXPECT_EQ(update("h3").orphans, Orphans{"h1"});
   EXPECT_EQ(registry_->find_version("default", "f", 1).error().reason, "version_not_found");
@@ -179,7 +179,7 @@ TEST_F(VersionsTest, ListsInPages) {
   auto first = registry_->list_versions("default", "f", {.limit = 2, .after = ""});
   ASSERT_EQ(first->items.size(), 2U);
   EXPECT_EQ(first->items[0].number, 3);
-  auto second = registry_->list_versions("default", "f", *api::parse_page("2", *first->next_cursor));
+  auto second = registry_->list_versions("default", "f", *api::parse_page("2", first->next_cursor));
   ASSERT_EQ(second->items.size(), 1U);
   EXPECT_EQ(second->items[0].number, 1);
   EXPECT_EQ(registry_->list_versions("default", "f", {.limit = 2, .after = "x"}).error().reason,

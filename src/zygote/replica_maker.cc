@@ -33,6 +33,11 @@ constexpr int kPatienceSeconds = 5;
 constexpr int kTimerStepMicroseconds = 100'000;
 constexpr int kFilterFd = kControlSocketFd + 1;
 
+// An address in the replica's memory: for the kernel only.
+void* there(std::uintptr_t address) {
+  return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 struct Namespace {
   const char* path;
   int type;
@@ -278,10 +283,10 @@ StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, Uniqu
   const std::size_t filter_bytes = egress ? setup_.notify_filter.size() * sizeof(sock_filter) : 0;
   if (sizeof scratch + filter_bytes > kScratchBytes) return {"hand the filter over", E2BIG};
   scratch.program.len = static_cast<unsigned short>(setup_.notify_filter.size());
-  scratch.program.filter = reinterpret_cast<sock_filter*>(here_.scratch + sizeof scratch);
+  scratch.program.filter = static_cast<sock_filter*>(there(here_.scratch + sizeof scratch));
   const iovec from[] = {{&scratch, sizeof scratch},
                         {const_cast<sock_filter*>(setup_.notify_filter.data()), filter_bytes}};
-  const iovec to{reinterpret_cast<void*>(here_.scratch), sizeof scratch + filter_bytes};
+  const iovec to{there(here_.scratch), sizeof scratch + filter_bytes};
   if (::process_vm_writev(forked_, from, 2, &to, 1, 0) != static_cast<ssize_t>(to.iov_len))
     return here("write into the replica");
   if (const StepError error = join_namespaces()) return error;

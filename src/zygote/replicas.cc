@@ -29,6 +29,7 @@ Status Replicas::start(const Start& start, int init_socket, const std::vector<Un
   const ForkOrder order{
       .replica = next_number_++, .network = start.plan.network, .tmp_bytes = start.plan.tmp_bytes};
   std::vector<int> sent;
+  sent.reserve(fds.size());
   for (const UniqueFd& fd : fds) sent.push_back(fd.get());
   if (filter) sent.push_back(filter.get());
   if (group) std::ranges::copy(group->join_fds(), std::back_inserter(sent));
@@ -56,6 +57,7 @@ bool Replicas::kill(const std::string& worker) {
 
 void Replicas::take_note(const ChildNote& note, RawPacket& raw) {
   std::vector<UniqueFd> fds;
+  fds.reserve(raw.fd_count);
   for (std::size_t i = 0; i < raw.fd_count; ++i) fds.emplace_back(raw.fds[i]);
   const auto found = std::ranges::find(replicas_, note.replica, &Replica::number);
   if (found == replicas_.end()) {

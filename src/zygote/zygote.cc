@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds kIdle{8};
 // For exec, which a child calls that may not allocate.
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
+  out.reserve(strings.size() + 1);
   for (const std::string& each : strings) out.push_back(const_cast<char*>(each.c_str()));
   out.push_back(nullptr);
   return out;
