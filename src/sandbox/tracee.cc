@@ -29,9 +29,9 @@ StepError here(const char* step) {
   return {step, errno};
 }
 
+// The C library's own type for address and data is `...`: both travel as words, whatever they mean.
 bool ptrace_call(int request, pid_t pid, std::uintptr_t address, std::uintptr_t data) {
-  return ::ptrace(static_cast<__ptrace_request>(request), pid, reinterpret_cast<void*>(address),
-                  reinterpret_cast<void*>(data)) == 0;
+  return ::ptrace(static_cast<__ptrace_request>(request), pid, address, data) == 0;
 }
 
 bool read_registers(pid_t pid, user_regs_struct& registers) {
