@@ -47,7 +47,7 @@ class GroupCommitTest : public ::testing::Test {
   }
 
   // Keeps the writer busy until `open`, so that what is submitted meanwhile becomes one batch.
-  void hold(std::shared_future<void> open) {
+  void hold(const std::shared_future<void>& open) {
     std::promise<void> running;
     writer_->submit(std::make_unique<TestWrite>(
         [&running, open](Database&) -> Status {
@@ -84,6 +84,7 @@ TEST_F(GroupCommitTest, WhatGathersSharesOneCommit) {
   std::promise<void> open;
   hold(open.get_future().share());
   std::vector<std::future<Status>> writes;
+  writes.reserve(100);
   for (int n = 0; n < 100; ++n) writes.push_back(insert(n));
   EXPECT_EQ(writer_->waiting(), 100U);
   open.set_value();
