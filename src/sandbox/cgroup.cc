@@ -14,12 +14,19 @@
 namespace sterna::sandbox {
 namespace {
 
-// The kernel's default period: long enough that a burst of a few milliseconds is never cut.
-constexpr std::uint64_t kPeriodUs = 100'000;
+// Whoever takes all he can get holds every processor at the start of each period until his quota is used up,
+// and so long do his neighbours' calls wait: a fifth of the kernel's default. The kernel's least quota is a
+// millisecond, so the smallest shares need a longer period.
+constexpr std::uint64_t kPeriodUs = 20'000;
+constexpr std::uint64_t kLongPeriodUs = 100'000;
+constexpr std::uint64_t kLeastQuotaUs = 1'000;
 
-std::uint64_t quota_us(double cpus) {
-  return std::max<std::uint64_t>(
-      1'000, static_cast<std::uint64_t>(std::llround(cpus * static_cast<double>(kPeriodUs))));
+std::uint64_t quota_us(double cpus, std::uint64_t period_us) {
+  return static_cast<std::uint64_t>(std::llround(cpus * static_cast<double>(period_us)));
+}
+
+std::uint64_t period_us(double cpus) {
+  return quota_us(cpus, kPeriodUs) < kLeastQuotaUs ? kLongPeriodUs : kPeriodUs;
 }
 
 Status write_all(const std::string& directory, const std::vector<CgroupWrite>& writes) {
@@ -95,8 +102,9 @@ std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t byte
 }
 
 std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus) {
-  const std::string quota = std::to_string(quota_us(cpus));
-  const std::string period = std::to_string(kPeriodUs);
+  const std::uint64_t length = period_us(cpus);
+  const std::string quota = std::to_string(std::max(kLeastQuotaUs, quota_us(cpus, length)));
+  const std::string period = std::to_string(length);
   if (version == CgroupVersion::kV1)
     return {{"cpu.cfs_period_us", period, false}, {"cpu.cfs_quota_us", quota, false}};
   return {{"cpu.max", quota + " " + period, false}};

@@ -109,8 +109,9 @@ TEST(CgroupWrites, AreInAnOrderTheKernelTakes) {
                                       {"memory.kmem.tcp.limit_in_bytes", "100", true}}));
   EXPECT_EQ(memory_writes(CgroupVersion::kV2, 100).front(), (CgroupWrite{"memory.max", "100", false}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV2, 0.5),
-            (std::vector<CgroupWrite>{{"cpu.max", "50000 100000", false}}));
-  EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 2).back(), (CgroupWrite{"cpu.cfs_quota_us", "200000", false}));
+            (std::vector<CgroupWrite>{{"cpu.max", "10000 20000", false}}));
+  EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 2).back(), (CgroupWrite{"cpu.cfs_quota_us", "40000", false}));
+  EXPECT_EQ(cpu_writes(CgroupVersion::kV2, 0.01).front().value, "1000 100000");
   EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 0.001).back().value, "1000");  // the kernel's least
 }
 
