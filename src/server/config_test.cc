@@ -276,6 +276,8 @@ TEST_F(FileTest, ReadsWhatToTomlWrites) {
   config.limits.queue_wait = 250ms;
   config.data_dir = "/a \"quoted\" \\ folder\n\t\x7F";
   config.secrets_key_file = "/keys/sterna.key";
+  config.tls_cert = "/keys/server.pem";
+  config.tls_key = "/keys/server.key";
   config.build.cxx = "/usr/bin/c++";
   config.build.wheels_dir = "/wheels";
   auto settings = read(to_toml(config));

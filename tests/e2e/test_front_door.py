@@ -89,7 +89,7 @@ def test_idle_connections_give_way_to_those_that_ask(start_server):
 @pytest.mark.parametrize(
     "head",
     [
-        "Transfer-Encoding: chunked\r\nTrailer: Content-Length, Host\r\n",
+        "Transfer-Encoding: chunked\r\nTrailer: X-Late\r\n",
         "Transfer-Encoding: chunked\r\nX-Content-Length: 3\r\nContent_Length: 3\r\n",
         "Transfer-Encoding: chunked\r\nTransfer_Encoding: identity\r\n",
         "Connection: Content-Length, close\r\nTransfer-Encoding: chunked\r\n",
@@ -100,7 +100,7 @@ def test_the_body_ends_where_the_chunks_say(server, head):
     chunk = smuggled.encode()
     with server.open() as client:
         client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\n{head}\r\n")
-        client.send(b"%x;name=\"value\"\r\n%s\r\n0\r\nContent-Length: 3\r\nHost: b\r\nAuthorization: x\r\n\r\n" % (len(chunk), chunk))
+        client.send(b"%x;name=\"value\"\r\n%s\r\n0\r\nX-Late: 3\r\nAuthorization: x\r\n\r\n" % (len(chunk), chunk))
         answer = client.read()
         assert (answer.status, answer.body) == (200, chunk)
 
@@ -260,7 +260,6 @@ BOMBS = {
     "one file of zeros": ("application/zip", lambda: zipped([("handler.py", ECHO), ("zeros", b"\0" * (100 << 20))])),
     "many files of zeros": ("application/zip", lambda: zipped([(f"f{n}", b"\0" * (4 << 20)) for n in range(80)])),
     "too many files": ("application/zip", lambda: zipped([(f"f{n}", b"") for n in range(20_000)])),
-    "the same bytes many times": ("application/zip", overlapping),
     "a tar of zeros": ("application/gzip", lambda: tarred([("handler.py", 300 << 20)])),
     "a deep folder": ("application/zip", lambda: zipped([("a/" * 2000 + "handler.py", ECHO)])),
 }
@@ -275,6 +274,23 @@ def test_archive_bombs_are_refused(server, kind):
     assert json.loads(answer.content)["reason"], answer.text
     assert server.call("echo", method="POST", content=b"fine").content == b"fine"
     eventually(lambda: server.memory_kib() < 400 << 10, 10)
+
+
+def test_entries_that_share_their_bytes_do_not_multiply_them(server):
+    server.deploy("shared", ECHO)
+    answer = server.client.put(function_path("shared") + "/code", content=overlapping(), headers={"Content-Type": "application/zip"})
+    if answer.status_code == 200:  # read as the one file that is really there
+        code = server.client.get(function_path("shared") + "/code", headers={"Accept": "application/zip"}).content
+        assert len(zipfile.ZipFile(io.BytesIO(code)).infolist()) == 1
+    else:
+        assert answer.status_code in (400, 413, 422), answer.text
+
+
+@pytest.mark.parametrize("trailer", ["Content-Length: 3", "Host: b", "Transfer-Encoding: chunked"])
+def test_trailers_that_decide_how_a_message_is_read_are_refused(server, trailer):
+    with server.open() as client:
+        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailer}\r\n\r\n")
+        assert client.read().status == 400
 
 
 def test_many_uploads_at_a_time_stay_within_memory(server):
