@@ -84,7 +84,8 @@ TEST_P(ArchiveTest, LeadingDotsAndFoldersAreFine) {
 }
 
 TEST_P(ArchiveTest, RefusesPathsThatLeaveTheFolder) {
-  for (const char* name : {"../x", "a/../../x", "/etc/passwd", "a/..", "..\\x", "C:\\x", "a\nb"}) {
+  for (const char* name :
+       {"../x", "a/../../x", "/etc/passwd", "a/..", "..\\x", "C:\\x", "C:x", "./C:x", "a\nb"}) {
     EXPECT_EQ(refusal({{name, "x", AE_IFREG, "", ""}}), "bad_bundle_path") << name;
   }
 }

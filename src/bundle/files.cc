@@ -39,7 +39,6 @@ std::string_view path_problem(std::string_view raw) {
   if (raw.size() > kMaxPathBytes) return "longer than 512 bytes";
   if (raw.front() == '/') return "an absolute path";
   if (raw.contains('\\')) return "a backslash in the name";
-  if (raw.size() >= 2 && raw[1] == ':') return "a drive letter";
   if (std::ranges::any_of(raw, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
     return "a control character in the name";
   }
@@ -80,6 +79,8 @@ Result<std::string> clean_path(std::string_view raw) {
     if (!path.empty()) path += '/';
     path += segment;
   }
+  // Looked for in what is left: "./C:x" is "C:x" to who unpacks the code elsewhere.
+  if (path.size() >= 2 && path[1] == ':') return bad_path(raw, "a drive letter");
   return path;
 }
 
