@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sanitize fuzz bench build docs format lint install clean
+.PHONY: help run test sanitize fuzz soak bench build docs format lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ fuzz: ## drive what reads bytes from strangers with libFuzzer, each target for F
 	@scripts/install-deps build run test
 	@cmake --preset fuzz --log-level=WARNING && cmake --build --preset fuzz -- --quiet
 	@tests/fuzz/run
+
+soak: build ## half of peak load with faults for SOAK_SECONDS=3600; table, build/soak/soak.csv and soak.svg
+	@scripts/install-deps test
+	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} STERNA_BIN=$(CURDIR)/build/sterna /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/fault/test_soak.py
 
 bench: ## measure Sterna and its peers side by side
 	@scripts/install-deps build run bench

@@ -19,6 +19,8 @@ struct Target {
   std::string url = "http://127.0.0.1:8080";
   std::string space = "default";
   std::string token;
+  std::string
+      ca_file;  // what an https server's certificate is checked against; empty: the system's authorities
   bool json = false;
   bool use_login = true;  // where no token is given
 };
@@ -49,7 +51,7 @@ struct ListPage {
 
 class Api {
  public:
-  explicit Api(const Target& target) : target_(target), tokens_(target) {}
+  explicit Api(const Target& target) : target_(target), http_(target.ca_file), tokens_(target) {}
 
   // `path` begins with '/'. Fails with what error_of says, or as HttpClient does.
   Result<api::Json> get(const std::string& path);

@@ -61,6 +61,7 @@ class Reader {
     if (is("--url")) context.target.url = value;
     if (is("--space")) context.target.space = value;
     if (is("--token")) context.target.token = value;
+    if (is("--ca-file")) context.target.ca_file = value;
   }
 
   std::vector<const CommandNode*> nodes_;  // from the program to the command

@@ -127,7 +127,7 @@ struct HttpClient::Transfer {
   }
 };
 
-HttpClient::HttpClient() : curl_(std::make_unique<Curl>()) {
+HttpClient::HttpClient(std::string ca_file) : ca_file_(std::move(ca_file)), curl_(std::make_unique<Curl>()) {
   STERNA_ASSERT(curl_->handle != nullptr && curl_->multi != nullptr);
 }
 HttpClient::~HttpClient() = default;
@@ -148,6 +148,7 @@ void HttpClient::set_up(Transfer& transfer) {
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectTimeoutSeconds);
   curl_easy_setopt(handle, CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "sterna");
+  if (!ca_file_.empty()) curl_easy_setopt(handle, CURLOPT_CAINFO, ca_file_.c_str());
   if (is_loopback_url(request.url)) curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
   if (request.upload != nullptr) {
     curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
@@ -183,6 +184,13 @@ Status HttpClient::stream(const HttpRequest& request, const HttpSinks& sinks) {
     case CURLE_UNSUPPORTED_PROTOCOL:
       return fail(Code::kInvalid, Component::kGateway, "bad_url",
                   fmt::format("{} is not a usable http or https URL: {}", request.url, why));
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+      return fail(
+          Code::kUnavailable, Component::kGateway, "unreachable",
+          fmt::format("the server's certificate is not trusted ({}): name its authority with --ca-file or "
+                      "STERNA_CA_FILE",
+                      why));
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:

@@ -52,7 +52,8 @@ inline constexpr std::size_t kMaxReplyBytes = 256U << 20;
 // success. One thread.
 class HttpClient {
  public:
-  HttpClient();
+  // `ca_file`: PEM with the certificates that vouch for an https server; empty: the system's.
+  explicit HttpClient(std::string ca_file = {});
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
@@ -71,6 +72,7 @@ class HttpClient {
   void set_up(Transfer& transfer);
 
   struct Curl;
+  const std::string ca_file_;
   std::unique_ptr<Curl> curl_;
 };
 

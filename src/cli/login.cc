@@ -19,7 +19,7 @@ Result<int> login(const Target& target, const std::string& client_id) {
   if (secret->empty() || secret->size() > kMaxSecret)
     return bad_usage("the client secret is empty or too long");
   const Login login{.client_id = client_id, .client_secret = std::move(*secret)};
-  HttpClient http;
+  HttpClient http(target.ca_file);
   const auto given = ask_for_token(http, target.url, login);
   if (!given) return std::unexpected(given.error());
   const auto file = logins_file();

@@ -44,6 +44,9 @@ Program::Program() : parts_(std::make_unique<Parts>()) {
                  "Access token; sterna login and STERNA_CLIENT_ID with STERNA_CLIENT_SECRET get one")
       ->type_name("TOKEN")
       ->envname("STERNA_TOKEN");
+  app.add_option("--ca-file", target.ca_file, "PEM file with the authorities that vouch for an https server")
+      ->type_name("FILE")
+      ->envname("STERNA_CA_FILE");
   app.add_flag("--json", target.json, "Print JSON, errors too");
   add_deploy();
   add_dev();

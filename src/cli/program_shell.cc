@@ -21,6 +21,7 @@ Target target_of_environment(const CommandNode& root, Target target) {
   take("--url", target.url);
   take("--space", target.space);
   take("--token", target.token);
+  take("--ca-file", target.ca_file);
   return target;
 }
 

@@ -8,6 +8,7 @@ import subprocess
 import certificates
 import httpx
 import pytest
+from command_line import Cli
 from polling import eventually
 from sterna import BINARY, invoke_path
 
@@ -147,3 +148,10 @@ def test_what_cannot_be_used_is_told_at_the_start(tmp_path, certificate):
     ):
         done = subprocess.run([*serve, *options], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stderr, done.stderr
+
+
+def test_the_command_line_checks_the_certificate(server, certificate, tmp_path):
+    cli = Cli(server.url, tmp_path)
+    assert cli.json("get", "echo", "--ca-file", certificate.certificate)["name"] == "echo"
+    done = cli.run("get", "echo")
+    assert done.returncode == 3 and "--ca-file" in done.stderr

@@ -1,0 +1,272 @@
+"""A long load over all templates with faults, and what it leaves: measured over time, drawn, held against the beginning."""
+
+import csv
+import os
+import pathlib
+import signal
+import statistics
+import threading
+import time
+from collections import Counter
+from dataclasses import astuple, dataclass, fields
+
+import processes
+from campaign import Campaign
+from polling import eventually
+from raw_http import Closed, RawClient
+from senders import Senders
+from sterna import ROOT, invoke_path
+
+TEMPLATES = ROOT / "tests" / "e2e" / "templates"
+LIMITS = {"max_replicas": 2, "idle_seconds": 2, "timeout_seconds": 3, "queue_wait_seconds": 20}
+
+# Each answers a POST to /echo with the body that it was sent.
+FUNCTIONS = {
+    "python": ("python3-http", {"handler.py": "def handle(req):\n    return {'body': req.body}\n"}),
+    "python-async": ("python3-http", {"handler.py": "async def handle(req):\n    return {'body': req.body}\n"}),
+    "node": ("node-http", {"handler.js": "exports.handle = async (req) => ({ body: req.body })\n"}),
+    "command": ("command", {"bootstrap": "#!/bin/sh\nexec cat\n"}),
+    "http": ("http", {"bootstrap": (TEMPLATES / "http" / "bootstrap").read_text()}),
+    "lambda": ("lambda", {"bootstrap": (TEMPLATES / "lambda" / "bootstrap").read_text()}),
+    "cpp": ("cpp", {"handler.cc": (TEMPLATES / "cpp" / "handler.cc").read_text()}),
+}
+
+# What a call may be answered with while its worker is killed or hung, or the server ends: true, and no loss.
+HONEST = {"worker_died", "function_timeout", "no_capacity", "function_not_running", "draining"}
+
+
+@dataclass
+class Sample:
+    second: float
+    memory_mib: float  # resident, of the server's own process
+    files: int  # open in the server
+    processes: int  # of the server, with all below it
+    cgroups: int
+    mounts: int
+
+
+def count_files(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def cgroups_of(server):
+    """Folders of cgroups below those that the server made."""
+    homes = {folder.parent for each in server.processes() for folder in each.cgroups() if "sterna" in str(folder)}
+    return sum(len([path for path in home.rglob("*") if path.is_dir()]) for home in homes)
+
+
+def take(server, began):
+    return Sample(round(time.monotonic() - began, 1), round(server.memory_kib() / 1024, 2), count_files(server.pid()),
+                  1 + len(server.processes()), cgroups_of(server), len(processes.mounts()))  # fmt: skip
+
+
+class Sampler(threading.Thread):
+    """A sample every so often; between two servers there is none."""
+
+    def __init__(self, server, every):
+        super().__init__(daemon=True)
+        self.server, self.every = server, every
+        self.samples, self.began, self.stopping = [], time.monotonic(), threading.Event()
+
+    def run(self):
+        while not self.stopping.wait(self.every):
+            try:
+                self.samples.append(take(self.server, self.began))
+            except (OSError, AttributeError, TypeError):
+                continue
+
+    def stop(self):
+        self.stopping.set()
+        self.join(30)
+
+
+class Callers(Senders):
+    """Synchronous calls of all functions in turn. `pause`: seconds between two calls of a thread."""
+
+    def __init__(self, server, threads, pause):
+        self.server, self.pause = server, pause
+        self.outcomes, self.broken, self.next = Counter(), 0, iter(range(10**12)).__next__
+        super().__init__(threads)
+
+    def run(self):
+        client = None
+        while not self.stopping.wait(self.pause):
+            number = self.next()
+            name, body = list(FUNCTIONS)[number % len(FUNCTIONS)], b"body %d" % number
+            try:
+                client = client or RawClient(self.server.address, timeout=60)
+                self.note(name, body, client.request("POST", invoke_path(name, "/echo"), body=body).read())
+            except (Closed, OSError):
+                client = None
+                with self.lock:
+                    self.broken += 1
+                self.wait_for_server()
+        if client:
+            client.close()
+
+    def note(self, name, body, answer):
+        with self.lock:
+            if answer.status == 200 and answer.body == body:
+                self.outcomes[200] += 1
+                return
+            reason = next((each for each in HONEST if f'"{each}"'.encode() in answer.body), None)
+            self.outcomes[reason or f"{answer.status} {answer.body[:200]!r}"] += 1
+            if reason is None:
+                self.mistakes.append((name, answer.status, answer.body[:200]))
+
+    def wait_for_server(self):
+        while not self.stopping.wait(0.1):
+            try:
+                return RawClient(self.server.address, timeout=5).close()
+            except OSError:
+                continue
+
+
+class PacedCampaign(Campaign):
+    """The campaign's calls, with a pause between two of them."""
+
+    def __init__(self, *arguments, pause, **options):
+        self.pause = pause
+        super().__init__(*arguments, **options)
+
+    def next_id(self):
+        return None if self.stopping.wait(self.pause) else super().next_id()
+
+
+class Faults:
+    """Breaks something from time to time; counts what."""
+
+    def __init__(self, server, chance):
+        self.server, self.chance, self.done = server, chance, Counter()
+
+    def workers(self):
+        """Below the zygotes, which are the server's own children."""
+        own = set(processes.children_by_parent().get(self.server.pid(), []))
+        return [each for each in self.server.processes() if each.pid not in own], [
+            each for each in self.server.processes() if each.pid in own
+        ]
+
+    def signal_one(self, among, number, what):
+        if not among:
+            return
+        try:
+            os.kill(self.chance.choice(among).pid, number)
+            self.done[what] += 1
+        except ProcessLookupError:
+            pass
+
+    def one(self):
+        workers, zygotes = self.workers()
+        kind = self.chance.random()
+        if kind < 0.5:
+            self.signal_one(workers, signal.SIGKILL, "workers killed")
+        elif kind < 0.8:
+            self.signal_one(workers, signal.SIGSTOP, "workers hung")
+        else:
+            self.signal_one(zygotes, signal.SIGKILL, "zygotes killed")
+
+    def restart(self):
+        self.server.kill()
+        self.server.start()
+        self.done["servers killed"] += 1
+
+
+def deploy_all(server):
+    for name, (template, files) in FUNCTIONS.items():
+        server.deploy(name, files, template=template, limits=LIMITS)
+
+
+def measure_peak(server, seconds):
+    """Calls a second when eight callers do not pause."""
+    with Callers(server, 8, 0) as callers:
+        began = time.monotonic()
+        callers.stopping.wait(seconds)
+        took = time.monotonic() - began
+    assert not callers.mistakes, callers.mistakes[:3]
+    return callers.outcomes[200] / took
+
+
+def wait_for_rest(server):
+    """Until no replica is left, and the numbers of processes and files stand still."""
+
+    def is_idle():
+        return all(server.replicas(name) == 0 for name in FUNCTIONS)
+
+    eventually(is_idle, 120, 0.5)
+    last = None
+
+    def stands_still():
+        nonlocal last
+        before, last = last, (len(server.processes()), count_files(server.pid()), cgroups_of(server))
+        return before == last
+
+    eventually(stands_still, 60, 1)
+    return take(server, time.monotonic())
+
+
+# What is written
+
+
+def write_samples(samples, path):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(each.name for each in fields(Sample))
+        writer.writerows(astuple(each) for each in samples)
+
+
+def polyline(samples, name, top, height, width):
+    values = [getattr(each, name) for each in samples]
+    highest, last = max(values) * 1.1 or 1, max(each.second for each in samples) or 1
+    points = " ".join(f"{60 + each.second / last * width:.1f},{top + height - value / highest * height:.1f}"
+                      for each, value in zip(samples, values))  # fmt: skip
+    return (f'<rect x="60" y="{top}" width="{width}" height="{height}" fill="none" stroke="#ccc"/>'
+            f'<polyline points="{points}" fill="none" stroke="#06c" stroke-width="1.5"/>'
+            f'<text x="60" y="{top - 6}">{name}: at most {max(values):g}, at the end {values[-1]:g}</text>'
+            f'<text x="52" y="{top + 10}" text-anchor="end">{highest:.0f}</text>'
+            f'<text x="52" y="{top + height}" text-anchor="end">0</text>')  # fmt: skip
+
+
+def draw(samples, path, title):
+    """One curve below the other over time, as SVG."""
+    names, height, width = [each.name for each in fields(Sample)[1:]], 110, 840
+    parts = [polyline(samples, name, 50 + at * (height + 40), height, width) for at, name in enumerate(names)]
+    total = 50 + len(names) * (height + 40)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="920" height="{total}" font-family="sans-serif" font-size="12">'
+        f'<rect width="920" height="{total}" fill="#fff"/><text x="60" y="22" font-size="15">{title}</text>{"".join(parts)}'
+        f'<text x="900" y="{total - 22}" text-anchor="end">{samples[-1].second:.0f} s</text></svg>\n'
+    )
+
+
+def table(before, after):
+    rows = ["| | before | after |", "|---|---|---|"]
+    rows += [f"| {each.name} | {getattr(before, each.name):g} | {getattr(after, each.name):g} |" for each in fields(Sample)[1:]]
+    return "\n".join(rows)
+
+
+def trend(samples, name):
+    """Of the last server: the middle of the last quarter divided by that of the second one."""
+    quarter = len(samples) // 4
+    if quarter < 5:
+        return 1.0
+    early = statistics.median(getattr(each, name) for each in samples[quarter : 2 * quarter])
+    late = statistics.median(getattr(each, name) for each in samples[-quarter:])
+    return late / early if early else 1.0
+
+
+def check_growth(before, after):
+    """At rest, at the end: nothing more than there was at rest at the beginning, but for memory that is kept for later."""
+    assert after.memory_mib <= before.memory_mib * 1.25 + 24, table(before, after)
+    assert after.files <= before.files + 8, table(before, after)
+    assert after.processes <= before.processes + 1, table(before, after)
+    assert after.cgroups <= before.cgroups + 1, table(before, after)
+    assert after.mounts <= before.mounts, table(before, after)
+
+
+def folder():
+    made = pathlib.Path(os.environ.get("SOAK_OUT", ROOT / "build" / "soak"))
+    made.mkdir(parents=True, exist_ok=True)
+    return made
