@@ -266,7 +266,7 @@ def limits_that_can_be_raised(_):
         reached.append("core dumps")
     except (OSError, ValueError):
         pass
-    return reached + succeeded({"nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, -5), "realtime": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))})
+    return reached + succeeded({"nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - 1), "realtime": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))})
 
 
 @attack
