@@ -266,6 +266,17 @@ def check_growth(before, after):
     assert after.mounts <= before.mounts, table(before, after)
 
 
+def wait_until_nothing_has_grown(server, before):
+    """The last replicas and spares take their time to go; what has leaked never goes."""
+
+    def look():
+        after = take(server, time.monotonic())
+        check_growth(before, after)
+        return after
+
+    return eventually(look, 60, 1)
+
+
 def folder():
     made = pathlib.Path(os.environ.get("SOAK_OUT", ROOT / "build" / "soak"))
     made.mkdir(parents=True, exist_ok=True)
