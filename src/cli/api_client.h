@@ -19,8 +19,7 @@ struct Target {
   std::string url = "http://127.0.0.1:8080";
   std::string space = "default";
   std::string token;
-  std::string
-      ca_file;  // what an https server's certificate is checked against; empty: the system's authorities
+  std::string ca_file = {};  // PEM with the authorities that vouch for an https server; empty: the system's
   bool json = false;
   bool use_login = true;  // where no token is given
 };
