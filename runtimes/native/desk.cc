@@ -115,7 +115,7 @@ void Desk::log(std::uint64_t call, wire::Stream stream, std::string_view text) {
 void Desk::on_event(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) flush();
   if ((events & ~EPOLLOUT) == 0) return;
-  // A short read means the kernel has no more for now; only a hang-up needs the read that tells of the end.
+  // A short read means that the kernel has no more; only a hang-up needs the read that tells of the end.
   const bool until_end = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   bool drained = false;
   while (take_all()) {

@@ -31,9 +31,11 @@ void Management::record(const ManagementRequest& request, int status, std::strin
   const std::optional<ManagementRoute> route = parse_management_route(request.path);
   if (!is_kept(request, route)) return;
   const bool known = request.caller != nullptr;
+  // Each space has room of its own: names that no space has must not make more of it.
+  const bool of_space = route && !route->space.empty() && registry_.find_space(route->space).has_value();
   const Status kept = audit_.record({.id = {},
                                      .at = {},
-                                     .space = route ? route->space : "",
+                                     .space = of_space ? route->space : "",
                                      .app = known ? request.caller->app : "",
                                      .app_name = known ? request.caller->app_name : "",
                                      .address = request.address,

@@ -74,5 +74,17 @@ TEST_F(ManagementAuditTest, KeepsWhatWasRefusedBeforeItsBody) {
   EXPECT_EQ(seen[0]["status"], 403);
 }
 
+TEST_F(ManagementAuditTest, NamesThatNoSpaceHasShareTheRoomOfTheServer) {
+  ManagementRequest request;
+  request.method = "DELETE";
+  request.path = "/spaces/absent/functions/f";
+  request.caller = caller_;
+  management_->refused(request, 403, "space_not_granted");
+  const api::Json seen = entries("/audit");
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_EQ(seen[0]["space"], nullptr);
+  EXPECT_EQ(seen[0]["path"], "/spaces/absent/functions/f");
+}
+
 }  // namespace
 }  // namespace sterna::gateway

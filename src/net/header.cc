@@ -59,8 +59,11 @@ constexpr auto kStarts = [] {
   return starts;
 }();
 
-constexpr bool is_blank(char c) {
-  return c == ' ' || c == '\t';
+std::string_view without_blanks(std::string_view text) {
+  constexpr auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 }  // namespace
@@ -84,11 +87,7 @@ std::optional<Header> take_header(std::string_view& text) {
   if (name == 0 || name == text.size() || text[name] != ':') return std::nullopt;
   const std::size_t end = text.find('\r', name);
   if (end == std::string_view::npos || end + 1 == text.size() || text[end + 1] != '\n') return std::nullopt;
-  std::size_t first = name + 1;
-  std::size_t last = end;
-  while (first < last && is_blank(text[first])) ++first;
-  while (last > first && is_blank(text[last - 1])) --last;
-  const std::string_view value = text.substr(first, last - first);
+  const std::string_view value = without_blanks(text.substr(name + 1, end - name - 1));
   if (!is_field_value(value)) return std::nullopt;
   const Header taken(text.substr(0, name), value);
   text.remove_prefix(end + 2);
@@ -97,10 +96,9 @@ std::optional<Header> take_header(std::string_view& text) {
 
 bool read_connection(std::string_view list, ConnectionOptions& options) {
   while (!list.empty()) {
-    std::string_view option = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), option.size() + 1));
-    while (!option.empty() && is_blank(option.front())) option.remove_prefix(1);
-    while (!option.empty() && is_blank(option.back())) option.remove_suffix(1);
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view option = without_blanks(list.substr(0, comma));
+    list.remove_prefix(std::min(list.size(), comma + 1));
     if (!kTokenChars.holds_all(option)) return false;
     options.close = options.close || equal_ignoring_case(option, "close");
     options.keep_alive = options.keep_alive || equal_ignoring_case(option, "keep-alive");

@@ -56,7 +56,7 @@ void Http1Connection::on_event(std::uint32_t events) {
   if (transport_ && transport_.in_handshake()) read(false);  // its own bytes may have waited for room
 }
 
-// A short read means the kernel has no more for now; only a hang-up needs the read that answers 0. TLS reads
+// A short read means that the kernel has no more; only a hang-up needs the read that answers 0. TLS reads
 // record by record.
 void Http1Connection::read(bool until_end) {
   auto& scratch = server_.loop_.scratch();
@@ -321,6 +321,7 @@ void Http1Connection::begin_stream(std::optional<std::uint64_t> length) {
 void Http1Connection::write(std::string_view part) {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   if (part.empty() || bodyless_ || is_head()) return;
+  if (buffered() == 0 && !half_closed_) progress_ = server_.loop_.now();
   if (chunked_) {
     append_number(out_, part.size(), 16);
     out_ += "\r\n";
@@ -384,8 +385,8 @@ void Http1Connection::after_flush() {
     if (!transport_) return;
     in_ = waiting.substr(used);
     if (std::exchange(read_paused_, false)) read(false);
-  } else if (next_request()) {
-    arrived_ = server_.loop_.now();
+  } else {
+    next_request();
   }
 }
 

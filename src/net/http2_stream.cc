@@ -63,13 +63,14 @@ std::string_view Http2Stream::read_field(const Header& field, std::string_view& 
   } else if (!field.name.starts_with(':')) {
     request_.headers.push_back(field);
   }
-  if (field.name == "content-length") {
+  if (field.known == KnownHeader::kContentLength) {
     std::uint64_t length = 0;
     const char* const end = field.value.data() + field.value.size();
     if (std::from_chars(field.value.data(), end, length).ptr != end) return "the Content-Length is no number";
     request_.content_length = length;
   }
-  if (field.name == "expect") request_.expects_continue = field.value == "100-continue";
+  if (field.known == KnownHeader::kExpect)
+    request_.expects_continue = equal_ignoring_case(field.value, "100-continue");
   return {};
 }
 
@@ -99,7 +100,7 @@ void Http2Stream::on_head(EndOfStream end) {
     return refuse(431, head_too_large("headers_too_large", session_.server().limits_.max_header_bytes));
   }
   if (const std::string_view wrong = read_request(); !wrong.empty()) return refuse(400, bad_request(wrong));
-  if (const std::string_view* expect = request_.find("expect");
+  if (const std::string_view* expect = request_.find(KnownHeader::kExpect);
       expect != nullptr && !request_.expects_continue) {
     return refuse(417, {Code::kInvalid, Component::kGateway, "expectation_failed",
                         "only Expect: 100-continue is known"});

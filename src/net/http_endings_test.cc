@@ -152,6 +152,20 @@ TEST_F(HttpEndingTest, ReaderThatStallsIsCutOff) {
   EXPECT_EQ(server().connections(), 0U);
 }
 
+TEST_F(HttpEndingTest, ReaderHasItsTimeFromTheByteThatWaits) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  turn();
+  pass(limits_.write_stall);  // the function says nothing for that long
+  connection.write("late");
+  pass(seconds(1));
+  ASSERT_FALSE(observer_.gone);
+  EXPECT_TRUE(ends_with(client, "late\r\n"));
+  connection.finish();
+}
+
 TEST_F(HttpEndingTest, ClientThatGoesIsTold) {
   Client client(*this);
   HttpConnection& connection = hold(client);
