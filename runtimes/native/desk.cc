@@ -234,8 +234,8 @@ void Desk::flush() {
 void Desk::watch(std::uint32_t events) {
   const bool is_open = watched_ != 0 && !channel_.closed();  // what is printed while it starts leaves before
   if (!is_open || std::exchange(watched_, events) == events) return;
-  loop_.remove(channel_.fd(), *this);
-  if (const Status added = loop_.add(channel_.fd(), *this, events); !added) give_up(added.error().detail);
+  if (const Status changed = loop_.change(channel_.fd(), *this, events); !changed)
+    give_up(changed.error().detail);
 }
 
 void Desk::give_up(std::string_view why) {

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "cli/api_client.h"
 #include "cli/pack.h"
+#include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
@@ -61,11 +62,6 @@ Status write_logins(const fs::path& file, const Json& logins) {
   const std::string why = std::strerror(errno);
   ::unlink(draft.c_str());
   return failed(file, why);
-}
-
-std::string text_of(const Json& login, const char* key) {
-  const auto found = login.find(key);
-  return found != login.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 }  // namespace

@@ -103,6 +103,11 @@ std::string cell(const Json& object, std::string_view path) {
   return text.empty() ? "-" : text;
 }
 
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 std::string format_object(const Json& object) {
   std::vector<Row> rows;
   std::string tables;

@@ -22,6 +22,9 @@ std::string format_table(const std::vector<Row>& rows);
 // `path` may lead into objects: "metrics.replicas".
 std::string cell(const api::Json& object, std::string_view path);
 
+// A field that is text; empty when it is absent or something else.
+std::string text_of(const api::Json& object, const char* key);
+
 // An object as rows of field and value; inner objects and lists of objects follow, as tables of their own.
 std::string format_object(const api::Json& object);
 

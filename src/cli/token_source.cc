@@ -6,6 +6,7 @@
 
 #include "api/base64.h"
 #include "cli/api_client.h"
+#include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
@@ -18,11 +19,6 @@ constexpr std::chrono::seconds kSlack{10};  // a token that is about to expire i
 std::string variable(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 std::unexpected<Error> refused(const HttpReply& reply, const Json& answer) {

@@ -16,12 +16,6 @@ std::unexpected<Error> bad(std::string_view reason, std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, std::string(reason), std::move(detail));
 }
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 // A finite number of seconds from 0 on.
 std::optional<double> parse_seconds(std::string_view text) {
   double seconds = 0;
@@ -39,19 +33,19 @@ Result<std::optional<std::string_view>> single(const net::HttpRequest& request, 
   for (const net::Header& header : request.headers) {
     if (header.known != known) continue;
     if (value) return bad(reason, std::string(header.name) + " is given more than once");
-    value = trimmed(header.value);
+    value = net::without_blanks(header.value);
   }
   return value;
 }
 
 // One preference without its parameters (RFC 7240 2): respond-async, or wait=N with or without quotes.
 void apply_preference(std::string_view item, AsyncPreference& preference) {
-  item = trimmed(item.substr(0, item.find(';')));
+  item = net::without_blanks(item.substr(0, item.find(';')));
   const std::size_t equals = std::min(item.find('='), item.size());
-  const std::string_view name = trimmed(item.substr(0, equals));
+  const std::string_view name = net::without_blanks(item.substr(0, equals));
   if (equal_ignoring_case(name, "respond-async")) preference.respond_async = true;
   if (!equal_ignoring_case(name, "wait") || equals == item.size()) return;
-  std::string_view value = trimmed(item.substr(equals + 1));
+  std::string_view value = net::without_blanks(item.substr(equals + 1));
   if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
     value = value.substr(1, value.size() - 2);
   if (const auto seconds = parse_seconds(value)) {

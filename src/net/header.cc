@@ -59,13 +59,6 @@ constexpr auto kStarts = [] {
   return starts;
 }();
 
-std::string_view without_blanks(std::string_view text) {
-  constexpr auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 KnownHeader known_header(std::string_view name) {

@@ -50,6 +50,13 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return x == y || lower(x) == lower(y); });
 }
 
+std::string_view without_blanks(std::string_view text) {
+  constexpr auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 bool is_field_value(std::string_view text) {
   if (!holds_control<' '>(text)) return true;
   return std::ranges::all_of(text, [](char c) {

@@ -13,6 +13,9 @@ constexpr char lower(char c) {
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 
+// Without the spaces and tabs at both ends (OWS of RFC 9110 5.6.3).
+std::string_view without_blanks(std::string_view text);
+
 // A set of characters that costs one look-up each.
 class CharSet {
  public:

@@ -34,6 +34,12 @@ Status Loop::add(int fd, EventHandler& handler, std::uint32_t events) {
   return fail_errno(Component::kGateway, "cannot watch a descriptor", errno);
 }
 
+Status Loop::change(int fd, EventHandler& handler, std::uint32_t events) {
+  epoll_event event{.events = events, .data = {.ptr = &handler}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0) return {};
+  return fail_errno(Component::kGateway, "cannot watch a descriptor", errno);
+}
+
 void Loop::remove(int fd, EventHandler& handler) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   for (std::size_t i = 0; i < event_count_; ++i) {

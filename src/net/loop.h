@@ -55,6 +55,8 @@ class Loop {
 
   // Watches `fd` for reading, writing and hang-up until `remove`. The handler must stay alive until then.
   Status add(int fd, EventHandler& handler, std::uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  // Watches a descriptor of `add` for other events from now on; what is there already is told again.
+  Status change(int fd, EventHandler& handler, std::uint32_t events);
   void remove(int fd, EventHandler& handler);
 
   // Destroys `garbage` when the turn ends, so that a handler may end itself while it runs.

@@ -189,6 +189,21 @@ TEST_F(LoopTest, DisposedHandlersLiveUntilTheTurnEnds) {
   EXPECT_EQ(order_, "still here, gone");
 }
 
+TEST_F(LoopTest, ChangedEventsTellAgainWhatIsThere) {
+  struct Listener final : EventHandler {
+    void on_event(std::uint32_t events) override { seen.push_back(events); }
+    std::vector<std::uint32_t> seen;
+  } listener;
+  const UniqueFd fd(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(loop_.add(fd.get(), listener, EPOLLIN | EPOLLET));
+  turn();
+  ASSERT_TRUE(loop_.change(fd.get(), listener, EPOLLIN | EPOLLOUT | EPOLLET));
+  turn();
+  EXPECT_EQ(listener.seen, (std::vector<std::uint32_t>{EPOLLIN, EPOLLIN | EPOLLOUT}));
+  loop_.remove(fd.get(), listener);
+  EXPECT_FALSE(loop_.change(fd.get(), listener, EPOLLIN));
+}
+
 TEST_F(LoopTest, BadDescriptorIsAnError) {
   struct Deaf final : EventHandler {
     void on_event(std::uint32_t) override {}

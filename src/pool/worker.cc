@@ -287,8 +287,8 @@ void Worker::flush() {
 
 void Worker::watch(std::uint32_t events) {
   if (!socket_ || std::exchange(watched_, events) == events) return;
-  loop_.remove(socket_.get(), *this);
-  if (const Status added = loop_.add(socket_.get(), *this, events); !added) lose(added.error().detail);
+  if (const Status changed = loop_.change(socket_.get(), *this, events); !changed)
+    lose(changed.error().detail);
 }
 
 // --- from the worker ---
