@@ -389,13 +389,14 @@ Status Server::listen() {
   if (!http) return std::unexpected(http.error());
   http_ = std::move(*http);
   const std::string address = to_string(Address{config_.listen.host, http_->port()});
+  const std::string scheme = config_.tls_cert.empty() ? "http" : "https";
   std::ofstream(config_.data_dir / "address") << address << "\n";
   log::info("listening", {{"address", text(address)},
-                          {"scheme", config_.tls_cert.empty() ? "http" : "https"},
+                          {"scheme", text(scheme)},
                           {"functions", static_cast<std::int64_t>(functions_.size())},
                           {"data_dir", text(config_.data_dir.string())}});
   if (config_.auth == Auth::kNone) return {};
-  return make_first_administrator(*registry_, "http://" + address);
+  return make_first_administrator(*registry_, scheme + "://" + address);
 }
 
 void Server::on_signal() {

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from command_line import Cli
 from polling import eventually
-from sterna import BINARY, invoke_path
+from sterna import BINARY, Server, invoke_path
 
 ECHO = "def handle(req):\n    return {'body': req.body}\n"
 
@@ -22,9 +22,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, certificate):
-    import sterna
-
-    running = sterna.Server(
+    running = Server(
         tmp_path_factory.mktemp("server") / "data", *certificate.options(), "--header-timeout-seconds", "1", ca=certificate.certificate
     ).start()  # fmt: skip
     running.deploy("echo", ECHO)
@@ -148,6 +146,12 @@ def test_what_cannot_be_used_is_told_at_the_start(tmp_path, certificate):
     ):
         done = subprocess.run([*serve, *options], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stderr, done.stderr
+
+
+def test_the_first_administrator_is_told_the_https_address(tmp_path, certificate):
+    server = Server(tmp_path / "data", *certificate.options(), auth="oauth2", ca=certificate.certificate).start()
+    assert f"sterna login --url https://{server.address} --client-id" in server.log()
+    server.stop()
 
 
 def test_the_command_line_checks_the_certificate(server, certificate, tmp_path):
