@@ -150,7 +150,7 @@ def test_what_cannot_be_used_is_told_at_the_start(tmp_path, certificate):
 
 def test_the_first_administrator_is_told_the_https_address(tmp_path, certificate):
     server = Server(tmp_path / "data", *certificate.options(), auth="oauth2", ca=certificate.certificate).start()
-    assert f"sterna login --url https://{server.address} --client-id" in server.log()
+    assert f"sterna login --url {server.url} --client-id" in server.log()
     server.stop()
 
 
