@@ -164,7 +164,7 @@ Result<IpRange> parse_ip_range(std::string_view text) {
 }
 
 std::string to_string(const IpRange& range) {
-  const std::string base = to_string(range.base);
+  std::string base = to_string(range.base);
   if (range.bits == kAllBits) return base;
   const unsigned offset = range.base.is_v4() && range.bits >= kMappedBits ? kMappedBits : 0;
   return base + "/" + std::to_string(range.bits - offset);

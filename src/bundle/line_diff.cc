@@ -113,6 +113,7 @@ std::vector<Edit> diff_lines(const Lines& from, const Lines& to) {
   while (tail < a.size() && tail < b.size() && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;
 
   std::vector<Edit> edits;
+  edits.reserve(head);
   for (std::size_t i = 0; i < head; ++i) edits.push_back({' ', from[i]});
   const Part gone = a.first(a.size() - tail);
   const Part came = b.first(b.size() - tail);

@@ -172,10 +172,9 @@ void FunctionTable::remove(const std::string& id) {
   metrics_.remove(*entry.metrics);
   const auto named = by_name_.find(entry.space + "/" + entry.name);
   if (named != by_name_.end() && named->second == &entry) by_name_.erase(named);
-  const std::string removed = id;  // it may stand in the entry
-  by_id_.erase(found);
+  const auto removed = by_id_.extract(found);  // `id` may stand in it
   ++removals_;
-  removed_(removed);
+  removed_(id);
 }
 
 std::shared_ptr<const registry::Space> FunctionTable::find_space(std::string_view name) const {

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 
 #include "net/http2_session.h"
 #include "net/http_server.h"
+#include "net/http_text.h"
 
 namespace sterna::net {
 namespace {
@@ -64,10 +64,8 @@ std::string_view Http2Stream::read_field(const Header& field, std::string_view& 
     request_.headers.push_back(field);
   }
   if (field.known == KnownHeader::kContentLength) {
-    std::uint64_t length = 0;
-    const char* const end = field.value.data() + field.value.size();
-    if (std::from_chars(field.value.data(), end, length).ptr != end) return "the Content-Length is no number";
-    request_.content_length = length;
+    request_.content_length = content_length(field.value);
+    if (!request_.content_length) return "the Content-Length is no number";
   }
   if (field.known == KnownHeader::kExpect)
     request_.expects_continue = equal_ignoring_case(field.value, "100-continue");

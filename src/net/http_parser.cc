@@ -1,7 +1,6 @@
 #include "net/http_parser.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <string>
 
@@ -49,11 +48,8 @@ struct Framing {
 };
 
 Status note_length(std::string_view value, HttpRequest& request) {
-  std::uint64_t length = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
-  if (error != std::errc() || end != value.data() + value.size())
-    return bad_request("Content-Length is not one number");
-  request.content_length = length;
+  request.content_length = content_length(value);
+  if (!request.content_length) return bad_request("Content-Length is not one number");
   return {};
 }
 

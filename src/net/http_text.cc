@@ -1,8 +1,9 @@
 #include "net/http_text.h"
 
 #include <algorithm>
-#include <cstdint>
+#include <charconv>
 #include <cstring>
+#include <system_error>
 
 namespace sterna::net {
 namespace {
@@ -55,6 +56,14 @@ std::string_view without_blanks(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
+}
+
+std::optional<std::uint64_t> content_length(std::string_view value) {
+  std::uint64_t length = 0;
+  const char* const begin = value.data();
+  const auto [end, error] = std::from_chars(begin, begin + value.size(), length);
+  if (error != std::errc() || end != begin + value.size()) return {};
+  return length;
 }
 
 bool is_field_value(std::string_view text) {

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace sterna::net {
@@ -15,6 +17,9 @@ bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 // Without the spaces and tabs at both ends (OWS of RFC 9110 5.6.3).
 std::string_view without_blanks(std::string_view text);
+
+// What Content-Length says: digits alone that 64 bits can hold (RFC 9110 8.6).
+std::optional<std::uint64_t> content_length(std::string_view value);
 
 // A set of characters that costs one look-up each.
 class CharSet {

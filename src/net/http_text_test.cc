@@ -30,6 +30,14 @@ TEST(HttpText, EachControlCharacterIsFoundEverywhere) {
   EXPECT_TRUE(is_field_value(""));
 }
 
+TEST(HttpText, ContentLengthIsOneNumberOf64Bits) {
+  EXPECT_EQ(content_length("0"), 0);
+  EXPECT_EQ(content_length("007"), 7);
+  EXPECT_EQ(content_length("18446744073709551615"), 18446744073709551615U);
+  for (const char* text : {"", "18446744073709551616", "+1", "-1", "1 ", "1,1", "0x1", "1.0"})
+    EXPECT_EQ(content_length(text), std::nullopt) << text;
+}
+
 TEST(HttpText, Tokens) {
   EXPECT_TRUE(is_token("X-Call_Id.1"));
   for (const char* text : {"", "a b", "a:", "(a)", "\xc3\xa9", "a\t"}) EXPECT_FALSE(is_token(text)) << text;

@@ -1,6 +1,7 @@
 #include "sandbox/cgroup.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,11 +119,12 @@ std::vector<CgroupWrite> io_writes(CgroupVersion version, const std::vector<std:
   for (const std::string& disk : disks) {
     if (version == CgroupVersion::kV1) {
       for (const char* way : {"read", "write"})
-        writes.push_back({std::string("blkio.throttle.") + way + "_bps_device", disk + " " + rate, true});
+        writes.push_back(
+            {fmt::format("blkio.throttle.{}_bps_device", way), fmt::format("{} {}", disk, rate), true});
       continue;
     }
     const std::string most = bytes_per_second == 0 ? "max" : rate;
-    writes.push_back({"io.max", disk + " rbps=" + most + " wbps=" + most, true});
+    writes.push_back({"io.max", fmt::format("{} rbps={} wbps={}", disk, most, most), true});
   }
   return writes;
 }

@@ -1,5 +1,6 @@
 // Where groups go, made ready by the server at its start, and swept after one that died.
 #include <dirent.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -181,7 +182,7 @@ std::vector<std::string> find_disks(const std::string& sys_block) {
     const std::string name = entry->d_name;
     const bool is_memory = name.starts_with("loop") || name.starts_with("ram") || name.starts_with("zram");
     if (name.starts_with('.') || is_memory || disks.size() == kMaxDisks) continue;
-    auto number = read_file(sys_block + "/" + name + "/dev");
+    auto number = read_file(fmt::format("{}/{}/dev", sys_block, name));
     if (!number) continue;
     if (number->ends_with('\n')) number->pop_back();
     disks.push_back(std::move(*number));

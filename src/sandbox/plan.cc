@@ -113,6 +113,7 @@ class Reader {
 
 std::vector<std::string> texts(const std::vector<IpRange>& ranges) {
   std::vector<std::string> all;
+  all.reserve(ranges.size());
   for (const IpRange& range : ranges) all.push_back(to_string(range));
   return all;
 }

@@ -39,7 +39,7 @@ void put(std::string& out, T value) {
 
 // Cuts `bytes` off the front of `rest`, which has them.
 inline std::string_view take(std::string_view& rest, std::size_t bytes) {
-  const std::string_view taken(rest.data(), bytes);
+  const std::string_view taken = rest.substr(0, bytes);
   rest.remove_prefix(bytes);
   return taken;
 }
