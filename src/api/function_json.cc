@@ -52,7 +52,8 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
           {"limits", limits_json(spec.limits, concurrency)},
           {"async", async_json(spec.async)},
           {"callback", {{"max_attempts", spec.callback.max_attempts}}},
-          {"access", to_string(spec.access)}};
+          {"access", to_string(spec.access)},
+          {"cors", to_json(spec.cors)}};
 }
 
 }  // namespace

@@ -256,6 +256,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   if (const Json* async = reader.find("async")) read_async(*async, spec.async, errors);
   if (const Json* callback = reader.find("callback")) read_callback(*callback, spec.callback, errors);
   read_word(reader, "access", spec.access, std::array{Access::kToken, Access::kPublic, Access::kInternal});
+  read_cors(reader, spec.cors, errors);
   reader.ignore("source");
   for (const std::string_view field : kReadOnlyFields) reader.ignore(field);
   reader.finish();

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/cors.h"
 #include "base/clock.h"
 #include "base/network.h"
 
@@ -75,6 +76,7 @@ struct FunctionSpec {
   AsyncPolicy async;
   CallbackPolicy callback;
   Access access = Access::kToken;
+  std::optional<Cors> cors;  // nullopt: browsers let only pages of the server's own origin read answers
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };

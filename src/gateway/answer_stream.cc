@@ -1,5 +1,6 @@
 #include "gateway/answer_stream.h"
 
+#include "gateway/cors.h"
 #include "wire/messages.h"
 
 namespace sterna::gateway {
@@ -15,7 +16,7 @@ void AnswerStream::start(net::Loop& loop, net::Background& thread, net::HttpConn
   wire::HeaderWalk walk(answer.headers, answer.header_count);
   std::string_view name;
   std::string_view value;
-  while (walk.next(name, value)) connection.header(name, value);
+  while (walk.next(name, value)) copy_function_header(connection, name, value);
   const std::uint64_t size = answer.body->size();
   if (size <= kSmall) {
     std::string body;

@@ -7,6 +7,7 @@
 
 #include "api/problem.h"
 #include "gateway/build_log_exchange.h"
+#include "gateway/cors.h"
 #include "gateway/function_request.h"
 #include "gateway/invocation_exchange.h"
 #include "gateway/log_exchange.h"
@@ -47,12 +48,13 @@ void answer_method_not_allowed(net::HttpConnection& connection, std::string_view
 
 struct Gateway::Target final : net::RequestState {
   Route route;  // views of the request's target
-  // Of the kinds that run a function:
-  std::string path;                        // as the function sees it
-  std::optional<AsyncWish> wish;           // empty: a synchronous call
+  // Of the kinds that begin with {fn} and have to do with its runs:
   invoke::FunctionEntry* entry = nullptr;  // good while the table's removals() are these
   std::uint64_t removals = 0;
-  auth::GrantPtr caller;  // of the other kinds that need one
+  // Of the kinds that run a function:
+  std::string path;               // as the function sees it
+  std::optional<AsyncWish> wish;  // empty: a synchronous call
+  auth::GrantPtr caller;          // of the other kinds that need one
 };
 
 Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
@@ -109,9 +111,11 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
   switch (route->kind) {
     case RouteKind::kInvoke:
     case RouteKind::kAsyncInvoke:
-      return check_invoke(connection, target);
+      find_function(target);
+      return answers_preflight(connection, target) ? kNoBody : check_invoke(connection, target);
     case RouteKind::kInvocations:
-      check_invocations(connection, target);
+      find_function(target);
+      if (!answers_preflight(connection, target)) check_invocations(connection, target);
       return kNoBody;
     case RouteKind::kManagement:
       if (!check_management(connection, target)) return 0;
@@ -123,6 +127,17 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
     default:
       return check_others(connection, target);
   }
+}
+
+void Gateway::find_function(Target& target) {
+  target.entry = parts_.functions.find(target.route.space, target.route.function);
+  target.removals = parts_.functions.removals();
+}
+
+// Adds to the answer what browsers need. True: they only asked whether a page may call, and have been told.
+bool Gateway::answers_preflight(net::HttpConnection& connection, const Target& target) {
+  return target.entry != nullptr && target.entry->cors &&
+         apply_cors(connection, *target.entry->cors) == Preflight::kAnswered;
 }
 
 // What is only read.
@@ -177,8 +192,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   auto path = function_path(route.tail, limits_.max_path_levels);
   if (!path) return refuse(status_of(path.error()), path.error());
   target.path = std::move(*path);
-  const invoke::FunctionEntry* entry = target.entry = parts_.functions.find(route.space, route.function);
-  target.removals = parts_.functions.removals();
+  const invoke::FunctionEntry* entry = target.entry;
   if (entry == nullptr || entry->access != api::Access::kPublic) {
     // Whether there is such a function, only those learn who may call it.
     const auto caller = parts_.gatekeeper.admit(

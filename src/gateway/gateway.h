@@ -60,6 +60,8 @@ class Gateway final : public net::HttpService {
   Error not_found(const Route& route) const;
   struct Target;  // what on_head finds out, for on_request
   static Target& target_of(net::HttpConnection& connection);
+  void find_function(Target& target);
+  static bool answers_preflight(net::HttpConnection& connection, const Target& target);
   std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
   void check_invocations(net::HttpConnection& connection, Target& target);
   bool check_management(net::HttpConnection& connection, Target& target);

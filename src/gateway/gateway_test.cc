@@ -129,6 +129,24 @@ TEST_F(GatewayTest, MethodsThatAreAllowedAreNamed) {
             std::string::npos);
 }
 
+TEST_F(GatewayTest, BrowsersQuestionsRunNothing) {
+  registry::Function changed = function();
+  changed.active->spec.cors = api::Cors{.allow_origins = {"https://a.example"}};
+  table_.apply(changed);
+  const std::string asks = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n";
+  Client client(*this);
+  client.send(head("OPTIONS", kInvoke, asks));
+  ASSERT_TRUE(until([&] { return client.read(), client.text.ends_with("\r\n\r\n"); }));
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 204 ")) << client.text;
+  EXPECT_TRUE(has_line(client, "Access-Control-Allow-Origin: https://a.example\r\n")) << client.text;
+  EXPECT_EQ(launcher_.started(), 0U);
+  EXPECT_EQ(reason(405, "OPTIONS", kInvoke), "method_not_allowed") << "no question of a browser";
+  const Answer other =
+      problem("OPTIONS", kInvoke, "Origin: https://b.example\r\nAccess-Control-Request-Method: GET\r\n");
+  EXPECT_EQ(other.status, 403);
+  EXPECT_EQ(other.problem.value("reason", ""), "origin_not_allowed");
+}
+
 TEST_F(GatewayTest, FunctionsThatDoNotRunSaySo) {
   set_status(FunctionStatus::kStopped);
   EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");

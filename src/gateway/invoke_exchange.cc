@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "gateway/cors.h"
 #include "gateway/problem_answer.h"
 #include "gateway/timings.h"
 #include "invoke/answer_headers.h"
@@ -59,8 +60,9 @@ void InvokeExchange::on_failure(const invoke::FailureInfo& failure) {
 }
 
 void InvokeExchange::copy_headers(const wire::ResponseHead& head) {
-  invoke::for_each_answer_header(
-      head, [this](std::string_view name, std::string_view value) { connection_->header(name, value); });
+  invoke::for_each_answer_header(head, [this](std::string_view name, std::string_view value) {
+    copy_function_header(*connection_, name, value);
+  });
   connection_->header("X-Call-Id", invocation_.call_id());
 }
 

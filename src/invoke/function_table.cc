@@ -56,6 +56,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->queue_wait = version.spec.limits.queue_wait;
   entry->async = version.spec.async;
   entry->callback = version.spec.callback;
+  entry->cors = version.spec.cors;
   entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);
   return *entry;
 }

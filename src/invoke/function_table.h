@@ -30,6 +30,7 @@ struct FunctionEntry {
   Duration queue_wait{};
   api::AsyncPolicy async;
   api::CallbackPolicy callback;
+  std::optional<api::Cors> cors;
   std::unique_ptr<pool::FunctionPool> active;  // answers the calls
   std::unique_ptr<pool::FunctionPool> canary;  // answers canary_percent of them; mostly none
   int canary_percent = 0;

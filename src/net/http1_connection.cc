@@ -227,6 +227,7 @@ bool Http1Connection::next_request() {
   answer_ = Answer::kNone;
   arrived_ = server_.loop_.now();
   body_.clear();
+  added_.clear();
   request_.clear();
   shrink(head_);
   return true;
@@ -250,13 +251,14 @@ void Http1Connection::begin(unsigned status) {
   bodyless_ = is_bodyless(status);
   if (status == 200) {
     out_ += server_.ok_lines();
-    return;
+  } else {
+    out_ += "HTTP/1.1 ";
+    append_number(out_, status);
+    out_ += ' ';
+    out_ += status_phrase(status);
+    out_ += server_.date_line();
   }
-  out_ += "HTTP/1.1 ";
-  append_number(out_, status);
-  out_ += ' ';
-  out_ += status_phrase(status);
-  out_ += server_.date_line();
+  write_added();
 }
 
 void Http1Connection::header(std::string_view name, std::string_view value) {

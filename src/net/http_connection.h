@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "net/body.h"
 #include "net/http_parser.h"
@@ -68,6 +70,10 @@ class HttpConnection {
   // The service's own, null at first; stays for the connection's next requests.
   std::unique_ptr<RequestState>& state() { return state_; }
 
+  // One more header of the answer to this request, whoever gives it. Before that is begun.
+  void add_to_answer(std::string_view name, std::string_view value) { added_.emplace_back(name, value); }
+  bool adds_to_answer() const { return !added_.empty(); }
+
   virtual void begin(unsigned status) = 0;
   // Names and values must be free of CR, LF and NUL; framing headers are the connection's own.
   virtual void header(std::string_view name, std::string_view value) = 0;
@@ -90,6 +96,10 @@ class HttpConnection {
   HttpConnection(BodyBudget& budget, std::string client) : client_(std::move(client)), body_(budget) {}
   bool is_head() const { return request_.method == "HEAD"; }
   static bool is_bodyless(unsigned status) { return status < 200 || status == 204 || status == 304; }
+  // Of a response that has just been begun.
+  void write_added() {
+    for (const auto& [name, value] : added_) header(name, value);
+  }
   // The observer is told that the client is gone, and forgotten.
   void tell_gone() {
     if (ResponseObserver* observer = std::exchange(observer_, nullptr)) observer->on_client_gone();
@@ -101,6 +111,7 @@ class HttpConnection {
   HttpRequest request_;
   Body body_;
   ResponseObserver* observer_ = nullptr;
+  std::vector<std::pair<std::string, std::string>> added_;  // by add_to_answer
 };
 
 // The reasons that both versions refuse a request for.
