@@ -1,10 +1,18 @@
 """Apps and tokens of a server that checks them."""
 
+import base64
 import re
 
 import httpx
 
-from sterna import function_path
+from polling import eventually
+from sterna import encode_source, function_path
+
+HANDLER = "def handle(req):\n    return {'body': {'authorization': req.headers.get('Authorization')}}\n"
+SCOPES = {
+    "function": ["create", "read", "update", "delete", "invoke"],
+    **{kind: ["create", "read", "update", "delete"] for kind in ("trigger", "app", "space", "secret")},
+}
 
 
 def first_credentials(server):
@@ -16,6 +24,16 @@ def first_credentials(server):
 def ask_for_token(server, client, secret, **form):
     return server.client.post(
         "/oauth2/token", data={"grant_type": "client_credentials", **form}, auth=httpx.BasicAuth(client, secret)
+    )
+
+
+def basic(text):
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+def revoke(server, app, token, **form):
+    return server.client.post(
+        "/oauth2/revoke", data={"token": token, **form}, headers=basic(f"{app.client_id}:{app.secret}")
     )
 
 
@@ -53,3 +71,11 @@ class App:
 
     def invoke(self, name, space="default", **options):
         return self.request("GET", function_path(name, space) + "/invoke", **options)
+
+
+def deploy(app, name, space="default", **fields):
+    """A function that shows the Authorization it got."""
+    body = {"name": name, "template": "python3-http", "source": encode_source(HANDLER), **fields}
+    answer = app.request("POST", f"/spaces/{space}/functions", json=body)
+    assert answer.status_code == 201, answer.text
+    eventually(lambda: app.request("GET", function_path(name, space)).json()["status"] == "Running", 60)

@@ -1,0 +1,37 @@
+"""The audit log: what is in it, who may read it, and that it is kept."""
+
+from polling import eventually
+from sterna import problem_of
+
+
+def audited(app, path="/spaces/default/audit"):
+    answer = app.request("GET", path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def test_what_changes_something_is_kept_in_the_audit_log(server, admin, new_app):
+    app = new_app(["app.read", "secret.create"])
+    assert app.status("PUT", "/spaces/default/secrets/AUDITED", json={"value": "hunter2"}) == 201
+    assert app.status("DELETE", "/spaces/default/functions/open?force=true") == 403
+    assert app.status("GET", "/spaces/default/apps") == 200
+    own = eventually(lambda: [e for e in audited(app) if e["app"] and e["app"]["id"] == app.client_id][:2], 10)
+    refused, made = own
+    assert (refused["method"], refused["path"]) == ("DELETE", "/spaces/default/functions/open")
+    assert (refused["status"], refused["reason"]) == (403, "insufficient_scope")
+    assert (made["status"], made["reason"], made["address"]) == (201, "", "127.0.0.1")
+    assert "hunter2" not in str(audited(admin, "/audit")) and app.secret not in str(audited(admin, "/audit"))
+    assert server.client.delete("/spaces/default/functions/open").status_code == 401
+    assert audited(admin)[0]["app"] is not None, "strangers do not fill it"
+    problem_of(app.request("GET", "/audit"), 403, "administrator_only")
+    problem_of(new_app(["function"]).request("GET", "/spaces/default/audit"), 403, "insufficient_scope")
+    assert admin.status("DELETE", "/spaces/default/secrets/AUDITED") == 204
+
+
+def test_the_audit_log_survives_a_kill(start_server):
+    server = start_server()
+    assert server.client.put("/spaces/default/secrets/KEY", json={"value": "v"}).status_code == 201
+    server.kill()
+    server.start()
+    entry = server.client.get("/spaces/default/audit").json()["data"][0]
+    assert (entry["method"], entry["path"], entry["app"]) == ("PUT", "/spaces/default/secrets/KEY", None)
