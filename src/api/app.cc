@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/object_reader.h"
+#include "api/rate_limit.h"
 #include "base/names.h"
 
 namespace sterna::api {
@@ -67,6 +68,7 @@ Validated<AppSpec> parse_app(const Json& json) {
   spec.functions.erase(repeated.begin(), repeated.end());
   read_expiry(reader, spec.expires_at);
   reader.boolean("disabled", spec.disabled);
+  read_rate_limit(reader, spec.rate_limit, errors);
   // What an answer holds beside them may be sent back.
   for (const char* key : {"id", "client_id", "space", "created_at", "updated_at"}) reader.ignore(key);
   reader.finish();
@@ -75,9 +77,13 @@ Validated<AppSpec> parse_app(const Json& json) {
 }
 
 OrderedJson to_json(const AppSpec& spec) {
-  OrderedJson json = {{"name", spec.name},     {"description", spec.description},
-                      {"scopes", spec.scopes}, {"functions", spec.functions},
-                      {"expires_at", nullptr}, {"disabled", spec.disabled}};
+  OrderedJson json = {{"name", spec.name},
+                      {"description", spec.description},
+                      {"scopes", spec.scopes},
+                      {"functions", spec.functions},
+                      {"expires_at", nullptr},
+                      {"disabled", spec.disabled},
+                      {"rate_limit", to_json(spec.rate_limit)}};
   if (spec.expires_at) json["expires_at"] = format_rfc3339(*spec.expires_at);
   return json;
 }

@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "api/validation.h"
 #include "base/clock.h"
+#include "base/rate_limit.h"
 
 namespace sterna::api {
 
@@ -18,6 +19,7 @@ struct AppSpec {
   std::vector<std::string> functions;  // sorted names, without repetition; empty: every function
   std::optional<WallTime> expires_at;
   bool disabled = false;
+  RateLimit rate_limit{};  // of its requests
 
   friend bool operator==(const AppSpec&, const AppSpec&) = default;
 };

@@ -9,15 +9,17 @@
 #include "api/json.h"
 #include "api/validation.h"
 #include "base/ip_address.h"
+#include "base/rate_limit.h"
 
 namespace sterna::api {
 
-// What the server allows and assumes.
+// What the server allows and assumes, of functions and of the apps that call them.
 struct SpecRules {
   std::vector<std::string> templates;  // every accepted name, aliases too
   Limits default_limits;
   bool allow_network_host = true;                        // what was stored once is read again
   std::optional<std::vector<IpRange>> egress_private{};  // private targets that functions may have; none: all
+  RateLimit app_rate_limit{};                            // of apps that have none of their own
 };
 
 // Why `network: host` is refused.

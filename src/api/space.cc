@@ -1,6 +1,7 @@
 #include "api/space.h"
 
 #include "api/object_reader.h"
+#include "api/rate_limit.h"
 #include "base/names.h"
 
 namespace sterna::api {
@@ -41,14 +42,20 @@ Validated<SpaceSpec> parse_space(const Json& json) {
     spec.name = name->get<std::string>();
   }
   read_callback_allow(reader, spec.callback_allow);
-  reader.ignore("created_at");
+  read_rate_limit(reader, spec.rate_limit, errors);
+  read_quota(reader, spec.quota, errors);
+  // What an answer holds beside them may be sent back.
+  for (const char* key : {"usage", "created_at"}) reader.ignore(key);
   reader.finish();
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return spec;
 }
 
 OrderedJson to_json(const SpaceSpec& spec) {
-  return {{"name", spec.name}, {"callback_allow", spec.callback_allow}};
+  return {{"name", spec.name},
+          {"callback_allow", spec.callback_allow},
+          {"rate_limit", to_json(spec.rate_limit)},
+          {"quota", to_json(spec.quota)}};
 }
 
 OrderedJson to_json(const SpaceSpec& spec, WallTime created_at) {

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "api/json.h"
+#include "api/quota.h"
 #include "api/validation.h"
 #include "base/clock.h"
+#include "base/rate_limit.h"
 
 namespace sterna::api {
 
@@ -16,6 +18,8 @@ inline constexpr std::string_view kDefaultSpace = "default";
 struct SpaceSpec {
   std::string name;
   std::vector<std::string> callback_allow;  // CIDRs, addresses or host names that callbacks may go to
+  RateLimit rate_limit{};                   // of the invocations of its functions
+  Quota quota{};
 
   friend bool operator==(const SpaceSpec&, const SpaceSpec&) = default;
 };

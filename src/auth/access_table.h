@@ -30,7 +30,10 @@ struct TokenAccess {
 // Follows the registry, which keeps all of this on disk. Loop only.
 class AccessTable {
  public:
-  // Replaces everything that is known of the app.
+  // Of apps that have none of their own. Call before the first app is set.
+  void set_default_rate(const RateLimit& limit) { default_rate_ = limit; }
+
+  // Replaces everything that is known of the app, but for how much it has asked for lately.
   void set(AppAccess app, const std::vector<TokenAccess>& tokens);
   // These do nothing when there is none.
   void remove(const std::string& app);
@@ -69,6 +72,7 @@ class AccessTable {
 
   Apps::iterator remove(Apps::iterator app);
 
+  RateLimit default_rate_;
   Hasher hasher_;
   Apps apps_;  // by id
   std::unordered_map<Digest, Token, DigestHash, DigestEqual> tokens_;

@@ -98,5 +98,33 @@ TEST_F(AccessTableTest, DisabledAndExpiredAppsGetNoTokens) {
   EXPECT_EQ(table_.authenticate("x", "secret-of-x", kLater), nullptr);
 }
 
+TEST_F(AccessTableTest, AppsAndTheirTokensShareOneMeterThatOutlivesChanges) {
+  const MonotonicTime now{std::chrono::hours(1)};
+  AppAccess limited = app("x");
+  limited.grant.rate_limit.requests_per_second = 0.001;
+  table_.set(limited, {token("all"), token("some", "function.invoke")});
+  const std::shared_ptr<Meter> meter = table_.find("all", kNow)->meter;
+  ASSERT_NE(meter, nullptr);
+  EXPECT_EQ(table_.find("some", kNow)->meter, meter);
+  meter->take_request(now);
+  table_.set(limited, {token("all"), token("new")});
+  EXPECT_EQ(table_.find("new", kNow)->meter, meter) << "asking for a token does not begin anew";
+  EXPECT_GT(meter->requests_wait(now), Duration::zero());
+  limited.grant.rate_limit.requests_per_second = 0;
+  table_.set(limited, {token("all")});
+  EXPECT_EQ(table_.find("all", kNow)->meter, nullptr);
+}
+
+TEST_F(AccessTableTest, AppsWithoutALimitHaveTheServers) {
+  table_.set_default_rate({.requests_per_second = 5.0, .burst = 7, .bytes_per_second = std::nullopt});
+  table_.set(app("x"), {token("x")});
+  ASSERT_NE(table_.find("x", kNow)->meter, nullptr);
+  EXPECT_EQ(table_.find("x", kNow)->rate_limit.burst, 7);
+  AppAccess own = app("y");
+  own.grant.rate_limit.requests_per_second = 0;
+  table_.set(own, {token("y")});
+  EXPECT_EQ(table_.find("y", kNow)->meter, nullptr);
+}
+
 }  // namespace
 }  // namespace sterna::auth

@@ -26,7 +26,8 @@ bool Grant::contains(const Grant& other) const {
   const bool same_functions =
       functions.empty() || (!other.functions.empty() && std::ranges::includes(functions, other.functions));
   const bool same_time = !expires_at || (other.expires_at && *other.expires_at <= *expires_at);
-  return same_space && same_functions && same_time && scopes.contains(other.scopes);
+  const bool same_rate = reaches_all_spaces() || sterna::contains(rate_limit, other.rate_limit);
+  return same_space && same_functions && same_time && same_rate && scopes.contains(other.scopes);
 }
 
 GrantPtr unchecked_grant() {

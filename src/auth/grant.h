@@ -10,6 +10,7 @@
 #include "auth/scope.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/rate_limit.h"
 
 namespace sterna::auth {
 
@@ -22,11 +23,15 @@ struct Grant {
   ScopeSet scopes;
   std::vector<std::string> functions;  // sorted names; empty: every function
   std::optional<WallTime> expires_at;  // of the app
+  RateLimit rate_limit{};              // of the app
+  // Of all tokens of the app; null: it has no limit. Shared: requests under way outlive the app. Loop only.
+  std::shared_ptr<Meter> meter{};
 
   bool reaches_all_spaces() const { return space.empty(); }
   bool reaches_space(std::string_view name) const { return space.empty() || space == name; }
   bool reaches_function(std::string_view name) const;
-  // Whether who has this may give `other` away: nothing in it goes further.
+  // Whether who has this may give `other` away: nothing in it goes further. How fast apps of a space may be,
+  // those of the server decide.
   bool contains(const Grant& other) const;
 };
 using GrantPtr = std::shared_ptr<const Grant>;

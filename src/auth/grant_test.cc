@@ -88,5 +88,18 @@ TEST(Grants, ContainNothingThatOutlivesThem) {
   EXPECT_TRUE(grant("app").contains(ending));
 }
 
+TEST(Contains, AppsOfASpaceAreNoFasterThanWhoMadeThem) {
+  Grant slow = grant("function");
+  slow.rate_limit.requests_per_second = 5;
+  Grant faster = slow;
+  faster.rate_limit.requests_per_second = 6;
+  EXPECT_TRUE(slow.contains(slow));
+  EXPECT_FALSE(slow.contains(faster));
+  EXPECT_FALSE(slow.contains(grant("function"))) << "without a limit is more";
+  EXPECT_TRUE(grant("function").contains(faster));
+  slow.space.clear();
+  EXPECT_TRUE(slow.contains(faster)) << "apps of the server decide";
+}
+
 }  // namespace
 }  // namespace sterna::auth

@@ -110,6 +110,21 @@ fs::path BundleStore::path_of(std::string_view hash) const {
   return root_ / hash;
 }
 
+std::int64_t BundleStore::bytes_of(std::string_view hash) {
+  const std::scoped_lock lock(mutex_);
+  if (const auto known = bytes_.find(std::string(hash)); known != bytes_.end()) return known->second;
+  std::error_code error;
+  std::int64_t bytes = 0;
+  for (fs::recursive_directory_iterator entry(path_of(hash), error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code no_file;
+    if (entry->is_regular_file(no_file)) bytes += static_cast<std::int64_t>(entry->file_size(no_file));
+  }
+  if (error) return 0;
+  bytes_.emplace(hash, bytes);
+  return bytes;
+}
+
 Result<std::string> BundleStore::put(const Files& files) {
   std::string hash = hash_of(files);
   const fs::path path = path_of(hash);
@@ -160,6 +175,10 @@ Status BundleStore::remove_folder(const fs::path& folder, const std::string& nam
 
 Status BundleStore::remove(std::string_view hash) {
   const std::string name(hash);
+  {
+    const std::scoped_lock lock(mutex_);
+    bytes_.erase(name);
+  }
   if (Status removed = remove_folder(path_of(hash), name); !removed) return removed;
   return remove_folder(root_ / kComposed / name, name + "-composed");
 }

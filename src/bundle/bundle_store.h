@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,8 @@ class BundleStore {
   Result<std::string> put(const Files& files);
   // Where a worker finds the bundle. The hash must be one that `put` answered.
   std::filesystem::path path_of(std::string_view hash) const;
+  // How large its files are together; 0 when it is not there. Remembered: they never change.
+  std::int64_t bytes_of(std::string_view hash);
   // Fails with not_found, reason `bundle_not_found`.
   Result<Files> load(std::string_view hash) const;
   // Bundles that are not there are fine. What was made of it goes too.
@@ -49,6 +53,8 @@ class BundleStore {
   Status remove_folder(const std::filesystem::path& folder, const std::string& name);
 
   const std::filesystem::path root_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::int64_t> bytes_;  // by hash; guarded by mutex_
 };
 
 }  // namespace sterna::bundle

@@ -6,6 +6,7 @@
 #include "base/names.h"
 #include "base/ulid.h"
 #include "cli/commands.h"
+#include "cli/limit_words.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
@@ -35,8 +36,10 @@ std::string joined(const Json& words) {
 }
 
 // What the user has said of the app, for a creation or a merge patch.
-Json fields_of(const AppArgs& args) {
-  Json fields = Json::object();
+Result<Json> fields_of(const AppArgs& args) {
+  auto limits = limit_fields(args.limits, LimitsOf::kApp);
+  if (!limits) return limits;
+  Json fields = std::move(*limits);
   if (!args.scopes.empty()) fields["scopes"] = args.scopes;
   if (!args.functions.empty()) fields["functions"] = args.functions;
   if (args.description) fields["description"] = *args.description;
@@ -73,10 +76,11 @@ int print_secret(const Target& target, const Json& app) {
 Result<int> create_app(const Target& target, const AppArgs& args) {
   const auto path = apps_path(target, args.owner);
   if (!path) return std::unexpected(path.error());
-  Json body = fields_of(args);
-  body["name"] = args.name;
+  auto body = fields_of(args);
+  if (!body) return std::unexpected(body.error());
+  (*body)["name"] = args.name;
   Api api(target);
-  const auto app = api.send("POST", *path, body);
+  const auto app = api.send("POST", *path, *body);
   if (!app) return std::unexpected(app.error());
   return print_secret(target, *app);
 }
@@ -113,8 +117,10 @@ Result<int> get_app(const Target& target, const AppArgs& args) {
 Result<int> update_app(const Target& target, const AppArgs& args) {
   const auto path = app_path(target, args.owner, args.name);
   if (!path) return std::unexpected(path.error());
+  const auto fields = fields_of(args);
+  if (!fields) return std::unexpected(fields.error());
   Api api(target);
-  const auto app = api.send("PATCH", *path, fields_of(args));
+  const auto app = api.send("PATCH", *path, *fields);
   if (!app) return std::unexpected(app.error());
   return print_app(target, *app);
 }

@@ -158,6 +158,7 @@ struct AppArgs {
   std::optional<std::string> description;
   std::optional<std::string> expires_at;  // RFC 3339; empty: never
   std::optional<bool> disabled;
+  std::vector<std::string> limits;  // "requests_per_second=5"
 };
 Result<int> create_app(const Target& target, const AppArgs& args);
 Result<int> list_apps(const Target& target, OwnerOfApps owner);
@@ -185,6 +186,8 @@ Result<int> get_space(const Target& target, std::string_view name);
 // Replaces the private targets that callbacks of the space may go to: CIDRs or host names.
 Result<int> set_callback_allow(const Target& target, std::string_view name,
                                const std::vector<std::string>& allow);
+// Shows what the space may use; with pairs like "burst=10" it is changed first.
+Result<int> limit_space(const Target& target, std::string_view name, const std::vector<std::string>& limits);
 // What callbacks of the space are signed with; kRotate makes a new one first.
 enum class SigningSecret : std::uint8_t { kShow, kRotate };
 Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode);

@@ -220,6 +220,13 @@ void Program::add_spaces() {
   CLI::Option* clear = allow.add_flag("--clear", parts_->clear, "Allow none");
   targets->excludes(clear);
   allow.require_option(2, 0);  // the name, and one of both
+  CLI::App& limits = add_one("limits", "Show what a space may use, or change it",
+                             [this] { return limit_space(parts_->target, parts_->name, parts_->limits); });
+  limits
+      .add_option("limit", parts_->limits,
+                  "requests_per_second, burst, bytes_per_second, functions, replicas, memory_mb, backlog, "
+                  "code_bytes, secrets or apps = a number, none, or default")
+      ->type_name("KEY=VALUE");
   CLI::App& secret = add_one("signing-secret", "Show what its callbacks are signed with", [this] {
     return show_signing_secret(parts_->target, parts_->name,
                                parts_->rotate ? SigningSecret::kRotate : SigningSecret::kShow);

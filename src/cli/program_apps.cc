@@ -45,6 +45,10 @@ void Program::add_apps() {
     command
         .add_option("--expires-at", parts_->app_args.expires_at, "RFC 3339 time after which it gets no token")
         ->type_name("TIME");
+    command
+        .add_option("--limit", parts_->app_args.limits,
+                    "requests_per_second, burst or bytes_per_second = a number, none, or default; repeatable")
+        ->type_name("KEY=VALUE");
   };
   CLI::App& create = add_named("create", "Make an app and print its secret, once", create_app);
   add_grant(create);

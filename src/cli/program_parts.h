@@ -32,6 +32,7 @@ struct Program::Parts {
   std::string share;
   std::string id;
   std::vector<std::string> callback_allow;
+  std::vector<std::string> limits;  // of a space
   std::int64_t version = 0;
   std::int64_t other_version = 0;
   std::int64_t timeout_seconds = 120;

@@ -1,7 +1,8 @@
-// sterna spaces list, get, create, delete, callbacks, signing-secret.
+// sterna spaces list, get, create, delete, callback-allow, limits, signing-secret.
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/limit_words.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
@@ -24,6 +25,21 @@ Result<int> print_answer(const Target& target, const Result<Json>& answer) {
     print(format_object(*answer));
   }
   return kExitOk;
+}
+
+// A number or "-" where there is no limit.
+std::string shown(const Json& object, const std::string& key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? "-" : found->dump();
+}
+
+std::string limits_table(const Json& space) {
+  std::vector<Row> rows = {{"", "LIMIT", "USED"}};
+  for (const auto& [key, value] : space.value("rate_limit", Json::object()).items())
+    rows.push_back({key, value.is_null() ? "default" : value == 0 ? "-" : value.dump(), ""});
+  for (const auto& [key, value] : space.value("usage", Json::object()).items())
+    rows.push_back({key, shown(value, "limit"), shown(value, "used")});
+  return format_table(rows);
 }
 
 }  // namespace
@@ -77,6 +93,18 @@ Result<int> set_callback_allow(const Target& target, std::string_view name,
   if (!path) return std::unexpected(path.error());
   Api api(target);
   return print_answer(target, api.send("PATCH", *path, Json{{"callback_allow", allow}}));
+}
+
+Result<int> limit_space(const Target& target, std::string_view name, const std::vector<std::string>& limits) {
+  auto path = path_of(name);
+  if (!path) return std::unexpected(path.error());
+  const auto fields = limit_fields(limits, LimitsOf::kSpace);
+  if (!fields) return std::unexpected(fields.error());
+  Api api(target);
+  const auto space = limits.empty() ? api.get(*path) : api.send("PATCH", *path, *fields);
+  if (!space || target.json) return print_answer(target, space);
+  print(limits_table(*space));
+  return kExitOk;
 }
 
 Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode) {

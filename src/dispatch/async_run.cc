@@ -22,6 +22,7 @@ constexpr invoke::FailureInfo kUnkept{
 // It was not run, and is none of the function's doing.
 bool is_platform_fault(const invoke::FailureInfo& failure) {
   return &failure == &kUnkept || &failure == &invoke::info_of(pool::Failure::kNoCapacity) ||
+         &failure == &invoke::info_of(pool::Failure::kSpaceFull) ||
          &failure == &invoke::info_of(pool::Failure::kNotRunning) ||
          &failure == &invoke::info_of(pool::Failure::kCancelled);
 }

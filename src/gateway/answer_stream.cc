@@ -12,7 +12,7 @@ constexpr std::uint64_t kSmall = 64U << 10U;  // stands in memory: needs no othe
 }  // namespace
 
 void AnswerStream::start(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
-                         queue::StoredAnswer answer) {
+                         queue::StoredAnswer answer, Meters meters) {
   wire::HeaderWalk walk(answer.headers, answer.header_count);
   std::string_view name;
   std::string_view value;
@@ -22,18 +22,33 @@ void AnswerStream::start(net::Loop& loop, net::Background& thread, net::HttpConn
     std::string body;
     const auto got = answer.body->read(0, size, body);
     connection.observe(nullptr);
+    meters.take_bytes(body.size(), loop.now());
     return got && body.size() == size ? connection.send(body) : connection.abort();
   }
-  auto stream = std::make_shared<AnswerStream>(loop, thread, connection, std::move(answer.body));
+  auto stream =
+      std::make_shared<AnswerStream>(loop, thread, connection, std::move(answer.body), std::move(meters));
   connection.observe(stream.get());
   connection.begin_stream(size);
   stream->self_ = stream;
   stream->read_on();
 }
 
+// What is being read, or waits, ends by itself.
+void AnswerStream::on_client_gone() {
+  connection_ = nullptr;
+  if (!reading_) self_.reset();  // that was the last one
+}
+
 void AnswerStream::read_on() {
   if (connection_ == nullptr || reading_) return;
   reading_ = true;
+  if (const Duration wait = meters_.bytes_wait(loop_.now()); wait > Duration::zero()) {
+    loop_.after(wait, [stream = shared_from_this()] {
+      stream->reading_ = false;
+      return stream->connection_ == nullptr ? stream->self_.reset() : stream->read_on();
+    });
+    return;
+  }
   thread_.run([stream = shared_from_this(), offset = sent_] {
     std::string piece;
     auto got = stream->body_->read(offset, kPiece, piece);
@@ -52,6 +67,7 @@ void AnswerStream::on_piece(const Result<std::string>& piece) {
     return self_.reset();
   }
   sent_ += piece->size();
+  meters_.take_bytes(piece->size(), loop_.now());
   connection_->write(*piece);
   if (sent_ < body_->size()) {
     if (connection_->buffered() <= net::kLowWater) read_on();

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "gateway/rates.h"
 #include "net/background.h"
 #include "net/http_server.h"
 #include "queue/invocations.h"
@@ -11,17 +12,22 @@ namespace sterna::gateway {
 
 class AnswerStream final : public std::enable_shared_from_this<AnswerStream>, private net::ResponseObserver {
  public:
-  // The response is begun and has the headers that are not the function's; this adds those, and the body.
-  // Pieces of large bodies are read on `thread`.
+  // The response is begun and has the headers that are not the function's; this adds those, and the body,
+  // whose bytes count: they leave no faster than the meters let them. Pieces of large bodies are read on
+  // `thread`.
   static void start(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
-                    queue::StoredAnswer answer);
+                    queue::StoredAnswer answer, Meters meters);
 
   AnswerStream(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
-               std::unique_ptr<queue::AnswerReader> body)
-      : loop_(loop), thread_(thread), connection_(&connection), body_(std::move(body)) {}
+               std::unique_ptr<queue::AnswerReader> body, Meters meters)
+      : loop_(loop),
+        thread_(thread),
+        connection_(&connection),
+        body_(std::move(body)),
+        meters_(std::move(meters)) {}
 
  private:
-  void on_client_gone() override { connection_ = nullptr; }
+  void on_client_gone() override;
   void on_drained() override { read_on(); }
   void read_on();
   void on_piece(const Result<std::string>& piece);
@@ -30,8 +36,9 @@ class AnswerStream final : public std::enable_shared_from_this<AnswerStream>, pr
   net::Background& thread_;
   net::HttpConnection* connection_;  // loop only; null when the client is gone
   const std::unique_ptr<queue::AnswerReader> body_;
+  const Meters meters_;
   std::uint64_t sent_ = 0;
-  bool reading_ = false;
+  bool reading_ = false;                // or it waits for the meters
   std::shared_ptr<AnswerStream> self_;  // as long as the client takes it
 };
 

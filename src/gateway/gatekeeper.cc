@@ -1,6 +1,7 @@
 #include "gateway/gatekeeper.h"
 
 #include "api/problem.h"
+#include "gateway/rates.h"
 
 namespace sterna::gateway {
 namespace {
@@ -24,6 +25,14 @@ Refusal invalid() {
   return refusal(401, Code::kDenied, "token_invalid",
                  "the token is unknown, expired or revoked; get another one from POST /oauth2/token",
                  std::string(kRealm) + ", error=\"invalid_token\"");
+}
+
+Refusal too_many(Duration wait) {
+  Refusal refused =
+      refusal(429, Code::kExhausted, std::string(kRateLimited),
+              "too many bad tokens came from this address; wait, and ask for another token", {});
+  refused.retry_after_seconds = retry_after_seconds(wait);
+  return refused;
 }
 
 Refusal malformed(std::string detail) {
@@ -54,16 +63,28 @@ std::expected<std::string_view, Refusal> bearer_of(const net::HttpRequest& reque
 
 }  // namespace
 
-Gatekeeper::Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck check)
-    : table_(table), clock_(clock), check_(check), everyone_(auth::unchecked_grant()) {}
+Gatekeeper::Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck check,
+                       double bad_tokens_per_minute)
+    : table_(table),
+      clock_(clock),
+      check_(check),
+      everyone_(auth::unchecked_grant()),
+      bad_tokens_(bad_tokens_per_minute) {}
+
+Refusal Gatekeeper::bad_token(std::string_view client) {
+  const MonotonicTime now = clock_.now();
+  if (const Duration wait = bad_tokens_.wait(client, now); wait > Duration::zero()) return too_many(wait);
+  bad_tokens_.failed(client, now);
+  return invalid();
+}
 
 std::expected<auth::GrantPtr, Refusal> Gatekeeper::admit(const net::HttpRequest& request,
-                                                         const auth::Need& need) {
+                                                         std::string_view client, const auth::Need& need) {
   if (check_ == TokenCheck::kOff) return everyone_;
   const auto token = bearer_of(request);
   if (!token) return std::unexpected(token.error());
   const auth::GrantPtr& grant = table_.find(*token, clock_.wall());
-  if (!grant) return std::unexpected(invalid());
+  if (!grant) return std::unexpected(bad_token(client));
   const Status allowed = auth::check(*grant, need);
   if (allowed) return grant;
   std::string challenge = std::string(kRealm) + ", error=\"insufficient_scope\"";
@@ -75,6 +96,10 @@ std::expected<auth::GrantPtr, Refusal> Gatekeeper::admit(const net::HttpRequest&
 void answer_refusal(net::HttpConnection& connection, const Refusal& refusal, std::string_view call_id) {
   connection.begin(refusal.status);
   connection.header("Content-Type", api::kProblemType);
+  if (refusal.retry_after_seconds > 0) {
+    connection.header("Retry-After", std::to_string(refusal.retry_after_seconds));
+    if (call_id.empty()) connection.header("X-Sterna-Fault", "platform");
+  }
   if (!refusal.challenge.empty()) connection.header("WWW-Authenticate", refusal.challenge);
   if (!call_id.empty()) {
     connection.header("X-Sterna-Fault", "platform");

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "auth/access_table.h"
+#include "auth/failed_logins.h"
 #include "base/clock.h"
 #include "net/http_server.h"
 
@@ -15,8 +16,9 @@ namespace sterna::gateway {
 struct Refusal {
   unsigned status = 401;
   Error error;
-  std::string challenge;            // of WWW-Authenticate; empty: none
-  auth::GrantPtr caller = nullptr;  // whose token it was; null: nobody knows
+  std::string challenge;             // of WWW-Authenticate; empty: none
+  auth::GrantPtr caller = nullptr;   // whose token it was; null: nobody knows
+  unsigned retry_after_seconds = 0;  // 0: no Retry-After
 };
 
 // Whether tokens are asked for: `--auth oauth2`, or `none`, which lets everyone do everything.
@@ -25,17 +27,22 @@ enum class TokenCheck : std::uint8_t { kOff, kOn };
 // Loop only.
 class Gatekeeper {
  public:
-  // Both outlive it.
-  Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck check);
+  // Both outlive it. Of more than so many bad tokens in a minute from one address (0: any number) the others
+  // are not even told that they are bad; good ones are always taken.
+  Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck check, double bad_tokens_per_minute);
 
-  // Who sends the request, if that one may do what is needed.
-  std::expected<auth::GrantPtr, Refusal> admit(const net::HttpRequest& request, const auth::Need& need);
+  // Who sends the request, if that one may do what is needed. `client` is the address that it comes from.
+  std::expected<auth::GrantPtr, Refusal> admit(const net::HttpRequest& request, std::string_view client,
+                                               const auth::Need& need);
 
  private:
+  Refusal bad_token(std::string_view client);
+
   auth::AccessTable& table_;
   const Clock& clock_;
   const TokenCheck check_;
   const auth::GrantPtr everyone_;
+  auth::FailedLogins bad_tokens_;
 };
 
 // Ends the exchange. With a call id (of an invocation) the answer says whose fault it is.

@@ -9,6 +9,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+constexpr std::string_view kClient = "192.0.2.1";
 constexpr auth::Scope kInvoke = auth::Scope::kFunctionInvoke;
 
 class GatekeeperTest : public ::testing::Test {
@@ -32,7 +33,8 @@ class GatekeeperTest : public ::testing::Test {
   std::string ask(std::vector<net::Header> headers, const auth::Need& need = {.any_of = kInvoke}) {
     net::HttpRequest request;
     request.headers = std::move(headers);
-    auto admitted = Gatekeeper(table_, clock_, check_).admit(request, need);
+    Gatekeeper gatekeeper(table_, clock_, check_, 0);
+    auto admitted = gatekeeper.admit(request, kClient, need);
     if (admitted) {
       caller_ = *admitted;
       return "200";
@@ -100,6 +102,29 @@ TEST_F(GatekeeperTest, LetsEveryoneInWhenTokensAreNotChecked) {
   EXPECT_EQ(ask({}, {.any_of = auth::Scope::kSpaceCreate, .whole_server = true}), "200");
   EXPECT_EQ(ask({{"Authorization", "Bearer bad"}}), "200");
   EXPECT_EQ(caller_->app, "");
+}
+
+TEST_F(GatekeeperTest, SlowsDownWhoGuesses) {
+  Gatekeeper gatekeeper(table_, clock_, TokenCheck::kOn, 3);
+  const auto status_of = [&](std::string_view token, std::string_view client) {
+    net::HttpRequest request;
+    const std::string value = "Bearer " + std::string(token);
+    request.headers = {{"Authorization", value}};
+    const auto admitted = gatekeeper.admit(request, client, {.any_of = kInvoke});
+    return admitted ? 200U : admitted.error().status;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(status_of("bad", kClient), 401U);
+  EXPECT_EQ(status_of("bad", kClient), 429U);
+  EXPECT_EQ(status_of("bad", "192.0.2.2"), 401U);
+  EXPECT_EQ(status_of("good", kClient), 200U) << "others behind the same address go on";
+  net::HttpRequest request;
+  request.headers = {{"Authorization", "Bearer bad"}};
+  const auto refused = gatekeeper.admit(request, kClient, {.any_of = kInvoke});
+  EXPECT_EQ(refused.error().error.reason, "rate_limited");
+  EXPECT_EQ(refused.error().retry_after_seconds, 20U);
+  clock_.advance(std::chrono::seconds(20));
+  EXPECT_EQ(status_of("bad", kClient), 401U);
+  EXPECT_EQ(status_of("bad", kClient), 429U);
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ struct Gateway::Target final : net::RequestState {
   // Of the kinds that run a function:
   std::string path;               // as the function sees it
   std::optional<AsyncWish> wish;  // empty: a synchronous call
+  Meters meters;                  // of what runs a function, or shows its answer
   auth::GrantPtr caller;          // of the other kinds that need one
 };
 
@@ -108,6 +109,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
   Target& target = target_of(connection);
   target.route = *route;
   target.caller.reset();
+  target.meters = {};
   switch (route->kind) {
     case RouteKind::kInvoke:
     case RouteKind::kAsyncInvoke:
@@ -118,11 +120,15 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       if (!answers_preflight(connection, target)) check_invocations(connection, target);
       return kNoBody;
     case RouteKind::kManagement:
-      if (!check_management(connection, target)) return 0;
+      if (!check_management(connection, target) || !count_management(connection, target)) return 0;
       return limits_.max_code_bytes / 3 * 4 + kNoBody;  // base64 in JSON is a third larger
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:
-      if (connection.request().method != "POST") answer_method_not_allowed(connection, "POST");
+      if (connection.request().method != "POST") {
+        answer_method_not_allowed(connection, "POST");
+      } else if (is_guessing(connection, parts_.oauth, parts_.loop.now())) {
+        return 0;
+      }
       return kMaxOauthBodyBytes;
     default:
       return check_others(connection, target);
@@ -147,17 +153,18 @@ std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& tar
     answer_method_not_allowed(connection, "GET");
   } else if (route.kind == RouteKind::kMetrics && !limits_.open_metrics) {
     // It names the functions of all spaces.
-    let_in(connection, target, {.any_of = auth::Scope::kSpaceRead, .whole_server = true});
+    admit(connection, target, {.any_of = auth::Scope::kSpaceRead, .whole_server = true});
   } else if (route.kind == RouteKind::kLogs || route.kind == RouteKind::kBuilds) {
-    let_in(connection, target,
-           {.any_of = auth::Scope::kFunctionRead, .space = route.space, .function = route.function});
+    admit(connection, target,
+          {.any_of = auth::Scope::kFunctionRead, .space = route.space, .function = route.function});
   }
   return kNoBody;
 }
 
 bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need) {
-  auto caller = parts_.gatekeeper.admit(connection.request(), need);
+  auto caller = parts_.gatekeeper.admit(connection.request(), connection.client(), need);
   if (!caller) {
+    note_refusal(caller.error());
     if (target.route.kind == RouteKind::kManagement) {
       ManagementExchange::refused(parts_.management_thread, parts_.management, connection, target.route.path,
                                   caller.error());
@@ -167,6 +174,23 @@ bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth
   }
   target.caller = std::move(*caller);
   return true;
+}
+
+bool Gateway::admit(net::HttpConnection& connection, Target& target, const auth::Need& need) {
+  return let_in(connection, target, need) && count_management(connection, target);
+}
+
+bool Gateway::count_management(net::HttpConnection& connection, const Target& target) {
+  if (!target.caller || !target.caller->meter) return true;
+  const auto too_fast = count_request({.app = target.caller->meter}, parts_.loop.now());
+  if (!too_fast) return true;
+  parts_.refusals.count(target.caller->space, too_fast->limit);
+  answer_too_fast(connection, *too_fast, {});
+  return false;
+}
+
+void Gateway::note_refusal(const Refusal& refusal) {
+  if (refusal.retry_after_seconds > 0) parts_.refusals.count({}, "bad_tokens");
 }
 
 // Before the body comes, which may be large.
@@ -196,9 +220,20 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   if (entry == nullptr || entry->access != api::Access::kPublic) {
     // Whether there is such a function, only those learn who may call it.
     const auto caller = parts_.gatekeeper.admit(
-        request, {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function});
+        request, connection.client(),
+        {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function});
     if (!caller) {
+      note_refusal(caller.error());
       answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
+      return 0;
+    }
+    target.meters.app = (*caller)->meter;
+  }
+  if (entry != nullptr) target.meters.space = entry->in_space->meter;
+  if (target.meters.any()) {
+    if (const auto too_fast = count_request(target.meters, parts_.loop.now())) {
+      parts_.refusals.count(entry == nullptr ? std::string_view() : entry->space, too_fast->limit);
+      answer_too_fast(connection, *too_fast, call_id_of(request, parts_.ids));
       return 0;
     }
   }
@@ -240,7 +275,7 @@ void Gateway::check_invocations(net::HttpConnection& connection, Target& target)
   auth::ScopeSet any_of = auth::Scope::kFunctionInvoke;
   if (found->resource == Resource::kList) any_of = auth::Scope::kFunctionRead;
   if (method == "GET") any_of = any_of | auth::Scope::kFunctionRead;
-  let_in(connection, target, {.any_of = any_of, .space = route.space, .function = route.function});
+  admit(connection, target, {.any_of = any_of, .space = route.space, .function = route.function});
 }
 
 void Gateway::on_request(net::HttpConnection& connection) {
@@ -251,7 +286,7 @@ void Gateway::on_request(net::HttpConnection& connection) {
     case RouteKind::kAsyncInvoke:
       return invoke(connection, target);
     case RouteKind::kInvocations:
-      return invocations(connection, route);
+      return invocations(connection, target);
     case RouteKind::kLogs:
       return logs(connection, route);
     case RouteKind::kBuilds:
@@ -290,6 +325,7 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
                                     "there is no function of that name in the space"},
                                    call_id);
   }
+  if (target.meters.any()) target.meters.take_bytes(connection.body().size(), parts_.loop.now());
   const auto& wish = target.wish;
   if (wish && route.kind == RouteKind::kAsyncInvoke && is_coming(*entry)) {
     return submit(connection, *entry, target, *wish, call_id);
@@ -299,6 +335,7 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
   if (wish) return submit(connection, *entry, target, *wish, call_id);
 
   InvokeExchange& exchange = new_exchange();
+  if (target.meters.any()) exchange.charge(parts_.loop, target.meters);
   std::string encoded = encode_request(request,
                                        {.client = connection.client(),
                                         .path = target.path,
@@ -316,16 +353,18 @@ void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntr
   if (!submission)
     return answer_invocation_error(connection, status_of(submission.error()), submission.error(), call_id);
   SubmitExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection, std::move(*submission),
-                        wish.plan);
+                        wish.plan, target.meters);
 }
 
-void Gateway::invocations(net::HttpConnection& connection, const Route& route) {
+void Gateway::invocations(net::HttpConnection& connection, const Target& target) {
+  const Route& route = target.route;
   const auto found = parse_invocation_route(route.tail);
   const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
   if (entry == nullptr || !found) return answer_problem(connection, 404, not_found(route));
   InvocationExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection,
                             {.id = entry->id, .space = entry->space, .name = entry->name}, *found,
-                            route.query, entry->async.max_age);
+                            route.query, entry->async.max_age,
+                            {.app = target.caller->meter, .space = entry->in_space->meter});
 }
 
 void Gateway::logs(net::HttpConnection& connection, const Route& route) {

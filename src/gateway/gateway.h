@@ -10,6 +10,7 @@
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
 #include "gateway/oauth_exchange.h"
+#include "gateway/refusals.h"
 #include "gateway/route.h"
 #include "gateway/submission.h"
 #include "invoke/function_table.h"
@@ -39,6 +40,7 @@ struct GatewayParts {
   UlidGenerator& ids;
   AsyncParts async;
   Gatekeeper& gatekeeper;
+  Refusals& refusals;
   OauthParts oauth;
   std::function<void()> update_gauges;  // before /metrics is answered
 };
@@ -68,12 +70,16 @@ class Gateway final : public net::HttpService {
   std::uint64_t check_others(net::HttpConnection& connection, Target& target);
   // Whether the caller may; otherwise the answer has been given.
   bool let_in(net::HttpConnection& connection, Target& target, const auth::Need& need);
+  // Likewise, and no limit of that one's app is used up. Counts the request: once for each.
+  bool admit(net::HttpConnection& connection, Target& target, const auth::Need& need);
+  void note_refusal(const Refusal& refusal);
+  bool count_management(net::HttpConnection& connection, const Target& target);
   void invoke(net::HttpConnection& connection, const Target& target);
   InvokeExchange& new_exchange();
   void forget(InvokeExchange& exchange);
   void submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry, const Target& target,
               const AsyncWish& wish, const std::string& call_id);
-  void invocations(net::HttpConnection& connection, const Route& route);
+  void invocations(net::HttpConnection& connection, const Target& target);
   void logs(net::HttpConnection& connection, const Route& route);
   void build_logs(net::HttpConnection& connection, const Route& route);
   void health(net::HttpConnection& connection, std::string_view not_ready);

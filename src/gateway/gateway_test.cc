@@ -86,9 +86,12 @@ class GatewayTest : public ServingTest {
                          *audit_,
                          {},
                          [](const std::string&) { return FunctionMetrics(); },
+                         [](const std::string&) { return SpaceLoad(); },
                          [](const auto&, const auto&) { return api::OrderedJson::object(); }};
   auth::AccessTable access_;
-  Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff};
+  Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff, 0};
+  auth::FailedLogins bad_secrets_{0};
+  Refusals refusals_{prometheus_};
   Gateway gateway_{
       {.loop = loop_,
        .functions = table_,
@@ -105,7 +108,12 @@ class GatewayTest : public ServingTest {
                  .settlements = settlements_,
                  .check_callback = [](const std::string&, const std::string&) { return Status(); }},
        .gatekeeper = gatekeeper_,
-       .oauth = {.table = access_, .registry = *registry_, .token_lifetime = std::chrono::hours(1)},
+       .refusals = refusals_,
+       .oauth = {.table = access_,
+                 .registry = *registry_,
+                 .token_lifetime = std::chrono::hours(1),
+                 .bad_secrets = bad_secrets_,
+                 .refusals = refusals_},
        .update_gauges = [] {}},
       {}};
 };
@@ -276,6 +284,26 @@ TEST_F(GatewayTest, AskingForTheServersOptionsIsAnswered) {
   client.send(head("OPTIONS", "*"));
   EXPECT_TRUE(ends_with(client, "\r\n\r\n"));
   EXPECT_TRUE(client.text.starts_with("HTTP/1.1 204 "));
+}
+
+TEST_F(GatewayTest, TooManyCallsOfASpaceAreRefusedBeforeTheirBodyComes) {
+  registry::Space space;
+  space.spec.name = "default";
+  space.spec.rate_limit = {.requests_per_second = 0.01, .burst = 2, .bytes_per_second = std::nullopt};
+  table_.set_space(std::move(space));
+  set_status(FunctionStatus::kStopped);
+  EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");
+  EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");
+  const Answer answer =
+      problem("POST", kInvoke, "Content-Length: 5000000\r\nX-Call-Id: " + std::string(kCallId) + "\r\n");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.problem.value("reason", ""), "rate_limited");
+  EXPECT_EQ(answer.problem.value("call_id", ""), kCallId);
+  EXPECT_NE(answer.text.find("Retry-After: 100\r\n"), std::string::npos) << answer.text;
+  EXPECT_NE(answer.text.find("X-Sterna-Fault: platform\r\n"), std::string::npos);
+  clock_.advance(std::chrono::seconds(100));
+  turn();
+  EXPECT_EQ(reason(503, "GET", kInvoke), "function_not_running");
 }
 
 }  // namespace

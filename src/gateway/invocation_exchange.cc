@@ -84,9 +84,10 @@ std::string_view allowed_methods(Resource resource) {
 
 void InvocationExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                                net::HttpConnection& connection, queue::FunctionName function,
-                               InvocationRoute route, std::string_view query, Duration max_age) {
+                               InvocationRoute route, std::string_view query, Duration max_age,
+                               Meters meters) {
   auto exchange = std::make_shared<InvocationExchange>(loop, reading, parts, connection, std::move(function),
-                                                       std::move(route));
+                                                       std::move(route), std::move(meters));
   connection.observe(exchange.get());
   const std::string method(connection.request().method);
   switch (exchange->route_.resource) {
@@ -205,7 +206,7 @@ void InvocationExchange::on_answer(Result<queue::StoredAnswer> answer) {
   connection.begin(200);
   connection.header("X-Function-Status", std::to_string(answer->status_code));
   connection.header("X-Call-Id", route_.id);
-  AnswerStream::start(loop_, reading_, connection, std::move(*answer));
+  AnswerStream::start(loop_, reading_, connection, std::move(*answer), meters_);
 }
 
 // --- changes ---

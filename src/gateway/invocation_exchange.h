@@ -24,19 +24,22 @@ std::string_view allowed_methods(InvocationRoute::Resource resource);
 class InvocationExchange final : public std::enable_shared_from_this<InvocationExchange>,
                                  private net::ResponseObserver {
  public:
-  // Answers one request. `max_age` is how long a redriven invocation may wait.
+  // Answers one request. `max_age` is how long a redriven invocation may wait; the bytes of a function's
+  // answer count for `meters`.
   static void start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                     net::HttpConnection& connection, queue::FunctionName function, InvocationRoute route,
-                    std::string_view query, Duration max_age);
+                    std::string_view query, Duration max_age, Meters meters);
 
   InvocationExchange(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
-                     net::HttpConnection& connection, queue::FunctionName function, InvocationRoute route)
+                     net::HttpConnection& connection, queue::FunctionName function, InvocationRoute route,
+                     Meters meters)
       : loop_(loop),
         reading_(reading),
         parts_(parts),
         connection_(&connection),
         function_(std::move(function)),
-        route_(std::move(route)) {}
+        route_(std::move(route)),
+        meters_(std::move(meters)) {}
 
  private:
   void on_client_gone() override;
@@ -62,6 +65,7 @@ class InvocationExchange final : public std::enable_shared_from_this<InvocationE
   net::HttpConnection* connection_;  // null when it was answered, or the client is gone
   const queue::FunctionName function_;
   const InvocationRoute route_;
+  const Meters meters_;
   bool may_wait_ = false;  // the end is still waited for
   std::optional<Settlements::Token> waiting_;
   net::Loop::TimerId timer_;

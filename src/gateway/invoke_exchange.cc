@@ -9,6 +9,15 @@
 
 namespace sterna::gateway {
 
+void InvokeExchange::charge(net::Loop& loop, Meters meters) {
+  loop_ = &loop;
+  meters_ = std::move(meters);
+}
+
+void InvokeExchange::count(std::string_view part) const {
+  if (meters_.any()) meters_.take_bytes(part.size(), loop_->now());
+}
+
 void InvokeExchange::start(net::HttpConnection& connection, invoke::FunctionEntry& entry, std::string call_id,
                            std::string request, MonotonicTime arrived) {
   connection_ = &connection;
@@ -25,6 +34,7 @@ void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view 
   add_timings(*connection_, invocation_.timings());
   add_version();
   if (head.status >= 400) connection_->header("X-Sterna-Fault", "function");
+  count(body);
   if (more == wire::More::kNo) {
     connection_->send(body);
     return end();
@@ -37,6 +47,7 @@ void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view 
 }
 
 void InvokeExchange::on_part(std::string_view part, wire::More more) {
+  count(part);
   connection_->write(part);
   untaken_ += static_cast<std::uint32_t>(part.size());
   if (more == wire::More::kYes) return;
@@ -79,11 +90,22 @@ void InvokeExchange::on_client_gone() {
 }
 
 void InvokeExchange::on_drained() {
-  if (untaken_ > 0) invocation_.grant(std::exchange(untaken_, 0));
+  if (untaken_ == 0) return;
+  if (meters_.any()) {
+    loop_->cancel(pause_);
+    if (const Duration wait = meters_.bytes_wait(loop_->now()); wait > Duration::zero()) {
+      pause_ = loop_->after(wait, [this] { on_drained(); });
+      return;
+    }
+  }
+  invocation_.grant(std::exchange(untaken_, 0));
 }
 
 void InvokeExchange::end() {
   if (connection_ != nullptr) connection_->observe(nullptr);
+  if (loop_ != nullptr) loop_->cancel(pause_);
+  loop_ = nullptr;
+  meters_ = {};
   done_(*this);  // it may be gone now
 }
 

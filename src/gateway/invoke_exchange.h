@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "gateway/rates.h"
 #include "invoke/invocation.h"
 #include "net/http_server.h"
 
@@ -22,6 +23,8 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
 
   // An empty string to make the request in.
   std::string request_memory() { return invocation_.request_memory(); }
+  // For an answer whose bytes count: it is streamed no faster than the meters let it. Before start.
+  void charge(net::Loop& loop, Meters meters);
   void start(net::HttpConnection& connection, invoke::FunctionEntry& entry, std::string call_id,
              std::string request, MonotonicTime arrived);
 
@@ -34,6 +37,7 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
 
   void copy_headers(const wire::ResponseHead& head);
   void add_version();
+  void count(std::string_view part) const;
   void end();
 
   net::HttpConnection* connection_ = nullptr;  // null too when the client is gone
@@ -41,6 +45,9 @@ class InvokeExchange final : public boost::intrusive::list_base_hook<>,
   const Done& done_;
   std::uint32_t untaken_ = 0;  // bytes of the answer that the worker has no window for yet
   bool streaming_ = false;
+  Meters meters_;
+  net::Loop* loop_ = nullptr;  // of the timer
+  net::Loop::TimerId pause_;
 };
 
 }  // namespace sterna::gateway

@@ -13,6 +13,7 @@ class InvokeExchangeTest : public ServingTest {
   InvokeExchangeTest() {
     service_.request = [this](net::HttpConnection& connection) {
       ++running_;
+      if (meters_.any()) exchange_.charge(loop_, meters_);
       exchange_.start(connection, *table_.find("default", "f"), "call-1", exchange_.request_memory(),
                       loop_.now());
     };
@@ -23,6 +24,7 @@ class InvokeExchangeTest : public ServingTest {
   }
 
   int running_ = 0;
+  Meters meters_;
   const InvokeExchange::Done done_ = [this](InvokeExchange&) { --running_; };
   InvokeExchange exchange_{table_, done_};  // tests have one run at a time
 };
@@ -134,6 +136,27 @@ TEST_F(InvokeExchangeTest, ClientThatDoesNotReadGivesNoWindow) {
     if (sent + part.size() > window && round > 100) break;
   }
   EXPECT_LT(window - sent, part.size());  // it must not send more now
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
+  EXPECT_TRUE(ends_with(client, "\r\n0\r\n\r\n"));
+}
+
+TEST_F(InvokeExchangeTest, StreamsAreNoFasterThanTheMetersLetThem) {
+  meters_.space =
+      std::make_shared<Meter>(RateLimit{.requests_per_second = 0, .burst = 0, .bytes_per_second = 1000});
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().respond(request, std::string(2998, 'x') + "y\n", milliseconds(1), More::kYes);
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("y\n") != std::string::npos; }));
+  EXPECT_EQ(meters_.bytes_wait(loop_.now()), Duration(milliseconds(2001)));
+  pass(milliseconds(2000));
+  EXPECT_TRUE(worker().receive(FrameType::kWindow).empty());
+  pass(milliseconds(1));
+  std::vector<OwnedFrame> windows;
+  ASSERT_TRUE(until([&] { return !(windows = worker().receive(FrameType::kWindow)).empty(); }));
+  std::uint32_t bytes = 0;
+  ASSERT_TRUE(wire::read_window(windows.front().payload, bytes));
+  EXPECT_EQ(bytes, 3000U);
   worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
   EXPECT_TRUE(ends_with(client, "\r\n0\r\n\r\n"));
 }

@@ -36,17 +36,23 @@ std::string reason_of(const ManagementReply& reply) {
 }  // namespace
 
 Management::Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-                       api::SpecRules rules, MetricsSource metrics, SandboxSource sandbox)
+                       api::SpecRules rules, MetricsSource metrics, SpaceLoadSource load,
+                       SandboxSource sandbox)
     : registry_(registry),
       bundles_(bundles),
       audit_(audit),
       rules_(std::move(rules)),
       metrics_(std::move(metrics)),
+      load_(std::move(load)),
       sandbox_(std::move(sandbox)) {}
 
 ManagementReply Management::handle(const ManagementRequest& request) {
   ManagementReply reply = answer(request);
-  record(request, reply.status, reason_of(reply));
+  const std::string reason = reason_of(reply);
+  if (reason == "quota_exceeded") {
+    if (const auto route = parse_management_route(request.path)) over_quota_(route->space);
+  }
+  record(request, reply.status, reason);
   return reply;
 }
 

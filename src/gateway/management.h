@@ -49,6 +49,14 @@ struct FunctionMetrics {
 };
 using MetricsSource = std::function<FunctionMetrics(const std::string& function_id)>;
 
+// What a space uses that only the loop knows.
+struct SpaceLoad {
+  std::int64_t replicas = 0;
+  std::int64_t memory_mb = 0;
+  std::int64_t backlog = 0;
+};
+using SpaceLoadSource = std::function<SpaceLoad(const std::string& space)>;
+
 // What the workers of a version see and may use on this machine, as it is answered.
 using SandboxSource = std::function<api::OrderedJson(const registry::Function&, const registry::Version&)>;
 
@@ -59,9 +67,14 @@ api::OrderedJson traffic_json(const registry::Function& function);
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
-  // All of them must outlive it; `metrics` and `sandbox` are called on the thread of the request.
+  // All of them must outlive it; the sources are called on the thread of the request.
   Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-             api::SpecRules rules, MetricsSource metrics, SandboxSource sandbox);
+             api::SpecRules rules, MetricsSource metrics, SpaceLoadSource load, SandboxSource sandbox);
+
+  // Told of each request that was refused for a quota of the space, on the thread of the request.
+  void on_quota_exceeded(std::function<void(const std::string& space)> told) {
+    over_quota_ = std::move(told);
+  }
 
   // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
   // whether the caller may do what the body says.
@@ -167,10 +180,14 @@ class Management {
                                                        const api::Page& page);
   ManagementReply function_reply(int status, const registry::Function& function) const;
   api::OrderedJson function_json(const registry::Function& function) const;
+  // The space as it is answered, with what it uses.
+  Answer space_reply(int status, const registry::Space& space);
+  Result<std::int64_t> code_bytes(std::string_view space);
+  Status check_code_bytes(std::string_view space, const std::string& hash);
   // Stores the files and makes `commit` refer to them; a bundle that nothing refers to afterwards is removed
-  // again. Expects writes_ to be held.
+  // again. Conflict `quota_exceeded` when the space has too much code. Expects writes_ to be held.
   template <class Commit>
-  auto store_and_commit(const std::optional<bundle::Files>& files, Commit commit)
+  auto store_and_commit(std::string_view space, const std::optional<bundle::Files>& files, Commit commit)
       -> decltype(commit(std::optional<std::string>()));
   void drop(const registry::Orphans& orphans);
   Answer save(const Call& call, const api::FunctionSpec& spec, const std::optional<bundle::Files>& files);
@@ -180,7 +197,9 @@ class Management {
   audit::AuditLog& audit_;
   const api::SpecRules rules_;
   const MetricsSource metrics_;
+  const SpaceLoadSource load_;
   const SandboxSource sandbox_;
+  std::function<void(const std::string&)> over_quota_ = [](const std::string&) {};
   // Held while a change is read, merged and committed, and while bundles are written or removed, so that no
   // bundle goes away between its writing and the commit that refers to it.
   std::mutex writes_;

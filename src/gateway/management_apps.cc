@@ -41,8 +41,10 @@ api::Validated<api::AppSpec> read_app(const api::Json& json) {
 }
 
 // Nobody gives away, or takes over by its secret, more than what his own token may do.
-std::expected<void, api::Problem> check_within(const auth::Grant& caller, const registry::App& app) {
-  const auth::Grant wanted = grant_of(app);
+std::expected<void, api::Problem> check_within(const auth::Grant& caller, const registry::App& app,
+                                               const RateLimit& default_rate) {
+  auth::Grant wanted = grant_of(app);
+  wanted.rate_limit = with_defaults(wanted.rate_limit, default_rate);
   if (caller.contains(wanted)) return {};
   std::string detail = "the app may do more than your token: ";
   const auth::ScopeSet lacking = wanted.scopes.without(caller.scopes);
@@ -50,8 +52,10 @@ std::expected<void, api::Problem> check_within(const auth::Grant& caller, const 
     detail += "it has the scope " + lacking.text();
   } else if (!caller.functions.empty()) {
     detail += "your app is bound to functions, so bind this one to some of them";
-  } else {
+  } else if (caller.expires_at) {
     detail += "your app expires, so this one must not last longer";
+  } else {
+    detail += "its rate_limit is higher than that of yours; an app of the server can raise it";
   }
   return problem(Error{Code::kDenied, Component::kAuth, "beyond_own_grant", std::move(detail)});
 }
@@ -75,7 +79,7 @@ Management::Answer Management::create_app(const Call& call) {
   if (!spec) return problem(std::move(spec.error()));
   const registry::App wanted{
       .id = {}, .space = call.route.space, .spec = *spec, .secret = {}, .created_at = {}, .updated_at = {}};
-  if (auto within = check_within(*call.request.caller, wanted); !within)
+  if (auto within = check_within(*call.request.caller, wanted, rules_.app_rate_limit); !within)
     return std::unexpected(within.error());
   const std::string secret = auth::new_client_secret();
   const auto app = registry_.create_app(call.route.space, *spec, auth::Hasher().hash(secret));
@@ -104,7 +108,7 @@ Management::Answer Management::patch_app(const Call& call) {
   registry::App after = *before;
   after.spec = *spec;
   for (const registry::App* app : {&*before, static_cast<const registry::App*>(&after)}) {
-    if (auto within = check_within(*call.request.caller, *app); !within)
+    if (auto within = check_within(*call.request.caller, *app, rules_.app_rate_limit); !within)
       return std::unexpected(within.error());
   }
   const auto app = registry_.update_app(call.route.space, before->id, *spec);
@@ -122,7 +126,7 @@ Management::Answer Management::rotate_app(const Call& call) {
   const std::scoped_lock lock(writes_);
   const auto before = registry_.find_app(call.route.space, call.route.app);
   if (!before) return problem(before.error());
-  if (auto within = check_within(*call.request.caller, *before); !within)
+  if (auto within = check_within(*call.request.caller, *before, rules_.app_rate_limit); !within)
     return std::unexpected(within.error());
   const std::string secret = auth::new_client_secret();
   const auto app = registry_.rotate_app(call.route.space, before->id, auth::Hasher().hash(secret));

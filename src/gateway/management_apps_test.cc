@@ -185,5 +185,32 @@ TEST(ManagementAccess, OfWhatIsNotThereTakesAnyToken) {
   }
 }
 
+TEST_F(ManagementAppsTest, LimitsAreSetByThoseOfTheServer) {
+  const std::string path = std::string(kApps) + "/ci";
+  make("ci");
+  const api::Json app =
+      expect(200, "PATCH", path, R"({"rate_limit":{"requests_per_second":2.5,"burst":10}})");
+  EXPECT_EQ(app["rate_limit"],
+            api::Json::parse(R"({"requests_per_second":2.5,"burst":10,"bytes_per_second":null})"));
+  EXPECT_EQ(expect(200, "PATCH", path, R"({"rate_limit":{"burst":null}})")["rate_limit"]["burst"], nullptr);
+  const api::Json wrong =
+      expect(422, "PATCH", path, R"({"rate_limit":{"requests_per_second":-1,"burst":0.5,"speed":1}})");
+  EXPECT_EQ(wrong["errors"].size(), 3U) << wrong;
+
+  call_as("app function");
+  auto limited = std::make_shared<auth::Grant>(*caller_);
+  limited->rate_limit.requests_per_second = 5;
+  caller_ = limited;
+  const std::string_view faster = R"("scopes":["function"],"rate_limit":{"requests_per_second":6})";
+  EXPECT_EQ(reason(403, "POST", kApps, std::string(R"({"name":"fast",)").append(faster).append("}")),
+            "beyond_own_grant");
+  EXPECT_EQ(reason(403, "POST", kApps, R"({"name":"fast","scopes":["function"]})"), "beyond_own_grant");
+  make("slow", R"("scopes":["function"],"rate_limit":{"requests_per_second":4})");
+  EXPECT_EQ(reason(403, "PATCH", std::string(kApps) + "/slow", R"({"rate_limit":{"requests_per_second":0}})"),
+            "beyond_own_grant");
+  EXPECT_EQ(reason(403, "PATCH", "/spaces/default", R"({"rate_limit":{"requests_per_second":0.5}})"),
+            "administrator_only");
+}
+
 }  // namespace
 }  // namespace sterna::gateway

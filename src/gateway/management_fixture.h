@@ -29,6 +29,7 @@ class ManagementFixture : public ::testing::Test {
     audit_ = std::move(*audit::AuditLog::open(":memory:", clock_));
     management_ = std::make_unique<Management>(
         *registry_, *bundles_, *audit_, rules, [](const std::string&) { return FunctionMetrics{7, 2, 1}; },
+        [](const std::string&) { return SpaceLoad{.replicas = 2, .memory_mb = 256, .backlog = 5}; },
         [](const auto&, const auto&) { return api::OrderedJson::object(); });
   }
   void TearDown() override {

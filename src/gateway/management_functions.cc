@@ -116,9 +116,10 @@ Management::Answer Management::create_function(const Call& call) {
   const std::scoped_lock lock(writes_);
   if (auto known = check_secrets(call.route.space, wanted->spec); !known)
     return std::unexpected(std::move(known.error()));
-  const auto function = store_and_commit(wanted->files, [&](const std::optional<std::string>& hash) {
-    return registry_.create(call.route.space, wanted->spec, hash.value_or(""));
-  });
+  const auto function =
+      store_and_commit(call.route.space, wanted->files, [&](const std::optional<std::string>& hash) {
+        return registry_.create(call.route.space, wanted->spec, hash.value_or(""));
+      });
   if (!function) return problem(function.error());
   ManagementReply reply = function_reply(201, *function);
   reply.headers.emplace_back("Location", location_of(*function));
@@ -138,7 +139,7 @@ Management::Answer Management::save(const Call& call, const api::FunctionSpec& s
   if (!percent) return std::unexpected(percent.error());
   if (auto known = check_secrets(call.route.space, spec); !known)
     return std::unexpected(std::move(known.error()));
-  const auto saved = store_and_commit(files, [&](const std::optional<std::string>& hash) {
+  const auto saved = store_and_commit(call.route.space, files, [&](const std::optional<std::string>& hash) {
     return registry_.update(call.route.space, call.route.function, spec, hash, *percent);
   });
   if (!saved) return problem(saved.error());

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <span>
 
 #include "api/space.h"
@@ -23,6 +26,15 @@ api::Validated<api::SpaceSpec> read_space(const api::Json& json) {
   }
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return spec;
+}
+
+// A field that has changed and is not for those who live in the space: what the server may connect to in its
+// own network, and how much of the server the space may use.
+std::string_view field_of_server(const api::SpaceSpec& before, const api::SpaceSpec& after) {
+  if (after.callback_allow != before.callback_allow) return "callback_allow";
+  if (after.rate_limit != before.rate_limit) return "rate_limit";
+  if (after.quota != before.quota) return "quota";
+  return {};
 }
 
 ManagementReply signing_reply(const registry::SigningSecrets& signing) {
@@ -58,15 +70,68 @@ Management::Answer Management::create_space(const Call& call) {
   if (!spec) return problem(std::move(spec.error()));
   const auto space = registry_.create_space(*spec);
   if (!space) return problem(space.error());
-  ManagementReply reply = json_reply(201, space_json(*space));
-  reply.headers.emplace_back("Location", "/spaces/" + space->spec.name);
-  return reply;
+  Answer answer = space_reply(201, *space);
+  if (!answer) return answer;
+  answer->headers.emplace_back("Location", "/spaces/" + space->spec.name);
+  return answer;
+}
+
+Management::Answer Management::space_reply(int status, const registry::Space& space) {
+  const std::string& name = space.spec.name;
+  const auto quota = registry_.quota_of(name);
+  if (!quota) return problem(quota.error());
+  const auto counts = registry_.count(name);
+  if (!counts) return problem(counts.error());
+  const auto code = code_bytes(name);
+  if (!code) return problem(code.error());
+  const SpaceLoad load = load_(name);
+  const api::Quota used{.functions = counts->functions,
+                        .replicas = load.replicas,
+                        .memory_mb = load.memory_mb,
+                        .backlog = load.backlog,
+                        .code_bytes = *code,
+                        .secrets = counts->secrets,
+                        .apps = counts->apps};
+  api::OrderedJson usage = api::OrderedJson::object();
+  for (const api::QuotaField& field : api::kQuotaFields) {
+    const std::int64_t limit = ((*quota).*field.value).value_or(0);
+    usage[std::string(field.name)] = {{"used", *(used.*field.value)}, {"limit", nullptr}};
+    if (limit > 0) usage[std::string(field.name)]["limit"] = limit;
+  }
+  api::OrderedJson json = space_json(space);
+  json["usage"] = std::move(usage);
+  return json_reply(status, json);
+}
+
+Result<std::int64_t> Management::code_bytes(std::string_view space) {
+  const auto hashes = registry_.bundles(space);
+  if (!hashes) return std::unexpected(hashes.error());
+  std::int64_t bytes = 0;
+  for (const std::string& hash : *hashes) bytes += bundles_.bytes_of(hash);
+  return bytes;
+}
+
+Status Management::check_code_bytes(std::string_view space, const std::string& hash) {
+  const auto quota = registry_.quota_of(space);
+  if (!quota) return std::unexpected(quota.error());
+  const std::int64_t limit = quota->code_bytes.value_or(0);
+  if (limit == 0) return {};
+  const auto hashes = registry_.bundles(space);
+  if (!hashes) return std::unexpected(hashes.error());
+  if (std::ranges::find(*hashes, hash) != hashes->end()) return {};
+  std::int64_t used = 0;
+  for (const std::string& known : *hashes) used += bundles_.bytes_of(known);
+  const std::int64_t more = bundles_.bytes_of(hash);
+  if (used + more <= limit) return {};
+  return registry::quota_exceeded(
+      "code_bytes", limit,
+      fmt::format("its versions have {} bytes of code, to which {} would come", used, more));
 }
 
 Management::Answer Management::get_space(const Call& call) {
   const auto space = registry_.find_space(call.route.space);
   if (!space) return problem(space.error());
-  return json_reply(200, space_json(*space));
+  return space_reply(200, *space);
 }
 
 Management::Answer Management::patch_space(const Call& call) {
@@ -80,15 +145,14 @@ Management::Answer Management::patch_space(const Call& call) {
   auto spec = read_space(merged);
   if (!spec) return problem(std::move(spec.error()));
   if (spec->name != before->spec.name) return problem(api::FieldErrors{{"name", "cannot be changed"}});
-  // What the server may connect to in its own network is not for those who live in one space.
-  if (spec->callback_allow != before->spec.callback_allow) {
+  if (const std::string_view field = field_of_server(before->spec, *spec); !field.empty()) {
     if (const Status may = auth::check(*call.request.caller, {.whole_server = true}); !may)
       return problem(Error{may.error().code, may.error().component, may.error().reason,
-                           "callback_allow: " + may.error().detail});
+                           std::string(field) + ": " + may.error().detail});
   }
   const auto space = registry_.update_space(*spec);
   if (!space) return problem(space.error());
-  return json_reply(200, space_json(*space));
+  return space_reply(200, *space);
 }
 
 Management::Answer Management::delete_space(const Call& call) {

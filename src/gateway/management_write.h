@@ -6,15 +6,16 @@
 namespace sterna::gateway {
 
 template <class Commit>
-auto Management::store_and_commit(const std::optional<bundle::Files>& files, Commit commit)
-    -> decltype(commit(std::optional<std::string>())) {
+auto Management::store_and_commit(std::string_view space, const std::optional<bundle::Files>& files,
+                                  Commit commit) -> decltype(commit(std::optional<std::string>())) {
   std::optional<std::string> hash;
   if (files) {
     Result<std::string> stored = bundles_.put(*files);
     if (!stored) return std::unexpected(stored.error());
     hash = std::move(*stored);
   }
-  auto result = commit(hash);
+  const Status room = hash ? check_code_bytes(space, *hash) : Status();
+  auto result = room ? commit(hash) : std::unexpected(room.error());
   if (!result && hash) {
     if (const auto unused = registry_.unused_bundles({*hash})) drop(*unused);
   }

@@ -4,6 +4,7 @@
 #include "api/problem.h"
 #include "base/log.h"
 #include "gateway/management_exchange.h"
+#include "gateway/rates.h"
 
 namespace sterna::gateway {
 namespace {
@@ -44,6 +45,18 @@ std::expected<auth::ScopeSet, OauthError> scopes_for(const auth::Grant& app,
 
 }  // namespace
 
+bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, MonotonicTime now) {
+  const Duration wait = parts.bad_secrets.wait(connection.client(), now);
+  if (wait <= Duration::zero()) return false;
+  const TooFast reason{.limit = "bad_secrets",
+                       .detail = "too many bad client secrets came from this address",
+                       .wait = wait,
+                       .component = Component::kAuth};
+  parts.refusals.count({}, reason.limit);
+  answer_too_fast(connection, reason, {});
+  return true;
+}
+
 void OauthExchange::give_token(net::Loop& loop, net::Background& thread, const OauthParts& parts,
                                net::HttpConnection& connection, std::string_view query) {
   const auto exchange = std::make_shared<OauthExchange>(loop, thread, parts, connection);
@@ -62,10 +75,26 @@ void OauthExchange::revoke(net::Loop& loop, net::Background& thread, const Oauth
   return request ? exchange->revoke(*request) : exchange->refuse(request.error());
 }
 
+// Each token is written to disk, so asking for them counts as any other request of the app.
+auth::GrantPtr OauthExchange::authenticate(const ClientCredentials& client) {
+  auth::GrantPtr app = parts_.table.authenticate(client.id, client.secret, loop_.clock().wall());
+  if (!app) {
+    parts_.bad_secrets.failed(connection_->client(), loop_.now());
+    refuse(invalid_client());
+    return nullptr;
+  }
+  if (!app->meter) return app;
+  const auto too_fast = count_request({.app = app->meter}, loop_.now());
+  if (!too_fast) return app;
+  parts_.refusals.count(app->space, too_fast->limit);
+  answer_too_fast(*connection_, *too_fast, {});
+  return nullptr;
+}
+
 void OauthExchange::give(const TokenRequest& request) {
   const WallTime now = loop_.clock().wall();
-  const auth::GrantPtr app = parts_.table.authenticate(request.client.id, request.client.secret, now);
-  if (!app) return refuse(invalid_client());
+  const auth::GrantPtr app = authenticate(request.client);
+  if (!app) return;
   const auto scopes = scopes_for(*app, request.scope);
   if (!scopes) return refuse(scopes.error());
   auto lifetime = std::chrono::duration_cast<std::chrono::milliseconds>(parts_.token_lifetime);
@@ -84,8 +113,8 @@ void OauthExchange::give(const TokenRequest& request) {
 // A token that is unknown is as good as revoked (RFC 7009 2.2).
 void OauthExchange::revoke(const RevokeRequest& request) {
   const WallTime now = loop_.clock().wall();
-  const auth::GrantPtr app = parts_.table.authenticate(request.client.id, request.client.secret, now);
-  if (!app) return refuse(invalid_client());
+  const auth::GrantPtr app = authenticate(request.client);
+  if (!app) return;
   const auth::GrantPtr& found = parts_.table.find(request.token, now);
   if (!found) return answer(200, {});
   if (found->app != app->app) {

@@ -6,7 +6,9 @@
 #include <string>
 
 #include "auth/access_table.h"
+#include "auth/failed_logins.h"
 #include "gateway/oauth_request.h"
+#include "gateway/refusals.h"
 #include "net/background.h"
 #include "net/http_server.h"
 #include "registry/registry.h"
@@ -18,7 +20,12 @@ struct OauthParts {
   auth::AccessTable& table;      // loop
   registry::Registry& registry;  // management thread
   Duration token_lifetime;
+  auth::FailedLogins& bad_secrets;  // loop
+  Refusals& refusals;
 };
+
+// Whether too many bad secrets came from the client's address lately; then this has been answered.
+bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, MonotonicTime now);
 
 inline constexpr std::uint64_t kMaxOauthBodyBytes = 16U << 10;
 
@@ -38,6 +45,8 @@ class OauthExchange final : public std::enable_shared_from_this<OauthExchange>,
   void on_client_gone() override { connection_ = nullptr; }
   void on_drained() override {}
 
+  // Who asks; null: this has been answered.
+  auth::GrantPtr authenticate(const ClientCredentials& client);
   void give(const TokenRequest& request);
   void revoke(const RevokeRequest& request);
   // Makes a change of the registry on the management thread, then answers with `body`.

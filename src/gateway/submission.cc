@@ -64,7 +64,8 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
       .not_before = not_before,
       .expires_at = not_before + in_milliseconds(is_synchronous ? entry.queue_wait : entry.async.max_age),
       .max_attempts = wish.plan.answer == Answer::kAccepted ? 0U : 1U,  // one, as for a synchronous call
-      .idempotency = {}};
+      .idempotency = {},
+      .space_backlog = entry.in_space->max_backlog};
   if (!wish.headers.idempotency_key.empty()) {
     auto fingerprint = fingerprint_of(request.method, path, query, submission.body);
     if (!fingerprint) return std::unexpected(fingerprint.error());

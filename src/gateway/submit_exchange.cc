@@ -10,9 +10,10 @@
 namespace sterna::gateway {
 
 void SubmitExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
-                           net::HttpConnection& connection, queue::Submission submission, const Plan& plan) {
+                           net::HttpConnection& connection, queue::Submission submission, const Plan& plan,
+                           Meters meters) {
   auto exchange = std::make_shared<SubmitExchange>(loop, reading, parts, connection, submission.function,
-                                                   submission.id, plan);
+                                                   submission.id, plan, std::move(meters));
   connection.observe(exchange.get());
   parts.queue.enqueue(std::move(submission), [exchange](Result<queue::Accepted> accepted) {
     exchange->on_accepted(std::move(accepted));
@@ -110,7 +111,7 @@ void SubmitExchange::answer_function(const queue::Record& record, Result<queue::
     if (last.outcome == "answered" && answer->status_code >= 400)
       connection.header("X-Sterna-Fault", "function");
   }
-  AnswerStream::start(loop_, reading_, connection, std::move(*answer));
+  AnswerStream::start(loop_, reading_, connection, std::move(*answer), meters_);
 }
 
 }  // namespace sterna::gateway

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "gateway/rates.h"
 #include "gateway/settlements.h"
 #include "net/background.h"
 #include "net/http_server.h"
@@ -38,18 +39,20 @@ class SubmitExchange final : public std::enable_shared_from_this<SubmitExchange>
   };
 
   static void start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
-                    net::HttpConnection& connection, queue::Submission submission, const Plan& plan);
+                    net::HttpConnection& connection, queue::Submission submission, const Plan& plan,
+                    Meters meters);
 
   SubmitExchange(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                  net::HttpConnection& connection, queue::FunctionName function, std::string call_id,
-                 const Plan& plan)
+                 const Plan& plan, Meters meters)
       : loop_(loop),
         reading_(reading),
         parts_(parts),
         connection_(&connection),
         function_(std::move(function)),
         call_id_(std::move(call_id)),
-        plan_(plan) {}
+        plan_(plan),
+        meters_(std::move(meters)) {}
 
  private:
   void on_client_gone() override;
@@ -69,6 +72,7 @@ class SubmitExchange final : public std::enable_shared_from_this<SubmitExchange>
   const queue::FunctionName function_;
   std::string call_id_;
   const Plan plan_;
+  const Meters meters_;  // of the function's answer
   bool repeated_ = false;
   std::optional<Settlements::Token> waiting_;
   net::Loop::TimerId timer_;

@@ -40,6 +40,14 @@ constexpr FailureInfo kNoCapacity{
     Fault::kPlatform,
     "all workers of the function are busy; try again later or raise limits.max_replicas",
     1};
+constexpr FailureInfo kSpaceFull{
+    429,
+    "no_capacity",
+    Component::kPool,
+    Fault::kPlatform,
+    "all workers of the function are busy, and the space's quota of replicas or memory is used up; try again "
+    "later or have an app of the server raise the quota",
+    1};
 constexpr FailureInfo kNotRunning{503,
                                   "function_not_running",
                                   Component::kPool,
@@ -82,6 +90,8 @@ const FailureInfo& info_of(pool::Failure failure) {
       return kNotRunning;
     case pool::Failure::kCancelled:
       return kCancelled;
+    case pool::Failure::kSpaceFull:
+      return kSpaceFull;
   }
   return kWorkerDied;
 }

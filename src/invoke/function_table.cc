@@ -1,6 +1,7 @@
 #include "invoke/function_table.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/log.h"
 
@@ -29,7 +30,7 @@ FunctionTable::FunctionTable(net::Loop& loop, pool::Launcher& launcher, UlidGene
       log_(std::move(log)),
       metrics_(metrics),
       context_{.loop = loop, .launcher = launcher, .observer = *this, .ids = ids, .limits = limits} {
-  context_.evict_idle = [this] { return evict_idle(); };
+  context_.evict_idle = [this](std::string_view space) { return evict_idle(space); };
   schedule_tick(kIdleTick);
 }
 
@@ -46,6 +47,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
     entry->id = function.id;
     entry->space = function.space;
     entry->name = function.name;
+    entry->in_space = space_of(function.space).use;
     entry->metrics = metrics_.of(function.space, function.name);
     by_name_[function.space + "/" + function.name] = entry.get();
   }
@@ -65,6 +67,7 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
                                                        const registry::Version& version, bool proven) {
   pool::FunctionConfig config = config_of_(function, version);
   config.proven = proven && config.refusal.empty();
+  config.share = space_of(function.space).use->share;
   auto made = std::make_unique<FunctionPool>(context_, std::move(config));
   watch(*made);
   return made;
@@ -180,12 +183,37 @@ void FunctionTable::remove(const std::string& id) {
 
 std::shared_ptr<const registry::Space> FunctionTable::find_space(std::string_view name) const {
   const auto found = spaces_.find(name);
-  return found == spaces_.end() ? nullptr : found->second;
+  return found == spaces_.end() ? nullptr : found->second.settings;
 }
 
-void FunctionTable::set_space(registry::Space space) {
-  auto& known = spaces_[space.spec.name];
-  known = std::make_shared<const registry::Space>(std::move(space));
+std::shared_ptr<const SpaceUse> FunctionTable::find_space_use(std::string_view name) const {
+  const auto found = spaces_.find(name);
+  return found == spaces_.end() ? nullptr : found->second.use;
+}
+
+void FunctionTable::set_space_defaults(const RateLimit& rate, const api::Quota& quota) {
+  default_rate_ = rate;
+  default_quota_ = quota;
+}
+
+FunctionTable::Space& FunctionTable::space_of(const std::string& name) {
+  Space& space = spaces_[name];
+  if (!space.use) space.use = std::make_shared<SpaceUse>();
+  return space;
+}
+
+void FunctionTable::set_space(registry::Space settings) {
+  Space& space = space_of(settings.spec.name);
+  set_limit(space.use->meter, with_defaults(settings.spec.rate_limit, default_rate_));
+  const api::Quota quota = api::with_defaults(settings.spec.quota, default_quota_);
+  space.use->share->max_replicas = static_cast<std::size_t>(quota.replicas.value_or(0));
+  space.use->share->max_memory_bytes = static_cast<std::uint64_t>(quota.memory_mb.value_or(0)) << 20U;
+  space.use->max_backlog.reset();
+  if (quota.backlog) {
+    space.use->max_backlog = *quota.backlog == 0 ? std::numeric_limits<std::size_t>::max()
+                                                 : static_cast<std::size_t>(*quota.backlog);
+  }
+  space.settings = std::make_shared<const registry::Space>(std::move(settings));
 }
 
 void FunctionTable::remove_space(std::string_view name) {
@@ -294,9 +322,10 @@ void FunctionTable::update_gauges() {
   }
 }
 
-bool FunctionTable::evict_idle() {
+bool FunctionTable::evict_idle(std::string_view space) {
   FunctionPool* longest_idle = nullptr;
   for (FunctionPool& pool : live_) {
+    if (!space.empty() && pool.config().space != space) continue;
     const auto idle_since = pool.oldest_idle();
     if (!idle_since || (longest_idle != nullptr && *longest_idle->oldest_idle() <= *idle_since)) continue;
     const FunctionEntry* entry = find_id(pool.config().id);

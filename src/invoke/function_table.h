@@ -12,6 +12,7 @@
 
 #include "invoke/ended_run.h"
 #include "invoke/metrics.h"
+#include "invoke/space_use.h"
 #include "pool/function_pool.h"
 #include "registry/function.h"
 
@@ -31,6 +32,7 @@ struct FunctionEntry {
   api::AsyncPolicy async;
   api::CallbackPolicy callback;
   std::optional<api::Cors> cors;
+  std::shared_ptr<SpaceUse> in_space;          // of its space, which may go first
   std::unique_ptr<pool::FunctionPool> active;  // answers the calls
   std::unique_ptr<pool::FunctionPool> canary;  // answers canary_percent of them; mostly none
   int canary_percent = 0;
@@ -96,7 +98,11 @@ class FunctionTable final : private pool::PoolObserver {
   FunctionEntry* find_id(const std::string& id);
   // As the registry says now; null when there is none. Shared: who sends a callback keeps what it began with.
   std::shared_ptr<const registry::Space> find_space(std::string_view name) const;
-  void set_space(registry::Space space);
+  void set_space(registry::Space settings);
+  // Of spaces that have none of their own. Call before the first space is set.
+  void set_space_defaults(const RateLimit& rate, const api::Quota& quota);
+  // What it uses now; null when there is no space of that name.
+  std::shared_ptr<const SpaceUse> find_space_use(std::string_view name) const;
   void remove_space(std::string_view name);
 
   // Hands a call to a pool of the function's. Needs entry.active.
@@ -124,6 +130,10 @@ class FunctionTable final : private pool::PoolObserver {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
+  struct Space {
+    std::shared_ptr<const registry::Space> settings;
+    std::shared_ptr<SpaceUse> use;
+  };
   template <class V>
   using ByText = std::unordered_map<std::string, V, Hash, std::equal_to<>>;
 
@@ -146,6 +156,7 @@ class FunctionTable final : private pool::PoolObserver {
   bool wait_for_build(FunctionEntry& entry, const registry::Function& function);
   void set_running(FunctionEntry& entry);
   void tell_running(const FunctionEntry& entry);
+  Space& space_of(const std::string& name);
   FunctionEntry& upsert(const registry::Function& function);
   std::unique_ptr<pool::FunctionPool> make_pool(const registry::Function& function,
                                                 const registry::Version& version, bool proven);
@@ -153,7 +164,7 @@ class FunctionTable final : private pool::PoolObserver {
   void let_go(std::unique_ptr<pool::FunctionPool> pool, pool::FunctionPool* heir,
               pool::FunctionPool::Leave leave);
   pool::FunctionPool& pool_for_call(FunctionEntry& entry);
-  bool evict_idle();
+  bool evict_idle(std::string_view space);
   void watch(pool::FunctionPool& pool);
   void tick();
   void schedule_tick(Duration delay);
@@ -169,8 +180,10 @@ class FunctionTable final : private pool::PoolObserver {
   RunWatch run_watch_;
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;
-  ByText<FunctionEntry*> by_name_;                         // "space/name"
-  ByText<std::shared_ptr<const registry::Space>> spaces_;  // by name
+  ByText<FunctionEntry*> by_name_;  // "space/name"
+  ByText<Space> spaces_;            // by name
+  RateLimit default_rate_;
+  api::Quota default_quota_;
   std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
   // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;

@@ -358,6 +358,29 @@ TEST_F(TableTest, SpacesAreKnown) {
   EXPECT_EQ(table_.find_space("home"), nullptr);
 }
 
+TEST_F(TableTest, SpacesHaveTheirOwnLimitsOrTheServers) {
+  api::Quota quota;
+  quota.replicas = 3;
+  table_.set_space_defaults({.requests_per_second = 5.0, .burst = {}, .bytes_per_second = {}}, quota);
+  table_.apply(running(1));  // before its space is known
+  registry::Space space;
+  space.spec.name = table_.find_id("id-motion")->space;
+  table_.set_space(space);
+  const SpaceUse& use = *table_.find_id("id-motion")->in_space;
+  ASSERT_NE(use.meter, nullptr);
+  EXPECT_EQ(use.share->max_replicas, 3U);
+  EXPECT_EQ(use.max_backlog, std::nullopt);
+  space.spec.rate_limit.requests_per_second = 0;
+  space.spec.quota.replicas = 0;
+  space.spec.quota.memory_mb = 2;
+  space.spec.quota.backlog = 7;
+  table_.set_space(space);
+  EXPECT_EQ(use.meter, nullptr);
+  EXPECT_EQ(use.share->max_replicas, 0U);
+  EXPECT_EQ(use.share->max_memory_bytes, 2U << 20U);
+  EXPECT_EQ(use.max_backlog, 7U);
+}
+
 TEST_F(TableTest, CancelledInvocationIsCountedAndLogged) {
   table_.apply(running(1));
   TestRun& run = invoke();

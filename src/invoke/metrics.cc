@@ -16,6 +16,13 @@ prometheus::Labels labels_of(const std::string& space, const std::string& name) 
   return {{"space", space}, {"function", name}};
 }
 
+// Callers are told the same reason, but operators want to know which limit to raise.
+std::string outcome_word(std::size_t outcome) {
+  if (outcome == 0) return "answered";
+  const auto failure = static_cast<pool::Failure>(outcome - 1);
+  return failure == pool::Failure::kSpaceFull ? "space_quota" : std::string(info_of(failure).reason);
+}
+
 }  // namespace
 
 InvocationMetrics::InvocationMetrics(prometheus::Registry& registry)
@@ -75,8 +82,7 @@ void InvocationMetrics::remove(FunctionMetrics& function) {
 prometheus::Counter& FunctionMetrics::counter(std::size_t outcome) {
   if (outcomes_[outcome] == nullptr) {
     auto labels = labels_of(space_, name_);
-    labels["outcome"] =
-        outcome == 0 ? "answered" : std::string(info_of(static_cast<pool::Failure>(outcome - 1)).reason);
+    labels["outcome"] = outcome_word(outcome);
     outcomes_[outcome] = &all_->invocations_.Add(labels);
   }
   return *outcomes_[outcome];

@@ -26,6 +26,7 @@ enum class Failure : std::uint8_t {
   kNoCapacity,   // no free worker in time, or the waiting line is full
   kNotRunning,   // the function stopped, failed or was deleted while the call waited
   kCancelled,    // the caller went away
+  kSpaceFull,    // as kNoCapacity, and more workers would be over the space's quota
 };
 
 // Who waits for the outcome. Exactly one final event comes: `on_failed`, or the part with More::kNo; after it

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "base/network.h"
+#include "pool/space_share.h"
 
 namespace sterna::pool {
 
@@ -42,6 +44,9 @@ struct FunctionConfig {
   std::string refusal;      // why this server starts no worker for it; empty: it does
   bool proven = false;      // an earlier server has loaded this version
   bool is_async = false;    // as far as known when proven
+  // What the space's functions have together; the one thing here that changes. Shared: workers outlive their
+  // space. Null: no limit.
+  std::shared_ptr<SpaceShare> share{};
 };
 
 inline constexpr std::uint32_t kAsyncConcurrency = 64;

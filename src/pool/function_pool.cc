@@ -56,7 +56,8 @@ void FunctionPool::submit(Call& call) {
   if (closed_ || broken_) return fail(call, Failure::kNotRunning, "the function is not running");
   if (line_.empty() && dispatch(call)) return;
   if (line_.size() >= context_.limits.queue_length) {
-    return fail(call, Failure::kNoCapacity, "the function's waiting line is full");
+    return fail(call, share_used_up_ ? Failure::kSpaceFull : Failure::kNoCapacity,
+                "the function's waiting line is full");
   }
   line_.push_back(call);
   scale(context_.loop.now());
@@ -200,7 +201,7 @@ void FunctionPool::on_paused(Worker& worker) {
   if (of == nullptr) return;
   slow_to_load_ = true;
   of->counted = false;
-  --context_.workers_total;
+  count_out();
   take_back_all(*of);
   if (!start_worker()) return;
   feed();
@@ -292,7 +293,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
 
   context_.loop.dispose(std::move(of->worker));
   workers_.erase(workers_.begin() + (of - workers_.data()));
-  if (counted) --context_.workers_total;
+  if (counted) count_out();
   if (exit.out_of_memory) ++counters_.out_of_memory;
   if (fork_failed && !closed_) on_fork_failed(instance, exit);
   if (!retired) keep_parent_until_ = context_.loop.now() + config_.idle;
@@ -411,7 +412,7 @@ bool FunctionPool::start_worker() {
     origin.may_pause = !parent_is_loading();
     if (!origin.may_pause && slow_to_load_) return false;  // forks of it will be sooner there
   }
-  if (context_.workers_total >= context_.limits.max_workers_total && !context_.evict_idle()) return false;
+  if (!has_room()) return false;
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
                               origin, context_.next_call_number);
   if (!worker) {
@@ -419,7 +420,7 @@ bool FunctionPool::start_worker() {
     count_failure(worker.error().detail, kToleratedLoadFailures);
     return false;
   }
-  ++context_.workers_total;
+  count_in();
   ++counters_.cold_starts;
   Member& added = workers_.emplace_back();
   added.worker = std::move(*worker);
@@ -427,6 +428,25 @@ bool FunctionPool::start_worker() {
   added.may_pause = origin.may_pause;
   added.forked = !origin.parent.empty();
   return true;
+}
+
+// A version that has not been loaded yet is tried even when the share is used up: else a function whose
+// replicas are all that the space may have could never be changed.
+bool FunctionPool::has_room() {
+  share_used_up_ = loaded_ && config_.share && !config_.share->has_room(config_.memory_bytes) &&
+                   !context_.evict_idle(config_.space);
+  if (share_used_up_) return false;
+  return context_.workers_total < context_.limits.max_workers_total || context_.evict_idle({});
+}
+
+void FunctionPool::count_in() {
+  ++context_.workers_total;
+  if (config_.share) config_.share->add(config_.memory_bytes);
+}
+
+void FunctionPool::count_out() {
+  --context_.workers_total;
+  if (config_.share) config_.share->remove(config_.memory_bytes);
 }
 
 void FunctionPool::scale(MonotonicTime now) {
@@ -547,7 +567,7 @@ void FunctionPool::expire_line(MonotonicTime now) {
   while (!line_.empty() && now - line_.front().arrived >= config_.queue_wait) {
     Call& call = line_.front();
     line_.pop_front();
-    fail(call, Failure::kNoCapacity, "no worker became free in time");
+    fail(call, share_used_up_ ? Failure::kSpaceFull : Failure::kNoCapacity, "no worker became free in time");
   }
 }
 
@@ -599,13 +619,14 @@ void FunctionPool::time_out(Member& member, Call& call) {
 }
 
 void FunctionPool::stop_idle(MonotonicTime now) {
+  const Duration rest = config_.share && config_.share->is_over() ? Duration::zero() : config_.idle;
   std::size_t spare = replicas();
   spare -= std::min<std::size_t>(spare, config_.min_replicas);
   for (Member& member : workers_) {
     if (spare == 0) return;
     const Worker& worker = *member.worker;
     const bool idle = worker.state() == Worker::State::kReady && worker.in_flight() == 0 && !member.killed;
-    if (!idle || now - worker.idle_since() < config_.idle) continue;
+    if (!idle || now - worker.idle_since() < rest) continue;
     retire(member, now);
     --spare;
   }

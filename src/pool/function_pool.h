@@ -48,8 +48,9 @@ struct PoolContext {
   PoolObserver& observer;
   UlidGenerator& ids;
   PoolLimits limits;
-  // Makes an idle worker of some function leave when max_workers_total is reached; false when none is idle.
-  std::function<bool()> evict_idle = [] { return false; };
+  // Makes an idle worker of some function of the space leave, of any space when that is empty: where
+  // max_workers_total or the space's share is used up. False when none is idle.
+  std::function<bool(std::string_view space)> evict_idle = [](std::string_view) { return false; };
   std::uint64_t next_call_number = 1;
   std::size_t workers_total = 0;
 };
@@ -133,6 +134,9 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void feed();
   void scale(MonotonicTime now);
   bool start_worker();
+  bool has_room();
+  void count_in();
+  void count_out();
   Member* parent();
   bool parent_is_loading() const;
   // Why no worker pauses any more in this pool's life goes to the function's log.
@@ -165,7 +169,8 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool loaded_;          // the handler was loaded at least once, or by an earlier server
   bool broken_ = false;  // on_broken was told: one start is tried after each pause
   bool closed_ = false;
-  bool slow_to_load_ = false;  // a worker has paused: others wait for the next one that does
+  bool share_used_up_ = false;  // the space's, when a worker was wanted last
+  bool slow_to_load_ = false;   // a worker has paused: others wait for the next one that does
   bool parents_allowed_;
   unsigned lost_parents_ = 0;
   MonotonicTime keep_parent_until_{};  // though no worker lives: one did not leave by itself

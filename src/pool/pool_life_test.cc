@@ -225,13 +225,84 @@ TEST_F(PoolTest, RefusedVersionStartsNoWorkerAndSaysWhyOnce) {
 TEST_F(PoolTest, ServerWideLimitAsksForAnIdleWorker) {
   context_.limits.max_workers_total = 1;
   int asked = 0;
-  context_.evict_idle = [&asked] { return ++asked > 1; };
+  context_.evict_idle = [&asked](std::string_view) { return ++asked > 1; };
   context_.workers_total = 1;  // of another function
   const TestCall& call = submit();
   EXPECT_EQ(launcher_.started(), 0U);
   pass(milliseconds(5));
   EXPECT_EQ(launcher_.started(), 1U);
   EXPECT_FALSE(call.ended);
+}
+
+TEST_F(PoolTest, NoWorkerIsStartedBeyondTheSpacesShare) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_replicas = 2;
+  config_.share->add(config_.memory_bytes);  // of another function
+  submit();
+  settle();
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_EQ(config_.share->replicas, 2U);
+  worker(0).ready();
+  settle();
+  worker(0).begin(worker(0).receive(FrameType::kRequest).front());
+  const TestCall& waiting = submit();
+  pass(config_.queue_wait - milliseconds(10));
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_FALSE(waiting.ended);
+  pass(milliseconds(20));
+  EXPECT_EQ(waiting.failure, Failure::kSpaceFull);
+  const TestCall& next = submit();
+  config_.share->remove(config_.memory_bytes);  // the other one has gone
+  pass(milliseconds(10));
+  EXPECT_EQ(launcher_.started(), 2U);
+  EXPECT_FALSE(next.ended);
+}
+
+TEST_F(PoolTest, MemoryCountsAndWhatEndsGivesItBack) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_memory_bytes = config_.memory_bytes * 2 - 1;
+  config_.min_replicas = 2;
+  pass(milliseconds(100));
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_EQ(config_.share->memory_bytes, config_.memory_bytes);
+  worker(0).ready();
+  settle();
+  pool().close(nullptr, FunctionPool::Leave::kNow);
+  launcher_.exit_all();
+  settle();
+  EXPECT_EQ(config_.share->replicas, 0U);
+  EXPECT_EQ(config_.share->memory_bytes, 0U);
+}
+
+TEST_F(PoolTest, AnIdleWorkerOfTheSpaceMakesRoom) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_replicas = 1;
+  config_.share->add(config_.memory_bytes);
+  std::vector<std::string> asked;
+  context_.evict_idle = [&asked](std::string_view space) { return asked.emplace_back(space), true; };
+  submit();
+  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_EQ(asked, std::vector<std::string>{config_.space});
+}
+
+TEST_F(PoolTest, IdleWorkersLeaveAtOnceWhileTheSpaceHasTooMany) {
+  config_.share = std::make_shared<SpaceShare>();
+  FakeWorker& one = warm();
+  pass(milliseconds(100));
+  EXPECT_TRUE(one.receive(FrameType::kShutdown).empty());
+  config_.share->max_memory_bytes = config_.memory_bytes - 1;  // the quota has become smaller
+  pass(milliseconds(100));
+  EXPECT_EQ(one.receive(FrameType::kShutdown).size(), 1U);
+}
+
+TEST_F(PoolTest, ANewVersionIsTriedThoughTheShareIsUsedUp) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_replicas = 1;
+  config_.share->add(config_.memory_bytes);
+  config_.proven = false;
+  pool().probe();
+  settle();
+  EXPECT_EQ(launcher_.started(), 1U);
 }
 
 TEST(WorkerExit, TextSaysWhy) {

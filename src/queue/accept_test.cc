@@ -158,6 +158,20 @@ TEST_P(AcceptTest, KeepsBacklogsWithinTheirLimits) {
   accept(kResize, "01G");
 }
 
+TEST_P(AcceptTest, ASpaceMayHaveABacklogOfItsOwn) {
+  open({.function_backlog = 10, .space_backlog = 1});
+  const auto with_room_for = [&](std::size_t backlog, const char* id) {
+    Submission made = submission(kMail, id);
+    made.space_backlog = backlog;
+    return made;
+  };
+  accept(kResize, "01A");
+  EXPECT_EQ(enqueue(submission(kMail, "01B")).error().reason, "backlog_full");
+  accept(with_room_for(2, "01B"));
+  EXPECT_EQ(enqueue(with_room_for(2, "01C")).error().reason, "backlog_full");
+  accept(with_room_for(3, "01C"));
+}
+
 TEST_P(AcceptTest, NoRunBeginsBeforeItsTime) {
   Submission later = submission(kResize, "01A");
   later.not_before = now() + minutes(5);

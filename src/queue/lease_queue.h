@@ -36,6 +36,7 @@ struct Submission {
   WallTime expires_at;            // no run begins later
   std::int64_t max_attempts = 0;  // 0: as the function says when it is run
   std::optional<IdempotencyKey> idempotency;
+  std::optional<std::size_t> space_backlog{};  // nullopt: QueueLimits::space_backlog
 };
 
 struct Accepted {

@@ -51,7 +51,8 @@ auth::Grant grant_of(const App& app) {
                     .space = app.space,
                     .scopes = {},
                     .functions = app.spec.functions,
-                    .expires_at = app.spec.expires_at};
+                    .expires_at = app.spec.expires_at,
+                    .rate_limit = app.spec.rate_limit};
   for (const std::string& scope : app.spec.scopes) grant.scopes = grant.scopes | auth::scope_named(scope);
   return grant;
 }
@@ -130,6 +131,10 @@ Result<App> Registry::create_app(std::string_view space, const api::AppSpec& spe
     if (count.integer(0) >= kMaxAppsPerSpace) {
       return fail(Code::kExhausted, Component::kRegistry, "too_many_apps",
                   "there are " + std::to_string(kMaxAppsPerSpace) + " apps here, which is the limit");
+    }
+    if (*owner) {
+      if (const Status room = check_one_more(space, **owner, {"apps", &api::Quota::apps}); !room)
+        return std::unexpected(room.error());
     }
     const std::string id = ids_.next();
     const Status inserted =

@@ -76,7 +76,8 @@ Status Registry::check_room(std::string_view space, std::string_view space_id) {
   Statement query(*database_, "SELECT count(*) FROM functions WHERE space_id = ?1");
   Result<bool> row = query.bind(space_id).step();
   if (!row) return std::unexpected(row.error());
-  if (query.integer(0) < kMaxFunctionsPerSpace) return {};
+  if (query.integer(0) < kMaxFunctionsPerSpace)
+    return check_one_more(space, space_id, {"functions", &api::Quota::functions});
   return fail(Code::kExhausted, Component::kRegistry, "too_many_functions",
               "the space \"" + std::string(space) + "\" has " + std::to_string(kMaxFunctionsPerSpace) +
                   " functions, which is the limit");
@@ -105,6 +106,7 @@ Result<Function> Registry::create(std::string_view space, const api::FunctionSpe
     first.spec = spec;
     first.bundle = bundle;
     if (Status done = insert_version(id, first); !done) return std::unexpected(done.error());
+    if (Status room = check_minimum(space, spec.limits); !room) return std::unexpected(room.error());
     made = {id, std::string(space), spec.name};
     return load(id);
   });
@@ -209,7 +211,11 @@ Result<Function> Registry::start(std::string_view space, std::string_view name) 
                       .bind(changed.id)
                       .run();
     if (!done) return std::unexpected(done.error());
-    return touch(changed.id);
+    Result<Function> started = touch(changed.id);
+    if (!started) return started;
+    if (Status room = check_minimum(space, started->newest.spec.limits); !room)
+      return std::unexpected(room.error());
+    return started;
   });
 }
 

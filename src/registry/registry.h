@@ -72,10 +72,20 @@ struct Listed {
 
 enum class Force : std::uint8_t { kNo, kYes };
 
+// What a space has.
+struct SpaceCounts {
+  std::int64_t functions = 0;
+  std::int64_t secrets = 0;
+  std::int64_t apps = 0;
+};
+
 struct SavedSecret {
   Secret secret;
   bool is_new = false;
 };
+
+// What the space may have, and what is in the way: "it has 3 functions".
+std::unexpected<Error> quota_exceeded(std::string_view what, std::int64_t limit, std::string_view used);
 
 // Any thread; every call blocks on the disk, so none belongs on an event loop. Unknown names fail with
 // not_found, reason `space_not_found`, `function_not_found` or `version_not_found`.
@@ -88,6 +98,15 @@ class Registry {
 
   // Call once, before the first change.
   void on_change(ChangeListener listener) { listener_ = std::move(listener); }
+
+  // Quotas (quota.cc). What would be over one fails with conflict `quota_exceeded`.
+
+  // Of spaces that have none of their own. Call before the first change.
+  void set_default_quota(const api::Quota& quota) { default_quota_ = quota; }
+  Result<api::Quota> quota_of(std::string_view space);  // with the defaults
+  Result<SpaceCounts> count(std::string_view space);
+  // Every bundle that a version of the space's functions uses.
+  Result<std::vector<std::string>> bundles(std::string_view space);
 
   // Spaces (spaces.cc). `default` always exists and cannot be deleted: conflict `space_is_default`.
   Result<Space> create_space(
@@ -209,9 +228,15 @@ class Registry {
   // The rest expects mutex_ to be held.
   Result<std::string> space_id(std::string_view space);
   Result<Space> load_space(std::string_view name);
+  Result<api::Quota> load_quota(std::string_view space);
+  // For a row of the table of that name.
+  Status check_one_more(std::string_view space, std::string_view space_id, const api::QuotaField& field);
+  // After a function with these limits has been written: for a replica of it, and the replicas that always
+  // run.
+  Status check_minimum(std::string_view space, const api::Limits& limits);
   Status make_missing_secrets();
   Status check_unlocked() const;
-  Status check_secret_room(std::string_view space_id);
+  Status check_secret_room(std::string_view space, std::string_view space_id);
   Result<Secret> load_secret(std::string_view space_id, std::string_view name);
   Result<std::vector<FunctionRef>> users_of(std::string_view space, std::string_view space_id,
                                             std::string_view name);
@@ -229,6 +254,7 @@ class Registry {
   Status check_room(std::string_view space, std::string_view space_id);
   Status insert_version(std::string_view id, const Version& version);
   Result<Saved> add_version(const FunctionRef& function, Version version);
+  Result<Saved> add_checked(const FunctionRef& function, Version version, const api::Limits& before);
   Result<Version> load_version(std::string_view id, std::int64_t number);
   Status make_active(std::string_view id, std::int64_t number);
   Status make_canary(std::string_view id, std::int64_t number, int percent);
@@ -244,6 +270,7 @@ class Registry {
   std::mutex mutex_;
   std::unique_ptr<store::Database> database_;  // guarded by mutex_
   UlidGenerator ids_;                          // guarded by mutex_
+  api::Quota default_quota_;                   // constant after set_default_quota
   std::optional<SecretBox> box_;               // constant after unlock_secrets
 };
 

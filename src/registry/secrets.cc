@@ -68,11 +68,12 @@ Status Registry::unlock_secrets(const std::filesystem::path& key_file) {
   return {};
 }
 
-Status Registry::check_secret_room(std::string_view space_id) {
+Status Registry::check_secret_room(std::string_view space, std::string_view space_id) {
   Statement query(*database_, "SELECT count(*) FROM secrets WHERE space_id = ?1");
   const Result<bool> row = query.bind(space_id).step();
   if (!row) return std::unexpected(row.error());
-  if (query.integer(0) < kMaxSecretsPerSpace) return {};
+  if (query.integer(0) < kMaxSecretsPerSpace)
+    return check_one_more(space, space_id, {"secrets", &api::Quota::secrets});
   return fail(Code::kExhausted, Component::kRegistry, "too_many_secrets",
               "the space has " + std::to_string(kMaxSecretsPerSpace) + " secrets, which is the limit");
 }
@@ -125,7 +126,7 @@ Result<SavedSecret> Registry::put_secret(std::string_view space, std::string_vie
     const Result<Secret> before = load_secret(*in, name);
     if (!before && before.error().code != Code::kNotFound) return std::unexpected(before.error());
     if (!before) {
-      if (const Status room = check_secret_room(*in); !room) return std::unexpected(room.error());
+      if (const Status room = check_secret_room(space, *in); !room) return std::unexpected(room.error());
     }
     const std::string sealed = box_->seal(value, binding_of(*in, name));
     const Status put = Statement(*database_,

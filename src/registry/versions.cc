@@ -64,6 +64,7 @@ Result<Saved> Registry::update(std::string_view space, std::string_view name, co
     changed = *function;
     Result<Function> before = load(changed.id);
     if (!before) return std::unexpected(before.error());
+    const api::Limits limits = before->newest.spec.limits;
     Version version = std::move(before->newest);
     // What was built stays good as long as the same is built in the same way.
     if (version.spec.template_name != spec.template_name) version.layer.clear();
@@ -74,8 +75,18 @@ Result<Saved> Registry::update(std::string_view space, std::string_view name, co
       version.bundle = *bundle;
       version.handler_async.reset();
     }
-    return add_version(changed, std::move(version));
+    return add_checked(changed, std::move(version), limits);
   });
+}
+
+// What a function had before it may keep, even if the quota has become smaller.
+Result<Saved> Registry::add_checked(const FunctionRef& function, Version version, const api::Limits& before) {
+  const api::Limits wanted = version.spec.limits;
+  Result<Saved> saved = add_version(function, std::move(version));
+  if (!saved || (wanted.min_replicas <= before.min_replicas && wanted.memory_mb <= before.memory_mb))
+    return saved;
+  if (Status room = check_minimum(function.space, wanted); !room) return std::unexpected(room.error());
+  return saved;
 }
 
 Result<Saved> Registry::rollback(std::string_view space, std::string_view name, std::int64_t number) {
@@ -87,7 +98,9 @@ Result<Saved> Registry::rollback(std::string_view space, std::string_view name, 
     Result<Version> version = load_version(changed.id, number);
     if (!version) return std::unexpected(version.error());
     version->traffic_percent = kAllTraffic;
-    return add_version(changed, std::move(*version));
+    const Result<Function> before = load(changed.id);
+    if (!before) return std::unexpected(before.error());
+    return add_checked(changed, std::move(*version), before->newest.spec.limits);
   });
 }
 

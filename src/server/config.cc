@@ -154,6 +154,29 @@ std::vector<IpRange> private_targets(const Config& config) {
   return ranges;
 }
 
+RateLimit space_rate_limit(const Config& config) {
+  return {.requests_per_second = config.limits.space_requests_per_second,
+          .burst = static_cast<std::int64_t>(config.limits.space_burst),
+          .bytes_per_second = static_cast<std::int64_t>(config.limits.space_bytes_per_second)};
+}
+
+RateLimit app_rate_limit(const Config& config) {
+  return {.requests_per_second = config.limits.app_requests_per_second,
+          .burst = static_cast<std::int64_t>(config.limits.app_burst),
+          .bytes_per_second = static_cast<std::int64_t>(config.limits.app_bytes_per_second)};
+}
+
+api::Quota space_quota(const Config& config) {
+  const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  return {.functions = number(config.limits.space_functions),
+          .replicas = number(config.limits.space_replicas),
+          .memory_mb = number(config.limits.space_memory_mb),
+          .backlog = number(config.async.space_backlog),
+          .code_bytes = number(config.limits.space_code_bytes),
+          .secrets = number(config.limits.space_secrets),
+          .apps = number(config.limits.space_apps)};
+}
+
 Config with_absolute_paths(Config config, const fs::path& here) {
   if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
   for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file, &config.tls_cert,

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "api/quota.h"
 #include "base/error.h"
 #include "base/ip_address.h"
 #include "base/log.h"
+#include "base/rate_limit.h"
 
 namespace sterna::server {
 
@@ -41,7 +43,20 @@ struct Limits {
   std::uint64_t io_mb_per_second = 256;  // of one worker, from each disk and to it; 0: no limit
   std::uint64_t queue_length = 1'000;    // waiting calls of one function
   std::uint64_t function_log_bytes = 4ULL << 20;
-  std::uint64_t kept_versions = 10;  // of one function
+  std::uint64_t kept_versions = 10;      // of one function
+  double space_requests_per_second = 0;  // these six: 0 is no limit
+  std::uint64_t space_burst = 0;         // 0: those of one second
+  std::uint64_t space_bytes_per_second = 0;
+  double app_requests_per_second = 0;
+  std::uint64_t app_burst = 0;
+  std::uint64_t app_bytes_per_second = 0;
+  std::uint64_t space_functions = 0;  // these six: 0 is no limit
+  std::uint64_t space_replicas = 0;
+  std::uint64_t space_memory_mb = 0;
+  std::uint64_t space_code_bytes = 0;
+  std::uint64_t space_secrets = 0;
+  std::uint64_t space_apps = 0;
+  std::uint64_t failed_logins_per_minute = 60;  // from one address; 0: any number
   std::chrono::milliseconds queue_wait{10'000};
   std::chrono::milliseconds header_timeout{10'000};  // for a whole request head
   std::chrono::milliseconds body_timeout{60'000};    // without a byte
@@ -127,6 +142,11 @@ Status validate(const Config& config);
 
 // `egress_private`, which validate has checked.
 std::vector<IpRange> private_targets(const Config& config);
+
+// What spaces and apps may ask for that have no limit of their own.
+RateLimit space_rate_limit(const Config& config);
+RateLimit app_rate_limit(const Config& config);
+api::Quota space_quota(const Config& config);
 
 // With all paths seen from `here`: zygotes and workers have working directories of their own.
 Config with_absolute_paths(Config config, const std::filesystem::path& here);

@@ -305,5 +305,21 @@ TEST(Documentation, ListsEveryOption) {
                                                        << options_markdown();
 }
 
+TEST(RateLimits, DefaultsComeFromTheSettings) {
+  Config config;
+  EXPECT_EQ(space_rate_limit(config).requests_per_second, 0);
+  const std::vector<Setting> settings = {
+      {.key = "limits.space_requests_per_second", .values = {"0.25"}, .where = "here"},
+      {.key = "limits.app_burst", .values = {"9"}, .where = "here"}};
+  ASSERT_TRUE(apply_settings(config, settings));
+  EXPECT_EQ(space_rate_limit(config).requests_per_second, 0.25);
+  EXPECT_EQ(app_rate_limit(config).burst, 9);
+  for (const char* bad : {"-1", "x", "1e9", "nan", ""}) {
+    const std::vector<Setting> wrong = {
+        {.key = "limits.space_requests_per_second", .values = {bad}, .where = "here"}};
+    EXPECT_FALSE(apply_settings(config, wrong)) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace sterna::server

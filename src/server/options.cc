@@ -26,6 +26,10 @@ constexpr std::uint64_t kGiB = 1ULL << 30;
   Number {                                        \
     STERNA_FIELD(std::uint64_t, member), min, max \
   }
+#define STERNA_DECIMAL(member, min, max)   \
+  Decimal {                                \
+    STERNA_FIELD(double, member), min, max \
+  }
 #define STERNA_SECONDS(member, min, max)         \
   Seconds {                                      \
     STERNA_FIELD(milliseconds, member), min, max \
@@ -126,6 +130,35 @@ const std::array kOptions = {
     Option{
         "limits.io_mb_per_second", STERNA_NUMBER(limits.io_mb_per_second, 0, 1ULL << 20),
         "What one worker, or one build, may read from each disk, and write to it, in a second; 0: no limit."},
+    Option{"limits.space_requests_per_second", STERNA_DECIMAL(limits.space_requests_per_second, 0, 1e6),
+           "Invocations of a space in a second that has no rate_limit of its own; more are 429 rate_limited. "
+           "0: no limit."},
+    Option{"limits.space_burst", STERNA_NUMBER(limits.space_burst, 0, 1'000'000),
+           "How many of them may come at once. 0: those of one second."},
+    Option{"limits.space_bytes_per_second", STERNA_NUMBER(limits.space_bytes_per_second, 0, 1ULL << 40),
+           "Bytes of bodies, in and out of the invocations of a space, in a second. 0: no limit."},
+    Option{"limits.app_requests_per_second", STERNA_DECIMAL(limits.app_requests_per_second, 0, 1e6),
+           "Requests of an app in a second that has no rate_limit of its own, invocations and management. "
+           "0: no limit."},
+    Option{"limits.app_burst", STERNA_NUMBER(limits.app_burst, 0, 1'000'000),
+           "How many of them may come at once. 0: those of one second."},
+    Option{"limits.app_bytes_per_second", STERNA_NUMBER(limits.app_bytes_per_second, 0, 1ULL << 40),
+           "Bytes of bodies, in and out of the invocations by an app, in a second. 0: no limit."},
+    Option{"limits.space_functions", STERNA_NUMBER(limits.space_functions, 0, 1'000'000),
+           "Functions of a space that has no quota of its own; more are 409 quota_exceeded. 0: no limit."},
+    Option{"limits.space_replicas", STERNA_NUMBER(limits.space_replicas, 0, 1'000'000),
+           "Workers of all functions of a space together; calls wait when it has as many. 0: no limit."},
+    Option{"limits.space_memory_mb", STERNA_NUMBER(limits.space_memory_mb, 0, 1ULL << 40),
+           "limits.memory_mb of all workers of a space together. 0: no limit."},
+    Option{"limits.space_code_bytes", STERNA_NUMBER(limits.space_code_bytes, 0, 1ULL << 50),
+           "Code of all kept versions of the functions of a space, unpacked. 0: no limit."},
+    Option{"limits.space_secrets", STERNA_NUMBER(limits.space_secrets, 0, 1'000'000),
+           "Secrets of a space. 0: no limit."},
+    Option{"limits.space_apps", STERNA_NUMBER(limits.space_apps, 0, 1'000'000),
+           "Apps of a space. 0: no limit."},
+    Option{"limits.failed_logins_per_minute", STERNA_NUMBER(limits.failed_logins_per_minute, 0, 1'000'000),
+           "Bad client secrets, and bad tokens, that one address may send in a minute; more are 429. 0: any "
+           "number."},
     Option{"async.function_backlog", STERNA_NUMBER(async.function_backlog, 1, 100'000'000),
            "Asynchronous invocations of one function that may wait; more are 429 backlog_full."},
     Option{"async.space_backlog", STERNA_NUMBER(async.space_backlog, 1, 100'000'000),
@@ -166,6 +199,7 @@ const std::array kOptions = {
 
 #undef STERNA_FIELD
 #undef STERNA_NUMBER
+#undef STERNA_DECIMAL
 #undef STERNA_SECONDS
 #undef STERNA_CHOICE
 
@@ -209,6 +243,15 @@ Status set_number(const Number& kind, Config& config, const Setting& setting, co
                   const std::string& form) {
   std::uint64_t number = 0;
   if (!parse_whole(value, number) || number < kind.min || number > kind.max)
+    return refuse(setting, value, form);
+  kind.field(config) = number;
+  return {};
+}
+
+Status set_decimal(const Decimal& kind, Config& config, const Setting& setting, const std::string& value,
+                   const std::string& form) {
+  double number = 0;
+  if (!parse_whole(value, number) || !(number >= kind.min && number <= kind.max))
     return refuse(setting, value, form);
   kind.field(config) = number;
   return {};
@@ -273,6 +316,7 @@ std::string form_of(const Option& option) {
   return std::visit(
       Match{
           [](const Number& kind) { return fmt::format("a number from {} to {}", kind.min, kind.max); },
+          [](const Decimal& kind) { return fmt::format("a number from {} to {}", kind.min, kind.max); },
           [](const Seconds& kind) {
             return fmt::format("seconds from {} to {}", to_seconds(kind.min), to_seconds(kind.max));
           },
@@ -298,6 +342,7 @@ Status set_option(const Option& option, Config& config, const Setting& setting) 
   const std::string& value = setting.values.front();
   return std::visit(Match{
                         [&](const Number& kind) { return set_number(kind, config, setting, value, form); },
+                        [&](const Decimal& kind) { return set_decimal(kind, config, setting, value, form); },
                         [&](const Seconds& kind) { return set_seconds(kind, config, setting, value, form); },
                         [&](const Switch& kind) { return set_switch(kind, config, setting, value, form); },
                         [&](const Choice& kind) { return set_choice(kind, config, setting, value, form); },
@@ -325,6 +370,7 @@ std::string show_option(const Option& option, const Config& config) {
   Config copy = config;
   return std::visit(Match{
                         [&](const Number& kind) { return fmt::format("{}", kind.field(copy)); },
+                        [&](const Decimal& kind) { return fmt::format("{}", kind.field(copy)); },
                         [&](const Seconds& kind) { return fmt::format("{}", to_seconds(kind.field(copy))); },
                         [&](const Switch& kind) { return std::string(kind.field(copy) ? "true" : "false"); },
                         [&](const Text& kind) { return toml_string(kind.field(copy)); },

@@ -16,6 +16,11 @@ struct Number {
   std::uint64_t min;
   std::uint64_t max;
 };
+struct Decimal {
+  double& (*field)(Config&);
+  double min;
+  double max;
+};
 struct Seconds {
   std::chrono::milliseconds& (*field)(Config&);
   std::chrono::milliseconds min;
@@ -47,7 +52,7 @@ struct Choice {
 
 struct Option {
   std::string_view key;  // with its section: "limits.queue_length"
-  std::variant<Number, Seconds, Switch, Text, Path, Words, HostPort, Choice> kind;
+  std::variant<Number, Decimal, Seconds, Switch, Text, Path, Words, HostPort, Choice> kind;
   std::string_view help;
 };
 

@@ -78,26 +78,45 @@ void RegistryBridge::on_space_change(const std::string& name) {
   });
 }
 
-gateway::FunctionMetrics RegistryBridge::metrics_of(const std::string& id) {
-  auto answer = std::make_shared<std::promise<gateway::FunctionMetrics>>();
+template <class T>
+T RegistryBridge::ask_loop(std::function<T(invoke::FunctionTable&)> find) {
+  auto answer = std::make_shared<std::promise<T>>();
   auto future = answer->get_future();
-  loop_.post([this, id, answer] {
-    gateway::FunctionMetrics metrics;
-    const invoke::FunctionEntry* entry = table_ == nullptr ? nullptr : table_->find_id(id);
-    if (entry != nullptr) {
-      metrics.invocations = entry->metrics->invocations();
-      for (const pool::FunctionPool* pool :
-           {entry->active.get(), entry->canary.get(), entry->candidate.get()}) {
-        if (pool == nullptr) continue;
-        metrics.invocations += pool->running() + pool->waiting();  // those that have not ended yet
-        metrics.replicas += pool->replicas();
-        metrics.available_replicas += pool->ready_replicas();
-      }
-    }
-    answer->set_value(metrics);
-  });
+  loop_.post(
+      [this, find = std::move(find), answer] { answer->set_value(table_ == nullptr ? T() : find(*table_)); });
   if (future.wait_for(kAnswerPatience) != std::future_status::ready) return {};
   return future.get();
+}
+
+gateway::FunctionMetrics RegistryBridge::metrics_of(const std::string& id) {
+  return ask_loop<gateway::FunctionMetrics>([id](invoke::FunctionTable& table) {
+    gateway::FunctionMetrics metrics;
+    const invoke::FunctionEntry* entry = table.find_id(id);
+    if (entry == nullptr) return metrics;
+    metrics.invocations = entry->metrics->invocations();
+    for (const pool::FunctionPool* pool :
+         {entry->active.get(), entry->canary.get(), entry->candidate.get()}) {
+      if (pool == nullptr) continue;
+      metrics.invocations += pool->running() + pool->waiting();  // those that have not ended yet
+      metrics.replicas += pool->replicas();
+      metrics.available_replicas += pool->ready_replicas();
+    }
+    return metrics;
+  });
+}
+
+gateway::SpaceLoad RegistryBridge::load_of(const std::string& space, const queue::LeaseQueue& queue) {
+  return ask_loop<gateway::SpaceLoad>([space, &queue](invoke::FunctionTable& table) {
+    gateway::SpaceLoad load;
+    const auto use = table.find_space_use(space);
+    if (use == nullptr) return load;
+    load.replicas = static_cast<std::int64_t>(use->share->replicas);
+    load.memory_mb = static_cast<std::int64_t>(use->share->memory_bytes >> 20U);
+    table.for_each([&](const invoke::FunctionEntry& entry) {
+      if (entry.space == space) load.backlog += static_cast<std::int64_t>(queue.depth(entry.id).waiting);
+    });
+    return load;
+  });
 }
 
 void RegistryBridge::run(std::string what, Change change) {

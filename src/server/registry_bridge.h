@@ -7,6 +7,7 @@
 #include "gateway/management.h"
 #include "invoke/function_table.h"
 #include "net/background.h"
+#include "queue/lease_queue.h"
 #include "registry/registry.h"
 #include "server/access_sync.h"
 
@@ -24,6 +25,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
 
   // What the loop knows of a function; for the management thread, which waits for the answer.
   gateway::FunctionMetrics metrics_of(const std::string& id);
+  gateway::SpaceLoad load_of(const std::string& space, const queue::LeaseQueue& queue);
 
   void set_building(const std::string& id, std::uint32_t version) override;
   void activate(const std::string& id, std::uint32_t version, bool async,
@@ -37,6 +39,9 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
  private:
   using Change = std::function<Status(registry::Registry&)>;
   void run(std::string what, Change change);
+  // What `find` finds out on the loop; T() when that takes too long.
+  template <class T>
+  T ask_loop(std::function<T(invoke::FunctionTable&)> find);
   void on_change(const registry::Change& change);
   void on_space_change(const std::string& name);
   void add_secret_values(registry::Function& function);

@@ -169,6 +169,8 @@ class Server {
   invoke::FunctionTable functions_;
   gateway::Management management_;
   gateway::Gatekeeper gatekeeper_;
+  auth::FailedLogins bad_secrets_;
+  gateway::Refusals refusals_;
   gateway::Settlements settlements_;
   dispatch::AsyncMetrics async_metrics_;
   dispatch::Dispatcher dispatcher_;
@@ -217,6 +219,7 @@ api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   rules.default_limits.queue_wait = config.limits.queue_wait;
   rules.allow_network_host = config.allow_network_host;
   rules.egress_private = private_targets(config);
+  rules.app_rate_limit = app_rate_limit(config);
   return rules;
 }
 
@@ -262,9 +265,13 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       management_(
           *registry_, *bundles_, *audit_, spec_rules(config_, runtimes_),
           [this](const std::string& id) { return bridge_.metrics_of(id); },
+          [this](const std::string& space) { return bridge_.load_of(space, *queue_); },
           [this](const registry::Function& f, const registry::Version& v) { return sandbox_of(f, v); }),
       gatekeeper_(access_.table(), clock_,
-                  config_.auth == Auth::kNone ? gateway::TokenCheck::kOff : gateway::TokenCheck::kOn),
+                  config_.auth == Auth::kNone ? gateway::TokenCheck::kOff : gateway::TokenCheck::kOn,
+                  static_cast<double>(config_.limits.failed_logins_per_minute)),
+      bad_secrets_(static_cast<double>(config_.limits.failed_logins_per_minute)),
+      refusals_(metrics_),
       async_metrics_(metrics_, *queue_, *queue_, clock_,
                      [this](const std::string& id) { return functions_.find_id(id) != nullptr; }),
       dispatcher_(loop_, functions_, *queue_, base_->bodies,
@@ -293,9 +300,12 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .check_callback = [this](const std::string& space,
                                               const std::string& url) { return check_callback(space, url); }},
            .gatekeeper = gatekeeper_,
+           .refusals = refusals_,
            .oauth = {.table = access_.table(),
                      .registry = *registry_,
-                     .token_lifetime = config_.token_lifetime},
+                     .token_lifetime = config_.token_lifetime,
+                     .bad_secrets = bad_secrets_,
+                     .refusals = refusals_},
            .update_gauges =
                [this] {
                  functions_.update_gauges();
@@ -304,7 +314,9 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
           {.max_path_levels = config_.limits.max_path_levels,
            .max_code_bytes = config_.limits.max_code_bytes,
            .open_metrics = config_.open_metrics}),
-      signals_(loop_, [this] { on_signal(); }) {}
+      signals_(loop_, [this] { on_signal(); }) {
+  management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
+}
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
   const bool built = !version.layer.empty() && version.layer != registry::kNoLayer;
@@ -350,6 +362,8 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 }
 
 Status Server::listen() {
+  functions_.set_space_defaults(space_rate_limit(config_), space_quota(config_));
+  access_.table().set_default_rate(app_rate_limit(config_));
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
   if (const Status loaded = access_.load(); !loaded) return loaded;
   functions_.on_running([this](const std::string& id) { dispatcher_.wake(id); });
@@ -488,6 +502,7 @@ Status serve(const Config& config) {
   auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock,
                                            static_cast<std::int64_t>(config.limits.kept_versions));
   if (!registry) return std::unexpected(registry.error());
+  (*registry)->set_default_quota(space_quota(config));
   if (const Status unlocked = (*registry)->unlock_secrets(config.secrets_key_file); !unlocked)
     return unlocked;
   auto bundles = bundle::BundleStore::open(config.data_dir / "bundles");

@@ -111,7 +111,7 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
   auto earlier = repeated(lane, submission);
   if (!earlier) return std::unexpected(earlier.error());
   if (*earlier) return std::move(**earlier);
-  if (const Status room = check_room(lane.function); !room) return std::unexpected(room.error());
+  if (const Status room = check_room(submission); !room) return std::unexpected(room.error());
   if (entry_of(lane.function.id, submission.id) != nullptr) return call_id_in_use();
   auto body = bytes_of(submission.body);
   if (!body) return std::unexpected(unavailable(body.error()));
@@ -145,11 +145,13 @@ Result<std::optional<Accepted>> MemoryQueue::repeated(Lane& lane, const Submissi
   return Accepted{.id = first->record.id, .state = first->record.state, .repeated = true};
 }
 
-Status MemoryQueue::check_room(const FunctionName& function) const {
+Status MemoryQueue::check_room(const Submission& submission) const {
+  const FunctionName& function = submission.function;
   const auto same_function = [&](const FunctionName& other) { return other.id == function.id; };
   const auto same_space = [&](const FunctionName& other) { return other.space == function.space; };
   if (waiting(same_function) >= limits_.function_backlog) return backlog_full("function");
-  if (waiting(same_space) >= limits_.space_backlog) return backlog_full("space");
+  if (waiting(same_space) >= submission.space_backlog.value_or(limits_.space_backlog))
+    return backlog_full("space");
   return {};
 }
 

@@ -105,7 +105,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void remove_old();
 
   Result<Accepted> accept(Submission& submission);
-  Status check_room(const FunctionName& function) const;
+  Status check_room(const Submission& submission) const;
   Result<std::optional<Accepted>> repeated(Lane& lane, const Submission& submission);
   std::size_t waiting(const std::function<bool(const FunctionName&)>& of) const;
   bool may_be_taken(const Entry& entry) const;

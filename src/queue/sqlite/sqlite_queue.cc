@@ -131,7 +131,8 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   Lane& lane = schedule_.lane(submission.function);
   if (lane.forgotten) return done(function_gone());
   if (lane.waiting >= limits_.function_backlog) return done(backlog_full("function"));
-  if (lane.space->waiting >= limits_.space_backlog) return done(backlog_full("space"));
+  if (lane.space->waiting >= submission.space_backlog.value_or(limits_.space_backlog))
+    return done(backlog_full("space"));
   if (writer_->waiting() >= limits_.unwritten) {
     return done(fail(Code::kUnavailable, Component::kQueue, "queue_unavailable",
                      "the disk does not keep up; nothing was accepted, try again later"));

@@ -1,0 +1,41 @@
+#include "auth/failed_logins.h"
+
+#include <algorithm>
+
+#include "base/ip_address.h"
+
+namespace sterna::auth {
+
+FailedLogins::Key FailedLogins::key_of(std::string_view address) {
+  constexpr std::size_t kNetwork = 8;
+  const auto ip = parse_ip(address);
+  if (!ip) return {};
+  Key key = ip->bytes;
+  if (!ip->is_v4()) std::fill(key.begin() + kNetwork, key.end(), std::uint8_t{0});
+  return key;
+}
+
+Duration FailedLogins::wait(std::string_view address, MonotonicTime now) {
+  if (by_key_.empty()) return Duration::zero();
+  const auto found = by_key_.find(key_of(address));
+  return found == by_key_.end() ? Duration::zero() : found->second->bucket.wait(now);
+}
+
+void FailedLogins::failed(std::string_view address, MonotonicTime now) {
+  constexpr double kSecondsInMinute = 60;
+  if (per_minute_ <= 0) return;
+  const Key key = key_of(address);
+  auto found = by_key_.find(key);
+  if (found == by_key_.end()) {
+    if (entries_.size() >= kMaxAddresses) {
+      by_key_.erase(entries_.back().key);
+      entries_.pop_back();
+    }
+    entries_.push_front({.key = key, .bucket = TokenBucket(per_minute_ / kSecondsInMinute, per_minute_)});
+    found = by_key_.emplace(key, entries_.begin()).first;
+  }
+  entries_.splice(entries_.begin(), entries_, found->second);
+  found->second->bucket.take(1, now);
+}
+
+}  // namespace sterna::auth

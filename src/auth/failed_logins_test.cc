@@ -1,0 +1,70 @@
+#include "auth/failed_logins.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sterna::auth {
+namespace {
+
+using std::chrono::seconds;
+
+class FailedLoginsTest : public ::testing::Test {
+ protected:
+  void fail(std::string_view address, int times = 1) {
+    for (int i = 0; i < times; ++i) failed_.failed(address, clock_.now());
+  }
+  bool may_try(std::string_view address) { return failed_.wait(address, clock_.now()) == Duration::zero(); }
+
+  ManualClock clock_;
+  FailedLogins failed_{6};
+};
+
+TEST_F(FailedLoginsTest, SoManyInAMinute) {
+  EXPECT_TRUE(may_try("192.0.2.1"));
+  fail("192.0.2.1", 5);
+  EXPECT_TRUE(may_try("192.0.2.1"));
+  fail("192.0.2.1");
+  EXPECT_EQ(failed_.wait("192.0.2.1", clock_.now()), seconds(10));
+  clock_.advance(seconds(10));
+  EXPECT_TRUE(may_try("192.0.2.1"));
+  fail("192.0.2.1");
+  EXPECT_FALSE(may_try("192.0.2.1"));
+}
+
+TEST_F(FailedLoginsTest, OthersMayGoOn) {
+  fail("192.0.2.1", 6);
+  EXPECT_FALSE(may_try("192.0.2.1"));
+  EXPECT_FALSE(may_try("::ffff:192.0.2.1")) << "another spelling";
+  EXPECT_TRUE(may_try("192.0.2.2"));
+}
+
+TEST_F(FailedLoginsTest, AnIpv6NetworkIsOne) {
+  fail("2001:db8:0:1::1", 3);
+  fail("2001:db8:0:1:ffff::2", 3);
+  EXPECT_FALSE(may_try("2001:db8:0:1::3"));
+  EXPECT_TRUE(may_try("2001:db8:0:2::1"));
+  EXPECT_EQ(failed_.addresses(), 1U);
+}
+
+TEST_F(FailedLoginsTest, NeverHoldsMoreThanItMay) {
+  fail("192.0.2.1", 6);
+  for (std::size_t i = 0; i < FailedLogins::kMaxAddresses + 10; ++i) {
+    fail("10." + std::to_string(i >> 16U) + "." + std::to_string((i >> 8U) & 255U) + "." +
+         std::to_string(i & 255U));
+    if (i % 100 == 0) fail("192.0.2.1");
+  }
+  EXPECT_EQ(failed_.addresses(), FailedLogins::kMaxAddresses);
+  EXPECT_FALSE(may_try("192.0.2.1")) << "who goes on failing is not forgotten";
+}
+
+TEST(FailedLogins, NoneIsSlowedDownWithoutALimit) {
+  const ManualClock clock;
+  FailedLogins failed(0);
+  for (int i = 0; i < 1000; ++i) failed.failed("192.0.2.1", clock.now());
+  EXPECT_EQ(failed.wait("192.0.2.1", clock.now()), Duration::zero());
+  EXPECT_EQ(failed.addresses(), 0U);
+}
+
+}  // namespace
+}  // namespace sterna::auth
