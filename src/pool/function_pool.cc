@@ -56,8 +56,7 @@ void FunctionPool::submit(Call& call) {
   if (closed_ || broken_) return fail(call, Failure::kNotRunning, "the function is not running");
   if (line_.empty() && dispatch(call)) return;
   if (line_.size() >= context_.limits.queue_length) {
-    return fail(call, share_used_up_ ? Failure::kSpaceFull : Failure::kNoCapacity,
-                "the function's waiting line is full");
+    return fail(call, lack(), "the function's waiting line is full");
   }
   line_.push_back(call);
   scale(context_.loop.now());
@@ -433,10 +432,17 @@ bool FunctionPool::start_worker() {
 // A version that has not been loaded yet is tried even when the share is used up: else a function whose
 // replicas are all that the space may have could never be changed.
 bool FunctionPool::has_room() {
-  share_used_up_ = loaded_ && config_.share && !config_.share->has_room(config_.memory_bytes) &&
-                   !context_.evict_idle(config_.space);
-  if (share_used_up_) return false;
+  if (loaded_ && is_share_used_up() && !context_.evict_idle(config_.space)) return false;
   return context_.workers_total < context_.limits.max_workers_total || context_.evict_idle({});
+}
+
+bool FunctionPool::is_share_used_up() const {
+  return config_.share && !config_.share->has_room(config_.memory_bytes);
+}
+
+// Why there is no worker for a call.
+Failure FunctionPool::lack() const {
+  return replicas() < config_.max_replicas && is_share_used_up() ? Failure::kSpaceFull : Failure::kNoCapacity;
 }
 
 void FunctionPool::count_in() {
@@ -567,7 +573,7 @@ void FunctionPool::expire_line(MonotonicTime now) {
   while (!line_.empty() && now - line_.front().arrived >= config_.queue_wait) {
     Call& call = line_.front();
     line_.pop_front();
-    fail(call, share_used_up_ ? Failure::kSpaceFull : Failure::kNoCapacity, "no worker became free in time");
+    fail(call, lack(), "no worker became free in time");
   }
 }
 

@@ -135,6 +135,8 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void scale(MonotonicTime now);
   bool start_worker();
   bool has_room();
+  bool is_share_used_up() const;
+  Failure lack() const;
   void count_in();
   void count_out();
   Member* parent();
@@ -169,8 +171,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool loaded_;          // the handler was loaded at least once, or by an earlier server
   bool broken_ = false;  // on_broken was told: one start is tried after each pause
   bool closed_ = false;
-  bool share_used_up_ = false;  // the space's, when a worker was wanted last
-  bool slow_to_load_ = false;   // a worker has paused: others wait for the next one that does
+  bool slow_to_load_ = false;  // a worker has paused: others wait for the next one that does
   bool parents_allowed_;
   unsigned lost_parents_ = 0;
   MonotonicTime keep_parent_until_{};  // though no worker lives: one did not leave by itself

@@ -258,6 +258,19 @@ TEST_F(PoolTest, NoWorkerIsStartedBeyondTheSpacesShare) {
   EXPECT_FALSE(next.ended);
 }
 
+TEST_F(PoolTest, WhereTheFunctionMayHaveNoMoreWorkersTheQuotaIsNotToBlame) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_replicas = 1;
+  config_.max_replicas = 1;
+  submit();
+  worker(0).ready();
+  settle();
+  worker(0).begin(request(worker(0)));
+  const TestCall& waiting = submit();
+  pass(config_.queue_wait);
+  EXPECT_EQ(waiting.failure, Failure::kNoCapacity);
+}
+
 TEST_F(PoolTest, MemoryCountsAndWhatEndsGivesItBack) {
   config_.share = std::make_shared<SpaceShare>();
   config_.share->max_memory_bytes = config_.memory_bytes * 2 - 1;

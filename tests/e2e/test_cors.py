@@ -3,6 +3,7 @@
 import pytest
 
 from access import App
+from raw_http2 import Http2Client
 from sterna import Server, function_path, invoke_path
 
 APP = "https://app.example.com"
@@ -126,6 +127,17 @@ def test_nothing_stays_for_the_connections_next_request(server):
         assert client.read().all("access-control-allow-origin") == ["*"]
         client.request("GET", "/healthz", [("Origin", APP)])
         assert client.read().all("access-control-allow-origin") == []
+
+
+def test_over_http2(server):
+    headers = [(name.lower(), value) for name, value in PREFLIGHT.items()]
+    with Http2Client(server.address) as client:
+        status, found, _ = client.response(client.request("OPTIONS", invoke_path("named"), headers))
+        assert (status, found["access-control-allow-origin"]) == (204, APP)
+        status, found, _ = client.response(client.request("GET", invoke_path("named"), headers[:1]))
+        assert (status, found["access-control-allow-origin"]) == (401, APP)
+        status, found, _ = client.response(client.request("GET", "/healthz", headers[:1]))
+        assert (status, "access-control-allow-origin" in found) == (200, False)
 
 
 def test_answers_that_are_kept_can_be_read(server):

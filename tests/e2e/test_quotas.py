@@ -133,6 +133,21 @@ def test_no_worker_beyond_the_quota(server, space):
     )
 
 
+def test_what_waits_in_the_background_spends_no_attempt(server, space):
+    limits = {"max_replicas": 1, "queue_wait_seconds": 0.2, "idle_seconds": 300}
+    server.deploy("busy", BUSY, space=space, limits=limits)
+    server.deploy("quick", QUICK, space=space, limits=limits)
+    set_quota(server, space, replicas=1)
+    (running,) = busy_calls(server, space, "busy", 1, 2)
+    eventually(lambda: usage(server, space)["replicas"]["used"] == 1, 20)
+    accepted = server.client.post(function_path("quick", space) + "/async-invoke")
+    assert accepted.status_code == 202
+    done = server.client.get(accepted.headers["location"] + "?wait=60").json()
+    assert done["state"] == "succeeded"
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["answered"]
+    assert running.result().status_code == 200
+
+
 def test_idle_workers_give_way(server, space):
     set_quota(server, space, memory_mb=128)
     for name in ("one", "two"):

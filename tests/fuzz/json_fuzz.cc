@@ -1,6 +1,7 @@
 // Bodies of the management API, through every reader that takes one.
 #include <string>
 
+#include "api/app.h"
 #include "api/function_json.h"
 #include "api/secret.h"
 #include "api/space.h"
@@ -30,6 +31,14 @@ void read_function(const api::Json& json) {
   }
 }
 
+template <class Spec>
+void read_again(const api::Json& json, api::Validated<Spec> (*parse)(const api::Json&), const char* rule) {
+  const auto spec = parse(json);
+  if (!spec) return;
+  const auto again = parse(*api::parse_json(api::dump(api::to_json(*spec))));
+  must(again && *again == *spec, rule);
+}
+
 }  // namespace
 }  // namespace sterna::fuzz
 
@@ -40,7 +49,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!json) return 0;
   const auto again = api::parse_json(api::dump(*json));
   must(again && *again == *json, "JSON that is written is read as the same");
-  (void)api::parse_space(*json);
+  read_again(*json, api::parse_space, "a space that is stored is read as the same");
+  read_again(*json, api::parse_app, "an app that is stored is read as the same");
   (void)api::parse_secret(*json);
   (void)bundle::parse_source(*json, "", api::FunctionSpec{});
   if (json->is_object()) read_function(*json);
