@@ -12,6 +12,7 @@ namespace sterna::worker {
 namespace {
 
 constexpr std::size_t kReadBytes = 64U << 10;
+constexpr int kNoMemoryPauseMs = 5;
 constexpr std::size_t kKeepBytes = 512U << 10;  // a send buffer that grew beyond it is given back
 constexpr std::size_t kMaxWaiting = 1U << 20;   // more than that behind a slow send: wait for it
 
@@ -89,6 +90,9 @@ Channel::Sent Channel::send_some() {
       sent_ += static_cast<std::size_t>(sent);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return Sent::kPart;
+    } else if (errno == ENOBUFS || errno == ENOMEM) {
+      // No memory for what would be in the socket, which passes, and of whose end the kernel does not tell.
+      ::poll(nullptr, 0, kNoMemoryPauseMs);
     } else if (errno != EINTR) {
       close();
     }

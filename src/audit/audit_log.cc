@@ -75,6 +75,11 @@ Status AuditLog::record(Entry entry) {
   });
 }
 
+Status AuditLog::try_write() {
+  const std::scoped_lock lock(mutex_);
+  return database_->try_write();
+}
+
 Status AuditLog::drop_oldest(const std::string& space) {
   return Statement(*database_,
                    "DELETE FROM entries WHERE space = ?1 AND id <= (SELECT id FROM entries WHERE space = ?1"

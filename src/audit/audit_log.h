@@ -51,6 +51,10 @@ class AuditLog {
   // The entry is on disk when this returns.
   Status record(Entry entry);
 
+  // Why the last entry could not be written, when the disk was the reason; and a try that changes nothing.
+  std::optional<Error> write_trouble() const { return database_->write_trouble(); }
+  Status try_write();
+
   // Of one space from `since` on: an earlier space of that name had other owners. nullopt: of all.
   Result<Page> list(const std::optional<std::string>& space, WallTime since, const api::Page& page);
 

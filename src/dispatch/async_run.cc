@@ -24,6 +24,7 @@ bool is_platform_fault(const invoke::FailureInfo& failure) {
   return &failure == &kUnkept || &failure == &invoke::info_of(pool::Failure::kNoCapacity) ||
          &failure == &invoke::info_of(pool::Failure::kSpaceFull) ||
          &failure == &invoke::info_of(pool::Failure::kNotRunning) ||
+         &failure == &invoke::info_of(pool::Failure::kCannotStart) ||
          &failure == &invoke::info_of(pool::Failure::kCancelled);
 }
 

@@ -44,6 +44,12 @@ void answer_method_not_allowed(net::HttpConnection& connection, std::string_view
                                             .errors = {}}));
 }
 
+void answer_healthy(net::HttpConnection& connection) {
+  connection.begin(200);
+  connection.header("Content-Type", "text/plain; charset=utf-8");
+  connection.send("ok\n");
+}
+
 }  // namespace
 
 struct Gateway::Target final : net::RequestState {
@@ -292,9 +298,9 @@ void Gateway::on_request(net::HttpConnection& connection) {
     case RouteKind::kBuilds:
       return build_logs(connection, route);
     case RouteKind::kHealth:
-      return health(connection, {});
+      return answer_healthy(connection);
     case RouteKind::kReady:
-      return health(connection, not_ready_);
+      return readiness(connection);
     case RouteKind::kMetrics:
       return metrics(connection);
     case RouteKind::kGiveToken:
@@ -383,10 +389,11 @@ void Gateway::build_logs(net::HttpConnection& connection, const Route& route) {
   BuildLogExchange::start(parts_.loop, parts_.log_thread, parts_.build_logs, connection, entry->id, *query);
 }
 
-void Gateway::health(net::HttpConnection& connection, std::string_view not_ready) {
-  connection.begin(not_ready.empty() ? 200 : 503);
-  connection.header("Content-Type", "text/plain; charset=utf-8");
-  connection.send(not_ready.empty() ? "ok\n" : std::string(not_ready) + "\n");
+void Gateway::readiness(net::HttpConnection& connection) {
+  connection.begin(parts_.health.is_ready() ? 200 : 503);
+  connection.header("Content-Type", "application/json");
+  connection.header("Cache-Control", "no-store");
+  connection.send(parts_.health.to_json());
 }
 
 void Gateway::metrics(net::HttpConnection& connection) {

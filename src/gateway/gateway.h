@@ -7,6 +7,7 @@
 #include <string>
 
 #include "gateway/gatekeeper.h"
+#include "gateway/health.h"
 #include "gateway/invoke_exchange.h"
 #include "gateway/management.h"
 #include "gateway/oauth_exchange.h"
@@ -42,6 +43,7 @@ struct GatewayParts {
   Gatekeeper& gatekeeper;
   Refusals& refusals;
   OauthParts oauth;
+  const Health& health;
   std::function<void()> update_gauges;  // before /metrics is answered
 };
 
@@ -50,8 +52,6 @@ class Gateway final : public net::HttpService {
   Gateway(const GatewayParts& parts, const GatewayLimits& limits);
   ~Gateway() override;
 
-  // Empty: /readyz answers 200; else 503 with the reason.
-  void set_not_ready(std::string reason) { not_ready_ = std::move(reason); }
   std::size_t in_flight() const { return exchanges_.size(); }
 
   std::uint64_t on_head(net::HttpConnection& connection) override;
@@ -82,12 +82,11 @@ class Gateway final : public net::HttpService {
   void invocations(net::HttpConnection& connection, const Target& target);
   void logs(net::HttpConnection& connection, const Route& route);
   void build_logs(net::HttpConnection& connection, const Route& route);
-  void health(net::HttpConnection& connection, std::string_view not_ready);
+  void readiness(net::HttpConnection& connection);
   void metrics(net::HttpConnection& connection);
 
   GatewayParts parts_;
   const GatewayLimits limits_;
-  std::string not_ready_;
   InvokeExchange::Done forget_;
   // Both owned; an allocation and a link each.
   boost::intrusive::list<InvokeExchange> exchanges_;

@@ -92,6 +92,7 @@ class GatewayTest : public ServingTest {
   Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff, 0};
   auth::FailedLogins bad_secrets_{0};
   Refusals refusals_{prometheus_};
+  Health health_{clock_, prometheus_};
   Gateway gateway_{
       {.loop = loop_,
        .functions = table_,
@@ -114,6 +115,7 @@ class GatewayTest : public ServingTest {
                  .token_lifetime = std::chrono::hours(1),
                  .bad_secrets = bad_secrets_,
                  .refusals = refusals_},
+       .health = health_,
        .update_gauges = [] {}},
       {}};
 };
@@ -253,10 +255,10 @@ TEST_F(GatewayTest, FunctionMayStopWhileItsRequestComes) {
 TEST_F(GatewayTest, TellsItsHealth) {
   Client client(*this);
   client.send(head("GET", "/readyz"));
-  ASSERT_TRUE(ends_with(client, "\r\n\r\nok\n"));
-  gateway_.set_not_ready("the server is draining");
+  ASSERT_TRUE(ends_with(client, "\r\n\r\n{\"status\":\"ready\",\"problems\":[]}\n"));
+  health_.drain("the server ends");
   client.send(head("GET", "/readyz"));
-  ASSERT_TRUE(ends_with(client, "the server is draining\n"));
+  ASSERT_TRUE(until([&] { return client.read(), client.text.find("\"draining\"") != std::string::npos; }));
   EXPECT_NE(client.text.find("HTTP/1.1 503 "), std::string::npos);
   client.send(head("GET", "/healthz"));
   EXPECT_TRUE(ends_with(client, "\r\n\r\nok\n"));

@@ -54,6 +54,13 @@ constexpr FailureInfo kNotRunning{503,
                                   Fault::kPlatform,
                                   "the function stopped running before the call could begin",
                                   1};
+constexpr FailureInfo kCannotStart{
+    503,
+    "cannot_start_worker",
+    Component::kPool,
+    Fault::kPlatform,
+    "the server cannot start a worker at the moment, which is not the function's fault; try again later",
+    5};
 constexpr FailureInfo kCancelled{
     499, "cancelled", Component::kGateway, Fault::kPlatform, "the call was cancelled", 0};
 
@@ -92,6 +99,8 @@ const FailureInfo& info_of(pool::Failure failure) {
       return kCancelled;
     case pool::Failure::kSpaceFull:
       return kSpaceFull;
+    case pool::Failure::kCannotStart:
+      return kCannotStart;
   }
   return kWorkerDied;
 }

@@ -306,6 +306,11 @@ void FunctionTable::for_each(const std::function<void(const FunctionEntry&)>& vi
   for (const auto& [id, entry] : by_id_) visit(*entry);
 }
 
+bool FunctionTable::start_trouble() const {
+  constexpr Duration kRecent = std::chrono::seconds(5);  // nobody may want a worker any more
+  return context_.start_trouble && loop_.now() - *context_.start_trouble < kRecent;
+}
+
 void FunctionTable::update_gauges() {
   for (auto& [id, entry] : by_id_) {
     if (!entry->active || (entry->metrics->invocations() == 0 && entry->active->replicas() == 0)) continue;

@@ -117,6 +117,8 @@ class FunctionTable final : private pool::PoolObserver {
   // Pools that are looked at from time to time: those that have workers or calls, or start a worker.
   std::size_t live_pools() const { return live_.size(); }
   std::size_t workers() const { return context_.workers_total; }
+  // Whether workers can at the moment not be started, for no fault of their functions'.
+  bool start_trouble() const;
   // Brings the gauges of /metrics up to date.
   void update_gauges();
   void for_each(const std::function<void(const FunctionEntry&)>& visit) const;

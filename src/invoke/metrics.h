@@ -15,7 +15,7 @@
 
 namespace sterna::invoke {
 
-inline constexpr std::size_t kOutcomes = 10;  // answered, and each pool::Failure
+inline constexpr std::size_t kOutcomes = 11;  // answered, and each pool::Failure
 
 class InvocationMetrics;
 

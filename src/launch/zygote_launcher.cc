@@ -18,6 +18,13 @@ constexpr std::uint32_t kFirstProgramUid = kFirstUid + kUidCount;
 constexpr Duration kExitPatience = std::chrono::seconds(3);
 constexpr unsigned kExitPollMicroseconds = 2000;
 constexpr Duration kRestartPause = std::chrono::seconds(1);
+constexpr unsigned kMostDoublings = 5;  // of that pause
+// What hangs is told by looks that find it unchanged, not by the clock: a machine that stands still and goes
+// on must not seem to have hung.
+constexpr Duration kLookEvery = std::chrono::seconds(2);
+constexpr unsigned kUnansweredPings = 5;
+constexpr unsigned kLooksUntilReady = 30;
+constexpr unsigned kLooksUntilEntered = 4;
 
 }  // namespace
 
@@ -46,10 +53,23 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
     if (count > 0 && spares_.insert(network).second) static_cast<void>(client_->send_spares(network, count));
   }
 
+  // False: it hangs, and has been killed.
+  bool look() {
+    const unsigned most = starting_ ? kLooksUntilReady : kUnansweredPings;
+    if (asked_ && ++unanswered_ >= most) {
+      ::kill(client_->pid(), SIGKILL);
+      return false;
+    }
+    if (!asked_ && !starting_) static_cast<void>(client_->send_ping());
+    asked_ = true;
+    return true;
+  }
+
   void on_event(std::uint32_t) override {
     while (true) {
       auto report = client_->receive();
-      if (!report) return launcher_.on_zygote_gone(runtime_, report.error().detail);
+      if (!report)
+        return launcher_.on_zygote_gone(runtime_, failure_.empty() ? report.error().detail : failure_);
       if (!*report) return;
       std::visit([this](auto& message) { take(message); }, **report);
     }
@@ -61,16 +81,19 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
   }
   void take(zygote::Ready& ready) {
     settle();
+    take(zygote::Pong{});
+    launcher_.on_zygote_ready(runtime_);
     log::info("a runtime is ready", {{"runtime", std::string_view(ready.runtime)},
                                      {"pid", static_cast<std::int64_t>(client_->pid())}});
   }
   void take(zygote::Failed& failed) {
-    log::error("a runtime cannot start workers",
-               {{"runtime", std::string_view(runtime_)}, {"error", std::string_view(failed.error)}});
+    failure_ = std::move(failed.error);  // it ends now
   }
-  void take(zygote::Started& started) {
-    if (started.listener) launcher_.connect(started.worker, started.pid, std::move(started.listener));
+  void take(const zygote::Pong&) {
+    asked_ = false;
+    unanswered_ = 0;
   }
+  void take(zygote::Started& started) { launcher_.on_entered(started); }
   void take(zygote::Exited& exited) {
     launcher_.report_exit(
         exited.worker,
@@ -81,16 +104,25 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
   const std::string runtime_;
   std::optional<zygote::ZygoteClient> client_;
   bool starting_ = true;
+  std::string failure_;  // why it cannot make workers
+  bool asked_ = false;   // and has not answered yet
+  unsigned unanswered_ = 0;
   std::set<Network> spares_;  // kinds that were asked for
 };
 
 ZygoteLauncher::ZygoteLauncher(net::Loop& loop, LaunchSettings settings)
-    : loop_(loop), settings_(std::move(settings)) {}
+    : loop_(loop), settings_(std::move(settings)) {
+  look_timer_ = loop_.after(kLookEvery, [this] { look(); });
+}
 
-ZygoteLauncher::~ZygoteLauncher() = default;
+ZygoteLauncher::~ZygoteLauncher() {
+  *alive_ = false;
+  loop_.cancel(look_timer_);
+}
 
 void ZygoteLauncher::prepare(const std::string& runtime, Network network) {
   std::string why_not;
+  wanted_[runtime].insert(network);
   if (Zygote* ready = zygote(runtime, why_not)) ready->want_spares(network, spares_of(runtime));
 }
 
@@ -111,6 +143,7 @@ ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::
     return nullptr;
   }
   start_not_before_[runtime] = loop_.now() + kRestartPause;
+  wanted_.try_emplace(runtime);
   auto client = zygote::spawn_zygote(command->second.argv, command->second.env);
   if (client) {
     const auto place = static_cast<std::uint32_t>(std::distance(settings_.runtimes.begin(), command));
@@ -122,13 +155,13 @@ ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::
   }
   if (!client) {
     why_not = client.error().detail;
-    log::error("cannot start a runtime",
-               {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why_not)}});
+    mark_down(runtime, why_not);
     return nullptr;
   }
   auto made = std::make_unique<Zygote>(*this, runtime, std::move(*client));
   if (const Status added = loop_.add(made->client().fd(), *made, EPOLLIN | EPOLLET); !added) {
     why_not = added.error().detail;
+    mark_down(runtime, why_not);
     return nullptr;
   }
   return zygotes_.emplace(runtime, std::move(made)).first->second.get();
@@ -174,12 +207,13 @@ void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConf
                            pool::WorkerDescriptors descriptors, const pool::Origin& origin,
                            pool::LaunchObserver& observer) {
   running_[instance] = {
-      .runtime = config.runtime, .function = config.id, .observer = &observer, .network = {}};
+      .runtime = config.runtime, .function = config.id, .observer = &observer, .network = {}, .error = {}};
   const std::uint32_t uid = take_user(config.id);
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);
   sandbox::SandboxPlan plan = plan_of(config);
+  running_[instance].needs_network = plan.network == Network::kEgress;
   plan.host_uid = uid;
   plan.host_gid = uid;
   plan.may_pause = origin.may_pause;
@@ -193,6 +227,7 @@ void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConf
     if (!sent) report_exit_later(instance, sent.error().detail);
     return;
   }
+  wanted_[config.runtime].insert(plan.network);
   parent->want_spares(plan.network, spares_of(config.runtime));
   UniqueFd secrets;
   if (!config.secrets.empty()) {
@@ -232,7 +267,9 @@ void ZygoteLauncher::report_exit(const std::string& instance, const pool::Worker
   auto found = running_.extract(instance);
   if (found.empty()) return;
   leave_user(found.mapped().function);
-  found.mapped().observer->on_exited(instance, exit);
+  pool::WorkerExit told = exit;
+  if (told.error.empty()) told.error = std::move(found.mapped().error);
+  found.mapped().observer->on_exited(instance, told);
 }
 
 // Never from within `start`: the pool is not ready to hear of it there.
@@ -243,8 +280,7 @@ void ZygoteLauncher::report_exit_later(const std::string& instance, std::string 
 }
 
 void ZygoteLauncher::on_zygote_gone(const std::string& runtime, const std::string& why) {
-  log::error("a runtime has ended; its workers are gone",
-             {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why)}});
+  mark_down(runtime, why);
   auto ended = zygotes_.extract(runtime);
   if (!ended.empty()) loop_.dispose(std::move(ended.mapped()));
   std::vector<std::string> lost;
@@ -252,8 +288,70 @@ void ZygoteLauncher::on_zygote_gone(const std::string& runtime, const std::strin
     if (running.runtime == runtime) lost.push_back(instance);
   }
   for (const std::string& instance : lost) {
-    report_exit(instance, {.code = {}, .signal = SIGKILL, .error = {}});
+    // One that had not entered its sandbox has run no code of the function's.
+    report_exit(instance, {.code = {}, .signal = SIGKILL, .error = running_[instance].entered ? "" : why});
   }
+}
+
+// Told once, however often it is tried in vain to start it again.
+void ZygoteLauncher::mark_down(const std::string& runtime, const std::string& why) {
+  const auto [found, begins] = down_.try_emplace(runtime);
+  Down& down = found->second;
+  down.why = why;
+  if (begins) {
+    log::error("a runtime is down, with its workers, and is started again",
+               {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why)}});
+  }
+  const Duration pause = kRestartPause * (1U << std::min(down.tries++, kMostDoublings));
+  start_not_before_[runtime] = loop_.now() + pause;
+  loop_.after(pause, [this, runtime, alive = alive_] {
+    if (*alive) start_again(runtime);
+  });
+}
+
+// Not only when a call needs it: that one would wait for the interpreter.
+void ZygoteLauncher::start_again(const std::string& runtime) {
+  if (zygotes_.contains(runtime) || loop_.now() < start_not_before_[runtime]) return;
+  std::string why_not;
+  Zygote* const made = zygote(runtime, why_not);
+  if (made == nullptr) return;
+  for (const Network network : wanted_[runtime]) made->want_spares(network, spares_of(runtime));
+}
+
+void ZygoteLauncher::on_zygote_ready(const std::string& runtime) {
+  down_.erase(runtime);
+}
+
+void ZygoteLauncher::on_entered(zygote::Started& started) {
+  const auto found = running_.find(started.worker);
+  if (found == running_.end()) return;
+  Running& running = found->second;
+  running.entered = true;
+  if (started.listener) return connect(started.worker, started.pid, std::move(started.listener));
+  if (!running.needs_network) return;
+  // The kernel drops a descriptor for which the receiver has no room: this worker would never have a network.
+  running.error = "there was no descriptor for its network";
+  kill(started.worker);
+}
+
+std::vector<RuntimeTrouble> ZygoteLauncher::troubles() const {
+  std::vector<RuntimeTrouble> found;
+  for (const auto& [runtime, down] : down_) found.push_back({.runtime = runtime, .why = down.why});
+  return found;
+}
+
+void ZygoteLauncher::look() {
+  std::vector<std::string> hung;
+  for (const auto& [runtime, each] : zygotes_) {
+    if (!each->look()) hung.push_back(runtime);
+  }
+  for (const std::string& runtime : hung) on_zygote_gone(runtime, "it did not answer and was killed");
+  for (auto& [instance, running] : running_) {
+    if (running.entered || ++running.looks != kLooksUntilEntered) continue;
+    running.error = "it did not enter its sandbox in time";
+    kill(instance);
+  }
+  look_timer_ = loop_.after(kLookEvery, [this] { look(); });
 }
 
 }  // namespace sterna::launch

@@ -26,6 +26,11 @@ struct RuntimeCommand {
   bool keeps_spares = true;  // false: nobody waits for its workers
 };
 
+struct RuntimeTrouble {
+  std::string runtime;
+  std::string why;
+};
+
 struct LaunchSettings {
   std::map<std::string, RuntimeCommand> runtimes;  // by FunctionConfig::runtime
   std::string root_dir;                            // an empty directory for the sandboxes' root
@@ -46,6 +51,10 @@ class ZygoteLauncher final : public pool::Launcher {
   void prepare(const std::string& runtime, Network network);
   // What its workers get, but for their host user. Any thread.
   sandbox::SandboxPlan plan_of(const pool::FunctionConfig& config) const;
+  // Runtimes whose zygote has ended and is not there again.
+  std::vector<RuntimeTrouble> troubles() const;
+  // Whether a zygote is there, or none was ever needed.
+  bool any_runtime() const { return down_.empty() || down_.size() < wanted_.size(); }
   // Whether every zygote that was started is warm, or has failed.
   bool settled() const { return starting_ == 0; }
 
@@ -61,6 +70,15 @@ class ZygoteLauncher final : public pool::Launcher {
     std::string function;
     pool::LaunchObserver* observer = nullptr;
     std::unique_ptr<EgressNetwork> network;
+    bool needs_network = false;  // a seccomp listener comes with its entry
+    bool entered = false;        // its sandbox
+    unsigned looks = 0;          // without that
+    std::string error;           // why it is killed for no fault of its own
+  };
+  // A runtime without its zygote.
+  struct Down {
+    std::string why;
+    unsigned tries = 0;
   };
 
   Zygote* zygote(const std::string& runtime, std::string& why_not);
@@ -71,12 +89,23 @@ class ZygoteLauncher final : public pool::Launcher {
   void report_exit(const std::string& instance, const pool::WorkerExit& exit);
   void report_exit_later(const std::string& instance, std::string why);
   void on_zygote_gone(const std::string& runtime, const std::string& why);
+  void on_zygote_ready(const std::string& runtime);
+  void on_entered(zygote::Started& started);
+  void mark_down(const std::string& runtime, const std::string& why);
+  void start_again(const std::string& runtime);
+  void look();
 
   net::Loop& loop_;
   const LaunchSettings settings_;
   std::size_t starting_ = 0;  // zygotes that have not said ready yet
   std::map<std::string, std::unique_ptr<Zygote>> zygotes_;
+  std::map<std::string, std::set<Network>>
+      wanted_;  // spares, by runtime: of every zygote that was ever started
+  std::map<std::string, Down> down_;
   std::map<std::string, MonotonicTime> start_not_before_;
+  net::Loop::TimerId look_timer_;
+  std::shared_ptr<bool> alive_ =
+      std::make_shared<bool>(true);                   // timers that come after the end find this false
   std::optional<sandbox::Cgroup> network_group_;      // of all pasta processes, so that a sweep finds them
   std::unordered_map<std::string, Running> running_;  // by instance
   // Host users of the functions that have workers.

@@ -80,8 +80,9 @@ void Http1Connection::read(bool until_end) {
 }
 
 // A client that has gone and one that only has nothing more to say look the same. The answer to what it asked
-// is given if it comes soon; a run that takes longer is not worth keeping for somebody who is most likely
-// gone.
+// is given if it begins soon; a run that takes longer is not worth keeping for somebody who is most likely
+// gone. Once it has begun, one who has gone answers bytes with a reset, and one who is there may take its
+// time like every other.
 void Http1Connection::end_of_input() {
   const bool owed = answer_ == Answer::kFinished ? buffered() > 0 : reading_ == Reading::kDone;
   if (!owed || lingering_) return peer_closed();
@@ -316,14 +317,14 @@ void Http1Connection::begin_stream(std::optional<std::uint64_t> length) {
   }
   end_head();
   answer_ = Answer::kStreaming;
-  if (!half_closed_) progress_ = server_.loop_.now();
+  progress_ = server_.loop_.now();
   server_.loop_.at_turn_end(*this);
 }
 
 void Http1Connection::write(std::string_view part) {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   if (part.empty() || bodyless_ || is_head()) return;
-  if (buffered() == 0 && !half_closed_) progress_ = server_.loop_.now();
+  if (buffered() == 0) progress_ = server_.loop_.now();
   if (chunked_) {
     append_number(out_, part.size(), 16);
     out_ += "\r\n";
@@ -338,7 +339,7 @@ void Http1Connection::finish() {
   if (chunked_ && !is_head()) out_ += "0\r\n\r\n";
   answer_ = Answer::kFinished;
   observer_ = nullptr;
-  if (out_sent_ == 0 && !half_closed_) progress_ = server_.loop_.now();
+  if (out_sent_ == 0) progress_ = server_.loop_.now();
   server_.loop_.at_turn_end(*this);
 }
 
@@ -359,7 +360,7 @@ void Http1Connection::flush() {
     if (sent < 0 && errno == EAGAIN) break;
     if (sent < 0) return peer_closed();
     out_sent_ += static_cast<std::size_t>(sent);
-    if (!half_closed_) progress_ = server_.loop_.now();
+    progress_ = server_.loop_.now();
   }
   if (buffered() == 0) {
     shrink(out_);
@@ -430,8 +431,8 @@ bool Http1Connection::give_way() {
 MonotonicTime Http1Connection::deadline() const {
   const HttpLimits& limits = server_.limits_;
   if (lingering_) return progress_ + kLinger;
-  if (half_closed_) return progress_ + kHalfClosed;
   if (buffered() > 0) return progress_ + limits.write_stall;
+  if (half_closed_) return progress_ + (answer_ == Answer::kStreaming ? limits.write_stall : kHalfClosed);
   switch (reading_) {
     case Reading::kHead:
       return arrived_ +

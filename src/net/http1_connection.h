@@ -68,7 +68,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_bytes_ = 0;
   MonotonicTime arrived_;   // of the request's first byte, or since when the connection is idle
-  MonotonicTime progress_;  // last time the client took bytes; when it half-closed; when lingering began
+  MonotonicTime progress_;  // last time the client took bytes, or bytes began to wait; when it half-closed
   std::string out_;
   std::size_t out_sent_ = 0;
 };

@@ -1,4 +1,9 @@
 // Streams, slow and vanishing clients, deadlines, and the drain.
+#include <ifaddrs.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <memory>
 #include <optional>
 
 #include "net/testing/http_fixture.h"
@@ -206,6 +211,47 @@ TEST_F(HttpEndingTest, HalfClosedClientIsNotWaitedForLong) {
   EXPECT_TRUE(observer_.gone);
 }
 
+// On a busy machine the answer to somebody who only reads takes its time.
+TEST_F(HttpEndingTest, HalfClosedClientMayReadSlowly) {
+  constexpr std::size_t kPart = 256U << 10;
+  constexpr int kParts = 16;
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  client.half_close();
+  for (int i = 0; i < 5; ++i) turn();
+  connection.begin(200);
+  connection.begin_stream(kPart * kParts);
+  for (int i = 0; i < kParts; ++i) connection.write(std::string(kPart, 'x'));
+  connection.finish();
+  turn();
+  std::size_t before = 0;
+  while (!client.closed) {
+    pass(seconds(2));
+    client.read();
+    ASSERT_TRUE(client.closed || client.text.size() > before ||
+                until([&] { return !client.read() || client.text.size() > before; }));
+    before = client.text.size();
+  }
+  EXPECT_GE(client.text.size(), kPart * kParts);
+}
+
+TEST_F(HttpEndingTest, HalfClosedClientIsGivenAStreamThatPauses) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  client.half_close();
+  for (int i = 0; i < 5; ++i) turn();
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("one");
+  ASSERT_TRUE(ends_with(client, "one\r\n"));
+  pass(seconds(5));
+  ASSERT_FALSE(observer_.gone);
+  connection.write("two");
+  connection.finish();
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("two\r\n0\r\n\r\n")) << client.text;
+}
+
 TEST_F(HttpEndingTest, RefusedUploadIsDroppedSoThatTheAnswerArrives) {
   Client client(*this);
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n");
@@ -282,6 +328,75 @@ TEST_F(HttpEndingTest, AbortCutsAStream) {
   ASSERT_TRUE(closes(client));
   EXPECT_FALSE(client.text.ends_with("0\r\n\r\n"));
   EXPECT_FALSE(observer_.gone);  // who aborts need not be told
+}
+
+// An address of this machine that is not loopback.
+std::optional<in_addr> own_address() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return std::nullopt;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owned(all, &::freeifaddrs);
+  for (const ifaddrs* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    const in_addr found = reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
+    if ((ntohl(found.s_addr) >> 24U) != IN_LOOPBACKNET) return found;
+  }
+  return std::nullopt;
+}
+
+TEST_F(HttpEndingTest, OneClientCannotHaveAllConnections) {
+  const auto address = own_address();
+  if (!address) GTEST_SKIP() << "this machine has loopback only";
+  listen_on_ = "0.0.0.0";
+  limits_.max_connections_per_client = 1;
+  server();
+  std::optional<Client> first(std::in_place, *this, *address);
+  ASSERT_TRUE(until([&] { return server().connections() == 1; }));
+  Client second(*this, *address);
+  ASSERT_TRUE(closes(second));
+  EXPECT_TRUE(second.text.starts_with("HTTP/1.1 503 ")) << second.text;
+  EXPECT_NE(second.text.find("\"too_many_connections_of_client\""), std::string::npos) << second.text;
+  EXPECT_EQ(server().refused().client, 1U);
+  Client near(*this);  // loopback is not counted
+  hold(near).begin(204);
+  first.reset();
+  ASSERT_TRUE(until([&] { return server().connections() == 1; }));
+  Client third(*this, *address);
+  hold(third).begin(204);
+}
+
+// Lowers how many files this process may open, to those that it has and `more`.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const UniqueFd next(::dup(0));  // the lowest that is free
+    rlimit low = before_;
+    low.rlim_cur = static_cast<rlim_t>(next.get()) + more;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(HttpEndingTest, WithoutDescriptorsClientsAreToldAndThenServedAgain) {
+  Client busy(*this);
+  HttpConnection& held = hold(busy);
+  Client refused(*this);  // waits in the backlog
+  Client later(*this);
+  {
+    const FewDescriptors none(0);
+    ASSERT_TRUE(closes(refused));
+    EXPECT_NE(refused.text.find("\"out_of_descriptors\""), std::string::npos) << refused.text;
+    ASSERT_TRUE(closes(later));
+    EXPECT_EQ(server().refused().no_descriptors, 2U);
+  }
+  held.begin(200);
+  held.send("served");
+  EXPECT_TRUE(ends_with(busy, "served"));
+  Client next(*this);
+  hold(next).begin(204);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "net/http_server.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,7 +12,6 @@
 #include <cstring>
 #include <ctime>
 
-#include "base/log.h"
 #include "net/http1_connection.h"
 
 namespace sterna::net {
@@ -21,8 +21,22 @@ constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
 constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
-constexpr std::string_view kTooMany =
-    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+
+// Before a connection is made of it: it costs nothing but the send.
+void answer_unavailable(int fd, std::string_view reason, std::string_view detail) {
+  std::string body(R"({"type":"about:blank","title":"Service Unavailable","status":503,"detail":")");
+  body.append(detail).append(R"(","reason":")").append(reason).append(R"(","component":"gateway"})");
+  std::string answer("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n");
+  answer.append("X-Sterna-Fault: platform\r\nContent-Type: application/problem+json\r\nContent-Length: ")
+      .append(std::to_string(body.size()))
+      .append("\r\n\r\n")
+      .append(body);
+  ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+UniqueFd open_reserve() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
 std::string address_text(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -75,7 +89,9 @@ HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const 
       service_(service),
       limits_(limits),
       budget_(budget),
-      tls_(std::move(tls)) {
+      tls_(std::move(tls)),
+      clients_(limits.max_connections_per_client),
+      reserve_(open_reserve()) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length);
@@ -88,6 +104,7 @@ HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const 
 
 HttpServer::~HttpServer() {
   loop_.cancel(sweep_timer_);
+  if (accept_timer_) loop_.cancel(*accept_timer_);
   if (socket_) loop_.remove(socket_.get(), *this);
   connections_.clear();  // they still need the server
 }
@@ -104,25 +121,65 @@ void HttpServer::accept_all() {
                               SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      if ((errno == EMFILE || errno == ENFILE) && make_room()) continue;
-      if (errno != EAGAIN) {  // no descriptors or memory: those that wait in the backlog are tried again soon
-        log::warn("cannot accept a connection", {{"error", std::string_view(std::strerror(errno))}});
-        loop_.after(kAcceptPause, [this] { accept_all(); });
-      }
-      return;
+      if ((errno == EMFILE || errno == ENFILE) && (make_room() || refuse_with_reserve())) continue;
+      return errno == EAGAIN ? void() : accept_later();
     }
     ++accepted_;
-    if (connections_.size() >= limits_.max_connections && !make_room()) {
-      ::send(client.get(), kTooMany.data(), kTooMany.size(), MSG_NOSIGNAL);
-      continue;
-    }
-    const int on = 1;
-    ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    adopt(std::move(client), address_text(address));
+    take_in(std::move(client), address);
   }
 }
 
-void HttpServer::adopt(UniqueFd socket, std::string client) {
+void HttpServer::take_in(UniqueFd client, const sockaddr_storage& address) {
+  if (connections_.size() >= limits_.max_connections && !make_room()) {
+    ++refused_.full;
+    return answer_unavailable(client.get(), "too_many_connections",
+                              "the server has as many connections as it may have; try again later");
+  }
+  const auto ip = ip_of(reinterpret_cast<const sockaddr&>(address));
+  auto counted = ip ? clients_.take(*ip) : ClientCounts::Place();
+  if (!counted) {
+    ++refused_.client;
+    return answer_unavailable(client.get(), "too_many_connections_of_client",
+                              "this address has as many connections as one may have; close some, or use them "
+                              "for further requests");
+  }
+  const int on = 1;
+  ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  adopt(std::move(client), address_text(address), std::move(*counted));
+}
+
+// No descriptor is left: a client is told so with the one that is kept for that, and does not wait for
+// nothing. False, with errno: nobody waits, or somebody else has taken the descriptor.
+bool HttpServer::refuse_with_reserve() {
+  if (!reserve_) reserve_ = open_reserve();
+  if (!reserve_) return false;
+  reserve_.reset();
+  int error = 0;
+  {
+    const UniqueFd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    error = client ? 0 : errno;
+    if (client) {
+      ++refused_.no_descriptors;
+      answer_unavailable(client.get(), "out_of_descriptors",
+                         "the server may open no more files at the moment; try again later");
+    }
+  }
+  reserve_ = open_reserve();
+  errno = error;
+  return error == 0;
+}
+
+// Without descriptors or memory those that wait in the backlog are tried again soon, by one timer however
+// many come: the kernel tells each of them once.
+void HttpServer::accept_later() {
+  if (accept_timer_) return;
+  accept_timer_ = loop_.after(kAcceptPause, [this] {
+    accept_timer_.reset();
+    accept_all();
+  });
+}
+
+void HttpServer::adopt(UniqueFd socket, std::string client, ClientCounts::Place counted) {
   const int fd = socket.get();
   SslPtr session = tls_ ? tls_->session() : nullptr;
   if (tls_ && !session) return;
@@ -131,6 +188,7 @@ void HttpServer::adopt(UniqueFd socket, std::string client) {
   ServerConnection& added = *connection;
   connections_.push_front(std::move(connection));
   added.place_ = connections_.begin();
+  added.counted_ = std::move(counted);
   if (!loop_.add(fd, added)) added.close();
 }
 

@@ -1,9 +1,12 @@
 // HTTP over TCP: accepts connections and hands whole requests to a service. Everything on one loop.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,11 +20,19 @@ namespace sterna::net {
 struct HttpLimits {
   std::size_t max_header_bytes = 32U << 10;
   std::size_t max_connections = 10'000;
-  std::uint32_t max_streams = 128;  // requests at a time on one HTTP/2 connection
+  std::size_t max_connections_per_client = 2'500;  // of one address; of a network of 64 bits with IPv6
+  std::uint32_t max_streams = 128;                 // requests at a time on one HTTP/2 connection
   Duration header_timeout = std::chrono::seconds(10);
   Duration body_timeout = std::chrono::seconds(60);  // and at least kMinBodyRate on average after it
   Duration keepalive = std::chrono::seconds(75);
   Duration write_stall = std::chrono::seconds(60);  // no byte of a response could be written for that long
+};
+
+// Connections that were answered with 503 and closed, by why.
+struct Refused {
+  std::uint64_t full = 0;            // max_connections, and all of them are being served
+  std::uint64_t client = 0;          // max_connections_per_client
+  std::uint64_t no_descriptors = 0;  // the process may open no more files
 };
 
 class HttpServer final : private EventHandler {
@@ -39,10 +50,11 @@ class HttpServer final : private EventHandler {
   std::uint16_t port() const { return port_; }
   std::size_t connections() const { return connections_.size(); }
   std::uint64_t accepted() const { return accepted_; }
+  const Refused& refused() const { return refused_; }
 
   // Serves a connected socket that does not block; `client` is the other side's address. What accepting does,
   // and tests without a network.
-  void adopt(UniqueFd socket, std::string client);
+  void adopt(UniqueFd socket, std::string client, ClientCounts::Place counted = {});
 
   // Stops accepting and closes idle connections; those with a request in flight close after its answer.
   void drain();
@@ -54,6 +66,9 @@ class HttpServer final : private EventHandler {
   friend class Http2Stream;
   void on_event(std::uint32_t events) override;
   void accept_all();
+  void take_in(UniqueFd client, const sockaddr_storage& address);
+  bool refuse_with_reserve();
+  void accept_later();
   bool make_room();
   void sweep();
   // The end of a status line and the header Date.
@@ -73,6 +88,10 @@ class HttpServer final : private EventHandler {
   std::uint16_t port_ = 0;
   bool draining_ = false;
   std::uint64_t accepted_ = 0;
+  Refused refused_;
+  ClientCounts clients_;
+  UniqueFd reserve_;  // given up to tell a client that there is no descriptor for it
+  std::optional<Loop::TimerId> accept_timer_;
   Loop::TimerId sweep_timer_;
   std::uint64_t sweeps_ = 0;
   std::list<std::unique_ptr<ServerConnection>> connections_;

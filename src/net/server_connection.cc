@@ -14,6 +14,7 @@ void ServerConnection::leave() {
   server_.loop_.remove(transport_.fd(), *this);
   server_.loop_.forget(*this);
   transport_.reset();
+  counted_.give_back();
   std::unique_ptr<ServerConnection> self = std::move(*place_);
   server_.connections_.erase(place_);
   server_.loop_.dispose(std::move(self));
@@ -28,6 +29,7 @@ void ServerConnection::hand_over_to_http2(std::string client, std::string_view b
   Http2Session& next = *session;
   std::unique_ptr<ServerConnection> self = std::exchange(*place_, std::move(session));
   static_cast<ServerConnection&>(next).place_ = place_;
+  static_cast<ServerConnection&>(next).counted_ = std::move(counted_);
   server_.loop_.dispose(std::move(self));
   if (!server_.loop_.add(fd, next)) return next.close();
   next.start(bytes);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "net/client_counts.h"
 #include "net/loop.h"
 #include "net/transport.h"
 
@@ -40,6 +41,7 @@ class ServerConnection : public EventHandler, public TurnEnd {
  private:
   friend class HttpServer;
   std::list<std::unique_ptr<ServerConnection>>::iterator place_;
+  ClientCounts::Place counted_;  // among its client's connections
 };
 
 }  // namespace sterna::net

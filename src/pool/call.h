@@ -27,6 +27,7 @@ enum class Failure : std::uint8_t {
   kNotRunning,   // the function stopped, failed or was deleted while the call waited
   kCancelled,    // the caller went away
   kSpaceFull,    // as kNoCapacity, and more workers would be over the space's quota
+  kCannotStart,  // the machine gives nothing to start a worker with, and none was there in time
 };
 
 // Who waits for the outcome. Exactly one final event comes: `on_failed`, or the part with More::kNo; after it

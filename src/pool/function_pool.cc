@@ -14,6 +14,14 @@ constexpr Duration kLeaveGrace = std::chrono::seconds(5);    // between SHUTDOWN
 constexpr Duration kCancelGrace =
     std::chrono::milliseconds(100);  // a cancelled run may end by itself that long
 constexpr Duration kAsyncCancelGrace = std::chrono::seconds(1);
+// What the machine or the runtime is at fault for passes, mostly. If it does not, the function has to say why
+// it does not run.
+constexpr Duration kStartPatience = std::chrono::seconds(60);
+constexpr Duration kLongestStartPause = std::chrono::seconds(2);
+// A worker takes its call when it comes; one that has not done so for that long hangs, and has run none of
+// it.
+constexpr Duration kTakePatience = std::chrono::seconds(5);
+constexpr Duration kLeastTakePatience = std::chrono::seconds(1);
 constexpr unsigned kToleratedLoadFailures = 2;
 constexpr unsigned kToleratedCrashes = 9;
 constexpr unsigned kToleratedLostParents = 2;
@@ -179,6 +187,9 @@ void FunctionPool::take_back_from_starting() {
 void FunctionPool::on_ready(Worker& worker) {
   loaded_ = true;
   broken_ = false;
+  start_fails_since_.reset();
+  start_failures_ = 0;
+  context_.start_trouble.reset();
   is_async_ = worker.is_async();
   Member* of = member(worker);
   const MonotonicTime now = context_.loop.now();
@@ -298,6 +309,8 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   if (!retired) keep_parent_until_ = context_.loop.now() + config_.idle;
   if (was_parent && !expected) {
     on_parent_exited(instance, exit);
+  } else if (!expected && !exit.error.empty()) {
+    on_start_failed(instance, exit.error);
   } else if (!expected) {
     if (forked && !served)
       give_up_parents(
@@ -329,6 +342,24 @@ void FunctionPool::end_calls(Member& member, const WorkerExit& exit) {
     line_.pop_front();
     fail(call, Failure::kNotRunning, "the function is not running");
   }
+}
+
+// No code of the function's has run. It is tried again and again, and its calls wait as long as they may.
+void FunctionPool::on_start_failed(std::string_view instance, const std::string& why) {
+  const MonotonicTime now = context_.loop.now();
+  context_.start_trouble = now;
+  if (!start_fails_since_) {
+    start_fails_since_ = now;
+    platform_log(instance, "a worker could not be started, which is tried again: " + why);
+  }
+  if (now - *start_fails_since_ >= kStartPatience)
+    return count_failure("workers cannot be started: " + why, kToleratedLoadFailures);
+  start_not_before_ = now + std::min(restart_delay(++start_failures_), kLongestStartPause);
+}
+
+bool FunctionPool::has_ready_worker() const {
+  return std::ranges::any_of(
+      workers_, [](const Member& m) { return !m.killed && m.worker->state() == Worker::State::kReady; });
 }
 
 void FunctionPool::count_failure(const std::string& reason, unsigned tolerated) {
@@ -415,8 +446,7 @@ bool FunctionPool::start_worker() {
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
                               origin, context_.next_call_number);
   if (!worker) {
-    platform_log({}, worker.error().detail);
-    count_failure(worker.error().detail, kToleratedLoadFailures);
+    on_start_failed({}, worker.error().detail);
     return false;
   }
   count_in();
@@ -573,7 +603,8 @@ void FunctionPool::expire_line(MonotonicTime now) {
   while (!line_.empty() && now - line_.front().arrived >= config_.queue_wait) {
     Call& call = line_.front();
     line_.pop_front();
-    fail(call, lack(), "no worker became free in time");
+    const bool none = start_fails_since_ && !has_ready_worker();
+    fail(call, none ? Failure::kCannotStart : lack(), "no worker became free in time");
   }
 }
 
@@ -590,6 +621,12 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     return count_failure("the handler did not load within 30 seconds", loaded_ ? kToleratedLoadFailures : 0);
   }
   const bool sequential = concurrency() == 1;
+  if (hangs(worker, now)) {
+    platform_log(worker.instance(),
+                 "the worker did not take its call in time and is stopped; another runs it");
+    take_back_all(member);
+    return kill(member);
+  }
   if (worker.stuck(now)) {
     if (sequential || worker.calls().empty()) return kill(member);
     retire(member, now);
@@ -607,6 +644,13 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     if (call.started != MonotonicTime{} && now - call.started >= config_.timeout)
       return time_out(member, call);
   }
+}
+
+// It has calls and has taken none of them for too long.
+bool FunctionPool::hangs(Worker& worker, MonotonicTime now) const {
+  if (worker.calls().empty() || worker.calls().size() < worker.in_flight()) return false;
+  const Duration patience = std::max(std::min(kTakePatience, config_.timeout / 2), kLeastTakePatience);
+  return now - worker.calls().front().dispatched >= patience && !worker.has_begun();
 }
 
 // One run at a time: the worker is stopped. Many at a time: the run is cancelled first, and the worker only

@@ -53,6 +53,8 @@ struct PoolContext {
   std::function<bool(std::string_view space)> evict_idle = [](std::string_view) { return false; };
   std::uint64_t next_call_number = 1;
   std::size_t workers_total = 0;
+  // When a worker could last not be started for no fault of its function's, unless one was ready since.
+  std::optional<MonotonicTime> start_trouble = std::nullopt;
 };
 
 struct PoolCounters {
@@ -152,11 +154,14 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void take_back_from_starting();
   void expire_line(MonotonicTime now);
   void check_member(Member& member, MonotonicTime now);
+  bool hangs(Worker& worker, MonotonicTime now) const;
   void time_out(Member& member, Call& call);
   void stop_idle(MonotonicTime now);
   void keep_minimum();
   void end_calls(Member& member, const WorkerExit& exit);
   void count_failure(const std::string& reason, unsigned tolerated);
+  void on_start_failed(std::string_view instance, const std::string& why);
+  bool has_ready_worker() const;
   void give_back(Call& call);
   void fail(Call& call, Failure failure, std::string_view detail);
   void platform_log(std::string_view instance, std::string_view text);
@@ -174,8 +179,10 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool slow_to_load_ = false;  // a worker has paused: others wait for the next one that does
   bool parents_allowed_;
   unsigned lost_parents_ = 0;
-  MonotonicTime keep_parent_until_{};  // though no worker lives: one did not leave by itself
-  unsigned failures_ = 0;              // failed starts and crashes in a row
+  MonotonicTime keep_parent_until_{};               // though no worker lives: one did not leave by itself
+  unsigned failures_ = 0;                           // failed starts and crashes in a row
+  std::optional<MonotonicTime> start_fails_since_;  // without a fault of the function's
+  unsigned start_failures_ = 0;                     // of that kind, in a row
   MonotonicTime start_not_before_;
   PoolCounters counters_;
 };

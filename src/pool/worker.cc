@@ -20,6 +20,7 @@ constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
 constexpr std::size_t kMaxBuffered = 256U << 10;
 constexpr std::size_t kMaxOutputLine = 16U << 10;
+constexpr Duration kNoMemoryPause = std::chrono::milliseconds(20);
 // Loading that takes less is not worth the memory of a process that only waits.
 constexpr std::chrono::milliseconds kPauseAfter{100};
 
@@ -156,6 +157,7 @@ Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, 
 
 Worker::~Worker() {
   loop_.forget(*this);
+  if (flush_timer_) loop_.cancel(*flush_timer_);
   if (socket_) loop_.remove(socket_.get(), *this);
   calls_.clear();
   ::munmap(&claims_, sizeof claims_);
@@ -220,6 +222,11 @@ bool Worker::keeps_waiting(MonotonicTime then) const {
   return false;
 }
 
+bool Worker::has_begun() const {
+  return std::ranges::any_of(
+      calls_, [this](const Call& call) { return claims_.get(call.slot_) != wire::Claim::kQueued; });
+}
+
 bool Worker::take_back(Call& call) {
   if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
   if (std::erase(pumping_, &call) > 0) {  // so that the worker need not wait for the rest of a body
@@ -273,6 +280,7 @@ void Worker::flush() {
         ::send(socket_.get(), out_.data() + out_sent_, out_.size() - out_sent_, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return watch(kReading | EPOLLOUT);
+    if (sent < 0 && (errno == ENOBUFS || errno == ENOMEM)) return flush_later();
     if (sent < 0) return lose({});
     out_sent_ += static_cast<std::size_t>(sent);
     if (out_sent_ == out_.size()) {
@@ -283,6 +291,15 @@ void Worker::flush() {
     }
   }
   watch(kReading);
+}
+
+// The kernel has no memory for what would be in the socket: it does not tell when it has.
+void Worker::flush_later() {
+  if (flush_timer_) return;
+  flush_timer_ = loop_.after(kNoMemoryPause, [this] {
+    flush_timer_.reset();
+    flush();
+  });
 }
 
 void Worker::watch(std::uint32_t events) {

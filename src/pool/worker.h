@@ -60,6 +60,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void send(Call& call);
   // Whether it has a call since before `then` for which no code has run.
   bool keeps_waiting(MonotonicTime then) const;
+  // Whether code has run for one of its calls.
+  bool has_begun() const;
   // Takes a call back for which no code has run; false when it has begun.
   bool take_back(Call& call);
   // Tells the worker that nobody waits for the call any more. The call is forgotten at once; its slot stays
@@ -99,6 +101,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   // Appends a frame with the next part of the call's body.
   void write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit);
   void flush();
+  void flush_later();
   // EPOLL* bits of the socket.
   void watch(std::uint32_t events);
   void lose(std::string_view why);
@@ -131,6 +134,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::string out_;
   std::uint32_t watched_ = 0;
   std::size_t out_sent_ = 0;
+  std::optional<net::Loop::TimerId> flush_timer_;
   std::vector<Call*> pumping_;  // calls whose bodies are on the way
 };
 

@@ -147,6 +147,11 @@ Result<Listed<Function>> Registry::list(std::string_view space, const api::Page&
   }
 }
 
+Status Registry::try_write() {
+  const std::scoped_lock lock(mutex_);
+  return database_->try_write();
+}
+
 Result<std::vector<Function>> Registry::snapshot() {
   const std::scoped_lock lock(mutex_);
   Statement query(*database_, select_function());

@@ -107,6 +107,9 @@ class Registry {
   Result<SpaceCounts> count(std::string_view space);
   // Every bundle that a version of the space's functions uses.
   Result<std::vector<std::string>> bundles(std::string_view space);
+  // Why the last change could not be written, when the disk was the reason; and a try that changes nothing.
+  std::optional<Error> write_trouble() const { return database_->write_trouble(); }
+  Status try_write();
 
   // Spaces (spaces.cc). `default` always exists and cannot be deleted: conflict `space_is_default`.
   Result<Space> create_space(

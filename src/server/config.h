@@ -39,6 +39,8 @@ struct Limits {
   std::uint64_t max_header_bytes = 32ULL << 10;
   std::uint64_t max_path_levels = 3;
   std::uint64_t max_connections = 10'000;
+  std::uint64_t max_connections_per_client = 2'500;  // of one address, but for loopback
+  std::uint64_t max_concurrent_streams = 128;        // requests at a time on one HTTP/2 connection
   std::uint64_t max_replicas_total = 64;
   std::uint64_t io_mb_per_second = 256;  // of one worker, from each disk and to it; 0: no limit
   std::uint64_t queue_length = 1'000;    // waiting calls of one function

@@ -113,6 +113,12 @@ const std::array kOptions = {
     Option{"limits.max_connections", STERNA_NUMBER(limits.max_connections, 1, 1'000'000),
            "Open client connections. With more, one that is idle or slow is closed, or the new one is "
            "answered with 503."},
+    Option{"limits.max_connections_per_client",
+           STERNA_NUMBER(limits.max_connections_per_client, 1, 1'000'000),
+           "Open connections of one client: an IPv4 address, or an IPv6 network of 64 bits. Further ones are "
+           "answered with 503. Clients on loopback, such as a proxy, are not counted."},
+    Option{"limits.max_concurrent_streams", STERNA_NUMBER(limits.max_concurrent_streams, 1, 10'000),
+           "Requests at a time on one HTTP/2 connection."},
     Option{"limits.header_timeout_seconds", STERNA_SECONDS(limits.header_timeout, 1ms, 3600s),
            "How long a client may take to send a request's line and headers."},
     Option{"limits.body_timeout_seconds", STERNA_SECONDS(limits.body_timeout, 1ms, 3600s),

@@ -30,6 +30,8 @@
 #include "server/access_sync.h"
 #include "server/bootstrap.h"
 #include "server/cgroup_home.h"
+#include "server/connection_metrics.h"
+#include "server/health_watch.h"
 #include "server/queue_events.h"
 #include "server/registry_bridge.h"
 #include "server/run_record.h"
@@ -177,8 +179,11 @@ class Server {
   callback::CurlSender sender_;
   dispatch::Deliverer deliverer_;
   QueueEvents queue_events_;
+  gateway::Health health_;
+  ConnectionMetrics connection_metrics_;
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
+  HealthWatch health_watch_;
   Signals signals_;
   bool draining_ = false;
   MonotonicTime drain_until_;
@@ -204,6 +209,16 @@ build::BuilderSettings builder_settings(const Config& config) {
                      .max_pids = static_cast<std::uint32_t>(build.max_pids)},
           .parallel = build.parallel,
           .kept_logs = static_cast<std::int64_t>(config.limits.kept_versions)};
+}
+
+// Where the server writes, and what does not work when it cannot.
+std::vector<Folder> written_folders(const std::filesystem::path& data_dir) {
+  return {{"data_dir", "functions cannot be changed, asynchronous invocations are refused", data_dir},
+          {"bodies", "requests with large bodies are refused", data_dir / "run"},
+          {"bundles", "no code can be deployed", data_dir / "bundles"},
+          {"layers", "nothing can be built", data_dir / "layers"},
+          {"logs", "what functions print is lost", data_dir / "logs"},
+          {"build_logs", "logs of builds are lost", data_dir / "build-logs"}};
 }
 
 queue::QueueLimits queue_limits(const AsyncLimits& limits) {
@@ -283,6 +298,8 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                    async_metrics_.delivery(function, outcome);
                  }),
       queue_events_(*queue_, dispatcher_, settlements_, async_metrics_),
+      health_(clock_, metrics_),
+      connection_metrics_(metrics_),
       gateway_(
           {.loop = loop_,
            .functions = functions_,
@@ -306,14 +323,23 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .token_lifetime = config_.token_lifetime,
                      .bad_secrets = bad_secrets_,
                      .refusals = refusals_},
+           .health = health_,
            .update_gauges =
                [this] {
                  functions_.update_gauges();
                  async_metrics_.update_gauges();
+                 if (http_) connection_metrics_.update(*http_);
                }},
           {.max_path_levels = config_.limits.max_path_levels,
            .max_code_bytes = config_.limits.max_code_bytes,
            .open_metrics = config_.open_metrics}),
+      health_watch_(loop_, health_,
+                    {.launcher = launcher_,
+                     .functions = functions_,
+                     .registry = *registry_,
+                     .queue = *queue_,
+                     .audit = *audit_},
+                    written_folders(config_.data_dir)),
       signals_(loop_, [this] { on_signal(); }) {
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
 }
@@ -393,15 +419,19 @@ Status Server::listen() {
     if (!loaded) return std::unexpected(loaded.error());
     tls = std::move(*loaded);
   }
-  auto http = net::HttpServer::listen(loop_, config_.listen.host, config_.listen.port, gateway_,
-                                      {.max_header_bytes = limits.max_header_bytes,
-                                       .max_connections = connection_limit(limits.max_connections),
-                                       .header_timeout = limits.header_timeout,
-                                       .body_timeout = limits.body_timeout,
-                                       .keepalive = limits.keepalive},
-                                      base_->bodies, std::move(tls));
+  auto http =
+      net::HttpServer::listen(loop_, config_.listen.host, config_.listen.port, gateway_,
+                              {.max_header_bytes = limits.max_header_bytes,
+                               .max_connections = connection_limit(limits.max_connections),
+                               .max_connections_per_client = limits.max_connections_per_client,
+                               .max_streams = static_cast<std::uint32_t>(limits.max_concurrent_streams),
+                               .header_timeout = limits.header_timeout,
+                               .body_timeout = limits.body_timeout,
+                               .keepalive = limits.keepalive},
+                              base_->bodies, std::move(tls));
   if (!http) return std::unexpected(http.error());
   http_ = std::move(*http);
+  health_watch_.watch(*http_);
   const std::string address = to_string(Address{config_.listen.host, http_->port()});
   const std::string scheme = config_.tls_cert.empty() ? "http" : "https";
   std::ofstream(config_.data_dir / "address") << address << "\n";
@@ -420,7 +450,7 @@ void Server::on_signal() {
   }
   draining_ = true;
   log::info("draining", {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
-  gateway_.set_not_ready("the server is draining");
+  health_.drain("the server ends: calls that run are finished, no more are taken");
   drain_until_ = loop_.now() + config_.drain;
   dispatcher_.drain();
   deliverer_.drain();
@@ -483,6 +513,7 @@ Status serve(const Config& config) {
   auto lock = store::DataLock::acquire(config.data_dir);
   if (!lock) return std::unexpected(lock.error());
   if (const Status made = make_directory(config.data_dir / "run" / "root"); !made) return made;
+  if (const Status made = make_directory(config.data_dir / "build-logs"); !made) return made;
   std::vector<std::string> warnings;
   CgroupHome cgroups = CgroupHome::open(config.data_dir, warnings);
   sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));

@@ -15,6 +15,7 @@ namespace sterna::store {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
+constexpr std::string_view kDiskFull = "disk_full";
 constexpr std::uint64_t kReserveShare = 20;  // of the free space, at most one part in so many is reserved
 
 constexpr const char* kPragmas =
@@ -40,7 +41,7 @@ Error last_error(sqlite3* handle) {
     error.reason = "already_exists";
   } else if ((code & 0xff) == SQLITE_FULL) {
     error.code = Code::kExhausted;
-    error.reason = "disk_full";
+    error.reason = kDiskFull;
   } else if ((code & 0xff) == SQLITE_BUSY) {
     error.code = Code::kUnavailable;
     error.reason = "store_busy";
@@ -96,6 +97,31 @@ Result<int> Database::schema_version() {
   Result<bool> row = query.step();
   if (!row) return std::unexpected(row.error());
   return static_cast<int>(query.integer(0));
+}
+
+std::optional<Error> Database::write_trouble() const {
+  if (!in_trouble_) return std::nullopt;
+  const std::scoped_lock lock(trouble_mutex_);
+  return trouble_;
+}
+
+void Database::note_write(const Status& written) {
+  const bool by_disk = !written && (written.error().code == Code::kIo || written.error().reason == kDiskFull);
+  if (written && !in_trouble_) return;  // mostly
+  if (!written && !by_disk) return;     // says nothing about the disk
+  const std::scoped_lock lock(trouble_mutex_);
+  trouble_ = by_disk ? std::optional(written.error()) : std::nullopt;
+  in_trouble_ = by_disk;
+}
+
+Status Database::touch() {
+  const Result<int> version = schema_version();
+  if (!version) return std::unexpected(version.error());
+  return execute("PRAGMA user_version=" + std::to_string(*version));
+}
+
+Status Database::try_write() {
+  return transact(*this, [this] { return touch(); });
 }
 
 sqlite3_stmt* Database::borrow(std::string_view sql) {

@@ -1,8 +1,11 @@
 // One SQLite connection, set up so that what was committed survives a power cut.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +50,15 @@ class Database {
   // The schema version written in the file; 0 in a new one.
   Result<int> schema_version();
 
+  // Why the last transaction could not be written, when the disk was the reason. Any thread.
+  std::optional<Error> write_trouble() const;
+  // Tells what became of a transaction (transact does).
+  void note_write(const Status& written);
+  // Writes what is there already, to see whether the disk takes writes again: within a transaction, and in
+  // one of its own.
+  Status touch();
+  Status try_write();
+
  private:
   friend class Statement;
   explicit Database(sqlite3* handle) : handle_(handle) {}
@@ -56,6 +68,9 @@ class Database {
   void give_back(sqlite3_stmt* statement);
 
   sqlite3* handle_;
+  std::atomic<bool> in_trouble_ = false;
+  mutable std::mutex trouble_mutex_;
+  std::optional<Error> trouble_;                             // guarded by trouble_mutex_
   std::vector<std::pair<std::string, sqlite3_stmt*>> idle_;  // at most kMaxIdle
   static constexpr std::size_t kMaxIdle = 64;
 };

@@ -18,6 +18,12 @@ bool harmless(const Status& status) {
          status.error().code == Code::kNotFound;
 }
 
+class Touch final : public Write {
+ public:
+  Status apply(Database& database) override { return database.touch(); }
+  void done(const Status&) override {}
+};
+
 }  // namespace
 
 GroupCommit::GroupCommit(std::unique_ptr<Database> database, Deliver deliver)
@@ -53,8 +59,18 @@ std::size_t GroupCommit::waiting() const {
   return queued_.size();
 }
 
+void GroupCommit::try_write() {
+  submit(std::make_unique<Touch>());
+}
+
+std::optional<MonotonicTime> GroupCommit::writing_since() const {
+  const std::scoped_lock lock(mutex_);
+  return writing_since_;
+}
+
 std::vector<GroupCommit::Ended> GroupCommit::take_batch() {
   std::unique_lock lock(mutex_);
+  writing_since_.reset();
   wake_.wait(lock, [this] { return ending_ || !queued_.empty(); });
   std::size_t count = 0;
   std::size_t bytes = 0;
@@ -66,6 +82,7 @@ std::vector<GroupCommit::Ended> GroupCommit::take_batch() {
   for (std::size_t i = 0; i < count; ++i) batch.push_back({std::move(queued_[i]), {}});
   queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(count));
   queued_bytes_ -= bytes;
+  if (count > 0) writing_since_ = SystemClock().now();
   return batch;
 }
 
@@ -79,10 +96,13 @@ void GroupCommit::work() {
 }
 
 void GroupCommit::run(std::vector<Ended>& batch) {
+  const bool was_in_trouble = database_->write_trouble().has_value();
   const Status committed = run_all(batch);
   if (committed) return;
-  log::warn("a batch of writes was undone", {{"writes", static_cast<std::int64_t>(batch.size())},
-                                             {"detail", std::string_view(committed.error().detail)}});
+  if (!was_in_trouble) {
+    log::warn("a batch of writes was undone", {{"writes", static_cast<std::int64_t>(batch.size())},
+                                               {"detail", std::string_view(committed.error().detail)}});
+  }
   for (Ended& ended : batch) ended.status = committed;
 }
 

@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "store/database.h"
 
@@ -51,6 +53,13 @@ class GroupCommit {
   std::size_t waiting_bytes() const;
   std::size_t waiting() const;
 
+  // Why the last batch could not be written, when the disk was the reason. Any thread.
+  std::optional<Error> write_trouble() const { return database_->write_trouble(); }
+  // Queues a write that changes nothing, to see whether the disk takes writes again. Any thread.
+  void try_write();
+  // Since when the batch that is being written is with the disk; none when nothing is written. Any thread.
+  std::optional<MonotonicTime> writing_since() const;
+
  private:
   void work();
   std::vector<Ended> take_batch();
@@ -64,6 +73,7 @@ class GroupCommit {
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Write>> queued_;  // guarded by mutex_
   std::size_t queued_bytes_ = 0;                // guarded by mutex_
+  std::optional<MonotonicTime> writing_since_;  // guarded by mutex_
   bool ending_ = false;                         // guarded by mutex_
   std::thread thread_;                          // last: it uses the others
 };

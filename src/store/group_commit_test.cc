@@ -134,5 +134,19 @@ TEST_F(GroupCommitTest, WhatIsQueuedAtTheEndIsWritten) {
   EXPECT_EQ(rows(), 1);
 }
 
+TEST_F(GroupCommitTest, TellsSinceWhenItWritesAndTriesTheDisk) {
+  EXPECT_FALSE(writer_->writing_since());
+  std::promise<void> open;
+  hold(open.get_future().share());
+  EXPECT_TRUE(writer_->writing_since());
+  writer_->try_write();
+  open.set_value();
+  std::promise<Status> done;
+  writer_->submit(std::make_unique<TestWrite>([](Database&) -> Status { return {}; },
+                                              [&](const Status& status) { done.set_value(status); }));
+  EXPECT_TRUE(done.get_future().get());
+  EXPECT_FALSE(writer_->write_trouble());
+}
+
 }  // namespace
 }  // namespace sterna::store

@@ -98,11 +98,15 @@ class Transaction {
 // Runs `body`, which answers a Result, in a transaction: commits when it succeeds, rolls back when it fails.
 template <class Body>
 auto transact(Database& database, Body&& body) -> decltype(body()) {
-  Transaction transaction(database);
-  if (Status begun = transaction.begin(); !begun) return std::unexpected(begun.error());
-  auto result = body();
-  if (!result) return result;
-  if (Status done = transaction.commit(); !done) return std::unexpected(done.error());
+  auto result = [&]() -> decltype(body()) {
+    Transaction transaction(database);
+    if (Status begun = transaction.begin(); !begun) return std::unexpected(begun.error());
+    auto answered = body();
+    if (!answered) return answered;
+    if (Status done = transaction.commit(); !done) return std::unexpected(done.error());
+    return answered;
+  }();
+  database.note_write(result ? Status() : Status(std::unexpected(result.error())));
   return result;
 }
 

@@ -178,5 +178,27 @@ TEST_F(StoreTest, SecondHolderOfADataDirectoryIsRefusedUntilTheFirstIsGone) {
   EXPECT_TRUE(DataLock::acquire(data));
 }
 
+TEST_F(StoreTest, FullDiskIsKnownUntilAWriteSucceeds) {
+  const auto database = open();
+  ASSERT_TRUE(database->execute("CREATE TABLE t(x)"));
+  const auto insert = [&](std::size_t bytes) {
+    return transact(*database, [&]() -> Status {
+      return Statement(*database, "INSERT INTO t VALUES(?1)").bind(std::string(bytes, 'x')).run();
+    });
+  };
+  ASSERT_TRUE(insert(1));
+  EXPECT_FALSE(database->write_trouble());
+  ASSERT_TRUE(database->execute("PRAGMA max_page_count=3"));
+  ASSERT_FALSE(insert(100'000));
+  ASSERT_TRUE(database->write_trouble());
+  EXPECT_EQ(database->write_trouble()->reason, "disk_full");
+  // What is wrong with a change says nothing about the disk.
+  ASSERT_FALSE(
+      transact(*database, []() -> Status { return fail(Code::kConflict, Component::kRegistry, "x", "x"); }));
+  EXPECT_TRUE(database->write_trouble());
+  EXPECT_TRUE(database->try_write());
+  EXPECT_FALSE(database->write_trouble());
+}
+
 }  // namespace
 }  // namespace sterna::store

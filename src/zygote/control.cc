@@ -30,6 +30,10 @@ json to_json(const Kill& kill) {
   return {{"op", "kill"}, {"worker", kill.worker}};
 }
 
+json to_json(const Ping&) {
+  return {{"op", "ping"}};
+}
+
 json or_null(const std::optional<int>& value) {
   return value ? json(*value) : json(nullptr);
 }
@@ -56,6 +60,10 @@ json to_json(const Exited& exited) {
           {"error", exited.error}};
 }
 
+json to_json(const Pong&) {
+  return {{"op", "pong"}};
+}
+
 Result<Request> request_from(const json& message) {
   const auto op = message.at("op").get<std::string>();
   if (op == "start") {
@@ -64,6 +72,7 @@ Result<Request> request_from(const json& message) {
     return Start{message.at("worker").get<std::string>(), std::move(*plan),
                  message.value("parent", std::string())};
   }
+  if (op == "ping") return Ping{};
   if (op == "kill") return Kill{message.at("worker").get<std::string>()};
   if (op == "spares") {
     const auto network = parse_network(message.at("network").get<std::string>());
@@ -82,6 +91,7 @@ Result<Request> request_from(const json& message) {
 Result<Report> report_from(const json& message) {
   const auto op = message.at("op").get<std::string>();
   if (op == "ready") return Ready{message.at("runtime").get<std::string>()};
+  if (op == "pong") return Pong{};
   if (op == "failed") return Failed{message.at("error").get<std::string>()};
   if (op == "started") {
     return Started{message.at("worker").get<std::string>(),

@@ -39,7 +39,8 @@ struct Start {
 struct Kill {
   std::string worker;
 };
-using Request = std::variant<Configure, Spares, Start, Kill>;
+struct Ping {};
+using Request = std::variant<Configure, Spares, Start, Kill, Ping>;
 
 // Zygote to server.
 struct Ready {
@@ -61,7 +62,8 @@ struct Exited {
   bool oom = false;   // killed by the kernel for memory
   std::string error;  // the sandbox could not be entered: which step, why; empty otherwise
 };
-using Report = std::variant<Ready, Failed, Started, Exited>;
+struct Pong {};
+using Report = std::variant<Ready, Failed, Started, Exited, Pong>;
 
 std::string encode(const Request& request);
 // Fails with invalid, reason `bad_control_message` or `bad_sandbox_plan`.

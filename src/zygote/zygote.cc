@@ -119,6 +119,7 @@ void Zygote::handle(const Request& request, const std::vector<UniqueFd>& fds) {
   if (const auto* start = std::get_if<Start>(&request)) brood_->start(*start, fds);
   if (const auto* kill = std::get_if<Kill>(&request)) brood_->kill(kill->worker);
   if (const auto* spares = std::get_if<Spares>(&request)) brood_->set_spares(*spares);
+  if (std::holds_alternative<Ping>(request)) report(Pong{}, -1);
 }
 
 // Handles one message; false when there was none.

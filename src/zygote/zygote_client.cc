@@ -51,6 +51,10 @@ Status ZygoteClient::send_kill(const std::string& worker) {
   return send(Kill{worker});
 }
 
+Status ZygoteClient::send_ping() {
+  return send(Ping{});
+}
+
 Result<std::optional<Report>> ZygoteClient::receive() {
   Packet packet;
   switch (receive_packet(control_.get(), packet)) {

@@ -35,6 +35,8 @@ class ZygoteClient {
   Status send_fork(const std::string& worker, const sandbox::SandboxPlan& plan, const std::string& parent,
                    int worker_socket, int claim_page, int output);
   Status send_kill(const std::string& worker);
+  // Asks for a Pong: a zygote that hangs is told by the lack of it.
+  Status send_ping();
 
   // The next report; nullopt when there is none now. Fails with unavailable, reason `zygote_gone`, when the
   // zygote is gone (all its workers are then dead too), or invalid, reason `bad_control_message`.

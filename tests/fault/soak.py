@@ -3,36 +3,58 @@
 import csv
 import os
 import pathlib
+import re
 import signal
 import statistics
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 
+import living
 import processes
 from campaign import Campaign
 from polling import eventually
 from raw_http import Closed, RawClient
 from senders import Senders
-from sterna import ROOT, invoke_path
+from sterna import ROOT, function_path, invoke_path
 
 TEMPLATES = ROOT / "tests" / "e2e" / "templates"
 LIMITS = {"max_replicas": 2, "idle_seconds": 2, "timeout_seconds": 3, "queue_wait_seconds": 20}
 
-# Each answers a POST to /echo with the body that it was sent.
+PYTHON = """
+import asyncio, time
+def handle(req):
+    if req.path == "/sleep":
+        time.sleep(float(req.query["seconds"]))
+    return {"body": req.body}
+"""
+NODE = """
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+exports.handle = async (req) => {
+  if (req.path === "/sleep") await pause(1000 * Number(req.query.get("seconds")));
+  return { body: req.body };
+};
+"""
+COMMAND = """#!/bin/sh
+[ "$PATH_INFO" = /sleep ] && sleep "${QUERY_STRING#seconds=}"
+exec cat
+"""
+
+# Each answers a POST to /echo with the body that it was sent, and one to /sleep after ?seconds=N.
 FUNCTIONS = {
-    "python": ("python3-http", {"handler.py": "def handle(req):\n    return {'body': req.body}\n"}),
-    "python-async": ("python3-http", {"handler.py": "async def handle(req):\n    return {'body': req.body}\n"}),
-    "node": ("node-http", {"handler.js": "exports.handle = async (req) => ({ body: req.body })\n"}),
-    "command": ("command", {"bootstrap": "#!/bin/sh\nexec cat\n"}),
+    "python": ("python3-http", {"handler.py": PYTHON}),
+    "python-async": ("python3-http", {"handler.py": PYTHON.replace("def", "async def").replace("time.sleep", "await asyncio.sleep")}),
+    "node": ("node-http", {"handler.js": NODE}),
+    "command": ("command", {"bootstrap": COMMAND}),
     "http": ("http", {"bootstrap": (TEMPLATES / "http" / "bootstrap").read_text()}),
     "lambda": ("lambda", {"bootstrap": (TEMPLATES / "lambda" / "bootstrap").read_text()}),
     "cpp": ("cpp", {"handler.cc": (TEMPLATES / "cpp" / "handler.cc").read_text()}),
 }
 
 # What a call may be answered with while its worker is killed or hung, or the server ends: true, and no loss.
-HONEST = {"worker_died", "function_timeout", "no_capacity", "function_not_running", "draining"}
+HONEST = {"worker_died", "function_timeout", "no_capacity", "cannot_start_worker", "function_not_running", "draining"}
 
 
 @dataclass
@@ -136,47 +158,98 @@ class PacedCampaign(Campaign):
         return None if self.stopping.wait(self.pause) else super().next_id()
 
 
+BUNDLE = re.compile(r"/bundles/\S+")
+STATES = ("idle", "busy", "starting", "draining")
+
+
+def code_of(process):
+    """The folder of the function's code that a process sees; none for a spare."""
+    found = BUNDLE.search(processes.read(f"/proc/{process.pid}/mountinfo"))
+    return found and found.group(0)
+
+
 class Faults:
-    """Breaks something from time to time; counts what."""
+    """Kills and hangs workers in each state of theirs, and zygotes; counts what."""
 
     def __init__(self, server, chance):
         self.server, self.chance, self.done = server, chance, Counter()
+        self.slow, self.mistakes = Counter(), []  # answers to the calls that keep workers busy
+        self.pool = ThreadPoolExecutor(8)
 
-    def workers(self):
-        """Below the zygotes, which are the server's own children."""
-        own = set(processes.children_by_parent().get(self.server.pid(), []))
-        return [each for each in self.server.processes() if each.pid not in own], [
-            each for each in self.server.processes() if each.pid in own
-        ]
+    def workers(self, name):
+        """The function's processes, by the code that they see."""
+        code = CODE.get(name)
+        return [each for each in living.workers(self.server) if code and code_of(each) == code]
 
-    def signal_one(self, among, number, what):
-        if not among:
-            return
+    def call_slowly(self, name, seconds=1.0):
         try:
-            os.kill(self.chance.choice(among).pid, number)
-            self.done[what] += 1
-        except ProcessLookupError:
-            pass
+            with RawClient(self.server.address, timeout=60) as client:
+                answer = client.request("POST", invoke_path(name, f"/sleep?seconds={seconds}"), body=b"x").read()
+        except (Closed, OSError):
+            self.slow["broken off"] += 1
+            return
+        reason = next((each for each in HONEST if f'"{each}"'.encode() in answer.body), None)
+        self.slow[answer.status if answer.status == 200 else reason] += 1
+        if answer.status != 200 and reason is None:
+            self.mistakes.append((name, answer.status, answer.body[:200]))
+
+    def hit(self, among, state):
+        """One of these, or the first process of its sandbox."""
+        victim = self.chance.choice(among) if among else None
+        if victim and self.chance.random() < 0.2:
+            victim = living.init_of(self.server, victim) or victim
+        number, how = self.chance.choice([(signal.SIGKILL, "killed"), (signal.SIGSTOP, "hung")])
+        if victim and victim.send_signal(number):
+            self.done[f"{state} workers {how}"] += 1
 
     def one(self):
-        workers, zygotes = self.workers()
-        kind = self.chance.random()
-        if kind < 0.5:
-            self.signal_one(workers, signal.SIGKILL, "workers killed")
-        elif kind < 0.8:
-            self.signal_one(workers, signal.SIGSTOP, "workers hung")
-        else:
-            self.signal_one(zygotes, signal.SIGKILL, "zygotes killed")
+        if self.chance.random() < 0.1:
+            return self.zygote()
+        state, name = self.chance.choice(STATES), self.chance.choice(list(FUNCTIONS))
+        if state == "idle":
+            return self.hit(living.workers(self.server), state)
+        self.pool.submit(self.call_slowly, name)
+        if state == "starting":
+            for each in self.workers(name):
+                each.send_signal(signal.SIGKILL)
+            gone = {each.pid for each in self.workers(name)}
+            return self.hit(self.soon(lambda: [each for each in self.workers(name) if each.pid not in gone]), state)
+        found = self.soon(lambda: self.workers(name))
+        if state == "draining":
+            answer = self.server.request("PATCH", function_path(name), json={"description": str(self.chance.random())})
+            assert answer.status_code == 200, answer.text
+        self.hit(found, state)
+
+    def soon(self, look):
+        try:
+            return eventually(look, 5)
+        except AssertionError:
+            return []
+
+    def zygote(self):
+        found = living.zygotes(self.server)
+        number, how = self.chance.choice([(signal.SIGKILL, "killed"), (signal.SIGKILL, "killed"), (signal.SIGSTOP, "hung")])
+        if found and self.chance.choice(found).send_signal(number):
+            self.done[f"zygotes {how}"] += 1
 
     def restart(self):
         self.server.kill()
         self.server.start()
         self.done["servers killed"] += 1
 
+    def end(self):
+        """What hangs is found, and the last calls are answered."""
+        self.pool.shutdown()
+
+
+CODE = {}  # of each function, as code_of tells it
+
 
 def deploy_all(server):
     for name, (template, files) in FUNCTIONS.items():
         server.deploy(name, files, template=template, limits=LIMITS)
+        assert server.call(name, "/echo", method="POST", content=b"first").content == b"first"
+        CODE[name] = eventually(lambda: next((code for code in map(code_of, living.workers(server)) if code and code not in CODE.values()), None))  # noqa: B023
 
 
 def measure_peak(server, seconds):
@@ -187,6 +260,16 @@ def measure_peak(server, seconds):
         took = time.monotonic() - began
     assert not callers.mistakes, callers.mistakes[:3]
     return callers.outcomes[200] / took
+
+
+def summary(seconds, faults, callers, samples):
+    """One line: how long, what was broken, what came of the calls, how memory and files stood at the end."""
+    first, last = samples[0], samples[-1]
+    hits = ", ".join(f"{count} {what}" for what, count in sorted(faults.done.items()))
+    answered = sum(callers.outcomes.values())
+    return (f"soak: {seconds:.0f} s, {answered} calls, {callers.outcomes[200] / max(1, answered):.2%} answered, {callers.broken} broken off;"
+            f" slow ones {dict(faults.slow)}; {hits}; memory {first.memory_mib:g} to {last.memory_mib:g} MiB,"
+            f" files {first.files} to {last.files}, processes {first.processes} to {last.processes}")  # fmt: skip
 
 
 def wait_for_rest(server):

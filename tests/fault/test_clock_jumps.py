@@ -7,6 +7,7 @@ import pytest
 import sterna
 from async_calls import call
 from campaign import OPTIONS, Campaign, pairs
+from health import wait_for_problem
 from polling import eventually
 
 LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -59,6 +60,7 @@ def test_a_delay_ends_when_the_clock_jumps_past_it(clocked, clock, receiver, run
     made = call(clocked, "echo", callback=receiver.url("/delayed"), headers={"X-Delay-Seconds": "1800"}, content=b"x")
     clock.set(3_600)
     receiver.one("/delayed")
+    wait_for_problem(clocked, "clock", "clock_jumped")
     assert made.ended()["state"] == "succeeded"
 
 

@@ -34,7 +34,8 @@ def test_soak(server, receiver: Receiver, runs, chance, report):
                 faults.restart()
             else:
                 faults.one()
-            callers.stopping.wait(max(1.0, SECONDS / 300))
+            callers.stopping.wait(max(0.5, SECONDS / 1000))
+        faults.end()
     sampler.stop()
     campaign.wait_until_settled(180)
     listed = campaign.check(pairs(receiver))
@@ -45,9 +46,10 @@ def test_soak(server, receiver: Receiver, runs, chance, report):
     soak.write_samples(sampler.samples, out / "soak.csv")
     soak.draw(sampler.samples, out / "soak.svg", title)
     answered = sum(callers.outcomes.values())
-    report(f"{title}; {dict(faults.done)}; {answered} synchronous calls: {dict(callers.outcomes)}, {callers.broken} broken off;"
-           f" {campaign.summary(pairs(receiver), runs)}\n{soak.table(before, after)}\n{out}/soak.svg")  # fmt: skip
-    assert callers.mistakes == []
+    line = f"{soak.summary(SECONDS, faults, callers, sampler.samples)}; {campaign.summary(pairs(receiver), runs)}"
+    (out / "soak.txt").write_text(f"{line}\n\n{soak.table(before, after)}\n")
+    report(f"{title}; {dict(callers.outcomes)}\n{line}\n{soak.table(before, after)}\n{out}/soak.svg")
+    assert callers.mistakes == [] and faults.mistakes == []
     assert listed and callers.outcomes[200] > answered * 0.9, callers.outcomes
     assert callers.broken <= threads * (faults.done["servers killed"] + 1), "only a killed server breaks calls off"
     soak.wait_until_nothing_has_grown(server, before)

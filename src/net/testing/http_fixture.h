@@ -61,11 +61,12 @@ class HttpTest : public ::testing::Test {
 
   class Client {
    public:
-    explicit Client(HttpTest& test) : test_(test), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    explicit Client(HttpTest& test, in_addr to = {.s_addr = htonl(INADDR_LOOPBACK)})
+        : test_(test), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
       sockaddr_in address{};
       address.sin_family = AF_INET;
       address.sin_port = htons(test.server().port());
-      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      address.sin_addr = to;
       const int small = 4096;  // so that a client that does not read is felt soon
       ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
       EXPECT_EQ(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
@@ -100,7 +101,7 @@ class HttpTest : public ::testing::Test {
   };
 
   HttpServer& server() {
-    if (!server_) server_ = *HttpServer::listen(loop_, "127.0.0.1", 0, service_, limits_, budget_);
+    if (!server_) server_ = *HttpServer::listen(loop_, listen_on_, 0, service_, limits_, budget_);
     return *server_;
   }
   void turn() { loop_.turn(milliseconds(1)); }
@@ -141,6 +142,7 @@ class HttpTest : public ::testing::Test {
   ManualClock clock_;
   Loop loop_{clock_};
   TestService service_;
+  std::string listen_on_ = "127.0.0.1";
   HttpLimits limits_;
   BodyBudget budget_;
   std::unique_ptr<HttpServer> server_;

@@ -59,6 +59,10 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
             const std::string& cursor, Done<Listing> done) override;
   void answer(const std::string& function_id, const std::string& id, Done<StoredAnswer> done) override;
 
+  // How the disk takes what is written (store/group_commit.h).
+  const store::GroupCommit& writer() const { return *writer_; }
+  void try_write() { writer_->try_write(); }
+
   // The functions that have invocations here, for a start: those that are gone are to be forgotten.
   std::vector<FunctionName> functions() const;
 
