@@ -193,7 +193,10 @@ void FunctionPool::on_ready(Worker& worker) {
   is_async_ = worker.is_async();
   Member* of = member(worker);
   const MonotonicTime now = context_.loop.now();
-  if (of != nullptr) of->run_began = now;
+  if (of != nullptr) {
+    of->run_began = now;
+    end_trial(*of);
+  }
   for (Call& call : worker.calls()) {
     call.started = now;
     call.queued = now - call.arrived;
@@ -210,8 +213,8 @@ void FunctionPool::on_paused(Worker& worker) {
   Member* of = member(worker);
   if (of == nullptr) return;
   slow_to_load_ = true;
+  count_out(*of);
   of->counted = false;
-  count_out();
   take_back_all(*of);
   if (!start_worker()) return;
   feed();
@@ -298,12 +301,11 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
       of->killed || of->load_failed || (retired && (exit.code == 0 || was_parent)) || fork_failed;
   const bool served = of->served;
   const bool forked = of->forked;
-  const bool counted = of->counted;
   end_calls(*of, exit);
 
+  if (of->counted) count_out(*of);
   context_.loop.dispose(std::move(of->worker));
   workers_.erase(workers_.begin() + (of - workers_.data()));
-  if (counted) count_out();
   if (exit.out_of_memory) ++counters_.out_of_memory;
   if (fork_failed && !closed_) on_fork_failed(instance, exit);
   if (!retired) keep_parent_until_ = context_.loop.now() + config_.idle;
@@ -443,6 +445,7 @@ bool FunctionPool::start_worker() {
     if (!origin.may_pause && slow_to_load_) return false;  // forks of it will be sooner there
   }
   if (!has_room()) return false;
+  const bool on_trial = is_share_used_up();
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
                               origin, context_.next_call_number);
   if (!worker) {
@@ -455,14 +458,21 @@ bool FunctionPool::start_worker() {
   added.worker = std::move(*worker);
   added.born = added.run_began = context_.loop.now();
   added.may_pause = origin.may_pause;
+  if (on_trial) begin_trial(added);
   added.forked = !origin.parent.empty();
   return true;
 }
 
-// A version that has not been loaded yet is tried even when the share is used up: else a function whose
-// replicas are all that the space may have could never be changed.
+// Of a version that has not been loaded yet one worker is tried though the share is used up, one in a space
+// at a time: else a function whose replicas are all that the space may have could never be changed.
 bool FunctionPool::has_room() {
-  if (loaded_ && is_share_used_up() && !context_.evict_idle(config_.space)) return false;
+  if (is_share_used_up()) {
+    const SpaceShare& share = *config_.share;
+    const bool may_try = !loaded_ && share.on_trial.replicas == 0 && !share.is_over();
+    // One that is idle has to be gone first.
+    if (!may_try && !share.will_have_room(config_.memory_bytes)) context_.evict_idle(config_.space);
+    if (!may_try) return false;
+  }
   return context_.workers_total < context_.limits.max_workers_total || context_.evict_idle({});
 }
 
@@ -477,12 +487,30 @@ Failure FunctionPool::lack() const {
 
 void FunctionPool::count_in() {
   ++context_.workers_total;
-  if (config_.share) config_.share->add(config_.memory_bytes);
+  if (config_.share) config_.share->used.add(config_.memory_bytes);
 }
 
-void FunctionPool::count_out() {
+void FunctionPool::count_out(Member& member) {
   --context_.workers_total;
-  if (config_.share) config_.share->remove(config_.memory_bytes);
+  if (!config_.share) return;
+  config_.share->used.remove(config_.memory_bytes);
+  if (member.leaving) config_.share->leaving.remove(config_.memory_bytes);
+  end_trial(member);
+}
+
+void FunctionPool::begin_trial(Member& member) {
+  member.on_trial = true;
+  config_.share->on_trial.add(config_.memory_bytes);
+}
+
+void FunctionPool::end_trial(Member& member) {
+  if (std::exchange(member.on_trial, false)) config_.share->on_trial.remove(config_.memory_bytes);
+}
+
+void FunctionPool::count_leaving(Member& member) {
+  if (!member.counted || std::exchange(member.leaving, true) || !config_.share) return;
+  end_trial(member);
+  config_.share->leaving.add(config_.memory_bytes);
 }
 
 void FunctionPool::scale(MonotonicTime now) {
@@ -513,11 +541,13 @@ void FunctionPool::keep_minimum() {
 
 void FunctionPool::kill(Member& member) {
   member.killed = true;
+  count_leaving(member);
   context_.launcher.kill(member.worker->instance());
 }
 
 void FunctionPool::retire(Member& member, MonotonicTime now) {
   member.leave_by = now + kLeaveGrace + (member.worker->in_flight() > 0 ? config_.timeout : Duration::zero());
+  count_leaving(member);
   member.worker->retire();
 }
 
@@ -669,16 +699,15 @@ void FunctionPool::time_out(Member& member, Call& call) {
 }
 
 void FunctionPool::stop_idle(MonotonicTime now) {
-  const Duration rest = config_.share && config_.share->is_over() ? Duration::zero() : config_.idle;
-  std::size_t spare = replicas();
-  spare -= std::min<std::size_t>(spare, config_.min_replicas);
+  std::size_t left = replicas();
   for (Member& member : workers_) {
-    if (spare == 0) return;
+    const bool too_many = config_.share && config_.share->is_over();  // those leave at once
+    if (!too_many && left <= config_.min_replicas) return;
     const Worker& worker = *member.worker;
     const bool idle = worker.state() == Worker::State::kReady && worker.in_flight() == 0 && !member.killed;
-    if (!idle || now - worker.idle_since() < rest) continue;
+    if (!idle || (!too_many && now - worker.idle_since() < config_.idle)) continue;
     retire(member, now);
-    --spare;
+    --left;
   }
 }
 

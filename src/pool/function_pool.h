@@ -117,6 +117,8 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     bool may_pause = false;  // was started to become the parent, if loading takes long
     bool forked = false;     // from the parent
     bool counted = true;     // in workers_total: serves calls, or will
+    bool leaving = false;    // has been told to go
+    bool on_trial = false;   // was started though the space's share was used up, and is not ready yet
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
   };
@@ -140,7 +142,10 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool is_share_used_up() const;
   Failure lack() const;
   void count_in();
-  void count_out();
+  void count_out(Member& member);
+  void begin_trial(Member& member);
+  void end_trial(Member& member);
+  void count_leaving(Member& member);
   Member* parent();
   bool parent_is_loading() const;
   // Why no worker pauses any more in this pool's life goes to the function's log.

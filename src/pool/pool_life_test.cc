@@ -237,11 +237,11 @@ TEST_F(PoolTest, ServerWideLimitAsksForAnIdleWorker) {
 TEST_F(PoolTest, NoWorkerIsStartedBeyondTheSpacesShare) {
   config_.share = std::make_shared<SpaceShare>();
   config_.share->max_replicas = 2;
-  config_.share->add(config_.memory_bytes);  // of another function
+  config_.share->used.add(config_.memory_bytes);  // of another function
   submit();
   settle();
   EXPECT_EQ(launcher_.started(), 1U);
-  EXPECT_EQ(config_.share->replicas, 2U);
+  EXPECT_EQ(config_.share->used.replicas, 2U);
   worker(0).ready();
   settle();
   worker(0).begin(worker(0).receive(FrameType::kRequest).front());
@@ -252,7 +252,7 @@ TEST_F(PoolTest, NoWorkerIsStartedBeyondTheSpacesShare) {
   pass(milliseconds(20));
   EXPECT_EQ(waiting.failure, Failure::kSpaceFull);
   const TestCall& next = submit();
-  config_.share->remove(config_.memory_bytes);  // the other one has gone
+  config_.share->used.remove(config_.memory_bytes);  // the other one has gone
   pass(milliseconds(10));
   EXPECT_EQ(launcher_.started(), 2U);
   EXPECT_FALSE(next.ended);
@@ -277,25 +277,32 @@ TEST_F(PoolTest, MemoryCountsAndWhatEndsGivesItBack) {
   config_.min_replicas = 2;
   pass(milliseconds(100));
   EXPECT_EQ(launcher_.started(), 1U);
-  EXPECT_EQ(config_.share->memory_bytes, config_.memory_bytes);
+  EXPECT_EQ(config_.share->used.memory_bytes, config_.memory_bytes);
   worker(0).ready();
   settle();
   pool().close(nullptr, FunctionPool::Leave::kNow);
   launcher_.exit_all();
   settle();
-  EXPECT_EQ(config_.share->replicas, 0U);
-  EXPECT_EQ(config_.share->memory_bytes, 0U);
+  EXPECT_EQ(config_.share->used.replicas, 0U);
+  EXPECT_EQ(config_.share->used.memory_bytes, 0U);
 }
 
 TEST_F(PoolTest, AnIdleWorkerOfTheSpaceMakesRoom) {
   config_.share = std::make_shared<SpaceShare>();
   config_.share->max_replicas = 1;
-  config_.share->add(config_.memory_bytes);
+  config_.share->used.add(config_.memory_bytes);
   std::vector<std::string> asked;
   context_.evict_idle = [&asked](std::string_view space) { return asked.emplace_back(space), true; };
   submit();
-  EXPECT_EQ(launcher_.started(), 1U);
+  EXPECT_EQ(launcher_.started(), 0U) << "the other one has to be gone first";
   EXPECT_EQ(asked, std::vector<std::string>{config_.space});
+  config_.share->leaving.add(config_.memory_bytes);
+  pass(milliseconds(10));
+  EXPECT_EQ(asked.size(), 1U) << "one that leaves is enough";
+  config_.share->leaving.remove(config_.memory_bytes);
+  config_.share->used.remove(config_.memory_bytes);
+  pass(milliseconds(10));
+  EXPECT_EQ(launcher_.started(), 1U);
 }
 
 TEST_F(PoolTest, IdleWorkersLeaveAtOnceWhileTheSpaceHasTooMany) {
@@ -306,16 +313,54 @@ TEST_F(PoolTest, IdleWorkersLeaveAtOnceWhileTheSpaceHasTooMany) {
   config_.share->max_memory_bytes = config_.memory_bytes - 1;  // the quota has become smaller
   pass(milliseconds(100));
   EXPECT_EQ(one.receive(FrameType::kShutdown).size(), 1U);
+  EXPECT_EQ(config_.share->leaving.replicas, 1U);
+  one.exit(exit_code(0));
+  settle();
+  EXPECT_EQ(config_.share->leaving.replicas, 0U);
+  EXPECT_EQ(config_.share->used.replicas, 0U);
+}
+
+TEST_F(PoolTest, TheMinimumLeavesTooWhenTheQuotaHasBecomeSmaller) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.min_replicas = 3;
+  pass(milliseconds(100));
+  ASSERT_EQ(launcher_.started(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) worker(i).ready();
+  settle();
+  config_.share->max_replicas = 2;
+  pass(milliseconds(100));
+  pass(config_.idle * 2);
+  EXPECT_EQ(pool().replicas(), 2U) << "no more than have to";
+  EXPECT_EQ(config_.share->leaving.replicas, 1U);
+  EXPECT_EQ(launcher_.started(), 3U);
 }
 
 TEST_F(PoolTest, ANewVersionIsTriedThoughTheShareIsUsedUp) {
   config_.share = std::make_shared<SpaceShare>();
   config_.share->max_replicas = 1;
-  config_.share->add(config_.memory_bytes);
+  config_.share->used.add(config_.memory_bytes);
   config_.proven = false;
   pool().probe();
   settle();
   EXPECT_EQ(launcher_.started(), 1U);
+  FunctionPool another(context_, config_);
+  another.probe();
+  settle();
+  EXPECT_EQ(launcher_.started(), 1U) << "one at a time";
+  EXPECT_FALSE(config_.share->is_over()) << "nobody has to leave for it";
+  worker(0).ready();
+  settle();
+  EXPECT_TRUE(config_.share->is_over());
+  another.tick(loop_.now());
+  settle();
+  EXPECT_EQ(launcher_.started(), 1U) << "one too many is enough";
+  config_.share->used.remove(config_.memory_bytes);
+  another.tick(loop_.now());
+  settle();
+  EXPECT_EQ(launcher_.started(), 2U);
+  another.close(nullptr, FunctionPool::Leave::kNow);
+  launcher_.exit_all();
+  settle();
 }
 
 TEST(WorkerExit, TextSaysWhy) {

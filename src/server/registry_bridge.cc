@@ -110,8 +110,8 @@ gateway::SpaceLoad RegistryBridge::load_of(const std::string& space, const queue
     gateway::SpaceLoad load;
     const auto use = table.find_space_use(space);
     if (use == nullptr) return load;
-    load.replicas = static_cast<std::int64_t>(use->share->replicas);
-    load.memory_mb = static_cast<std::int64_t>(use->share->memory_bytes >> 20U);
+    load.replicas = static_cast<std::int64_t>(use->share->used.replicas);
+    load.memory_mb = static_cast<std::int64_t>(use->share->used.memory_bytes >> 20U);
     table.for_each([&](const invoke::FunctionEntry& entry) {
       if (entry.space == space) load.backlog += static_cast<std::int64_t>(queue.depth(entry.id).waiting);
     });

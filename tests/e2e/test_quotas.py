@@ -104,6 +104,11 @@ def test_replicas_that_always_run(server, space):
     server.deploy("one", QUICK.replace("quick", "changed"), space=space, limits={"min_replicas": 2})
     eventually(lambda: server.call("one", space=space).text == "changed", 20)
     eventually(lambda: usage(server, space)["replicas"]["used"] == 2, 20)
+    set_quota(server, space, replicas=1)
+    eventually(lambda: usage(server, space)["replicas"]["used"] == 1, 20)
+    server.deploy("one", QUICK.replace("quick", "again"), space=space, limits={"min_replicas": 2})
+    eventually(lambda: server.call("one", space=space).text == "again", 20)
+    eventually(lambda: usage(server, space)["replicas"]["used"] == 1, 20)
 
 
 def busy_calls(server, space, name, count, seconds):
