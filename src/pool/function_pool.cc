@@ -651,7 +651,7 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     return count_failure("the handler did not load within 30 seconds", loaded_ ? kToleratedLoadFailures : 0);
   }
   const bool sequential = concurrency() == 1;
-  if (hangs(worker, now)) {
+  if (hangs(member, now)) {
     platform_log(worker.instance(),
                  "the worker did not take its call in time and is stopped; another runs it");
     take_back_all(member);
@@ -677,10 +677,13 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
 }
 
 // It has calls and has taken none of them for too long.
-bool FunctionPool::hangs(Worker& worker, MonotonicTime now) const {
+bool FunctionPool::hangs(const Member& member, MonotonicTime now) const {
+  Worker& worker = *member.worker;
   if (worker.calls().empty() || worker.calls().size() < worker.in_flight()) return false;
   const Duration patience = std::max(std::min(kTakePatience, config_.timeout / 2), kLeastTakePatience);
-  return now - worker.calls().front().dispatched >= patience && !worker.has_begun();
+  // It could not take one before it was ready, or had answered the last one.
+  const MonotonicTime since = std::max(worker.calls().front().dispatched, member.run_began);
+  return now - since >= patience && !worker.has_begun();
 }
 
 // One run at a time: the worker is stopped. Many at a time: the run is cancelled first, and the worker only

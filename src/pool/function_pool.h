@@ -159,7 +159,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void take_back_from_starting();
   void expire_line(MonotonicTime now);
   void check_member(Member& member, MonotonicTime now);
-  bool hangs(Worker& worker, MonotonicTime now) const;
+  bool hangs(const Member& member, MonotonicTime now) const;
   void time_out(Member& member, Call& call);
   void stop_idle(MonotonicTime now);
   void keep_minimum();

@@ -97,6 +97,18 @@ TEST_F(PoolTroubleTest, ShortTimeoutsAreNotWaitedForInWhole) {
   EXPECT_FALSE(call.ended);
 }
 
+TEST_F(PoolTroubleTest, TimeCountsFromWhenItCouldTakeTheCall) {
+  const TestCall& call = submit();
+  pass(seconds(9));  // loading takes its time
+  worker(0).ready();
+  settle();
+  pass(milliseconds(1));
+  EXPECT_FALSE(worker(0).killed());
+  worker(0).respond(request(worker(0)), "done", microseconds(1));
+  settle();
+  EXPECT_EQ(call.body, "done");
+}
+
 TEST_F(PoolTroubleTest, WorkerThatRunsACallDoesNotHang) {
   config_.timeout = seconds(30);
   FakeWorker& busy = warm();

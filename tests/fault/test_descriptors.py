@@ -62,7 +62,7 @@ def test_calls_wait_out_a_lack_of_descriptors(server, receiver, report, runs):
 
 
 def test_new_clients_are_told_and_nothing_spins(server):
-    slow = "import time\ndef handle(req):\n    time.sleep(5)\n    return {'body': 'done'}\n"
+    slow = "import time\ndef handle(req):\n    time.sleep(3)\n    return {'body': 'done'}\n"
     server.deploy("slow", slow, limits={"max_replicas": 1})
     server.client.close()  # all that is open is being served: nobody can give way
     busy = server.open()
