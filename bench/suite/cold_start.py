@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
-from typing import Sequence
+from contextlib import ExitStack
+from typing import Mapping, Optional, Sequence
 
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, UNWALLED
 from .http_client import Connection, HttpError
 from .results import Results, Sample
 from .sterna import Sterna, invoke_request
@@ -40,28 +41,37 @@ def cold_call_ms(connection: Connection, request: bytes) -> float:
     return elapsed
 
 
-def measure(sterna: Sterna, rows: Sequence[str], count: int, results: Results) -> None:
-    """`count` samples of each of these functions, ours and the bare interpreter's in turn."""
+def measure(sterna: Sterna, unwalled: Optional[Sterna], rows: Sequence[str], count: int, results: Results) -> None:
+    """`count` samples of each of these functions, ours and the bare interpreter's in turn; of the Python one those of a
+    server without a sandbox, too."""
     node = shutil.which("node")
     bare = {"sterna": (BARE, PYTHON, ["-c", "pass"])}
     if node is not None:
         bare["sterna-node"] = bare["sterna-cpp"] = (BARE_NODE, node, ["-e", "0"])
     for row in rows:
         if row in bare:
-            measure_one(sterna, row, bare[row], count, results)
+            others = {UNWALLED: unwalled} if unwalled and row == "sterna" else {}
+            measure_one({row: sterna, **others}, row, bare[row], count, results)
 
 
-def measure_one(sterna: Sterna, row: str, bare: tuple[str, str, Sequence[str]], count: int, results: Results) -> None:
-    name = f"cold-{row}"
+def measure_one(servers: Mapping[str, Sterna], function: str, bare: tuple[str, str, Sequence[str]], count: int,
+                results: Results) -> None:
+    """`servers` by their rows: the same function on each."""
+    name = f"cold-{function}"
     bare_row, program, argv = bare
-    sterna.deploy(name, {"idle_seconds": 0.2}, FUNCTIONS[row])
     request = invoke_request(name, b"x" * 64)
     first = len(results.of(CASE, bare_row))  # `node -e 0` stands beside two functions
-    with Connection(sterna.port) as connection:
-        connection.exchange(request)  # the first start ever is not one of the samples
+    with ExitStack() as stack:
+        connections = {}
+        for row, sterna in servers.items():
+            sterna.deploy(name, {"idle_seconds": 0.2}, FUNCTIONS[function])
+            connections[row] = stack.enter_context(Connection(sterna.port))
+            connections[row].exchange(request)  # the first start ever is not one of the samples
         for number in range(count):
-            sterna.wait_replicas(name, 0)
-            time.sleep(SETTLE_S)
-            results.add(Sample(CASE, row, number, "ms", cold_call_ms(connection, request)))
+            for row, sterna in servers.items():
+                sterna.wait_replicas(name, 0)
+                time.sleep(SETTLE_S)
+                results.add(Sample(CASE, row, number, "ms", cold_call_ms(connections[row], request)))
             results.add(Sample(CASE, bare_row, first + number, "ms", bare_ms(program, argv)))
-    sterna.call("DELETE", f"/spaces/default/functions/{name}", wanted=(200, 202, 204))
+    for sterna in servers.values():
+        sterna.call("DELETE", f"/spaces/default/functions/{name}", wanted=(200, 202, 204))

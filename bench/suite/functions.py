@@ -54,3 +54,5 @@ FUNCTIONS = {
 
 # The row "sterna" once more, on a server that checks tokens.
 GUARDED = "sterna+token"
+# And on one whose functions have no sandbox.
+UNWALLED = "sterna+no-sandbox"

@@ -5,12 +5,13 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Callable, Mapping, Optional, Sequence
 
-from . import cold_start, instructions, many_functions, memory, neighbour, results as store, scale_up, throughput
+from . import (cold_start, http2, instructions, many_functions, memory, neighbour, results as store, scale_up,
+               slow_attack, throughput)
 from .async_calls import ACCEPT, BACKLOG, END_TO_END, ONE, AsyncBench
 from .compare import comparison
-from .functions import FUNCTIONS, GUARDED
+from .functions import FUNCTIONS, GUARDED, UNWALLED
 from .http_client import HttpError
 from .machine import describe
 from .options import Options, parse
@@ -52,7 +53,8 @@ class Run:
             self.failures.add(name, "bench", f"{type(error).__name__}: {error}")
 
     def all(self) -> None:
-        if any(case in (*throughput.CASES, "memory", "cold-start", scale_up.CASE, neighbour.CASE) for case in self.options.cases):
+        if any(case in (*throughput.CASES, "memory", "cold-start", scale_up.CASE, neighbour.CASE, slow_attack.CASE,
+                        http2.CASE) for case in self.options.cases):
             self.part("side by side", self.side_by_side)
         self.asynchronous()
         if "sterna" in self.options.servers and "many-functions" in self.options.cases:
@@ -91,19 +93,35 @@ class Run:
             if GUARDED in options.servers and options.loads:
                 guarded = Sterna(options.sterna, self.scratch / "guarded", self.scratch / "guarded.log", guarded=True)
                 stack.enter_context(guarded)
+            unwalled = None
+            if UNWALLED in options.servers and (options.loads or "cold-start" in options.cases):
+                unwalled = Sterna(options.sterna, self.scratch / "unwalled", self.scratch / "unwalled.log",
+                                  settings=["--sandbox", "off"])
+                stack.enter_context(unwalled)
             peers = start_peers([name for name in options.servers if name in PEERS], self.scratch, stack)
             if "memory" in options.cases:
                 self.part("memory at rest", lambda: self.memory_at_rest(sterna, peers))
             if options.loads:
-                self.part("loads", lambda: self.loads(sterna, guarded, rows, peers))
+                self.part("loads", lambda: self.loads(sterna, {GUARDED: guarded, UNWALLED: unwalled}, rows, peers))
             if sterna and "memory" in options.cases:
                 self.part("memory of replicas", lambda: memory.measure_replicas(sterna, options.rounds, self.results))
             if sterna and "cold-start" in options.cases:
-                self.part("cold start", lambda: cold_start.measure(sterna, rows, options.cold_starts, self.results))
+                self.part("cold start", lambda: cold_start.measure(sterna, unwalled, rows, options.cold_starts,
+                                                                   self.results))
             if "sterna" in rows and scale_up.CASE in options.cases:
                 self.part("scale up", lambda: scale_up.measure(sterna, options.scale_ups, self.results))
             if "sterna" in rows and neighbour.CASE in options.cases:
                 self.part("neighbour", lambda: neighbour.measure(sterna, options.rounds, options.seconds, self.results))
+            if "sterna" in rows and slow_attack.CASE in options.cases:
+                self.part("slow attack", lambda: slow_attack.measure(sterna, options.rounds, options.seconds, self.scratch,
+                                                                     self.results))
+            if "sterna" in rows and http2.CASE in options.cases:
+                self.part("http/2", lambda: self.http2(sterna))
+
+    def http2(self, sterna: Sterna) -> None:
+        if not sterna.exists("sterna"):
+            sterna.deploy("sterna")
+        http2.measure(sterna.server("sterna", "sterna"), self.options.rounds, self.options.seconds, self.scratch, self.results)
 
     def memory_at_rest(self, sterna: Optional[Sterna], peers: Sequence[Server]) -> None:
         ours = []
@@ -112,15 +130,17 @@ class Run:
             ours = [sterna.server(memory.RESTING, "sterna")]
         memory.measure_idle([*ours, *peers], self.results)
 
-    def loads(self, sterna: Optional[Sterna], guarded: Optional[Sterna], rows: Sequence[str],
+    def loads(self, sterna: Optional[Sterna], others: Mapping[str, Optional[Sterna]], rows: Sequence[str],
               peers: Sequence[Server]) -> None:
+        """`others` are the same function on servers with other settings, by their rows."""
         for row in rows:
             sterna.deploy(row, function=FUNCTIONS[row])
         servers = [sterna.server(row, row) for row in rows]
-        if guarded:
-            guarded.deploy("sterna")
-            # Neighbours in time are compared.
-            servers.insert(1 if "sterna" in rows else 0, guarded.server("sterna", GUARDED))
+        for row, other in others.items():
+            if other:
+                other.deploy("sterna")
+                # Neighbours in time are compared.
+                servers.insert(1 if "sterna" in rows else 0, other.server("sterna", row))
         servers += peers
         for server in servers:
             for _, body_bytes in throughput.CASES.values():

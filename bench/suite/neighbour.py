@@ -6,6 +6,7 @@ from typing import Optional
 
 from .functions import FUNCTIONS, Function
 from .http_client import Connection, HttpError
+from .paced import latencies
 from .results import Results, Sample
 from .sterna import Sterna, invoke_request
 from .stats import percentile, spread
@@ -13,7 +14,6 @@ from .stats import percentile, spread
 CASE = "neighbour"
 ALONE = "alone"
 QUIET, HOG = "neighbour-quiet", "neighbour-hog"
-PAUSE_S = 0.002  # between two calls: a neighbour that waits for its latency, not one that loads the machine
 HOG_LIMITS = {"cpus": 0.5, "memory_mb": 128, "max_pids": 32, "max_replicas": 1, "timeout_seconds": 30}
 HOGS = {"beside a CPU hog": "cpu", "beside a memory bomb": "memory", "beside a fork bomb": "fork"}
 # Each goes on until `seconds` are over, in children, so that what the kernel kills is not the worker.
@@ -45,22 +45,6 @@ def handle(req):
 """
 
 
-def latencies(sterna: Sterna, seconds: float) -> list[float]:
-    """Milliseconds of one call after the other. Raises HttpError when one fails."""
-    request = invoke_request(QUIET, b"x" * 64)
-    found = []
-    with Connection(sterna.port) as connection:
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            started = time.perf_counter()
-            answer = connection.exchange(request)
-            found.append((time.perf_counter() - started) * 1000)
-            if answer.status != 200:
-                raise HttpError(f"the neighbour answered {answer.status}: {answer.body[:200]!r}")
-            time.sleep(PAUSE_S)
-    return found
-
-
 def measure_one(sterna: Sterna, row: str, number: int, seconds: float, kind: Optional[str], results: Results) -> None:
     hog = None
     if kind:
@@ -69,7 +53,7 @@ def measure_one(sterna: Sterna, row: str, number: int, seconds: float, kind: Opt
         hog = threading.Thread(target=lambda: call_once(sterna, request))
         hog.start()
         time.sleep(0.5)  # under way
-    found = latencies(sterna, seconds)
+    found = latencies(sterna, QUIET, seconds)
     if hog:
         hog.join()
     p99 = percentile(found, 99)

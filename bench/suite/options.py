@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from .async_calls import CASES as ASYNC_CASES
-from .functions import FUNCTIONS, GUARDED
+from .functions import FUNCTIONS, GUARDED, UNWALLED
 from .peers import PEERS
 from .queues import QUEUES
 from .throughput import CASES
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-SERVERS = (*FUNCTIONS, GUARDED, *PEERS, *QUEUES)
-OTHER_CASES = ("memory", "cold-start", "scale-up", "neighbour", "many-functions", "instructions")
+SERVERS = (*FUNCTIONS, GUARDED, UNWALLED, *PEERS, *QUEUES)
+OTHER_CASES = ("memory", "cold-start", "scale-up", "neighbour", "slow-attack", "http2-64-c32", "many-functions", "instructions")
 ALL_CASES = (*CASES, *OTHER_CASES, *ASYNC_CASES)
 
 

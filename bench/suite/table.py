@@ -12,7 +12,7 @@ LEFT = {0, 1, 3, 9, 10}  # columns of words; the others are numbers
 
 # Whom the ratio column speaks of where it is not "sterna".
 SUBJECTS = {"lookup": "1,000 functions", "start-up": "1,000 functions", "async-one": "sterna, 202",
-            "async-backlog-accept": "1,000,000 queued"}
+            "async-backlog-accept": "1,000,000 queued", "http2-64-c32": "http/2"}
 
 
 def number(value: float) -> str:

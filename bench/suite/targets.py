@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from .functions import GUARDED
+from . import slow_attack
+from .functions import GUARDED, UNWALLED
 from .results import Results
 from .stats import paired_ratios, percentile, spread
 
@@ -64,6 +65,13 @@ def _cold_start(server: str, interpreter: str) -> Callable[[Results], Optional[f
     return measure
 
 
+def _cold_cost(results: Results) -> Optional[float]:
+    """Milliseconds that the sandbox adds to a cold start: the middle one of the pairs."""
+    walled, bare = results.by_round("cold-start", "sterna"), results.by_round("cold-start", UNWALLED)
+    added = [walled[number] - bare[number] for number in walled.keys() & bare.keys()]
+    return spread(added).median if added else None
+
+
 def _cold_tail(results: Results) -> Optional[float]:
     values = results.values("cold-start", "sterna")
     return percentile(values, 99) / spread(values).median if values else None
@@ -108,6 +116,8 @@ TARGETS = (
     _throughput("echo-64-c256", "node:http"),
     _row_throughput(GUARDED, "echo-64-c32", "sterna", 0.95),
     _row_throughput(GUARDED, "echo-64-c256", "sterna", 0.95),
+    _row_throughput("sterna", "echo-64-c32", UNWALLED, 0.9),
+    _row_throughput("sterna", "echo-64-c256", UNWALLED, 0.9),
     _row_throughput("sterna-node", "echo-64-c32", "node:http", 2),
     _row_throughput("sterna-node", "echo-64-c32", "fastify", 2),
     _row_throughput("sterna-node", "echo-64-c256", "node:http", 2),
@@ -123,10 +133,14 @@ TARGETS = (
     Target("cold-start", "sterna-cpp", "p50 at most 0.3x node -e 0", 0.3, False,
            _cold_start("sterna-cpp", "node -e 0")),
     Target("cold-start", "sterna", "p99 at most 3x p50", 3, False, _cold_tail),
+    Target("cold-start", UNWALLED, "sterna at most 15 ms more", 15, False, _cold_cost),
     _at_most("scale-up", "imports for 1 s", 100, "at most 100 ms"),
     *(Target("neighbour", hog, "p99 at most 3x", 3, False,
              lambda results, hog=hog: ratio_to(results, "neighbour", hog, "alone", "p99_ms"))
       for hog in ("beside a CPU hog", "beside a memory bomb", "beside a fork bomb")),
+    *(Target(slow_attack.CASE, mode, "p99 below 3x", 3, False,
+             lambda results, mode=mode: ratio_to(results, slow_attack.CASE, mode, slow_attack.ALONE, "p99_ms"))
+      for mode in slow_attack.ATTACKS),
     _at_most("memory-idle", "sterna", 25, "at most 25 MiB"),
     _at_most("memory-replica", "sterna", 4, "at most 4 MiB"),
     _at_most("start-up", "1,000 functions", 2000, "at most 2,000 ms"),

@@ -147,9 +147,12 @@ ZygoteLauncher::Zygote* ZygoteLauncher::zygote(const std::string& runtime, std::
   auto client = zygote::spawn_zygote(command->second.argv, command->second.env);
   if (client) {
     const auto place = static_cast<std::uint32_t>(std::distance(settings_.runtimes.begin(), command));
-    if (const Status configured = client->configure(settings_.root_dir, settings_.cgroups,
-                                                    kFirstProgramUid + place * zygote::kProgramUids);
-        !configured) {
+    const Status configured =
+        client->configure({.root_dir = settings_.root_dir,
+                           .cgroups = settings_.cgroups,
+                           .program_uids = kFirstProgramUid + place * zygote::kProgramUids,
+                           .isolation = settings_.isolation});
+    if (!configured) {
       client = std::unexpected(configured.error());
     }
   }
@@ -198,6 +201,7 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
   plan.max_pids = config.max_pids;
   plan.io_bytes_per_second = settings_.io_bytes_per_second;
   plan.network = config.network == Network::kEgress && !settings_.egress ? Network::kNone : config.network;
+  if (settings_.isolation == sandbox::Isolation::kNone) plan.network = Network::kHost;
   plan.egress = {.only = config.egress_allow, .may_open = settings_.egress_private};
   plan.hostname = config.name;
   return plan;

@@ -37,8 +37,9 @@ struct LaunchSettings {
   sandbox::CgroupLayout cgroups;
   std::uint32_t spares = 2;               // of each network kind that functions use
   std::uint64_t io_bytes_per_second = 0;  // of each worker; 0: no limit
-  bool egress = true;                     // false: the machine cannot do it, functions that want it get none
-  std::vector<IpRange> egress_private;    // what of private networks functions may name as targets
+  sandbox::Isolation isolation = sandbox::Isolation::kFull;
+  bool egress = true;                   // false: the machine cannot do it, functions that want it get none
+  std::vector<IpRange> egress_private;  // what of private networks functions may name as targets
 };
 
 // The loop's thread must be the one that made it: zygotes die with the thread that started them.

@@ -57,7 +57,8 @@ Json enforced_by(const Probe& machine) {
 }  // namespace
 
 Json describe(const SandboxPlan& plan, const Probe& machine) {
-  return {{"mounts", mounts_of(plan)},
+  return {{"sandbox", machine.isolation == Isolation::kFull ? "on" : "off"},
+          {"mounts", mounts_of(plan)},
           {"limits",
            {{"memory_bytes", plan.memory_bytes},
             {"cpus", plan.cpus},

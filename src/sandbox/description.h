@@ -8,8 +8,8 @@
 
 namespace sterna::sandbox {
 
-// {"mounts": [...], "limits": {...}, "network": {...}, "enforced": {...}, "missing": [...]}. No path of the
-// host is in it.
+// {"sandbox": "on" or "off", "mounts": [...], "limits": {...}, "network": {...}, "enforced": {...},
+// "missing": [...]}. No path of the host is in it.
 nlohmann::ordered_json describe(const SandboxPlan& plan, const Probe& machine);
 
 }  // namespace sterna::sandbox

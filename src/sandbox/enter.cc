@@ -73,7 +73,7 @@ StepError make_root(const char* root_dir, std::uint64_t tmp_bytes) {
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return here("pivot_root");
   if (::umount2(".", MNT_DETACH) != 0) return here("detach the host's root");
   if (::chdir("/") != 0) return here("enter /");
-  return limit_user_namespace();
+  return {};
 }
 
 StepError unshare_namespaces(NetworkSpace network) {
@@ -143,6 +143,8 @@ StepError restrict_files(Files files) {
   return error == 0 ? StepError{} : StepError{"restrict files", error};
 }
 
+}  // namespace
+
 StepError become_inner_user() {
   if (::syscall(SYS_setresgid, kInnerGid, kInnerGid, kInnerGid) != 0) return here("setresgid");
   if (::syscall(SYS_setresuid, kInnerUid, kInnerUid, kInnerUid) != 0) return here("setresuid");
@@ -151,8 +153,6 @@ StepError become_inner_user() {
   if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return here("set dumpable");
   return {};
 }
-
-}  // namespace
 
 StepError drop_bounding_set() {
   for (unsigned long capability = 0; capability <= 63; ++capability) {
@@ -163,9 +163,18 @@ StepError drop_bounding_set() {
   return {};
 }
 
-StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes) {
-  if (const StepError error = unshare_namespaces(network)) return error;
+StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes,
+                  Isolation isolation) {
+  const bool isolated = isolation == Isolation::kFull;
+  if (!isolated && ::unshare(CLONE_NEWNS) != 0) return here("unshare the mounts");
+  if (isolated) {
+    if (const StepError error = unshare_namespaces(network)) return error;
+  }
   if (const StepError error = make_root(root_dir, default_tmp_bytes)) return error;
+  // Without a user namespace of its own these limits would be the machine's.
+  if (isolated) {
+    if (const StepError error = limit_user_namespace()) return error;
+  }
   if (const StepError error = drop_bounding_set()) return error;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return here("set no_new_privs");
   ::umask(022);
@@ -217,6 +226,7 @@ StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker) {
   if (::move_mount(bundle_fd, "", AT_FDCWD, "/function", MOVE_MOUNT_F_EMPTY_PATH) != 0)
     return here("mount the bundle");
   if (!mount_tmpfs("/tmp", order.tmp_bytes, MS_REMOUNT)) return here("size /tmp");
+  if (order.isolation == Isolation::kNone) return {};
   if (::sethostname(order.hostname, std::strlen(order.hostname)) != 0) return here("set the hostname");
   return set_limits(order, worker);
 }
@@ -232,6 +242,7 @@ StepError become_function(const SeccompProgram& filter, SocketRule rule, Files f
 
 StepError enter(const EnterOrder& order, int bundle_fd, const SeccompProgram& filter, int* listener) {
   if (const StepError error = furnish(order, bundle_fd, 0)) return error;
+  if (order.isolation == Isolation::kNone) return become_inner_user();
   const SocketRule rule = order.network == Network::kEgress ? SocketRule::kNotify : SocketRule::kAllow;
   const Files files = order.may_pause != 0         ? Files::kOfReplicas
                       : order.bundle_writable != 0 ? Files::kBuild
@@ -244,8 +255,10 @@ StepError hide_init() {
   return {};
 }
 
-StepError drop_init() {
-  if (const StepError error = close_user_namespaces()) return error;
+StepError drop_init(Isolation isolation) {
+  if (isolation == Isolation::kFull) {
+    if (const StepError error = close_user_namespaces()) return error;
+  }
   if (const StepError error = drop_capabilities()) return error;
   return hide_init();
 }

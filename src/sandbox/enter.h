@@ -23,8 +23,9 @@ enum class NetworkSpace : std::uint8_t { kOwn, kHost };
 // For a process that was just cloned into new user and pid namespaces (and is pid 1 there): makes the other
 // namespaces, mounts proc, /tmp and /dev/shm over the root built at `root_dir` (root.h), pivots into it and
 // drops the host's tree, brings loopback up, empties the capability bounding set, sets no_new_privs.
-// `default_tmp_bytes` sizes /tmp until `enter`.
-StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes);
+// `default_tmp_bytes` sizes /tmp until `enter`. Without isolation: the mounts only.
+StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes,
+                  Isolation isolation);
 
 // The same within such a sandbox, for a process that was cloned there into new user and pid namespaces: a
 // replica sees its parent's root, but has its own proc, /tmp and /dev/shm and every other namespace (its
@@ -46,10 +47,11 @@ struct EnterOrder {
   std::uint8_t may_pause = 0;        // 1: its init stays able to make replicas of it
   std::uint8_t bundle_writable = 0;
   std::uint8_t filtered = 0;  // 1: a filter of the network comes along (packet_filter.h)
+  Isolation isolation = Isolation::kFull;
   Network network = Network::kNone;
   char hostname[64] = {};
 };
-EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group);
+EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_pids_group);  // kFull
 
 enum class BundleAccess : std::uint8_t { kReadOnly, kWritable };
 
@@ -75,9 +77,12 @@ enum class Files : std::uint8_t {
 StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker);
 StepError become_function(const SeccompProgram& filter, SocketRule rule, Files files, int* listener);
 
+// In the place of `become_function` when there is no isolation.
+StepError become_inner_user();
+
 // For the init process of a sandbox: makes it unreadable for others, or that and drops every capability.
 StepError hide_init();
-StepError drop_init();
+StepError drop_init(Isolation isolation);
 
 // Empties the calling process's capability bounding set.
 StepError drop_bounding_set();

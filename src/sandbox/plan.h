@@ -23,6 +23,15 @@ inline constexpr std::uint64_t kMiB = 1ULL << 20;
 inline constexpr std::uint64_t kShmBytes = 16 * kMiB;
 inline constexpr unsigned kMaxTmpFiles = 65'536;
 
+// Whether there are walls at all; one answer for the whole server.
+enum class Isolation : std::uint8_t {
+  kFull,
+  // For development and to measure what the walls cost. A function has its own view of files and of process
+  // ids, which its layout and the clean end of a worker hang on (without root also the user namespace that
+  // this takes), and the size of its /tmp; nothing else.
+  kNone,
+};
+
 struct SandboxPlan {
   std::string bundle_dir;  // absolute host path, seen as /function; its files must be readable by others
   bool bundle_writable = false;  // for builds; else /function is read-only

@@ -92,4 +92,13 @@ Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings) {
   return found;
 }
 
+Probe no_sandbox() {
+  Probe none;
+  none.isolation = Isolation::kNone;
+  none.warnings.emplace_back(
+      "THE SANDBOX IS OFF: the code of functions runs as a user of this machine, in its network and without "
+      "limits; never serve strangers' code so");
+  return none;
+}
+
 }  // namespace sterna::sandbox

@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "sandbox/cgroup.h"
+#include "sandbox/plan.h"
 
 namespace sterna::sandbox {
 
 struct Probe {
+  Isolation isolation = Isolation::kFull;
   bool namespaces = false;            // without them no function can run
   bool mounts = false;                // the mount calls of Linux 5.12; without them no function can run
   bool seccomp = false;               // with user notification (Linux 5.5)
@@ -24,5 +26,8 @@ struct Probe {
 // `cgroups` and `warnings` come from create_cgroups. Tries the namespaces in a child that ends at once. Any
 // thread.
 Probe probe(CgroupLayout cgroups, std::vector<std::string> warnings);
+
+// What there is when the administrator has turned the sandbox off: nothing, and a warning.
+Probe no_sandbox();
 
 }  // namespace sterna::sandbox

@@ -123,6 +123,12 @@ Status validate(const Config& config) {
         "(--listen 127.0.0.1:{}), or start with --auth oauth2",
         to_string(config.listen), config.listen.port));
   }
+  if (config.sandbox == SandboxMode::kOff && !is_loopback(config.listen)) {
+    return bad_config(fmt::format(
+        "sandbox off puts no walls around functions, so it is refused on {}; listen on a loopback address "
+        "(--listen 127.0.0.1:{}), or start with --sandbox best_effort",
+        to_string(config.listen), config.listen.port));
+  }
   if (config.tls_cert.empty() != config.tls_key.empty()) {
     return bad_config(fmt::format("{} is set and {} is not: HTTPS needs both",
                                   config.tls_cert.empty() ? "tls_key" : "tls_cert",

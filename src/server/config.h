@@ -24,6 +24,7 @@ enum class Auth : std::uint8_t { kNone, kOauth2 };
 enum class SandboxMode : std::uint8_t {
   kBestEffort,  // say so at the start
   kStrict,      // do not start
+  kOff,         // there is no sandbox: for development and comparison, on loopback only
 };
 
 struct Address {

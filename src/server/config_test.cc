@@ -59,12 +59,14 @@ TEST(Validate, PrivateTargetsAreAddresses) {
   EXPECT_THAT(status.error().detail, HasSubstr("egress_private names db.internal"));
 }
 
-TEST(Settings, SandboxIsBestEffortOrStrict) {
+TEST(Settings, SandboxIsBestEffortStrictOrOff) {
   Config config = good_config();
   EXPECT_EQ(config.sandbox, SandboxMode::kBestEffort);
   ASSERT_TRUE(apply(config, "sandbox", "strict"));
   EXPECT_EQ(config.sandbox, SandboxMode::kStrict);
-  EXPECT_FALSE(apply(config, "sandbox", "off"));
+  ASSERT_TRUE(apply(config, "sandbox", "off"));
+  EXPECT_EQ(config.sandbox, SandboxMode::kOff);
+  EXPECT_FALSE(apply(config, "sandbox", "none"));
 }
 
 TEST(Defaults, DependOnTheMachine) {
@@ -208,6 +210,17 @@ TEST(Validation, AcceptsNoAuthOnLoopbackOnly) {
   auto status = validate(config);
   ASSERT_FALSE(status);
   EXPECT_THAT(status.error().detail, HasSubstr("--listen 127.0.0.1:8080"));
+}
+
+TEST(Validation, AcceptsNoSandboxOnLoopbackOnly) {
+  Config config = good_config();
+  config.auth = Auth::kOauth2;
+  config.sandbox = SandboxMode::kOff;
+  EXPECT_TRUE(validate(config));
+  config.listen.host = "0.0.0.0";
+  auto status = validate(config);
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().detail, HasSubstr("--sandbox best_effort"));
 }
 
 TEST(Validation, AcceptsTokensOnEveryAddress) {

@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 constexpr std::array<std::string_view, 2> kAuthWords = {"none", "oauth2"};
 constexpr std::array<std::string_view, 4> kLevelWords = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
-constexpr std::array<std::string_view, 2> kSandboxWords = {"best_effort", "strict"};
+constexpr std::array<std::string_view, 3> kSandboxWords = {"best_effort", "strict", "off"};
 constexpr std::uint64_t kGiB = 1ULL << 30;
 
 #define STERNA_FIELD(type, member) (+[](Config& config) -> type& { return config.member; })
@@ -88,7 +88,8 @@ const std::array kOptions = {
     Option{"sandbox", STERNA_CHOICE(sandbox, kSandboxWords),
            "What happens when this machine cannot enforce a part of the sandbox: best_effort (the log says "
            "what is missing) "
-           "or strict (the server does not start)."},
+           "or strict (the server does not start). With off there is no sandbox, and functions can do what "
+           "a user of the machine can: for development and for comparison, only on a loopback address."},
     Option{"egress_private",
            Words{STERNA_FIELD(std::vector<std::string>, egress_private), "addresses or CIDRs", 0},
            "Private targets that functions may name in limits.egress_allow, and that builds reach, e.g. "

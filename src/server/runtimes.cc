@@ -170,7 +170,8 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.env = version.spec.env;
   add_packages(config, version.layer);
   add_secrets(config, version.spec, function.secret_values);
-  config.network = limits.network;
+  // Without a sandbox there is no other network.
+  config.network = server.sandbox == SandboxMode::kOff ? Network::kHost : limits.network;
   for (const std::string& target : limits.egress_allow) {
     if (const auto range = parse_ip_range(target)) config.egress_allow.push_back(*range);
   }

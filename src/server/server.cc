@@ -190,12 +190,13 @@ class Server {
 };
 
 launch::LaunchSettings launch_settings(const Config& config, const Runtimes& runtimes,
-                                       const CgroupHome& cgroups, const sandbox::Probe& machine) {
+                                       const sandbox::Probe& machine) {
   return {.runtimes = runtimes.commands,
           .root_dir = config.data_dir / "run" / "root",
-          .cgroups = cgroups.layout(),
+          .cgroups = machine.cgroups,
           .spares = static_cast<std::uint32_t>(config.spares),
           .io_bytes_per_second = config.limits.io_mb_per_second << 20U,
+          .isolation = machine.isolation,
           .egress = machine.egress,
           .egress_private = private_targets(config)};
 }
@@ -262,7 +263,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       callback_allow_(std::move(callback_allow)),
       ids_(clock_),
       invocation_metrics_(metrics_),
-      launcher_(loop_, launch_settings(config_, runtimes_, cgroups_, machine_)),
+      launcher_(loop_, launch_settings(config_, runtimes_, machine_)),
       access_(loop_, management_thread_, *registry_),
       bridge_(loop_, management_thread_, *registry_, access_),
       builder_(loop_, launcher_, ids_, *bundles_, *layers_, build_logs_, std::move(tools),
@@ -497,7 +498,9 @@ void tell_sandbox(const sandbox::Probe& probe) {
              {"cpus", enforced(!groups.cpu.empty())},
              {"processes", std::string_view(groups.pids.empty() ? "per user" : "enforced")},
              {"io", enforced(!groups.io.empty() && !groups.disks.empty())},
-             {"egress", std::string_view(probe.egress ? "filtered" : "none")}});
+             {"egress", std::string_view(probe.isolation == sandbox::Isolation::kNone ? "open"
+                                         : probe.egress                               ? "filtered"
+                                                                                      : "none")}});
 }
 
 }  // namespace
@@ -516,7 +519,9 @@ Status serve(const Config& config) {
   if (const Status made = make_directory(config.data_dir / "build-logs"); !made) return made;
   std::vector<std::string> warnings;
   CgroupHome cgroups = CgroupHome::open(config.data_dir, warnings);
-  sandbox::Probe probe = sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
+  sandbox::Probe probe = config.sandbox == SandboxMode::kOff
+                             ? sandbox::no_sandbox()
+                             : sandbox::probe(cgroups.layout(), std::exchange(warnings, {}));
   warnings = probe.warnings;
   tell_sandbox(probe);
   if (config.sandbox == SandboxMode::kStrict && !probe.warnings.empty()) {

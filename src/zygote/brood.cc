@@ -172,6 +172,8 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   }
   // Without root the map of a sandbox within the sandbox could not be written.
   if (privilege_ != sandbox::Privilege::kRoot || !sandbox::Tracee::supported()) order.may_pause = 0;
+  order.isolation = setup_.isolation;
+  if (setup_.isolation == sandbox::Isolation::kNone) order.may_pause = 0;
   child.may_pause = order.may_pause != 0;
   // Without root init is the same user, and counts.
   if (privilege_ == sandbox::Privilege::kUser) ++order.max_pids;
@@ -215,6 +217,7 @@ std::uint32_t Brood::free_program_uid() {
 }
 
 int Brood::write_maps(const Child& child, std::uint32_t uid, std::uint32_t gid) const {
+  if (!setup_.own_users) return 0;
   const bool root = privilege_ == sandbox::Privilege::kRoot;
   const auto map = [](const UniqueFd& file, std::uint32_t inner, std::uint32_t outer) {
     const std::string line = std::to_string(inner) + " " + std::to_string(outer) + " 1";

@@ -88,7 +88,8 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* orders, 
   close_from(kSocketFd + 1);
   ::setsid();
   const sandbox::SandboxPlan defaults;
-  if (const StepError error = sandbox::prepare(setup.root_dir.c_str(), network, defaults.tmp_bytes)) {
+  if (const StepError error =
+          sandbox::prepare(setup.root_dir.c_str(), network, defaults.tmp_bytes, setup.isolation)) {
     give_up(kSocketFd, error);
   }
   if (setup.config.program) run_program_init(setup, kSocketFd);
@@ -111,7 +112,7 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* orders, 
   if (receive_raw(pair[0], &use, sizeof use, raw) > 0 && use == kMayPause)
     run_parent_init(setup, kSocketFd, pair[0], worker);
   ::close(pair[0]);
-  if (const StepError error = sandbox::drop_init()) give_up(kSocketFd, error);
+  if (const StepError error = sandbox::drop_init(setup.isolation)) give_up(kSocketFd, error);
   run_init(kSocketFd, worker);
 }
 
@@ -120,8 +121,9 @@ int arrange_fds(const int (&received)[kOrderFds - 1], int control, int* orders, 
 pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
                   sandbox::NetworkSpace network) {
   // The C library has no call for this; with no stack given it is a fork.
+  const int own_user = setup.own_users ? CLONE_NEWUSER : 0;
   const long pid =
-      ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+      ::syscall(SYS_clone, own_user | CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid == 0) run_child(setup, socket, cgroup_fds, network);
   return pid < 0 ? -errno : static_cast<pid_t>(pid);
 }

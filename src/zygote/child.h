@@ -52,15 +52,19 @@ struct ChildSetup {
   const std::string& root_dir;
   const sandbox::SeccompProgram& plain_filter;
   const sandbox::SeccompProgram& notify_filter;
+  sandbox::Isolation isolation = sandbox::Isolation::kFull;
+  // False without isolation, as root: nobody has a user map to write.
+  bool own_users = true;
   // The program's, with a null at the end; empty without one.
   std::vector<char*> program_argv;
   std::vector<char*> program_env;
   sigset_t signal_mask{};  // the mask user code begins with
 };
 
-// Clones init into new user and pid namespaces. It goes on by itself: joins the groups, prepares the sandbox,
-// forks the worker, which sends kPrepared over `socket`, waits for its order, and runs. With a program it
-// first waits for a datagram that tells that the user map is written. Answers init's pid, or -errno.
+// Clones init into new user (if `own_users`) and pid namespaces. It goes on by itself: joins the groups,
+// prepares the sandbox, forks the worker, which sends kPrepared over `socket`, waits for its order, and runs.
+// With a program it first waits for a datagram that tells that the user map is written. Answers init's pid,
+// or -errno.
 pid_t clone_child(const ChildSetup& setup, int socket, std::span<const int> cgroup_fds,
                   sandbox::NetworkSpace network);
 

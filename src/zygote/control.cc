@@ -15,7 +15,8 @@ json to_json(const Configure& configure) {
   return {{"op", "configure"},
           {"root_dir", configure.root_dir},
           {"cgroups", sandbox::to_json(configure.cgroups)},
-          {"program_uids", configure.program_uids}};
+          {"program_uids", configure.program_uids},
+          {"isolated", configure.isolation == sandbox::Isolation::kFull}};
 }
 json to_json(const Spares& spares) {
   return {{"op", "spares"}, {"network", to_string(spares.network)}, {"count", spares.count}};
@@ -82,8 +83,10 @@ Result<Request> request_from(const json& message) {
   if (op == "configure") {
     auto cgroups = sandbox::layout_from_json(message.at("cgroups"));
     if (!cgroups) return std::unexpected(cgroups.error());
-    return Configure{message.at("root_dir").get<std::string>(), std::move(*cgroups),
-                     message.value("program_uids", std::uint32_t{0})};
+    return Configure{
+        message.at("root_dir").get<std::string>(), std::move(*cgroups),
+        message.value("program_uids", std::uint32_t{0}),
+        message.at("isolated").get<bool>() ? sandbox::Isolation::kFull : sandbox::Isolation::kNone};
   }
   return bad("unknown op " + op);
 }

@@ -26,6 +26,7 @@ struct Configure {
                          // the sandbox root on
   sandbox::CgroupLayout cgroups;
   std::uint32_t program_uids = 0;  // the first of kProgramUids host users, for workers that are programs
+  sandbox::Isolation isolation = sandbox::Isolation::kFull;
 };
 struct Spares {
   Network network = Network::kNone;

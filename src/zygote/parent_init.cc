@@ -142,7 +142,7 @@ void run_parent_init(const ChildSetup& setup, int control, int orders, pid_t wor
   ParentInit init(setup, control, orders, worker);
   init.run();
   ::close(orders);
-  if (const StepError error = sandbox::drop_init()) give_up(control, error);
+  if (const StepError error = sandbox::drop_init(setup.isolation)) give_up(control, error);
   run_init(control, worker);
 }
 

@@ -23,10 +23,11 @@ using sandbox::StepError;
 [[noreturn]] void become_program(const ChildSetup& setup, int control, int orders) {
   ::sigprocmask(SIG_SETMASK, &setup.signal_mask, nullptr);
   int listener = -1;
-  if (const StepError error = sandbox::become_function(setup.plain_filter, sandbox::SocketRule::kAllow,
-                                                       sandbox::Files::kOwn, &listener)) {
-    give_up(control, error);
-  }
+  const StepError error = setup.isolation == sandbox::Isolation::kNone
+                              ? sandbox::become_inner_user()
+                              : sandbox::become_function(setup.plain_filter, sandbox::SocketRule::kAllow,
+                                                         sandbox::Files::kOwn, &listener);
+  if (error) give_up(control, error);
   const int moved = ::fcntl(orders, F_DUPFD_CLOEXEC, kOrdersFd + 1);
   if (moved < 0 || ::dup2(moved, kOrdersFd) < 0) give_up(control, {"keep the socket", errno});
   ::fcntl(control, F_SETFD, 0);
@@ -64,7 +65,7 @@ void carry_out_order(const ChildSetup& setup, int control, int orders, pid_t wor
   if (const StepError error = filter_network(order, raw)) give_up(control, error);
   if (const StepError error = mount_secrets(order, raw)) give_up(control, error);
   if (const StepError error = sandbox::furnish(order, raw.fds[0], worker)) give_up(control, error);
-  if (const StepError error = sandbox::drop_init()) give_up(control, error);
+  if (const StepError error = sandbox::drop_init(setup.isolation)) give_up(control, error);
   Handover handover;
   if (order.network == Network::kEgress) {
     const sandbox::SeccompProgram& filter = setup.notify_filter;

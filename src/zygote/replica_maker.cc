@@ -112,7 +112,7 @@ class Deadline {
     fds[count++] = rules;
   }
   send_note(socket, {ChildNote::Kind::kPrepared, 0, {}}, {fds, count});
-  if (const StepError error = sandbox::drop_init()) give_up(socket, error);
+  if (const StepError error = sandbox::drop_init(sandbox::Isolation::kFull)) give_up(socket, error);
   set_standard_fds(-1);
   close_from(kControlSocketFd);
   while (true) ::pause();

@@ -79,7 +79,8 @@ void ZygoteFixture::spawn() {
   auto spawned = spawn_zygote({program.string(), kind}, {"PATH=/usr/bin:/bin"});
   ASSERT_TRUE(spawned) << spawned.error().detail;
   zygote_.emplace(std::move(*spawned));
-  ASSERT_TRUE(zygote_->configure((dir_ / "root").string(), cgroups_, kTestUids));
+  ASSERT_TRUE(zygote_->configure(
+      {.root_dir = (dir_ / "root").string(), .cgroups = cgroups_, .program_uids = kTestUids}));
   ASSERT_TRUE(eventually([&] {
     auto report = zygote_->receive();
     return report && *report && std::holds_alternative<Ready>(**report);

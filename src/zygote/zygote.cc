@@ -103,8 +103,17 @@ Status Zygote::set_up(const Configure& configure) {
   sigset_t child_signal;
   sigemptyset(&child_signal);
   sigaddset(&child_signal, SIGCHLD);
-  setup_ = std::make_unique<ChildSetup>(
-      ChildSetup{config_, child_main_, root_dir_, plain_filter_, notify_filter_, {}, {}, {}});
+  setup_ =
+      std::make_unique<ChildSetup>(ChildSetup{.config = config_,
+                                              .child_main = child_main_,
+                                              .root_dir = root_dir_,
+                                              .plain_filter = plain_filter_,
+                                              .notify_filter = notify_filter_,
+                                              .isolation = configure.isolation,
+                                              .own_users = configure.isolation == sandbox::Isolation::kFull ||
+                                                           privilege_ == sandbox::Privilege::kUser,
+                                              .program_argv = {},
+                                              .program_env = {}});
   if (config_.program) {
     setup_->program_argv = pointers(config_.program->argv);
     setup_->program_env = pointers(config_.program->env);

@@ -26,9 +26,8 @@ Status ZygoteClient::send(const Request& request, std::span<const int> fds) {
   return fail(Code::kUnavailable, Component::kPool, "zygote_gone", "the zygote's socket is closed");
 }
 
-Status ZygoteClient::configure(const std::string& root_dir, const sandbox::CgroupLayout& cgroups,
-                               std::uint32_t program_uids) {
-  return send(Configure{root_dir, cgroups, program_uids});
+Status ZygoteClient::configure(const Configure& wanted) {
+  return send(wanted);
 }
 
 Status ZygoteClient::send_spares(Network network, std::uint32_t count) {

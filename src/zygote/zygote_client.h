@@ -24,8 +24,7 @@ class ZygoteClient {
 
   // All fail with unavailable, reason `zygote_gone`, when the zygote is gone, and with exhausted, reason
   // `zygote_busy`, when it has too many unread requests. `configure` comes first.
-  Status configure(const std::string& root_dir, const sandbox::CgroupLayout& cgroups,
-                   std::uint32_t program_uids);
+  Status configure(const Configure& wanted);
   Status send_spares(Network network, std::uint32_t count);
   // The descriptors are borrowed: the zygote gets duplicates. `secrets`: what pack_secrets made, or -1 for
   // none.
