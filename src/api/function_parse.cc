@@ -9,6 +9,7 @@
 #include "api/object_reader.h"
 #include "api/templates.h"
 #include "api/variable_name.h"
+#include "base/host_pattern.h"
 #include "base/ip_address.h"
 #include "base/names.h"
 
@@ -167,14 +168,20 @@ void read_egress_allow(ObjectReader& reader, const SpecRules& rules, std::vector
   if (list == nullptr) return;
   out.clear();
   if (!list->is_array() || list->size() > kMaxTargets) {
-    return reader.error("egress_allow", "must be an array of at most 64 addresses or ranges");
+    return reader.error("egress_allow", "must be an array of at most 64 addresses, ranges or host names");
   }
   for (std::size_t i = 0; i < list->size(); ++i) {
     const Json& entry = (*list)[i];
     const std::string field = fmt::format("egress_allow[{}]", i);
-    const auto range = parse_ip_range(entry.is_string() ? entry.get<std::string>() : std::string());
-    if (!range) {
-      reader.error(field, "must be an address or a range like 203.0.113.0/24: " + range.error().detail);
+    const std::string text = entry.is_string() ? entry.get<std::string>() : std::string();
+    const auto range = parse_ip_range(text);
+    const auto host = parse_host_target(text);
+    if (host) {
+      out.push_back(to_string(*host));
+    } else if (!range) {
+      reader.error(field,
+                   "must be a host name like api.example.com, *.example.org or api.example.com:443, an "
+                   "address, or a range like 203.0.113.0/24");
     } else if (!is_reachable(*range, rules)) {
       reader.error(field, "is no public address; the administrator opens private ones with --egress-private");
     } else {

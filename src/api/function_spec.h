@@ -31,7 +31,7 @@ struct Limits {
   Duration idle = std::chrono::seconds(300);  // 0: a worker stops as soon as it has nothing to do
   Network network = Network::kEgress;
   std::vector<std::string>
-      egress_allow;  // addresses and ranges, the only targets; empty: the public internet
+      egress_allow;  // addresses, ranges and host names, the only targets; empty: the public internet
   std::int64_t max_body_bytes = 6 << 20;
   Duration queue_wait = std::chrono::seconds(10);
   bool warm_parent = true;  // replicas may be forked from a paused one that has loaded the handler

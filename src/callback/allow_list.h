@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/host_pattern.h"
 #include "base/ip_address.h"
 
 namespace sterna::callback {
@@ -26,14 +27,13 @@ class AllowList {
   bool allows(const IpAddress& address) const;
   // Whether whatever `host` resolves to is allowed. A dot at its end and upper case do not matter.
   bool allows_host(std::string_view host) const;
-  bool empty() const { return ranges_.empty() && hosts_.empty() && suffixes_.empty(); }
+  bool empty() const { return ranges_.empty() && hosts_.empty(); }
 
  private:
   Status add(std::string_view entry);
 
   std::vector<IpRange> ranges_;
-  std::vector<std::string> hosts_;     // lower case
-  std::vector<std::string> suffixes_;  // ".example.com", lower case
+  std::vector<HostPattern> hosts_;
 };
 
 }  // namespace sterna::callback

@@ -2,9 +2,13 @@
 
 namespace sterna::launch {
 
-EgressNetwork::EgressNetwork(net::Loop& loop, UniqueFd listener, pid_t worker, std::vector<int> join_fds,
+EgressNetwork::EgressNetwork(net::Loop& loop, net::Resolver& resolver, UniqueFd listener, pid_t worker,
+                             std::vector<int> join_fds, sandbox::EgressPolicy policy,
                              std::function<void(const std::string&)> on_failure)
     : loop_(loop),
+      resolver_(resolver),
+      worker_(worker),
+      policy_(std::move(policy)),
       starter_(std::move(listener), worker, loop.clock(), std::move(join_fds)),
       on_failure_(std::move(on_failure)) {
   static_cast<void>(loop_.add(starter_.listener_fd(), listener_watch_, EPOLLIN | EPOLLET));
@@ -18,7 +22,20 @@ EgressNetwork::~EgressNetwork() {
 
 void EgressNetwork::on_listener() {
   starter_.on_listener();
+  // The call that asked is held until the network is up.
+  if (starter_.state() == sandbox::EgressStarter::State::kStarting) serve_names();
   follow();
+}
+
+void EgressNetwork::serve_names() {
+  if (policy_.names.empty() || names_) return;
+  auto sockets = sandbox::open_name_sockets(worker_);
+  if (!sockets) {
+    if (!std::exchange(told_, true)) on_failure_(sockets.error().detail);
+    return;
+  }
+  names_.emplace(loop_, resolver_, std::move(*sockets), policy_.names,
+                 sandbox::egress_rules(policy_, {}, sandbox::own_addresses()));
 }
 
 void EgressNetwork::unwatch_ready() {

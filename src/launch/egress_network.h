@@ -2,17 +2,23 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "launch/name_server.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "sandbox/egress.h"
+#include "sandbox/egress_rules.h"
 
 namespace sterna::launch {
 
 class EgressNetwork final {
  public:
-  // `on_failure` is told once, in words, when the network cannot be brought up.
-  EgressNetwork(net::Loop& loop, UniqueFd listener, pid_t worker, std::vector<int> join_fds,
+  // `on_failure` is told once, in words, when the network cannot be brought up. `policy` has the names that
+  // the worker's own resolver answers, if any.
+  EgressNetwork(net::Loop& loop, net::Resolver& resolver, UniqueFd listener, pid_t worker,
+                std::vector<int> join_fds, sandbox::EgressPolicy policy,
                 std::function<void(const std::string&)> on_failure);
   ~EgressNetwork();
   EgressNetwork(const EgressNetwork&) = delete;
@@ -34,16 +40,22 @@ class EgressNetwork final {
   void on_ready();
   void on_deadline();
   void unwatch_ready();
+  // Before the first question can be asked.
+  void serve_names();
   // Watches what the starter waits for now.
   void follow();
 
   net::Loop& loop_;
+  net::Resolver& resolver_;
+  const pid_t worker_;
+  const sandbox::EgressPolicy policy_;
   sandbox::EgressStarter starter_;
   const std::function<void(const std::string&)> on_failure_;
   Watch listener_watch_{*this, &EgressNetwork::on_listener};
   Watch ready_watch_{*this, &EgressNetwork::on_ready};
   int watched_ready_fd_ = -1;
   net::Loop::TimerId timer_;
+  std::optional<NameServer> names_;
   bool told_ = false;
 };
 

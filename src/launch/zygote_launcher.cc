@@ -111,7 +111,7 @@ class ZygoteLauncher::Zygote final : public net::EventHandler {
 };
 
 ZygoteLauncher::ZygoteLauncher(net::Loop& loop, LaunchSettings settings)
-    : loop_(loop), settings_(std::move(settings)) {
+    : loop_(loop), resolver_(loop), settings_(std::move(settings)) {
   look_timer_ = loop_.after(kLookEvery, [this] { look(); });
 }
 
@@ -202,7 +202,8 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
   plan.io_bytes_per_second = settings_.io_bytes_per_second;
   plan.network = config.network == Network::kEgress && !settings_.egress ? Network::kNone : config.network;
   if (settings_.isolation == sandbox::Isolation::kNone) plan.network = Network::kHost;
-  plan.egress = {.only = config.egress_allow, .may_open = settings_.egress_private};
+  plan.egress = {
+      .only = config.egress_allow, .names = config.egress_names, .may_open = settings_.egress_private};
   plan.hostname = config.name;
   return plan;
 }
@@ -210,14 +211,19 @@ sandbox::SandboxPlan ZygoteLauncher::plan_of(const pool::FunctionConfig& config)
 void ZygoteLauncher::start(const std::string& instance, const pool::FunctionConfig& config,
                            pool::WorkerDescriptors descriptors, const pool::Origin& origin,
                            pool::LaunchObserver& observer) {
-  running_[instance] = {
-      .runtime = config.runtime, .function = config.id, .observer = &observer, .network = {}, .error = {}};
+  Running& running = running_[instance] = {.runtime = config.runtime,
+                                           .function = config.id,
+                                           .observer = &observer,
+                                           .egress = {},
+                                           .network = {},
+                                           .error = {}};
   const std::uint32_t uid = take_user(config.id);
   std::string why_not;
   Zygote* parent = zygote(config.runtime, why_not);
   if (parent == nullptr) return report_exit_later(instance, why_not);
   sandbox::SandboxPlan plan = plan_of(config);
-  running_[instance].needs_network = plan.network == Network::kEgress;
+  running.needs_network = plan.network == Network::kEgress;
+  running.egress = plan.egress;
   plan.host_uid = uid;
   plan.host_gid = uid;
   plan.may_pause = origin.may_pause;
@@ -253,7 +259,8 @@ void ZygoteLauncher::connect(const std::string& instance, pid_t worker, UniqueFd
       network_group_.emplace(std::move(*made));
   }
   found->second.network = std::make_unique<EgressNetwork>(
-      loop_, std::move(listener), worker, network_group_ ? network_group_->join_fds() : std::vector<int>(),
+      loop_, resolver_, std::move(listener), worker,
+      network_group_ ? network_group_->join_fds() : std::vector<int>(), found->second.egress,
       [instance](const std::string& why) {
         log::warn("a worker has no network",
                   {{"instance", std::string_view(instance)}, {"error", std::string_view(why)}});

@@ -13,6 +13,7 @@
 
 #include "launch/egress_network.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "pool/launcher.h"
 #include "sandbox/cgroup.h"
 #include "zygote/zygote_client.h"
@@ -70,6 +71,7 @@ class ZygoteLauncher final : public pool::Launcher {
     std::string runtime;
     std::string function;
     pool::LaunchObserver* observer = nullptr;
+    sandbox::EgressPolicy egress;
     std::unique_ptr<EgressNetwork> network;
     bool needs_network = false;  // a seccomp listener comes with its entry
     bool entered = false;        // its sandbox
@@ -97,6 +99,7 @@ class ZygoteLauncher final : public pool::Launcher {
   void look();
 
   net::Loop& loop_;
+  net::Resolver resolver_;  // for all workers that may reach named hosts only
   const LaunchSettings settings_;
   std::size_t starting_ = 0;  // zygotes that have not said ready yet
   std::map<std::string, std::unique_ptr<Zygote>> zygotes_;

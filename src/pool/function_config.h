@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/host_pattern.h"
 #include "base/ip_address.h"
 #include "base/network.h"
 #include "pool/space_share.h"
@@ -29,7 +30,9 @@ struct FunctionConfig {
   std::map<std::string, std::string> env;
   std::map<std::string, std::string> secrets;  // plain values of the files in /run/secrets, by name
   Network network = Network::kEgress;
-  std::vector<IpRange> egress_allow;  // with network egress: the only targets; empty: the public internet
+  // With network egress: the only targets; none in either: the public internet.
+  std::vector<IpRange> egress_allow;
+  std::vector<HostTarget> egress_names;
 
   Duration timeout = std::chrono::seconds(30);
   std::uint64_t memory_bytes = 128U << 20;

@@ -26,17 +26,21 @@ Json mounts_of(const SandboxPlan& plan) {
        {{"path", kSecretsDir}, {"access", kReadOnly}, {"what", "the function's secrets, if it has any"}}});
 }
 
-Json texts(const std::vector<IpRange>& ranges) {
-  Json all = Json::array();
-  for (const IpRange& range : ranges) all.push_back(to_string(range));
-  return all;
+template <class Target>
+void add_texts(Json& all, const std::vector<Target>& targets) {
+  for (const Target& target : targets) all.push_back(to_string(target));
 }
 
 Json network_of(const SandboxPlan& plan) {
   Json network = {{"kind", to_string(plan.network)}};
   if (plan.network != Network::kEgress) return network;
-  network["reaches"] = plan.egress.only.empty() ? Json("public addresses") : texts(plan.egress.only);
-  network["private_targets_opened"] = texts(plan.egress.may_open);
+  Json& reaches = network["reaches"] = Json::array();
+  add_texts(reaches, plan.egress.names);
+  add_texts(reaches, plan.egress.only);
+  if (plan.egress.open()) reaches = "public addresses";
+  network["names"] =
+      plan.egress.names.empty() ? "the machine's resolvers" : "those above only, by the server";
+  add_texts(network["private_targets_opened"] = Json::array(), plan.egress.may_open);
   return network;
 }
 

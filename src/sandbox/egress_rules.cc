@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
 constexpr unsigned kAllBits = 128;
+constexpr unsigned kV4Bits = 96;          // of a v4-mapped range that are not the address
 constexpr std::size_t kMaxResolvers = 3;  // more are not asked by the C library either
 constexpr std::size_t kMaxOwnAddresses = 256;
 
@@ -30,10 +31,18 @@ std::optional<IpRange> common(const IpRange& one, const IpRange& other) {
 std::vector<EgressRule> egress_rules(const EgressPolicy& policy, const std::vector<IpAddress>& resolvers,
                                      const std::vector<IpAddress>& own) {
   std::vector<EgressRule> rules;
-  const auto add = [&rules](const IpRange& to, Verdict verdict, std::optional<std::uint16_t> port = {}) {
-    rules.push_back({.to = to, .verdict = verdict, .port = port});
+  const auto add = [&rules](const IpRange& to, Verdict verdict) {
+    rules.push_back({.to = to, .verdict = verdict});
   };
-  for (const IpAddress& resolver : resolvers) add({resolver, kAllBits}, Verdict::kAccept, kDnsPort);
+  const auto add_admitted = [&](const IpRange& to) {
+    if (policy.names.empty()) return;
+    rules.push_back({.to = to, .verdict = Verdict::kAccept, .addresses = EgressRule::Addresses::kAdmitted});
+  };
+  if (policy.names.empty()) {
+    for (const IpAddress& resolver : resolvers)
+      rules.push_back({.to = {resolver, kAllBits}, .verdict = Verdict::kAccept, .port = kDnsPort});
+  }
+  for (const IpRange& granted : policy.may_open) add_admitted(granted);
   for (const IpRange& wanted : policy.only) {
     for (const IpRange& granted : policy.may_open) {
       if (const auto both = common(wanted, granted)) add(*both, Verdict::kAccept);
@@ -47,13 +56,24 @@ std::vector<EgressRule> egress_rules(const EgressPolicy& policy, const std::vect
     const IpRange& whole = wanted.base.is_v4() ? all_v4 : public_v6;
     if (const auto part = common(wanted, whole)) add(*part, Verdict::kAccept);
   }
-  if (policy.only.empty()) {
+  add_admitted(all_v4);
+  add_admitted(public_v6);
+  if (policy.open()) {
     add(all_v4, Verdict::kAccept);
     add(public_v6, Verdict::kAccept);
   }
   add(all_v4, Verdict::kRefuse);
   add(range_of("::/0"), Verdict::kRefuse);
   return rules;
+}
+
+bool may_admit(const std::vector<EgressRule>& rules, const IpAddress& address) {
+  for (const EgressRule& rule : rules) {
+    // A range of all IPv6 addresses has the v4-mapped ones in it; packets to those are IPv4.
+    const bool same_family = rule.to.bits >= kV4Bits || !address.is_v4();
+    if (!rule.port && same_family && rule.to.contains(address)) return rule.verdict == Verdict::kAccept;
+  }
+  return false;
 }
 
 std::vector<IpAddress> own_addresses() {

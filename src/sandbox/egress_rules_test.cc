@@ -1,7 +1,12 @@
 #include "sandbox/egress_rules.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "sandbox/admission.h"
+#include "sandbox/netfilter_messages.h"
 #include "sandbox/packet_filter.h"
 
 namespace sterna::sandbox {
@@ -47,9 +52,11 @@ TEST(EgressRules, ResolversAreAskedForNamesOnly) {
 }
 
 TEST(EgressRules, AListOfTargetsIsAllThatIsReached) {
-  const auto rules = egress_rules(
-      {.only = ranges({"203.0.112.0/24", "10.1.0.0/16", "2606:4700::/32", "0.0.0.0/1"}), .may_open = {}},
-      {ip("10.0.0.2")}, {});
+  const auto rules =
+      egress_rules({.only = ranges({"203.0.112.0/24", "10.1.0.0/16", "2606:4700::/32", "0.0.0.0/1"}),
+                    .names = {},
+                    .may_open = {}},
+                   {ip("10.0.0.2")}, {});
   for (const char* address : {"203.0.112.7", "2606:4700::1111", "8.8.8.8"})
     EXPECT_TRUE(allowed(rules, address)) << address;
   for (const char* address : {"10.1.2.3", "203.0.114.8", "2001:4860::8888", "127.0.0.1"})
@@ -59,12 +66,41 @@ TEST(EgressRules, AListOfTargetsIsAllThatIsReached) {
 
 TEST(EgressRules, PrivateTargetsNeedBothLists) {
   const EgressPolicy policy{.only = ranges({"10.1.0.0/16", "192.168.0.0/16", "169.254.169.254"}),
+                            .names = {},
                             .may_open = ranges({"10.0.0.0/8", "192.168.7.0/24"})};
   const auto rules = egress_rules(policy, {}, {});
   for (const char* address : {"10.1.2.3", "192.168.7.1"}) EXPECT_TRUE(allowed(rules, address)) << address;
   for (const char* address : {"10.2.0.1", "192.168.8.1", "169.254.169.254", "8.8.8.8"})
     EXPECT_FALSE(allowed(rules, address)) << address;
-  EXPECT_FALSE(allowed(egress_rules({.only = {}, .may_open = policy.may_open}, {}, {}), "10.1.2.3"));
+  EXPECT_FALSE(
+      allowed(egress_rules({.only = {}, .names = {}, .may_open = policy.may_open}, {}, {}), "10.1.2.3"));
+}
+
+EgressPolicy named(std::vector<IpRange> only, std::vector<IpRange> may_open) {
+  return {.only = std::move(only),
+          .names = {*parse_host_target("api.example.com")},
+          .may_open = std::move(may_open)};
+}
+
+TEST(EgressRules, NamesOpenWhatTheyLeadToAndNothingElse) {
+  const auto rules = egress_rules(named({}, {}), {ip("10.0.0.2")}, {ip("203.0.114.9")});
+  for (const char* address : {"8.8.8.8", "2606:4700::1111"})
+    EXPECT_TRUE(may_admit(rules, ip(address))) << address;
+  for (const char* address : {"10.1.2.3", "127.0.0.1", "169.254.169.254", "203.0.114.9", "::1", "fd00::1",
+                              "64:ff9b::a9fe:a9fe", "4000::1", "0.0.0.0"}) {
+    EXPECT_FALSE(may_admit(rules, ip(address))) << address;
+  }
+  for (const EgressRule& rule : rules) {
+    EXPECT_TRUE(rule.verdict == Verdict::kRefuse || rule.addresses == EgressRule::Addresses::kAdmitted);
+    EXPECT_FALSE(rule.port) << "resolvers must not be asked past the server";
+  }
+}
+
+TEST(EgressRules, NamesLeadToPrivateTargetsAsFarAsTheyAreOpened) {
+  const auto rules = egress_rules(named(ranges({"203.0.112.0/24"}), ranges({"10.1.0.0/16"})), {}, {});
+  EXPECT_TRUE(may_admit(rules, ip("10.1.2.3")));
+  EXPECT_FALSE(may_admit(rules, ip("10.2.2.3")));
+  EXPECT_TRUE(allowed(rules, "203.0.112.7"));
 }
 
 TEST(EgressRules, ResolversComeFromTheSystemsFile) {
@@ -78,6 +114,34 @@ TEST(PacketFilter, HasAMessageForEachRule) {
   const auto rules = egress_rules({}, {}, {});
   EXPECT_GT(filter_messages(rules).size(), none.size() + rules.size() * 100);
   EXPECT_TRUE(can_filter_packets()) << "this kernel has no nf_tables";
+}
+
+// In a network of its own. Answers what went wrong, or 0.
+int admit_many() {
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return 1;
+  auto packed = pack_filter(egress_rules(named({}, ranges({"10.1.0.0/16"})), {}, {}));
+  if (!packed || install_packet_filter(packed->get())) return 2;
+  const UniqueFd filter(open_netfilter());
+  const std::vector<Admission> some{{.address = ip("203.0.114.7"), .port = {}},
+                                    {.address = ip("203.0.114.7"), .port = 443},
+                                    {.address = ip("2606:4700::1"), .port = 443}};
+  for (int times = 0; times < 3; ++times) {
+    if (!admit(filter.get(), some)) return 3;
+  }
+  for (std::uint16_t port = 1; port <= kMaxAdmitted; ++port) {
+    const Admission next{.address = ip("203.0.114.8"), .port = port};
+    const Status done = admit(filter.get(), {&next, 1});
+    if (!done) return done.error().code == Code::kExhausted && port > kMaxAdmitted / 2 ? 0 : 4;
+  }
+  return 5;
+}
+
+TEST(Admission, IsRepeatedAndBounded) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(admit_many());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "base/unique_fd.h"
 #include "sandbox/landlock.h"
 #include "sandbox/proc_view.h"
+#include "sandbox/root.h"
 
 namespace sterna::sandbox {
 namespace {
@@ -204,6 +205,7 @@ EnterOrder make_order(const SandboxPlan& plan, bool has_memory_group, bool has_p
   order.bundle_writable = plan.bundle_writable ? 1 : 0;
   order.network = plan.network;
   order.filtered = plan.network == Network::kEgress ? 1 : 0;
+  order.named = order.filtered != 0 && !plan.egress.names.empty() ? 1 : 0;
   plan.hostname.copy(order.hostname, sizeof order.hostname - 1);
   return order;
 }
@@ -227,6 +229,8 @@ StepError furnish(const EnterOrder& order, int bundle_fd, pid_t worker) {
     return here("mount the bundle");
   if (!mount_tmpfs("/tmp", order.tmp_bytes, MS_REMOUNT)) return here("size /tmp");
   if (order.isolation == Isolation::kNone) return {};
+  if (order.named != 0 && ::mount(kOwnResolverFile, "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)
+    return here("mount resolv.conf");
   if (::sethostname(order.hostname, std::strlen(order.hostname)) != 0) return here("set the hostname");
   return set_limits(order, worker);
 }

@@ -47,6 +47,7 @@ struct EnterOrder {
   std::uint8_t may_pause = 0;        // 1: its init stays able to make replicas of it
   std::uint8_t bundle_writable = 0;
   std::uint8_t filtered = 0;  // 1: a filter of the network comes along (packet_filter.h)
+  std::uint8_t named = 0;     // 1: names are looked up at kOwnResolver (network_visit.h)
   Isolation isolation = Isolation::kFull;
   Network network = Network::kNone;
   char hostname[64] = {};

@@ -4,26 +4,26 @@
 #include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <string_view>
+
+#include "sandbox/admission.h"
+#include "sandbox/netfilter_messages.h"
 
 namespace sterna::sandbox {
 namespace {
 
-constexpr const char* kTable = "sterna";
-constexpr const char* kChain = "egress";
 constexpr std::uint32_t kLoopback = 1;         // its index in every network
 constexpr std::uint8_t kNeighbourFirst = 133;  // ICMPv6: router and neighbour discovery, redirects
 constexpr std::uint8_t kNeighbourLast = 136;
@@ -32,73 +32,16 @@ constexpr std::uint32_t kV4Offset = 16;  // of the destination in the network he
 constexpr std::uint32_t kV6Offset = 24;
 constexpr std::uint32_t kPortOffset = 2;  // of the destination port, TCP and UDP
 
-// Netlink messages one after the other, attributes within attributes.
-class Messages {
- public:
-  std::string take() { return std::move(bytes_); }
-
-  void begin(std::uint16_t type, std::uint16_t flags, std::uint8_t family, std::uint16_t resource) {
-    message_ = bytes_.size();
-    const nlmsghdr head{.nlmsg_len = 0,
-                        .nlmsg_type = type,
-                        .nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags),
-                        .nlmsg_seq = sequence_++,
-                        .nlmsg_pid = 0};
-    append(&head, sizeof head);
-    const nfgenmsg general{.nfgen_family = family, .version = NFNETLINK_V0, .res_id = htons(resource)};
-    append(&general, sizeof general);
-  }
-  void end() {
-    const auto length = static_cast<std::uint32_t>(bytes_.size() - message_);
-    std::memcpy(bytes_.data() + message_, &length, sizeof length);
-  }
-
-  std::size_t open(std::uint16_t type) {
-    const std::size_t at = bytes_.size();
-    head(static_cast<std::uint16_t>(type | NLA_F_NESTED), 0);
-    return at;
-  }
-  void close(std::size_t at) {
-    const auto length = static_cast<std::uint16_t>(bytes_.size() - at);
-    std::memcpy(bytes_.data() + at, &length, sizeof length);
-  }
-
-  void data(std::uint16_t type, const void* value, std::size_t size) {
-    head(type, size);
-    append(value, size);
-    bytes_.append(NLA_ALIGN(size) - size, '\0');
-  }
-  void text(std::uint16_t type, std::string_view value) {
-    data(type, std::string(value).c_str(), value.size() + 1);
-  }
-  void number(std::uint16_t type, std::uint32_t value) {
-    const std::uint32_t big_endian = htonl(value);
-    data(type, &big_endian, sizeof big_endian);
-  }
-
- private:
-  void append(const void* value, std::size_t size) { bytes_.append(static_cast<const char*>(value), size); }
-  void head(std::uint16_t type, std::size_t size) {
-    const nlattr attribute{.nla_len = static_cast<std::uint16_t>(NLA_HDRLEN + size), .nla_type = type};
-    append(&attribute, sizeof attribute);
-  }
-
-  std::string bytes_;
-  std::size_t message_ = 0;
-  std::uint32_t sequence_ = 1;
-};
-
-constexpr std::uint16_t call_of(int message) {
-  return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
+bool is_v4(const IpRange& range) {
+  return range.base.is_v4() && range.bits >= kV4Bits;
 }
 
-// Builds the expressions of one rule; each works on the first register.
+// Builds the expressions of one rule; each works on the first register unless it names another.
 class Rule {
  public:
-  explicit Rule(Messages& messages) : messages_(messages) {
-    messages_.begin(call_of(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, NFPROTO_INET, 0);
-    messages_.text(NFTA_RULE_TABLE, kTable);
-    messages_.text(NFTA_RULE_CHAIN, kChain);
+  explicit Rule(NetfilterMessages& messages) : messages_(messages) {
+    messages_.begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, NFTA_RULE_TABLE);
+    messages_.text(NFTA_RULE_CHAIN, kFilterChain);
     list_ = messages_.open(NFTA_RULE_EXPRESSIONS);
   }
   Rule(const Rule&) = delete;
@@ -117,12 +60,19 @@ class Rule {
   }
   void meta_is(std::uint32_t key, std::uint8_t value) { meta_is(key, &value, sizeof value); }
 
-  void load(std::uint32_t base, std::uint32_t offset, std::size_t size) {
+  void load(std::uint32_t base, std::uint32_t offset, std::size_t size, std::uint32_t to = NFT_REG_1) {
     expression("payload", [&] {
-      messages_.number(NFTA_PAYLOAD_DREG, NFT_REG_1);
+      messages_.number(NFTA_PAYLOAD_DREG, to);
       messages_.number(NFTA_PAYLOAD_BASE, base);
       messages_.number(NFTA_PAYLOAD_OFFSET, offset);
       messages_.number(NFTA_PAYLOAD_LEN, static_cast<std::uint32_t>(size));
+    });
+  }
+  void load_zero(std::uint32_t to) {
+    expression("immediate", [&] {
+      const std::uint32_t zero = 0;
+      messages_.number(NFTA_IMMEDIATE_DREG, to);
+      messages_.value(NFTA_IMMEDIATE_DATA, &zero, sizeof zero);
     });
   }
   void mask(const void* mask, std::size_t size) {
@@ -131,15 +81,28 @@ class Rule {
       messages_.number(NFTA_BITWISE_SREG, NFT_REG_1);
       messages_.number(NFTA_BITWISE_DREG, NFT_REG_1);
       messages_.number(NFTA_BITWISE_LEN, static_cast<std::uint32_t>(size));
-      value(NFTA_BITWISE_MASK, mask, size);
-      value(NFTA_BITWISE_XOR, zero.data(), size);
+      messages_.value(NFTA_BITWISE_MASK, mask, size);
+      messages_.value(NFTA_BITWISE_XOR, zero.data(), size);
     });
   }
   void compare(std::uint32_t operation, const void* wanted, std::size_t size) {
     expression("cmp", [&] {
       messages_.number(NFTA_CMP_SREG, NFT_REG_1);
       messages_.number(NFTA_CMP_OP, operation);
-      value(NFTA_CMP_DATA, wanted, size);
+      messages_.value(NFTA_CMP_DATA, wanted, size);
+    });
+  }
+  // The key in the first register must be in `set`; there, its time begins anew.
+  void find_in(const char* set) {
+    expression("lookup", [&] {
+      messages_.text(NFTA_LOOKUP_SET, set);
+      messages_.number(NFTA_LOOKUP_SREG, NFT_REG_1);
+    });
+    expression("dynset", [&] {
+      messages_.text(NFTA_DYNSET_SET_NAME, set);
+      messages_.number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+      messages_.number(NFTA_DYNSET_SREG_KEY, NFT_REG_1);
+      messages_.long_number(NFTA_DYNSET_TIMEOUT, std::chrono::milliseconds(kAdmissionTime).count());
     });
   }
   // Refused packets are answered, so that nobody waits for a timeout.
@@ -172,20 +135,15 @@ class Rule {
     messages_.close(data);
     messages_.close(element);
   }
-  void value(std::uint16_t type, const void* bytes, std::size_t size) {
-    const std::size_t at = messages_.open(type);
-    messages_.data(NFTA_DATA_VALUE, bytes, size);
-    messages_.close(at);
-  }
 
-  Messages& messages_;
+  NetfilterMessages& messages_;
   std::size_t list_ = 0;
 };
 
 // "To an address in this range": bytes that are wholly fixed are compared as they are, a broken one under a
 // mask.
 void match_destination(Rule& rule, const IpRange& to) {
-  const bool v4 = to.base.is_v4() && to.bits >= kV4Bits;
+  const bool v4 = is_v4(to);
   rule.meta_is(NFT_META_NFPROTO, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
   const unsigned skipped = v4 ? kV4Bits : 0;
   const unsigned bits = to.bits - skipped;
@@ -201,7 +159,31 @@ void match_destination(Rule& rule, const IpRange& to) {
   rule.compare(NFT_CMP_EQ, to.base.bytes.data() + skipped / 8, size);
 }
 
-void add_rule(Messages& messages, const EgressRule& wanted) {
+// The key of the sets: the address, then the port, in registers that follow each other.
+void match_admitted(Rule& rule, const IpRange& to, std::optional<std::uint8_t> protocol) {
+  const bool v4 = is_v4(to);
+  match_destination(rule, to);
+  if (protocol) rule.meta_is(NFT_META_L4PROTO, *protocol);
+  const std::uint32_t port_register = v4 ? NFT_REG32_01 : NFT_REG_2;
+  rule.load(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kV4Offset : kV6Offset, v4 ? 4 : 16);
+  if (protocol)
+    rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, kPortOffset, sizeof(std::uint16_t), port_register);
+  else
+    rule.load_zero(port_register);
+  rule.find_in(admission_set(v4));
+}
+
+void add_rule(NetfilterMessages& messages, const EgressRule& wanted) {
+  if (wanted.addresses == EgressRule::Addresses::kAdmitted) {
+    for (const std::optional<std::uint8_t> protocol :
+         {std::optional<std::uint8_t>(), std::optional<std::uint8_t>(IPPROTO_TCP),
+          std::optional<std::uint8_t>(IPPROTO_UDP)}) {
+      Rule rule(messages);
+      match_admitted(rule, wanted.to, protocol);
+      rule.conclude(wanted.verdict);
+    }
+    return;
+  }
   if (!wanted.port) {
     Rule rule(messages);
     match_destination(rule, wanted.to);
@@ -219,7 +201,7 @@ void add_rule(Messages& messages, const EgressRule& wanted) {
 }
 
 // What stays within the sandbox, and what IPv6 needs to find its neighbours.
-void add_own_traffic(Messages& messages) {
+void add_own_traffic(NetfilterMessages& messages) {
   {
     Rule rule(messages);
     rule.meta_is(NFT_META_OIF, &kLoopback, sizeof kLoopback);
@@ -233,13 +215,11 @@ void add_own_traffic(Messages& messages) {
   rule.conclude(Verdict::kAccept);
 }
 
-void add_chain(Messages& messages) {
-  messages.begin(call_of(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, NFPROTO_INET, 0);
-  messages.text(NFTA_TABLE_NAME, kTable);
+void add_chain(NetfilterMessages& messages) {
+  messages.begin(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, NFTA_TABLE_NAME);
   messages.end();
-  messages.begin(call_of(NFT_MSG_NEWCHAIN), NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, NFPROTO_INET, 0);
-  messages.text(NFTA_CHAIN_TABLE, kTable);
-  messages.text(NFTA_CHAIN_NAME, kChain);
+  messages.begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, NFTA_CHAIN_TABLE);
+  messages.text(NFTA_CHAIN_NAME, kFilterChain);
   const std::size_t hook = messages.open(NFTA_CHAIN_HOOK);
   messages.number(NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
   messages.number(NFTA_HOOK_PRIORITY, 0);
@@ -249,41 +229,9 @@ void add_chain(Messages& messages) {
   messages.end();
 }
 
-// The kernel has answered when the send returns: an error for each message that it did not like, else 0 for
-// each.
-int answer_of(int socket) {
-  alignas(nlmsghdr) char buffer[8192];
-  int answers = 0;
-  while (true) {
-    const ssize_t got = ::recv(socket, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) return answers > 0 ? 0 : EPROTO;
-    if (got < 0) return errno;
-    auto left = static_cast<unsigned>(got);
-    for (const auto* head = reinterpret_cast<const nlmsghdr*>(buffer); NLMSG_OK(head, left);
-         head = NLMSG_NEXT(head, left)) {
-      if (head->nlmsg_type != NLMSG_ERROR) continue;
-      const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(head));
-      if (error->error != 0) return -error->error;
-      ++answers;
-    }
-  }
-}
-
 int send_messages(const char* bytes, std::size_t size) {
-  const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  if (!socket) return errno;
-  // All answers must fit: there is one for each rule.
-  const int room = 1 << 20;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  const ssize_t sent =
-      ::sendto(socket.get(), bytes, size, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
-  if (sent < 0) return errno;
-  return answer_of(socket.get());
+  const UniqueFd socket(open_netfilter());
+  return socket.get() < 0 ? -socket.get() : send_netfilter(socket.get(), bytes, size);
 }
 
 struct Trial {
@@ -298,14 +246,13 @@ int try_filter(void* argument) {
 }  // namespace
 
 std::string filter_messages(const std::vector<EgressRule>& rules) {
-  Messages messages;
-  messages.begin(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-  messages.end();
+  NetfilterMessages messages;
   add_chain(messages);
+  if (std::ranges::any_of(
+          rules, [](const auto& each) { return each.addresses == EgressRule::Addresses::kAdmitted; }))
+    add_admission_sets(messages);
   add_own_traffic(messages);
   for (const EgressRule& rule : rules) add_rule(messages, rule);
-  messages.begin(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-  messages.end();
   return messages.take();
 }
 
@@ -332,7 +279,9 @@ StepError install_packet_filter(int packed) {
 }
 
 bool can_filter_packets() {
-  const std::string messages = filter_messages(egress_rules({}, {}, {}));
+  EgressPolicy policy;  // with names, so that all is tried
+  policy.names.push_back({.host = {.name = "example.org"}, .port = {}});
+  const std::string messages = filter_messages(egress_rules(policy, {}, {}));
   Trial trial{messages};
   alignas(16) char stack[std::size_t{64} * 1024];
   const pid_t pid = ::clone(try_filter, stack + sizeof stack, CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, &trial);

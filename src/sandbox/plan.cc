@@ -89,6 +89,17 @@ class Reader {
       out.push_back(*range);
     }
   }
+  void hosts(const char* name, std::vector<HostTarget>& out) {
+    const auto* value = take(name);
+    if (value == nullptr) return;
+    if (!value->is_array() || value->size() > kMaxEgressRanges)
+      return fault(name, "must be an array of at most 64");
+    for (const nlohmann::json& each : *value) {
+      const auto host = parse_host_target(each.is_string() ? each.get<std::string>() : std::string());
+      if (!host) return fault(name, "must be host names");
+      out.push_back(*host);
+    }
+  }
   Status status() {
     if (!fault_ && taken_ != json_.size()) fault_ = bad("plan", "has an unknown member");
     if (fault_) return *fault_;
@@ -111,10 +122,11 @@ class Reader {
   std::optional<std::unexpected<Error>> fault_;
 };
 
-std::vector<std::string> texts(const std::vector<IpRange>& ranges) {
+template <class Target>
+std::vector<std::string> texts(const std::vector<Target>& targets) {
   std::vector<std::string> all;
-  all.reserve(ranges.size());
-  for (const IpRange& range : ranges) all.push_back(to_string(range));
+  all.reserve(targets.size());
+  for (const Target& target : targets) all.push_back(to_string(target));
   return all;
 }
 
@@ -152,6 +164,7 @@ nlohmann::json to_json(const SandboxPlan& plan) {
           {"io_bytes_per_second", plan.io_bytes_per_second},
           {"network", to_string(plan.network)},
           {"egress_only", texts(plan.egress.only)},
+          {"egress_names", texts(plan.egress.names)},
           {"egress_may_open", texts(plan.egress.may_open)},
           {"hostname", plan.hostname},
           {"may_pause", plan.may_pause}};
@@ -173,6 +186,7 @@ Result<SandboxPlan> plan_from_json(const nlohmann::json& json) {
   reader.integer("io_bytes_per_second", plan.io_bytes_per_second);
   reader.network("network", plan.network);
   reader.ranges("egress_only", plan.egress.only);
+  reader.hosts("egress_names", plan.egress.names);
   reader.ranges("egress_may_open", plan.egress.may_open);
   reader.text("hostname", plan.hostname);
   reader.flag("may_pause", plan.may_pause);

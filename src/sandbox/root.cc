@@ -11,6 +11,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
+#include "sandbox/network_visit.h"
 #include "sandbox/proc_view.h"
 
 namespace sterna::sandbox {
@@ -90,9 +91,11 @@ Status add_etc(const std::string& root) {
     const auto text = read_file(std::string("/etc/") + name, kMaxCopyBytes);
     if (text && !make_file(root + "/etc/" + name, *text)) return failed(name);
   }
-  if (const auto text = read_file(resolver_file()); text && !make_file(root + "/etc/resolv.conf", *text)) {
+  // A machine without the file asks itself; there must be one to mount another on.
+  const std::string resolvers = read_file(resolver_file()).value_or("");
+  const std::string own_resolver = std::string("nameserver ") + kOwnResolver + "\n";
+  if (!make_file(root + "/etc/resolv.conf", resolvers) || !make_file(root + kOwnResolverFile, own_resolver))
     return failed("resolv.conf");
-  }
   if (!make_file(root + "/etc/passwd", kPasswd) || !make_file(root + "/etc/group", kGroup))
     return failed("passwd");
   for (const char* name : {"/etc/ssl/certs", "/etc/alternatives"}) {

@@ -22,6 +22,9 @@ enum class Privilege : unsigned char { kRoot, kUser };
 // Single-threaded callers only.
 Result<Privilege> enter_private_mounts();
 
+// In a sandbox: the resolv.conf of functions that may reach named hosts only.
+inline constexpr const char* kOwnResolverFile = "/etc/resolv.own.conf";
+
 // The file that sandboxes get as their resolv.conf.
 std::string resolver_file();
 

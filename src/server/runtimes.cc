@@ -173,7 +173,10 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   // Without a sandbox there is no other network.
   config.network = server.sandbox == SandboxMode::kOff ? Network::kHost : limits.network;
   for (const std::string& target : limits.egress_allow) {
-    if (const auto range = parse_ip_range(target)) config.egress_allow.push_back(*range);
+    if (const auto range = parse_ip_range(target))
+      config.egress_allow.push_back(*range);
+    else if (const auto host = parse_host_target(target))
+      config.egress_names.push_back(*host);
   }
   config.timeout = limits.timeout;
   config.memory_bytes = static_cast<std::uint64_t>(limits.memory_mb) << 20;

@@ -523,7 +523,7 @@ def test_a_private_target_that_the_administrator_has_not_opened_is_refused_when_
     answer = server.request(
         "POST",
         "/spaces/default/functions",
-        json={"name": "inward", "template": "python3-http", "limits": {"egress_allow": ["10.0.0.0/8", "nowhere"]}},
+        json={"name": "inward", "template": "python3-http", "limits": {"egress_allow": ["10.0.0.0/8", "no where"]}},
     )
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == ["limits.egress_allow[0]", "limits.egress_allow[1]"]
