@@ -6,8 +6,11 @@ from polling import eventually
 
 
 def readiness(server):
-    """Status code and JSON of /readyz, over a connection of its own."""
-    answer = httpx.get(f"{server.url}/readyz", timeout=10, trust_env=False)
+    """Status code and JSON of /readyz, over a connection of its own, which may have to give way to others."""
+    try:
+        answer = httpx.get(f"{server.url}/readyz", timeout=10, trust_env=False)
+    except httpx.TransportError as error:
+        raise AssertionError(f"/readyz: {error!r}") from error
     return answer.status_code, answer.json()
 
 
