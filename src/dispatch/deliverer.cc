@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "callback/target.h"
 #include "dispatch/delivery_policy.h"
 #include "invoke/timings.h"
 #include "net/http_parser.h"
@@ -115,10 +116,18 @@ void Deliverer::send(queue::DueDelivery delivery) {
                       .body = std::move(delivery.body),
                       .large_body = {}};
   if (delivery.large) post.large_body = std::make_unique<StoredSource>(std::move(delivery.large));
-  sender_.post(std::move(post), [this, alive = alive_, seq = delivery.seq, function = delivery.function,
-                                 tried = delivery.tried](const callback::PostResult& result) {
-    if (*alive) ended(seq, function, tried, result);
-  });
+  sender_.post(std::move(post),
+               [this, alive = alive_, seq = delivery.seq, function = delivery.function,
+                tried = delivery.tried, url = delivery.callback_url](const callback::PostResult& result) {
+                 if (!*alive) return;
+                 note_reach(url, result);
+                 ended(seq, function, tried, result);
+               });
+}
+
+void Deliverer::note_reach(const std::string& url, const callback::PostResult& result) {
+  const auto target = callback::parse_target(url);
+  if (target) reach_.note(target->origin(), result, loop_.now());
 }
 
 void Deliverer::ended(std::uint64_t seq, const queue::FunctionName& function, std::int64_t tried,

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "callback/sender.h"
+#include "dispatch/reach.h"
 #include "invoke/function_table.h"
 #include "net/loop.h"
 #include "queue/outbox.h"
@@ -30,6 +31,8 @@ class Deliverer final : private net::TurnEnd {
   // Sends nothing more; what is under way goes on.
   void drain() { draining_ = true; }
   std::size_t sending() const { return sending_; }
+  // None of several receivers in a row could be reached.
+  bool reaches_nobody() const { return reach_.is_lost(loop_.now()); }
 
  private:
   // The allow-list of a space, read once for each state of it.
@@ -42,6 +45,7 @@ class Deliverer final : private net::TurnEnd {
   void send(queue::DueDelivery delivery);
   void ended(std::uint64_t seq, const queue::FunctionName& function, std::int64_t tried,
              const callback::PostResult& result);
+  void note_reach(const std::string& url, const callback::PostResult& result);
   std::shared_ptr<const callback::AllowList> allowed(const std::shared_ptr<const registry::Space>& space);
 
   net::Loop& loop_;
@@ -51,6 +55,7 @@ class Deliverer final : private net::TurnEnd {
   const OnDelivery on_delivery_;
   std::unordered_map<std::string, Allowed> allowed_;  // by space
   std::size_t sending_ = 0;
+  Reach reach_;
   std::minstd_rand random_{std::random_device{}()};
   bool draining_ = false;
   // Answers that come after the end find this false.

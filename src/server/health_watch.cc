@@ -58,6 +58,7 @@ void HealthWatch::tick() {
   health_.update("descriptors", descriptors());
   health_.update("clock", clock());
   health_.update("workers", workers());
+  health_.update("callbacks", callbacks());
   health_.update("databases", databases());
   health_.update("disk", disk());
   health_.update("folders", folder_troubles_);
@@ -110,6 +111,14 @@ HealthWatch::Troubles HealthWatch::workers() const {
                          "run go on, and starting is tried again"});
   }
   return found;
+}
+
+HealthWatch::Troubles HealthWatch::callbacks() const {
+  if (!parts_.deliverer.reaches_nobody()) return {};
+  return {{.component = "callback",
+           .reason = "none_reachable",
+           .detail = "none of the last receivers could be reached: look at the name server and the way out; "
+                     "deliveries are tried again"}};
 }
 
 HealthWatch::Troubles HealthWatch::databases() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "audit/audit_log.h"
+#include "dispatch/deliverer.h"
 #include "gateway/health.h"
 #include "invoke/function_table.h"
 #include "launch/zygote_launcher.h"
@@ -21,6 +22,7 @@ namespace sterna::server {
 struct WatchedParts {
   launch::ZygoteLauncher& launcher;
   invoke::FunctionTable& functions;
+  dispatch::Deliverer& deliverer;
   registry::Registry& registry;
   queue::sqlite::SqliteQueue& queue;
   audit::AuditLog& audit;
@@ -44,6 +46,7 @@ class HealthWatch {
   Troubles descriptors();
   Troubles clock();
   Troubles workers() const;
+  Troubles callbacks() const;
   Troubles databases();
   Troubles disk() const;
   void check_folders();

@@ -337,6 +337,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       health_watch_(loop_, health_,
                     {.launcher = launcher_,
                      .functions = functions_,
+                     .deliverer = deliverer_,
                      .registry = *registry_,
                      .queue = *queue_,
                      .audit = *audit_},
