@@ -1,5 +1,5 @@
-// Whether callbacks reach anybody. That one receiver is down is its own affair; that several in a row cannot be
-// reached, and none in between, is most likely ours: the name server, the way out.
+// Whether callbacks reach anybody. That one receiver is down is its own affair; that several in a row cannot
+// be reached, and none in between, is most likely ours: the name server, the way out.
 #pragma once
 
 #include <set>

@@ -10,12 +10,15 @@ namespace {
 class ReachTest : public ::testing::Test {
  protected:
   void fail(const std::string& origin) {
-    reach_.note(origin, {.verdict = callback::Verdict::kRetry, .status_code = {}, .detail = {}, .retry_after = {}},
+    reach_.note(origin,
+                {.verdict = callback::Verdict::kRetry, .status_code = {}, .detail = {}, .retry_after = {}},
                 clock_.now());
   }
   void answer(unsigned status) {
-    reach_.note("https://one", {.verdict = callback::Verdict::kRetry, .status_code = status, .detail = {}, .retry_after = {}},
-                clock_.now());
+    reach_.note(
+        "https://one",
+        {.verdict = callback::Verdict::kRetry, .status_code = status, .detail = {}, .retry_after = {}},
+        clock_.now());
   }
   bool is_lost() const { return reach_.is_lost(clock_.now()); }
 

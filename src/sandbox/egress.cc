@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -68,6 +69,14 @@ std::vector<std::string> pasta_command(pid_t worker) {
   return argv;
 }
 
+std::vector<pid_t> children_of(pid_t parent) {
+  const std::string process = std::to_string(parent);
+  std::ifstream file("/proc/" + process + "/task/" + process + "/children");
+  std::vector<pid_t> found;
+  for (pid_t child = 0; file >> child;) found.push_back(child);
+  return found;
+}
+
 }  // namespace
 
 bool egress_available() {
@@ -84,7 +93,11 @@ EgressStarter::EgressStarter(UniqueFd listener, pid_t worker, const Clock& clock
 
 EgressStarter::~EgressStarter() {
   if (holder_ == 0) return;
-  ::kill(holder_, SIGTERM);
+  // Whoever waits here is the event loop: only SIGKILL ends one that hangs or is stopped, too, and a shell
+  // does not pass that on.
+  ::kill(holder_, SIGSTOP);  // it starts nothing any more
+  for (const pid_t pasta : children_of(holder_)) ::kill(pasta, SIGKILL);
+  ::kill(holder_, SIGKILL);
   ::waitpid(holder_, nullptr, 0);
 }
 

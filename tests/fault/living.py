@@ -21,21 +21,29 @@ class Living:
         return self.process.is_alive()
 
 
+def children(server):
+    return [Living(processes.process(pid)) for pid in processes.children_by_parent().get(server.pid(), [])]
+
+
 def zygotes(server):
-    own = processes.children_by_parent().get(server.pid(), [])
-    return [Living(processes.process(pid)) for pid in own]
+    return [each for each in children(server) if each.process.name() != "sh"]
+
+
+def networks(server):
+    """The shells that hold pasta for workers with network egress."""
+    return [each for each in children(server) if each.process.name() == "sh"]
 
 
 def inits(server):
     """First processes of sandboxes, of spares too."""
-    children = processes.children_by_parent()
-    return [Living(processes.process(pid)) for zygote in zygotes(server) for pid in children.get(zygote.pid, [])]
+    tree = processes.children_by_parent()
+    return [Living(processes.process(pid)) for zygote in zygotes(server) for pid in tree.get(zygote.pid, [])]
 
 
 def workers(server):
     """What runs in sandboxes."""
-    children = processes.children_by_parent()
-    return [Living(processes.process(pid)) for init in inits(server) for pid in children.get(init.pid, [])]
+    tree = processes.children_by_parent()
+    return [Living(processes.process(pid)) for init in inits(server) for pid in tree.get(init.pid, [])]
 
 
 def workers_with(server, file):
@@ -44,5 +52,5 @@ def workers_with(server, file):
 
 
 def init_of(server, worker):
-    children = processes.children_by_parent()
-    return next((each for each in inits(server) if worker.pid in children.get(each.pid, [])), None)
+    tree = processes.children_by_parent()
+    return next((each for each in inits(server) if worker.pid in tree.get(each.pid, [])), None)

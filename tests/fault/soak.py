@@ -204,7 +204,7 @@ class Faults:
 
     def one(self):
         if self.chance.random() < 0.1:
-            return self.zygote()
+            return self.helper()
         state, name = self.chance.choice(STATES), self.chance.choice(list(FUNCTIONS))
         if state == "idle":
             return self.hit(living.workers(self.server), state)
@@ -226,11 +226,11 @@ class Faults:
         except AssertionError:
             return []
 
-    def zygote(self):
-        found = living.zygotes(self.server)
+    def helper(self):
+        what, found = self.chance.choice([("zygotes", living.zygotes(self.server)), ("networks", living.networks(self.server))])
         number, how = self.chance.choice([(signal.SIGKILL, "killed"), (signal.SIGKILL, "killed"), (signal.SIGSTOP, "hung")])
         if found and self.chance.choice(found).send_signal(number):
-            self.done[f"zygotes {how}"] += 1
+            self.done[f"{what} {how}"] += 1
 
     def restart(self):
         self.server.kill()

@@ -10,7 +10,7 @@ import sterna
 from async_calls import call
 from campaign import OPTIONS
 from health import told, wait_for_problem, wait_until_well
-from living import init_of, workers, workers_with, zygotes
+from living import init_of, networks, workers, workers_with, zygotes
 from polling import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="looking into sandboxes needs root")
@@ -81,8 +81,21 @@ def draining(server, name):
     eventually(lambda: not hung.is_alive(), 15)
 
 
+def with_network(server, name):
+    """What brings a worker its network is stopped, and the worker ends: the server waits for nothing."""
+    source = "import socket\n" + SLEEPS.replace("NAME", name).replace("    time.sleep", "    socket.socket().close()\n    time.sleep")
+    server.deploy(name, source, limits={"network": "egress", "max_replicas": 1})
+    ok(server, name)
+    [network] = eventually(lambda: networks(server))
+    assert network.send_signal(signal.SIGSTOP)
+    [worker] = workers_with(server, f"begun-{name}")
+    worker.send_signal(signal.SIGKILL)
+    eventually(lambda: not network.is_alive())
+    ok(server, name)
+
+
 def test_workers_that_hang_are_replaced(server):
-    cases = [(idle, "idle"), (lambda *which: idle(*which, with_init=True), "idle-init"), (busy, "busy"), (draining, "draining")]
+    cases = [(idle, "idle"), (lambda *which: idle(*which, with_init=True), "idle-init"), (busy, "busy"), (draining, "draining"), (with_network, "network")]
     with ThreadPoolExecutor() as pool:
         for case in [pool.submit(run, server, name) for run, name in cases]:
             case.result(60)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 
+from async_calls import call
 from campaign import Campaign, pairs
+from health import wait_for_problem, wait_until_well
 from polling import eventually
 from receiver import CLOSE, CUT_SHORT, GARBAGE, Answer, Receiver
 
@@ -93,3 +95,19 @@ def test_a_receiver_that_does_everything_wrong_at_times(server, chance, report, 
         campaign.wait_until_settled(300)
         campaign.check(pairs(receiver))
         report(campaign.summary(pairs(receiver), runs))
+
+
+def test_several_receivers_that_cannot_be_reached_are_a_problem_of_the_server(server, receiver, runs):
+    runs.deploy(server, "echo", limits={"max_replicas": 1})
+    with contextlib.ExitStack() as reserved:
+        ports = []
+        for _ in range(3):
+            bound = reserved.enter_context(socket.socket())
+            bound.bind(("127.0.0.1", 0))  # nobody listens
+            ports.append(bound.getsockname()[1])
+        for port in ports:
+            call(server, "echo", callback=f"http://127.0.0.1:{port}/")
+        wait_for_problem(server, "callback", "none_reachable")
+        call(server, "echo", callback=receiver.url("/answers"))
+        receiver.one("/answers")
+        wait_until_well(server)
