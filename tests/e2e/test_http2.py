@@ -11,7 +11,7 @@ import pytest
 import raw_http2 as h2
 from polling import eventually
 from raw_http2 import Gone, Http2Client
-from sterna import invoke_path
+from sterna import Server, invoke_path
 
 MIRROR = """
 import json
@@ -344,3 +344,15 @@ def test_by_agreement_inside_tls(start_server, tmp_path):
         seen = json.loads(client.response(client.request("GET", invoke_path("mirror")))[2])
         assert ["X-Forwarded-Proto", "https"] in [[name.title(), value] for name, value in seen["headers"]]
     assert pathlib.Path(ca).exists()
+
+
+def test_how_many_requests_a_client_may_make_at_a_time_is_a_setting(tmp_path):
+    server = Server(tmp_path / "data", "--max-concurrent-streams", "5").start()
+    try:
+        with Http2Client(server.address) as opened:
+            settings = next(frame.payload for frame in opened.frames if frame.type == h2.SETTINGS)
+            pairs = dict(struct.iter_unpack(">HI", settings))
+            assert pairs[3] == 5  # SETTINGS_MAX_CONCURRENT_STREAMS
+            assert opened.response(opened.request("GET", "/healthz"))[0] == 200
+    finally:
+        assert server.stop() == 0
