@@ -432,7 +432,10 @@ MonotonicTime Http1Connection::deadline() const {
   const HttpLimits& limits = server_.limits_;
   if (lingering_) return progress_ + kLinger;
   if (buffered() > 0) return progress_ + limits.write_stall;
-  if (half_closed_) return progress_ + (answer_ == Answer::kStreaming ? limits.write_stall : kHalfClosed);
+  if (half_closed_) {
+    const bool may_read_on = answer_ == Answer::kStreaming && !server_.draining_;
+    return progress_ + (may_read_on ? limits.write_stall : kHalfClosed);
+  }
   switch (reading_) {
     case Reading::kHead:
       return arrived_ +

@@ -225,6 +225,13 @@ void HttpServer::drain() {
   }
 }
 
+void HttpServer::cut_off() {
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    ServerConnection& connection = **next++;
+    connection.close();
+  }
+}
+
 std::string_view HttpServer::ok_lines() {
   const auto second = std::chrono::floor<std::chrono::seconds>(loop_.now().time_since_epoch());
   if (second != date_second_ || ok_lines_.empty()) {

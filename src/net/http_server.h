@@ -58,6 +58,8 @@ class HttpServer final : private EventHandler {
 
   // Stops accepting and closes idle connections; those with a request in flight close after its answer.
   void drain();
+  // Ends all connections at once, whatever is under way; who answers is told that the client is gone.
+  void cut_off();
 
  private:
   friend class ServerConnection;

@@ -470,6 +470,7 @@ void Server::drain() {
   if (!quiet) {
     log::warn("the drain time is over; calls are cut off",
               {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
+    if (http_) http_->cut_off();
   }
   functions_.shut_down();
   builder_.shut_down();

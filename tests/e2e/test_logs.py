@@ -105,6 +105,14 @@ def test_following_one_call(server, says):
         assert json.loads(next(answer.iter_lines()))["text"] == "mine"
 
 
+def test_who_follows_does_not_keep_the_server(start_server):
+    server = start_server("--drain-seconds", "0.2")
+    server.deploy("says", SAYS)
+    with server.client.stream("GET", function_path("says") + "/logs", params={"follow": "true"}) as answer:
+        assert answer.status_code == 200
+        assert server.stop() == 0, server.log()[-4000:]
+
+
 def test_long_lines_and_odd_bytes(server):
     server.deploy(
         "odd",
