@@ -448,6 +448,7 @@ Status Server::listen() {
 void Server::on_signal() {
   if (draining_) {
     log::warn("second signal: stopping at once");
+    if (http_) http_->cut_off();
     return loop_.stop();
   }
   draining_ = true;

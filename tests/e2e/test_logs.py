@@ -113,6 +113,16 @@ def test_who_follows_does_not_keep_the_server(start_server):
         assert server.stop() == 0, server.log()[-4000:]
 
 
+def test_who_follows_does_not_outlast_a_second_signal(start_server):
+    server = start_server()
+    server.deploy("says", SAYS)
+    with server.client.stream("GET", function_path("says") + "/logs", params={"follow": "true"}) as answer:
+        assert answer.status_code == 200
+        server.process.terminate()
+        eventually(lambda: "draining" in server.log(), 10)
+        assert server.stop() == 0, server.log()[-4000:]
+
+
 def test_long_lines_and_odd_bytes(server):
     server.deploy(
         "odd",
