@@ -1,7 +1,8 @@
 // Whether callbacks reach anybody. That one receiver is down is its own affair; that several in a row cannot
-// be reached, and none in between, is most likely ours: the name server, the way out.
+// be reached, and nobody for a minute, is most likely ours: the name server, the way out.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -20,6 +21,7 @@ class Reach {
  private:
   std::set<std::string> unreached_;  // since somebody answered; at most kEnough
   MonotonicTime last_{};             // when somebody could not be reached
+  std::optional<MonotonicTime> answered_;
 };
 
 }  // namespace sterna::dispatch

@@ -43,6 +43,21 @@ TEST_F(ReachTest, SeveralInARowDoUntilOneAnswers) {
   EXPECT_FALSE(is_lost());
 }
 
+TEST_F(ReachTest, ThoseThatAreDownSayNothingWhileOthersAnswer) {
+  const auto all_fail = [this] {
+    for (const char* origin : {"https://one", "https://two", "https://three"}) fail(origin);
+  };
+  for (int i = 0; i < 3; ++i) {
+    answer(200);
+    clock_.advance(std::chrono::seconds(59));
+    all_fail();
+    EXPECT_FALSE(is_lost());
+  }
+  clock_.advance(std::chrono::seconds(1));
+  all_fail();
+  EXPECT_TRUE(is_lost());
+}
+
 TEST_F(ReachTest, WhatWasNotTriedOrIsForbiddenSaysNothing) {
   for (const char* origin : {"https://one", "https://two", "https://three"}) {
     reach_.note(origin, callback::not_attempted("it rests", std::chrono::seconds(1)), clock_.now());

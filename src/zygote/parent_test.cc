@@ -17,6 +17,7 @@ class ParentTest : public ZygoteFixture {
  protected:
   void SetUp() override {
     if (::geteuid() != 0 || !sandbox::Tracee::supported()) GTEST_SKIP() << "no replicas are forked here";
+    if (kHasThreadOfSanitizer) GTEST_SKIP() << "only what has one thread is forked";
     ZygoteFixture::SetUp();
   }
   sandbox::SandboxPlan pausing() const {

@@ -31,6 +31,13 @@ enum class WorkerKind : std::uint8_t { kFork, kProgram };
 
 inline constexpr std::uint32_t kTestUids = 3'900'000;
 
+// ThreadSanitizer has a thread of its own in each process, workers too.
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kHasThreadOfSanitizer = true;
+#else
+inline constexpr bool kHasThreadOfSanitizer = false;
+#endif
+
 class ZygoteFixture : public ::testing::TestWithParam<WorkerKind> {
  protected:
   void SetUp() override;

@@ -329,6 +329,13 @@ extern "C" const char* __asan_default_options() {  // NOLINT(bugprone-reserved-i
 }
 #endif
 
+#if __has_feature(thread_sanitizer)
+// The sandbox lets nobody set limits of core files, not even to none.
+extern "C" const char* __tsan_default_options() {  // NOLINT(bugprone-reserved-identifier)
+  return "disable_coredump=0";
+}
+#endif
+
 int main(int argc, char** argv) {
   const std::string kind = argc > 1 ? argv[1] : "";
   if (kind == "adopt") return program_main();

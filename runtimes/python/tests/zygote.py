@@ -41,7 +41,7 @@ class Zygote:
         theirs.close()
         self.reports = []
         cgroups = {"version": "none", "memory": "", "cpu": "", "pids": ""}
-        self.send({"op": "configure", "root_dir": str(root_dir), "cgroups": cgroups})
+        self.send({"op": "configure", "root_dir": str(root_dir), "cgroups": cgroups, "isolated": True})
 
     def send(self, message, fds=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
