@@ -1,16 +1,12 @@
 // The HTTP/2 edge: a connection fed with any frames. Whatever comes, the service sees requests that it can
 // hand to a function, and the connection ends.
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <array>
 #include <list>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "input.h"
-#include "net/http_server.h"
+#include "edge.h"
 
 namespace sterna::fuzz {
 namespace {
@@ -117,59 +113,6 @@ class Service final : public net::HttpService {
   std::list<std::unique_ptr<Held>> held_;
 };
 
-// One server for all inputs; each gets a connection of its own.
-class Edge {
- public:
-  Edge() : service_(loop_) {
-    net::HttpLimits limits;
-    limits.max_header_bytes = kMaxHeader;
-    limits.max_streams = 16;
-    auto server = net::HttpServer::listen(loop_, "127.0.0.1", 0, service_, limits, budget_);
-    must(server.has_value(), "the server listens");
-    server_ = std::move(*server);
-  }
-
-  void run(std::string_view bytes, Cutter cutter, std::size_t most) {
-    std::array<int, 2> ends{};
-    must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0,
-         "a pair of sockets");
-    client_ = UniqueFd(ends[0]);
-    server_->adopt(UniqueFd(ends[1]), "192.0.2.1");
-    service_.is_http2 = bytes.starts_with(kPreface);
-    while (!bytes.empty()) {
-      const ssize_t sent =
-          ::send(client_.get(), bytes.data(), std::min(bytes.size(), cutter.next(most)), MSG_NOSIGNAL);
-      if (sent <= 0) break;
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-      turn();
-    }
-    while (service_.owes_answers()) turn();
-    ::shutdown(client_.get(), SHUT_WR);
-    turn();
-    for (int hours = 0; server_->connections() > 0; ++hours) {
-      must(hours < 10, "a connection ends");
-      clock_.advance(std::chrono::hours(1));
-      for (int turns = 0; turns < 4; ++turns) turn();
-    }
-    must(budget_.in_use == 0, "no body is left");
-  }
-
- private:
-  void turn() {
-    loop_.turn({});
-    std::array<char, 16384> answer{};
-    while (::recv(client_.get(), answer.data(), answer.size(), 0) > 0) {
-    }
-  }
-
-  ManualClock clock_;
-  net::Loop loop_{clock_};
-  Service service_;
-  net::BodyBudget budget_;
-  std::unique_ptr<net::HttpServer> server_;
-  UniqueFd client_;
-};
-
 // Frames whose lengths are right, so that what is in them is looked at: of each the type, the flags, the
 // stream, the length of the payload, and the payload.
 std::string frames_of(std::string_view rest) {
@@ -191,6 +134,13 @@ std::string frames_of(std::string_view rest) {
   return frames;
 }
 
+net::HttpLimits limits() {
+  net::HttpLimits small;
+  small.max_header_bytes = kMaxHeader;
+  small.max_streams = 16;
+  return small;
+}
+
 }  // namespace
 }  // namespace sterna::fuzz
 
@@ -209,7 +159,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     default:
       bytes.append(rest);
   }
-  static Edge edge;
+  static Edge<Service> edge(limits());
+  edge.service().is_http2 = bytes.starts_with(kPreface);
   edge.run(bytes, Cutter(seed), std::size_t{1} << 20);
   edge.run(bytes, Cutter(seed), 7);
   return 0;

@@ -1,16 +1,11 @@
 // The HTTP/1.1 edge: a connection fed with any bytes. However they are cut into packets, the service must see
 // the same requests: a parser that can be brought out of step by timing can be used to smuggle.
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "input.h"
-#include "net/http_server.h"
+#include "edge.h"
 
 namespace sterna::fuzz {
 namespace {
@@ -24,7 +19,7 @@ class Recorder final : public net::HttpService {
   ~Recorder() override { late_.reset(); }
 
   std::vector<std::string> seen;
-  bool owes_answer() const { return late_ && late_->connection != nullptr; }
+  bool owes_answers() const { return late_ && late_->connection != nullptr; }
 
   std::uint64_t on_head(HttpConnection& connection) override {
     if (connection.request().target.starts_with("/early")) {
@@ -95,55 +90,18 @@ class Recorder final : public net::HttpService {
   std::unique_ptr<Late> late_;
 };
 
-// One server for all inputs; each gets a connection of its own.
-class Edge {
- public:
-  Edge() : service_(loop_) {
-    net::HttpLimits limits;
-    limits.max_header_bytes = 512;
-    auto server = net::HttpServer::listen(loop_, "127.0.0.1", 0, service_, limits, budget_);
-    must(server.has_value(), "the server listens");
-    server_ = std::move(*server);
-  }
+net::HttpLimits limits() {
+  net::HttpLimits small;
+  small.max_header_bytes = 512;
+  return small;
+}
 
-  // All that the service was told when `bytes` come in parts of at most `most`.
-  std::vector<std::string> run(std::string_view bytes, Cutter cutter, std::size_t most) {
-    std::array<int, 2> ends{};
-    must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0,
-         "a pair of sockets");
-    client_ = UniqueFd(ends[0]);
-    server_->adopt(UniqueFd(ends[1]), "192.0.2.1");
-    while (!bytes.empty()) {
-      const ssize_t sent =
-          ::send(client_.get(), bytes.data(), std::min(bytes.size(), cutter.next(most)), MSG_NOSIGNAL);
-      if (sent <= 0) break;
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-      turn();
-    }
-    while (service_.owes_answer()) turn();
-    ::shutdown(client_.get(), SHUT_WR);
-    turn();
-    clock_.advance(std::chrono::hours(1));
-    do turn();
-    while (server_->connections() > 0);
-    return std::exchange(service_.seen, {});
-  }
-
- private:
-  void turn() {
-    loop_.turn({});
-    std::array<char, 4096> answer{};
-    while (::recv(client_.get(), answer.data(), answer.size(), 0) > 0) {
-    }
-  }
-
-  ManualClock clock_;
-  net::Loop loop_{clock_};
-  Recorder service_;
-  net::BodyBudget budget_;
-  std::unique_ptr<net::HttpServer> server_;
-  UniqueFd client_;
-};
+// All that the service was told when `bytes` come in parts of at most `most`.
+std::vector<std::string> told(std::string_view bytes, Cutter cutter, std::size_t most) {
+  static Edge<Recorder> edge(limits());
+  edge.run(bytes, cutter, most);
+  return std::exchange(edge.service().seen, {});
+}
 
 }  // namespace
 }  // namespace sterna::fuzz
@@ -152,9 +110,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace sterna::fuzz;  // NOLINT(google-build-using-namespace): this program's own
   std::string_view rest = text_of(data, size);
   const Cutter cutter(take_byte(rest));
-  static Edge edge;
-  const std::vector<std::string> whole = edge.run(rest, cutter, std::size_t{1} << 20);
-  const std::vector<std::string> parts = edge.run(rest, cutter, 7);
+  const std::vector<std::string> whole = told(rest, cutter, std::size_t{1} << 20);
+  const std::vector<std::string> parts = told(rest, cutter, 7);
   if (whole == parts) return 0;
   for (const std::string& line : whole) std::cerr << "whole: " << line << '\n';
   for (const std::string& line : parts) std::cerr << "parts: " << line << '\n';
