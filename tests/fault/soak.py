@@ -340,10 +340,14 @@ def trend(samples, name):
     return late / early if early else 1.0
 
 
+# Idle ones to the receiver of callbacks, for the next callback (max_transfers_per_target of callback/sender_limits.h).
+KEPT_CONNECTIONS = 32
+
+
 def check_growth(before, after):
     """At rest, at the end: nothing more than there was at rest at the beginning, but for memory that is kept for later."""
     assert after.memory_mib <= before.memory_mib * 1.25 + 24, table(before, after)
-    assert after.files <= before.files + 8, table(before, after)
+    assert after.files <= before.files + 8 + KEPT_CONNECTIONS, table(before, after)
     assert after.processes <= before.processes + 1, table(before, after)
     assert after.cgroups <= before.cgroups + 1, table(before, after)
     assert after.mounts <= before.mounts, table(before, after)

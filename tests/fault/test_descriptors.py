@@ -13,6 +13,9 @@ from polling import eventually
 from sterna import invoke_path
 
 
+LOOKS = 1_000  # callbacks open and close connections all the time: what they leave is to be taken away, too
+
+
 def lowest_free(pid):
     used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     return next(number for number in range(len(used) + 1) if number not in used)
@@ -23,8 +26,9 @@ class Descriptors:
         self.pid = server.pid()
         self.before = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
 
-    def take_away(self, left=0):
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (lowest_free(self.pid) + left, self.before[1]))
+    def take_away(self):
+        lowest = min(lowest_free(self.pid) for _ in range(LOOKS))
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (lowest, self.before[1]))
 
     def give_back(self):
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.before)
