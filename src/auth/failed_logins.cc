@@ -1,18 +1,12 @@
 #include "auth/failed_logins.h"
 
-#include <algorithm>
-
 #include "base/ip_address.h"
 
 namespace sterna::auth {
 
 FailedLogins::Key FailedLogins::key_of(std::string_view address) {
-  constexpr std::size_t kNetwork = 8;
   const auto ip = parse_ip(address);
-  if (!ip) return {};
-  Key key = ip->bytes;
-  if (!ip->is_v4()) std::fill(key.begin() + kNetwork, key.end(), std::uint8_t{0});
-  return key;
+  return ip ? client_of(*ip).bytes : Key{};
 }
 
 Duration FailedLogins::wait(std::string_view address, MonotonicTime now) {

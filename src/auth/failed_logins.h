@@ -25,7 +25,7 @@ class FailedLogins {
   std::size_t addresses() const { return by_key_.size(); }
 
  private:
-  // One host: an IPv4 address, or the first 64 bits of an IPv6 one, since each network gets as many.
+  // Of client_of.
   using Key = std::array<std::uint8_t, 16>;
   struct KeyHash {
     std::size_t operator()(const Key& key) const {

@@ -186,6 +186,19 @@ std::optional<IpAddress> ip_of(const sockaddr& socket_address) {
   return std::nullopt;
 }
 
+std::span<const std::uint8_t> packet_bytes(const IpAddress& address) {
+  constexpr std::size_t kV4Bytes = 4;
+  const std::span<const std::uint8_t> bytes(address.bytes);
+  return address.is_v4() ? bytes.last(kV4Bytes) : bytes;
+}
+
+IpAddress client_of(const IpAddress& address) {
+  constexpr std::size_t kNetworkBytes = 8;
+  IpAddress client = address;
+  if (!address.is_v4()) std::fill(client.bytes.begin() + kNetworkBytes, client.bytes.end(), std::uint8_t{0});
+  return client;
+}
+
 std::string to_string(const IpAddress& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.is_v4()) {

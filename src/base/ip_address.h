@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,13 @@ std::string to_string(const IpRange& range);
 std::optional<IpAddress> ip_of(const sockaddr& socket_address);
 
 std::string to_string(const IpAddress& address);
+
+// As packets hold it: four bytes of an IPv4 address, sixteen of an IPv6 one.
+std::span<const std::uint8_t> packet_bytes(const IpAddress& address);
+
+// Who is counted as one client: an IPv4 address, or the first address of an IPv6 network of 64 bits, which is
+// what each is given.
+IpAddress client_of(const IpAddress& address);
 
 // What is special about the address, e.g. "loopback", "private", "cloud metadata"; none for one of the public
 // internet. Those with a NAT64 prefix (64:ff9b::/96) are what the IPv4 address in them is.

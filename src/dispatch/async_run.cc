@@ -19,12 +19,9 @@ constexpr invoke::FailureInfo kTooLarge{502,
 constexpr invoke::FailureInfo kUnkept{
     503, "result_not_kept", Component::kQueue, invoke::Fault::kPlatform, "the output could not be kept", 0};
 
-// It was not run, and is none of the function's doing.
+// It was not run to its end, which is none of the function's doing.
 bool is_platform_fault(const invoke::FailureInfo& failure) {
-  return &failure == &kUnkept || &failure == &invoke::info_of(pool::Failure::kNoCapacity) ||
-         &failure == &invoke::info_of(pool::Failure::kSpaceFull) ||
-         &failure == &invoke::info_of(pool::Failure::kNotRunning) ||
-         &failure == &invoke::info_of(pool::Failure::kCannotStart) ||
+  return !failure.was_begun || &failure == &kUnkept ||
          &failure == &invoke::info_of(pool::Failure::kCancelled);
 }
 

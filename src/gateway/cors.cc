@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::string_view kAll = "*";
 
-const std::string_view* find(const net::HttpRequest& request, std::string_view name) {
-  for (const net::Header& header : request.headers) {
-    if (net::equal_ignoring_case(header.name, name)) return &header.value;
-  }
-  return nullptr;
-}
-
 std::string list_of(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
@@ -41,7 +34,7 @@ void answer_preflight(net::HttpConnection& connection, const api::Cors& cors, st
   connection.header("Access-Control-Allow-Methods",
                     api::allows_all(cors.allow_methods) ? std::string(method) : list_of(cors.allow_methods));
   connection.header("Access-Control-Allow-Headers",
-                    allowed_headers(cors, find(connection.request(), "access-control-request-headers")));
+                    allowed_headers(cors, connection.request().find("access-control-request-headers")));
   connection.header("Access-Control-Max-Age", std::to_string(cors.max_age_seconds));
   connection.header("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers");
   connection.send({});
@@ -51,7 +44,7 @@ void answer_preflight(net::HttpConnection& connection, const api::Cors& cors, st
 
 Preflight apply_cors(net::HttpConnection& connection, const api::Cors& cors) {
   const net::HttpRequest& request = connection.request();
-  const std::string_view* origin = find(request, "origin");
+  const std::string_view* origin = request.find("origin");
   const bool all = api::allows_all(cors.allow_origins);
   const bool allowed = all || (origin != nullptr && api::allows(cors, *origin));
   if (!all) connection.add_to_answer("Vary", "Origin");
@@ -59,7 +52,7 @@ Preflight apply_cors(net::HttpConnection& connection, const api::Cors& cors) {
     connection.add_to_answer("Access-Control-Allow-Origin", all ? kAll : *origin);
     if (cors.allow_credentials) connection.add_to_answer("Access-Control-Allow-Credentials", "true");
   }
-  const std::string_view* method = find(request, "access-control-request-method");
+  const std::string_view* method = request.find("access-control-request-method");
   if (request.method != "OPTIONS" || origin == nullptr || method == nullptr || !net::is_token(*method)) {
     if (allowed && !cors.expose_headers.empty())
       connection.add_to_answer("Access-Control-Expose-Headers", list_of(cors.expose_headers));

@@ -96,15 +96,11 @@ std::expected<auth::GrantPtr, Refusal> Gatekeeper::admit(const net::HttpRequest&
 void answer_refusal(net::HttpConnection& connection, const Refusal& refusal, std::string_view call_id) {
   connection.begin(refusal.status);
   connection.header("Content-Type", api::kProblemType);
-  if (refusal.retry_after_seconds > 0) {
-    connection.header("Retry-After", std::to_string(refusal.retry_after_seconds));
-    if (call_id.empty()) connection.header("X-Sterna-Fault", "platform");
-  }
+  const bool comes_back = refusal.retry_after_seconds > 0;
+  if (comes_back) connection.header("Retry-After", std::to_string(refusal.retry_after_seconds));
   if (!refusal.challenge.empty()) connection.header("WWW-Authenticate", refusal.challenge);
-  if (!call_id.empty()) {
-    connection.header("X-Sterna-Fault", "platform");
-    connection.header("X-Call-Id", call_id);
-  }
+  if (comes_back || !call_id.empty()) connection.header("X-Sterna-Fault", "platform");
+  if (!call_id.empty()) connection.header("X-Call-Id", call_id);
   connection.send(api::to_json(api::Problem{.status = static_cast<int>(refusal.status),
                                             .component = refusal.error.component,
                                             .reason = refusal.error.reason,

@@ -146,6 +146,13 @@ void Gateway::find_function(Target& target) {
   target.removals = parts_.functions.removals();
 }
 
+// When the body has come: the function may have gone meanwhile.
+invoke::FunctionEntry* Gateway::entry_of(const Target& target) {
+  return target.removals == parts_.functions.removals()
+             ? target.entry
+             : parts_.functions.find(target.route.space, target.route.function);
+}
+
 // Adds to the answer what browsers need. True: they only asked whether a page may call, and have been told.
 bool Gateway::answers_preflight(net::HttpConnection& connection, const Target& target) {
   return target.entry != nullptr && target.entry->cors &&
@@ -322,9 +329,7 @@ void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
   const net::HttpRequest& request = connection.request();
   const Route& route = target.route;
   std::string call_id = call_id_of(request, parts_.ids);
-  invoke::FunctionEntry* entry = target.removals == parts_.functions.removals()
-                                     ? target.entry
-                                     : parts_.functions.find(route.space, route.function);
+  invoke::FunctionEntry* entry = entry_of(target);
   if (entry == nullptr) {  // it went while the body came
     return answer_invocation_error(connection, 404,
                                    {Code::kNotFound, Component::kRegistry, "function_not_found",
@@ -365,7 +370,7 @@ void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntr
 void Gateway::invocations(net::HttpConnection& connection, const Target& target) {
   const Route& route = target.route;
   const auto found = parse_invocation_route(route.tail);
-  const invoke::FunctionEntry* entry = parts_.functions.find(route.space, route.function);
+  const invoke::FunctionEntry* entry = entry_of(target);
   if (entry == nullptr || !found) return answer_problem(connection, 404, not_found(route));
   InvocationExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection,
                             {.id = entry->id, .space = entry->space, .name = entry->name}, *found,

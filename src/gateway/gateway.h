@@ -63,6 +63,7 @@ class Gateway final : public net::HttpService {
   struct Target;  // what on_head finds out, for on_request
   static Target& target_of(net::HttpConnection& connection);
   void find_function(Target& target);
+  invoke::FunctionEntry* entry_of(const Target& target);
   static bool answers_preflight(net::HttpConnection& connection, const Target& target);
   std::uint64_t check_invoke(net::HttpConnection& connection, Target& target);
   void check_invocations(net::HttpConnection& connection, Target& target);

@@ -44,11 +44,15 @@ void Health::update(std::string_view source, const std::vector<Trouble>& seen) {
       found->seen = now;
     }
   }
-  std::erase_if(known_, [&](const Known& known) {
-    if (known.source != source || now - known.seen < kCalm) return false;
-    end(known);
-    return true;
-  });
+  for (std::size_t i = 0; i < known_.size();) {
+    if (known_[i].source != source || now - known_[i].seen < kCalm) {
+      ++i;
+      continue;
+    }
+    const Known ended = std::move(known_[i]);
+    known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(i));
+    end(ended);
+  }
   ready_.Set(is_ready() ? 1 : 0);
 }
 
@@ -75,9 +79,8 @@ void Health::begin(std::string_view source, const Trouble& trouble) {
 }
 
 void Health::end(const Known& known) {
-  const bool told_by_another = std::ranges::any_of(known_, [&](const Known& other) {
-    return other.source != known.source && is_same(other.trouble, known.trouble);
-  });
+  const bool told_by_another =
+      std::ranges::any_of(known_, [&](const Known& other) { return is_same(other.trouble, known.trouble); });
   if (!told_by_another) known.gauge->Set(0);
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(known.seen - known.began);
   log::info("a problem is over", {{"component", std::string_view(known.trouble.component)},

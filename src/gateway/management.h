@@ -182,7 +182,7 @@ class Management {
   api::OrderedJson function_json(const registry::Function& function) const;
   // The space as it is answered, with what it uses.
   Answer space_reply(int status, const registry::Space& space);
-  Result<std::int64_t> code_bytes(std::string_view space);
+  std::int64_t bytes_of(const std::vector<std::string>& hashes);
   Status check_code_bytes(std::string_view space, const std::string& hash);
   // Stores the files and makes `commit` refer to them; a bundle that nothing refers to afterwards is removed
   // again. Conflict `quota_exceeded` when the space has too much code. Expects writes_ to be held.

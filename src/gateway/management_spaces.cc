@@ -82,14 +82,14 @@ Management::Answer Management::space_reply(int status, const registry::Space& sp
   if (!quota) return problem(quota.error());
   const auto counts = registry_.count(name);
   if (!counts) return problem(counts.error());
-  const auto code = code_bytes(name);
-  if (!code) return problem(code.error());
+  const auto bundles = registry_.bundles(name);
+  if (!bundles) return problem(bundles.error());
   const SpaceLoad load = load_(name);
   const api::Quota used{.functions = counts->functions,
                         .replicas = load.replicas,
                         .memory_mb = load.memory_mb,
                         .backlog = load.backlog,
-                        .code_bytes = *code,
+                        .code_bytes = bytes_of(*bundles),
                         .secrets = counts->secrets,
                         .apps = counts->apps};
   api::OrderedJson usage = api::OrderedJson::object();
@@ -103,11 +103,9 @@ Management::Answer Management::space_reply(int status, const registry::Space& sp
   return json_reply(status, json);
 }
 
-Result<std::int64_t> Management::code_bytes(std::string_view space) {
-  const auto hashes = registry_.bundles(space);
-  if (!hashes) return std::unexpected(hashes.error());
+std::int64_t Management::bytes_of(const std::vector<std::string>& hashes) {
   std::int64_t bytes = 0;
-  for (const std::string& hash : *hashes) bytes += bundles_.bytes_of(hash);
+  for (const std::string& hash : hashes) bytes += bundles_.bytes_of(hash);
   return bytes;
 }
 
@@ -119,8 +117,7 @@ Status Management::check_code_bytes(std::string_view space, const std::string& h
   const auto hashes = registry_.bundles(space);
   if (!hashes) return std::unexpected(hashes.error());
   if (std::ranges::find(*hashes, hash) != hashes->end()) return {};
-  std::int64_t used = 0;
-  for (const std::string& known : *hashes) used += bundles_.bytes_of(known);
+  const std::int64_t used = bytes_of(*hashes);
   const std::int64_t more = bundles_.bytes_of(hash);
   if (used + more <= limit) return {};
   return registry::quota_exceeded(

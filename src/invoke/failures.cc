@@ -39,7 +39,8 @@ constexpr FailureInfo kNoCapacity{
     Component::kPool,
     Fault::kPlatform,
     "all workers of the function are busy; try again later or raise limits.max_replicas",
-    1};
+    1,
+    false};
 constexpr FailureInfo kSpaceFull{
     429,
     "no_capacity",
@@ -47,20 +48,23 @@ constexpr FailureInfo kSpaceFull{
     Fault::kPlatform,
     "all workers of the function are busy, and the space's quota of replicas or memory is used up; try again "
     "later or have an app of the server raise the quota",
-    1};
+    1,
+    false};
 constexpr FailureInfo kNotRunning{503,
                                   "function_not_running",
                                   Component::kPool,
                                   Fault::kPlatform,
                                   "the function stopped running before the call could begin",
-                                  1};
+                                  1,
+                                  false};
 constexpr FailureInfo kCannotStart{
     503,
     "cannot_start_worker",
     Component::kPool,
     Fault::kPlatform,
     "the server cannot start a worker at the moment, which is not the function's fault; try again later",
-    5};
+    5,
+    false};
 constexpr FailureInfo kCancelled{
     499, "cancelled", Component::kGateway, Fault::kPlatform, "the call was cancelled", 0};
 

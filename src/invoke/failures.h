@@ -20,6 +20,7 @@ struct FailureInfo {
   Fault fault;
   std::string_view detail;       // for the caller; never what user code said
   unsigned retry_after_seconds;  // 0: no Retry-After
+  bool was_begun = true;         // false: no code of the function's has run
 };
 
 // The body of the answer to such a call, `application/problem+json`.

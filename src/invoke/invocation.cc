@@ -117,8 +117,7 @@ void Invocation::on_body(pool::Call&, std::string_view part, wire::More more) {
 
 void Invocation::on_failed(pool::Call& call, pool::Failure failure, std::string_view detail) {
   entry_->metrics->failed(failure, call.queued + call.run);
-  if (failure != pool::Failure::kNoCapacity && failure != pool::Failure::kSpaceFull &&
-      failure != pool::Failure::kNotRunning && failure != pool::Failure::kCannotStart) {
+  if (info_of(failure).was_begun) {
     std::string text(info_of(failure).reason);
     table_.log(*entry_, call.id, text.append(": ").append(detail));
   }

@@ -16,7 +16,6 @@ constexpr std::uint16_t kRecursionAvailable = 0x0080;
 constexpr std::uint16_t kKept = 0x0110;         // recursion desired, checking disabled
 constexpr std::uint16_t kNotAQuery = 0xf800;    // a response, or another operation than a query
 constexpr std::uint16_t kNameAsAsked = 0xc00c;  // a pointer to the question's name
-constexpr std::size_t kV4Offset = 12;           // of the address in a v4-mapped one
 
 std::uint16_t number_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>(static_cast<unsigned char>(bytes[at]) << 8 |
@@ -89,8 +88,8 @@ std::string make_dns_answer(const DnsQuestion& question, DnsCode code,
     add_number(out, static_cast<std::uint16_t>(each.ttl_seconds >> 16));
     add_number(out, static_cast<std::uint16_t>(each.ttl_seconds & 0xffff));
     add_number(out, static_cast<std::uint16_t>(address_bytes));
-    out.append(reinterpret_cast<const char*>(each.address.bytes.data()) + (v6 ? 0 : kV4Offset),
-               address_bytes);
+    const auto address = packet_bytes(each.address);
+    out.append(reinterpret_cast<const char*>(address.data()), address.size());
   }
   return out;
 }

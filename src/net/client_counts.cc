@@ -1,14 +1,6 @@
 #include "net/client_counts.h"
 
-#include <algorithm>
-
 namespace sterna::net {
-namespace {
-
-constexpr std::size_t kNetworkBytes = 8;
-
-}  // namespace
-
 ClientCounts::Place& ClientCounts::Place::operator=(Place&& other) noexcept {
   if (this == &other) return *this;
   give_back();
@@ -26,8 +18,7 @@ void ClientCounts::Place::give_back() {
 
 std::optional<ClientCounts::Place> ClientCounts::take(const IpAddress& address) {
   if (special_use(address) == "loopback") return Place();
-  Client client = address.bytes;
-  if (!address.is_v4()) std::fill(client.begin() + kNetworkBytes, client.end(), std::uint8_t{0});
+  const Client client = client_of(address).bytes;
   const auto found = counts_.find(client);
   if (found == counts_.end() ? most_ == 0 : found->second >= most_) return std::nullopt;
   ++counts_[client];

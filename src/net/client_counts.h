@@ -1,5 +1,4 @@
-// How many connections each client has, so that one cannot take all: an IPv4 address or an IPv6 network of 64
-// bits, which is what one client is given.
+// How many connections each client has (client_of), so that one cannot take all.
 #pragma once
 
 #include <array>

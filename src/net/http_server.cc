@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,13 +25,15 @@ constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 
 // Before a connection is made of it: it costs nothing but the send.
 void answer_unavailable(int fd, std::string_view reason, std::string_view detail) {
-  std::string body(R"({"type":"about:blank","title":"Service Unavailable","status":503,"detail":")");
-  body.append(detail).append(R"(","reason":")").append(reason).append(R"(","component":"gateway"})");
-  std::string answer("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n");
-  answer.append("X-Sterna-Fault: platform\r\nContent-Type: application/problem+json\r\nContent-Length: ")
-      .append(std::to_string(body.size()))
-      .append("\r\n\r\n")
-      .append(body);
+  const std::string body = fmt::format(
+      R"({{"type":"urn:sterna:problem:{0}","title":"Service Unavailable","status":503,"detail":"{1}",)"
+      R"("reason":"{0}","component":"gateway"}})",
+      reason, detail);
+  const std::string answer = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nX-Sterna-Fault: "
+      "platform\r\n"
+      "Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{}",
+      body.size(), body);
   ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -122,7 +125,8 @@ void HttpServer::accept_all() {
     if (!client) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if ((errno == EMFILE || errno == ENFILE) && (make_room() || refuse_with_reserve())) continue;
-      return errno == EAGAIN ? void() : accept_later();
+      if (errno != EAGAIN) accept_later();
+      return;
     }
     ++accepted_;
     take_in(std::move(client), address);

@@ -10,8 +10,9 @@
 namespace sterna::net {
 namespace {
 
-constexpr int kTryMilliseconds = 2000;
-constexpr int kTries = 3;
+// Each resolver is tried twice, the second time for two seconds.
+constexpr int kTryMilliseconds = 1000;
+constexpr int kTries = 2;
 constexpr Duration kTick = std::chrono::milliseconds(100);
 constexpr Duration kFresh = std::chrono::seconds(30);
 

@@ -43,7 +43,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Calls `done` once, in a later turn and within 10 s. `name` is asked for as it is, without a search list.
+  // Calls `done` once, in a later turn: within 3 s for each resolver of resolv.conf. `name` is asked for as
+  // it is, without a search list.
   Ticket ask(const std::string& name, Family family, Done done);
   // `done` will not be called.
   void cancel(Ticket ticket) { waiting_.erase(ticket); }

@@ -17,6 +17,7 @@
 #include "pool/function_config.h"
 #include "pool/launcher.h"
 #include "pool/policy.h"
+#include "pool/seat.h"
 #include "pool/worker.h"
 
 namespace sterna::pool {
@@ -116,9 +117,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     bool load_failed = false;
     bool may_pause = false;  // was started to become the parent, if loading takes long
     bool forked = false;     // from the parent
-    bool counted = true;     // in workers_total: serves calls, or will
-    bool leaving = false;    // has been told to go
-    bool on_trial = false;   // was started though the space's share was used up, and is not ready yet
+    Seat seat;               // none: the parent, which serves no calls
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
   };
@@ -141,11 +140,6 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool has_room();
   bool is_share_used_up() const;
   Failure lack() const;
-  void count_in();
-  void count_out(Member& member);
-  void begin_trial(Member& member);
-  void end_trial(Member& member);
-  void count_leaving(Member& member);
   Member* parent();
   bool parent_is_loading() const;
   // Why no worker pauses any more in this pool's life goes to the function's log.
@@ -166,7 +160,6 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void end_calls(Member& member, const WorkerExit& exit);
   void count_failure(const std::string& reason, unsigned tolerated);
   void on_start_failed(std::string_view instance, const std::string& why);
-  bool has_ready_worker() const;
   void give_back(Call& call);
   void fail(Call& call, Failure failure, std::string_view detail);
   void platform_log(std::string_view instance, std::string_view text);

@@ -15,7 +15,6 @@ namespace sterna::sandbox {
 namespace {
 
 constexpr std::uint32_t kPortBytes = 4;
-constexpr std::size_t kV4Offset = 12;  // of the address in a v4-mapped one
 
 void add_set(NetfilterMessages& messages, bool v4) {
   messages.begin(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, NFTA_SET_TABLE);
@@ -34,16 +33,15 @@ void add_set(NetfilterMessages& messages, bool v4) {
 void add_element(NetfilterMessages& messages, int message, std::uint16_t flags, const Admission& admitted) {
   const bool v4 = admitted.address.is_v4();
   std::array<std::uint8_t, 16 + kPortBytes> key{};
-  const std::size_t skipped = v4 ? kV4Offset : 0;
-  const std::size_t length = admitted.address.bytes.size() - skipped;
-  std::memcpy(key.data(), admitted.address.bytes.data() + skipped, length);
+  const auto address = packet_bytes(admitted.address);
+  std::ranges::copy(address, key.begin());
   const std::uint16_t port = htons(admitted.port.value_or(0));
-  std::memcpy(key.data() + length, &port, sizeof port);
+  std::memcpy(key.data() + address.size(), &port, sizeof port);
   messages.begin(message, flags, NFTA_SET_ELEM_LIST_TABLE);
   messages.text(NFTA_SET_ELEM_LIST_SET, admission_set(v4));
   const std::size_t list = messages.open(NFTA_SET_ELEM_LIST_ELEMENTS);
   const std::size_t element = messages.open(NFTA_LIST_ELEM);
-  messages.value(NFTA_SET_ELEM_KEY, key.data(), length + kPortBytes);
+  messages.value(NFTA_SET_ELEM_KEY, key.data(), admission_key_bytes(v4));
   messages.close(element);
   messages.close(list);
   messages.end();

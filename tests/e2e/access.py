@@ -6,13 +6,26 @@ import re
 import httpx
 
 from polling import eventually
-from sterna import encode_source, function_path
+from sterna import Server, encode_source, function_path
 
 HANDLER = "def handle(req):\n    return {'body': {'authorization': req.headers.get('Authorization')}}\n"
 SCOPES = {
     "function": ["create", "read", "update", "delete", "invoke"],
     **{kind: ["create", "read", "update", "delete"] for kind in ("trigger", "app", "space", "secret")},
 }
+
+
+def name_for(request):
+    """For what a test makes: its own name in the form of names."""
+    return re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60].strip("-")
+
+
+def start_for_administrator(data_dir, *options):
+    """A server that checks tokens, whose client is the administrator, `server.admin`."""
+    server = Server(data_dir, *options, auth="oauth2").start()
+    server.admin = App.administrator(server)
+    server.client.headers["Authorization"] = f"Bearer {server.admin.token}"
+    return server
 
 
 def first_credentials(server):

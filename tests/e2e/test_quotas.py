@@ -7,10 +7,10 @@ import re
 import httpx
 import pytest
 
-from access import App
+from access import name_for, start_for_administrator
 from command_line import Cli
 from polling import eventually
-from sterna import Server, encode_source, function_path, invoke_path
+from sterna import encode_source, function_path, invoke_path
 
 QUICK = "def handle(req):\n    return {'body': 'quick'}\n"
 BUSY = "import time\ndef handle(req):\n    time.sleep(float(req.query.get('seconds', 0)))\n    return {'body': 'busy'}\n"
@@ -19,16 +19,14 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server") / "data", auth="oauth2").start()
-    server.admin = App.administrator(server)
-    server.client.headers["Authorization"] = f"Bearer {server.admin.token}"
+    server = start_for_administrator(tmp_path_factory.mktemp("server") / "data")
     yield server
     assert server.stop() == 0, server.log()[-4000:]
 
 
 @pytest.fixture
 def space(server, request):
-    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60]
+    name = name_for(request)
     assert server.client.post("/spaces", json={"name": name}).status_code == 201
     yield name
     assert server.client.delete(f"/spaces/{name}?force=true").status_code == 204

@@ -6,9 +6,9 @@ import re
 import httpx
 import pytest
 
-from access import App, ask_for_token
+from access import App, ask_for_token, name_for, start_for_administrator
 from command_line import Cli
-from sterna import Server, function_path, invoke_path
+from sterna import function_path, invoke_path
 
 HANDLER = """
 def handle(req):
@@ -22,9 +22,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server") / "data", "--failed-logins-per-minute", "0", auth="oauth2").start()
-    server.admin = App.administrator(server)
-    server.client.headers["Authorization"] = f"Bearer {server.admin.token}"
+    server = start_for_administrator(tmp_path_factory.mktemp("server") / "data", "--failed-logins-per-minute", "0")
     yield server
     assert server.stop() == 0, server.log()[-4000:]
 
@@ -32,7 +30,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def space(server, request):
     """A space of its own with a public function."""
-    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60]
+    name = name_for(request)
     assert server.client.post("/spaces", json={"name": name}).status_code == 201
     server.deploy("f", HANDLER, space=name, access="public")
     yield name

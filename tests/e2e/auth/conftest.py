@@ -1,12 +1,11 @@
 import pathlib
-import re
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-from access import App, deploy  # noqa: E402
+from access import App, deploy, name_for  # noqa: E402
 from sterna import Server  # noqa: E402
 
 
@@ -35,7 +34,7 @@ def new_app(admin, request):
     made = []
 
     def make(scopes, space="default", **fields):
-        name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[-50:].strip("-") + f"-{len(made)}"
+        name = f"{name_for(request)[-50:].strip('-')}-{len(made)}"
         made.append((space, admin.make_app(name, scopes, space, **fields)))
         return made[-1][1]
 
