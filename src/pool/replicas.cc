@@ -1,5 +1,5 @@
-// FunctionPool: which workers there are: started as calls, quota and machine allow, forked from a parent, told to go
-// when nobody needs them.
+// FunctionPool: which workers there are: started as calls, quota and machine allow, forked from a parent,
+// told to go when nobody needs them.
 #include <algorithm>
 
 #include "pool/function_pool.h"
@@ -7,7 +7,7 @@
 namespace sterna::pool {
 namespace {
 
-constexpr Duration kLeaveGrace = std::chrono::seconds(5);    // between SHUTDOWN and SIGKILL
+constexpr Duration kLeaveGrace = std::chrono::seconds(5);  // between SHUTDOWN and SIGKILL
 constexpr unsigned kToleratedLostParents = 2;
 
 }  // namespace

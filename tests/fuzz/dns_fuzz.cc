@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/host_pattern.h"
+#include "base/ip_address.h"
 #include "input.h"
 #include "launch/dns_message.h"
 
@@ -19,7 +20,8 @@ void read_query(std::string_view packet, std::size_t addresses) {
   if (!question) return;
   must(question->name == plain_host(question->name), "names are compared in one spelling");
   must(question->name.empty() || parse_host_target(question->name), "what is asked for is a host name");
-  const std::vector<launch::DnsAddress> many(addresses);
+  const auto of_family = parse_ip(question->type == launch::kDnsTypeAaaa ? "2001:db8::1" : "192.0.2.1");
+  const std::vector<launch::DnsAddress> many(addresses, {.address = *of_family, .ttl_seconds = 60});
   std::string answer = launch::make_dns_answer(*question, launch::DnsCode::kNoError, many);
   must(answer.size() <= launch::kMaxDnsAnswer, "an answer fits a datagram");
   must(static_cast<std::uint8_t>(answer[kAnswers]) <= addresses, "an answer has what it was given");
