@@ -381,6 +381,10 @@ class FewDescriptors {
 };
 
 TEST_F(HttpEndingTest, WithoutDescriptorsClientsAreToldAndThenServedAgain) {
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "UBSan tries by a pipe whether it may read an object, and takes it for a broken one "
+                  "without descriptors";
+#endif
   Client busy(*this);
   HttpConnection& held = hold(busy);
   Client refused(*this);  // waits in the backlog

@@ -55,7 +55,7 @@ std::string_view to_string(CgroupVersion version) {
 
 std::vector<std::string> CgroupLayout::directories() const {
   std::vector<std::string> all;
-  for (const std::string* directory : {&memory, &cpu, &pids, &io}) {
+  for (const std::string* directory : {&memory, &cpu, &pids, &io, &cpuset}) {
     if (!directory->empty() && std::ranges::find(all, *directory) == all.end()) all.push_back(*directory);
   }
   return all;
@@ -67,6 +67,7 @@ nlohmann::json to_json(const CgroupLayout& layout) {
           {"cpu", layout.cpu},
           {"pids", layout.pids},
           {"io", layout.io},
+          {"cpuset", layout.cpuset},
           {"disks", layout.disks}};
 }
 
@@ -81,6 +82,7 @@ Result<CgroupLayout> layout_from_json(const nlohmann::json& json) {
     layout.cpu = json.at("cpu").get<std::string>();
     layout.pids = json.at("pids").get<std::string>();
     layout.io = json.value("io", std::string());
+    layout.cpuset = json.value("cpuset", std::string());
     layout.disks = json.value("disks", std::vector<std::string>());
   } catch (const nlohmann::json::exception& error) {
     return fail(Code::kInvalid, Component::kWorker, "bad_control_message", error.what());
@@ -140,7 +142,9 @@ Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
   group.pids_ = below(layout.pids);
   group.io_ = below(layout.io);
   group.disks_ = layout.disks;
-  for (const std::string& base : layout.directories()) group.directories_.push_back(below(base));
+  CgroupLayout limiting = layout;
+  limiting.cpuset.clear();
+  for (const std::string& base : limiting.directories()) group.directories_.push_back(below(base));
   for (const std::string& directory : group.directories_) {
     if (::mkdir(directory.c_str(), 0755) != 0) {
       const int error = errno;

@@ -30,6 +30,7 @@ struct CgroupLayout {
   std::string pids;
   std::string io{};
   std::vector<std::string> disks{};  // "254:0": the disks that io is limited for
+  std::string cpuset{};              // for CpuConfiner alone
 
   // Each distinct directory once.
   std::vector<std::string> directories() const;
@@ -79,6 +80,9 @@ std::string group_name(pid_t zygote, std::uint64_t number);
 
 // Removes the groups of zygotes that died without removing them; their processes died with them.
 void remove_orphan_groups(const CgroupLayout& layout);
+
+// The names of the groups in `directory` that zygotes have made.
+std::vector<std::string> zygote_groups(const std::string& directory);
 
 // One worker's group. Its directories are removed by `remove`, not by the destructor.
 class Cgroup {

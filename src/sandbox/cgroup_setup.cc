@@ -87,6 +87,7 @@ void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
     return;
   }
   const int moved = write_file(leaf + "/cgroup.procs", "0");
+  if (enable(own, "cpuset") != 0 || enable(base, "cpuset") != 0) layout.cpuset.clear();  // no limit needs it
   const std::array<std::pair<std::string_view, std::string*>, 4> controllers{
       {{"memory", &layout.memory}, {"cpu", &layout.cpu}, {"io", &layout.io}, {"pids", &layout.pids}}};
   for (const auto& [controller, directory] : controllers) {
@@ -95,7 +96,20 @@ void create_v2(CgroupLayout& layout, std::vector<std::string>& warnings) {
     warnings.push_back("the cgroup controller " + std::string(controller) + " cannot be turned on" +
                        (moved != 0 ? " (the server could not move into a group of its own)" : ""));
   }
+  if (layout.cpu.empty()) layout.cpuset.clear();
   if (layout.directories().empty()) layout = {};
+}
+
+// A new group of cpuset has no processors and no memory, and takes nobody before it has.
+void create_v1_cpuset(CgroupLayout& layout) {
+  if (layout.cpuset.empty()) return;
+  const std::string own = layout.cpuset.substr(0, layout.cpuset.rfind('/'));
+  bool made = ::mkdir(layout.cpuset.c_str(), 0755) == 0 || errno == EEXIST;
+  for (const char* file : {"/cpuset.cpus", "/cpuset.mems"})
+    made = made && write_file(layout.cpuset + file, read_file(own + file).value_or("")) == 0;
+  if (made) return;
+  ::rmdir(layout.cpuset.c_str());
+  layout.cpuset.clear();
 }
 
 void create_v1(CgroupLayout& layout, std::vector<std::string>& warnings) {
@@ -106,6 +120,8 @@ void create_v1(CgroupLayout& layout, std::vector<std::string>& warnings) {
     directory->clear();
     warnings.push_back("the cgroup controller " + std::string(controller) + " cannot be used");
   }
+  if (layout.cpu.empty()) layout.cpuset.clear();
+  create_v1_cpuset(layout);
   if (layout.directories().empty()) layout = {};
 }
 
@@ -163,12 +179,13 @@ CgroupLayout locate_cgroups(const std::string& root, std::string_view self, std:
     const auto path = own_path(self, "");
     if (!path) return layout;
     const std::string base = own_directory(root, *path) + "/" + std::string(name);
-    return {CgroupVersion::kV2, base, base, base, base, {}};
+    return {CgroupVersion::kV2, base, base, base, base, {}, base};
   }
   layout.memory = v1_directory(root, self, "memory", name);
   layout.cpu = v1_directory(root, self, "cpu", name);
   layout.pids = v1_directory(root, self, "pids", name);
   layout.io = v1_directory(root, self, "blkio", name);
+  layout.cpuset = v1_directory(root, self, "cpuset", name);
   if (!layout.directories().empty()) layout.version = CgroupVersion::kV1;
   return layout;
 }
@@ -217,6 +234,14 @@ void remove_orphan_groups(const CgroupLayout& layout) {
       if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) ::rmdir(group.c_str());
     }
   }
+}
+
+std::vector<std::string> zygote_groups(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const std::string& group : subdirectories(directory)) {
+    if (owner_of(group) > 0) names.push_back(group.substr(group.rfind('/') + 1));
+  }
+  return names;
 }
 
 Status sweep_cgroups(const CgroupLayout& layout, std::chrono::milliseconds patience) {

@@ -53,6 +53,7 @@ Json enforced_by(const Probe& machine) {
           {"cgroups", to_string(groups.version)},
           {"memory", !groups.memory.empty()},
           {"cpus", !groups.cpu.empty()},
+          {"cpu_confinement", !groups.cpu.empty() && !groups.cpuset.empty()},
           {"processes", !groups.pids.empty()},
           {"io", !groups.io.empty() && !groups.disks.empty()},
           {"egress_filter", machine.egress}};

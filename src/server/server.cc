@@ -25,6 +25,7 @@
 #include "net/background.h"
 #include "net/http_server.h"
 #include "queue/sqlite/sqlite_queue.h"
+#include "sandbox/cpu_confiner.h"
 #include "sandbox/description.h"
 #include "sandbox/probe.h"
 #include "server/access_sync.h"
@@ -149,6 +150,7 @@ class Server {
   net::Loop& loop_;
   store::DataLock lock_;
   CgroupHome cgroups_;
+  const sandbox::CpuConfinerThread confiner_;
   const sandbox::Probe machine_;
   Runtimes runtimes_;
   std::unique_ptr<registry::Registry> registry_;
@@ -251,6 +253,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       loop_(base_->loop),
       lock_(std::move(lock)),
       cgroups_(std::move(cgroups)),
+      confiner_(cgroups_.layout()),
       machine_(std::move(machine)),
       runtimes_(std::move(runtimes)),
       registry_(std::move(registry)),

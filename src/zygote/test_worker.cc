@@ -323,9 +323,10 @@ sterna::zygote::Program this_program() {
 }
 
 #if __has_feature(address_sanitizer)
-// The search for leaks stops the process by ptrace, which no sandbox allows.
+// The search for leaks stops the process by ptrace, which no sandbox allows; nor may limits of core files be
+// set.
 extern "C" const char* __asan_default_options() {  // NOLINT(bugprone-reserved-identifier)
-  return "detect_leaks=0";
+  return "detect_leaks=0:disable_coredump=0";
 }
 #endif
 

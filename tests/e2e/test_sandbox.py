@@ -265,6 +265,25 @@ def test_too_much_memory_is_out_of_memory(server):
     assert server.call("greedy", method="POST", content=b"out = 1").json()["out"] == 1
 
 
+@pytest.mark.skipif(os.cpu_count() < 2, reason="nothing to be chosen from")
+def test_who_uses_up_its_processors_is_kept_on_as_many_as_its_limit(server, shell):
+    if not server.client.get("/spaces/default/functions/shell/sandbox").json()["enforced"]["cpu_confinement"]:
+        pytest.skip("the machine has no cpuset groups")
+    server.deploy("spins", SHELL, limits={"cpus": 0.5, "max_pids": 32, "network": "none", "max_replicas": 1})
+    spin = """
+children = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+deadline = time.monotonic() + 15
+while len(os.sched_getaffinity(children[0].pid)) > 1 and time.monotonic() < deadline:
+    time.sleep(0.05)
+out = [len(os.sched_getaffinity(pid)) for pid in [0, *(child.pid for child in children)]]
+for child in children:
+    child.kill()
+    child.wait()
+"""
+    assert server.call("spins", method="POST", content=spin.encode()).json()["out"] == [1] * 5
+    assert shell("out = len(os.sched_getaffinity(0))") == len(os.sched_getaffinity(0))
+
+
 def test_a_fork_bomb_is_bounded(server, shell):
     bomb = """
 count = 0
