@@ -7,7 +7,7 @@
 #include "base/ulid.h"
 #include "cli/commands.h"
 #include "cli/limit_words.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -49,26 +49,16 @@ Result<Json> fields_of(const AppArgs& args) {
   return fields;
 }
 
-int print_app(const Target& target, const Json& app) {
-  if (target.json) {
-    print_json(app);
-  } else {
-    print(format_object(app));
-  }
-  return kExitOk;
-}
-
 // The one time that the secret can be seen.
-int print_secret(const Target& target, const Json& app) {
-  if (target.json) {
-    print_json(app);
-    return kExitOk;
-  }
-  print(fmt::format("client id:      {}\nclient secret:  {}\n", cell(app, "client_id"),
-                    cell(app, "client_secret")));
-  fmt::print(stderr, "The secret is not shown again. Use it with: sterna login --url {} --client-id {}\n",
-             target.url, cell(app, "client_id"));
-  return kExitOk;
+Result<int> report_secret(const Target& target, const Result<Json>& answer) {
+  auto reported = report(target, answer, [](const Json& app) {
+    return fmt::format("client id:      {}\nclient secret:  {}\n", cell(app, "client_id"),
+                       cell(app, "client_secret"));
+  });
+  if (reported && !target.json)
+    fmt::print(stderr, "The secret is not shown again. Use it with: sterna login --url {} --client-id {}\n",
+               target.url, cell(*answer, "client_id"));
+  return reported;
 }
 
 }  // namespace
@@ -80,38 +70,27 @@ Result<int> create_app(const Target& target, const AppArgs& args) {
   if (!body) return std::unexpected(body.error());
   (*body)["name"] = args.name;
   Api api(target);
-  const auto app = api.send("POST", *path, *body);
-  if (!app) return std::unexpected(app.error());
-  return print_secret(target, *app);
+  return report_secret(target, api.send("POST", *path, *body));
 }
 
 Result<int> list_apps(const Target& target, OwnerOfApps owner) {
   const auto path = apps_path(target, owner);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto items = api.list(*path);
-  if (!items) return std::unexpected(items.error());
-  if (target.json) {
-    print_json(Json{{"data", *items}});
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"NAME", "CLIENT ID", "SCOPES", "FUNCTIONS", "STATE"}};
-  for (const Json& app : *items) {
-    rows.push_back({cell(app, "name"), cell(app, "client_id"), joined(app.value("scopes", Json::array())),
-                    joined(app.value("functions", Json::array())),
-                    app.value("disabled", false) ? "disabled" : "enabled"});
-  }
-  print(format_table(rows));
-  return kExitOk;
+  return report_list(target, api.list(*path), {"NAME", "CLIENT ID", "SCOPES", "FUNCTIONS", "STATE"},
+                     [](const Json& app) -> Row {
+                       return {cell(app, "name"), cell(app, "client_id"),
+                               joined(app.value("scopes", Json::array())),
+                               joined(app.value("functions", Json::array())),
+                               app.value("disabled", false) ? "disabled" : "enabled"};
+                     });
 }
 
 Result<int> get_app(const Target& target, const AppArgs& args) {
   const auto path = app_path(target, args.owner, args.name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto app = api.get(*path);
-  if (!app) return std::unexpected(app.error());
-  return print_app(target, *app);
+  return report(target, api.get(*path));
 }
 
 Result<int> update_app(const Target& target, const AppArgs& args) {
@@ -120,27 +99,22 @@ Result<int> update_app(const Target& target, const AppArgs& args) {
   const auto fields = fields_of(args);
   if (!fields) return std::unexpected(fields.error());
   Api api(target);
-  const auto app = api.send("PATCH", *path, *fields);
-  if (!app) return std::unexpected(app.error());
-  return print_app(target, *app);
+  return report(target, api.send("PATCH", *path, *fields));
 }
 
 Result<int> rotate_app(const Target& target, const AppArgs& args) {
   const auto path = app_path(target, args.owner, args.name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto app = api.send("POST", *path + "/rotate");
-  if (!app) return std::unexpected(app.error());
-  return print_secret(target, *app);
+  return report_secret(target, api.send("POST", *path + "/rotate"));
 }
 
 Result<int> delete_app(const Target& target, const AppArgs& args) {
   const auto path = app_path(target, args.owner, args.name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  if (auto done = api.send("DELETE", *path); !done) return std::unexpected(done.error());
-  if (!target.json) print(fmt::format("{} is deleted, and its tokens are revoked\n", args.name));
-  return kExitOk;
+  return report_done(target, api.send("DELETE", *path),
+                     fmt::format("{} is deleted, and its tokens are revoked\n", args.name));
 }
 
 }  // namespace sterna::cli

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -20,19 +20,13 @@ Result<int> show_audit(const Target& target, OwnerOfApps owner, std::size_t limi
   Result<std::string> path = owner == OwnerOfApps::kServer ? std::string() : space_path(target);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto items = api.list(*path + "/audit", limit);
-  if (!items) return std::unexpected(items.error());
-  if (target.json) {
-    print_json(Json{{"data", *items}});
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"AT", "APP", "ADDRESS", "METHOD", "PATH", "STATUS", "REASON"}};
-  for (const Json& entry : *items) {
-    rows.push_back({cell(entry, "at"), who(entry), cell(entry, "address"), cell(entry, "method"),
-                    cell(entry, "path"), cell(entry, "status"), cell(entry, "reason")});
-  }
-  print(format_table(rows));
-  return kExitOk;
+  return report_list(target, api.list(*path + "/audit", limit),
+                     {"AT", "APP", "ADDRESS", "METHOD", "PATH", "STATUS", "REASON"},
+                     [](const Json& entry) -> Row {
+                       return {cell(entry, "at"),     who(entry),          cell(entry, "address"),
+                               cell(entry, "method"), cell(entry, "path"), cell(entry, "status"),
+                               cell(entry, "reason")};
+                     });
 }
 
 }  // namespace sterna::cli

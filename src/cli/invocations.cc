@@ -3,21 +3,12 @@
 
 #include "cli/commands.h"
 #include "cli/invocation.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
 
 using api::Json;
-
-Result<int> print_invocation(const Target& target, const Json& invocation) {
-  if (target.json) {
-    print_json(invocation);
-  } else {
-    print(format_object(invocation));
-  }
-  return kExitOk;
-}
 
 // Sends what changes an invocation, and prints what has become of it.
 Result<int> change(const Target& target, std::string method, std::string_view name, std::string_view id,
@@ -27,13 +18,8 @@ Result<int> change(const Target& target, std::string method, std::string_view na
   const bool is_cancel = method == "DELETE";
   Api api(target);
   auto answer = api.send(std::move(method), is_cancel ? *path : fmt::format("{}/{}", *path, what));
-  if (!answer) return std::unexpected(answer.error());
-  if (target.json) {
-    print_json(answer->is_object() ? *answer : Json{{"id", id}});
-  } else {
-    print(fmt::format("{} of {} is accepted\n", what, id));
-  }
-  return kExitOk;
+  if (answer && !answer->is_object()) answer = Json{{"id", id}};
+  return report(target, answer, [&](const Json&) { return fmt::format("{} of {} is accepted\n", what, id); });
 }
 
 }  // namespace
@@ -45,28 +31,24 @@ Result<int> list_invocations(const Target& target, const InvocationsArgs& args) 
   if (!args.state.empty()) *path += "?state=" + args.state;
   if (!args.delivery.empty()) *path += (args.state.empty() ? "?delivery=" : "&delivery=") + args.delivery;
   Api api(target);
-  auto items = api.list(*path, args.limit);
-  if (!items) return std::unexpected(items.error());
-  if (target.json) {
-    print_json(Json{{"data", *items}});
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"ID", "STATE", "REASON", "STATUS", "ATTEMPTS", "DELIVERY", "CREATED"}};
-  for (const auto& item : *items) {
-    rows.push_back({cell(item, "id"), cell(item, "state"), cell(item, "reason"), cell(item, "status_code"),
-                    std::to_string(attempts_of(item)), delivery_of(item), cell(item, "created_at")});
-  }
-  print(format_table(rows));
-  return kExitOk;
+  return report_list(target, api.list(*path, args.limit),
+                     {"ID", "STATE", "REASON", "STATUS", "ATTEMPTS", "DELIVERY", "CREATED"},
+                     [](const Json& item) -> Row {
+                       return {cell(item, "id"),
+                               cell(item, "state"),
+                               cell(item, "reason"),
+                               cell(item, "status_code"),
+                               std::to_string(attempts_of(item)),
+                               delivery_of(item),
+                               cell(item, "created_at")};
+                     });
 }
 
 Result<int> get_invocation(const Target& target, std::string_view name, std::string_view id) {
   auto path = invocation_path(target, name, id);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  auto invocation = api.get(*path);
-  if (!invocation) return std::unexpected(invocation.error());
-  return print_invocation(target, *invocation);
+  return report(target, api.get(*path));
 }
 
 Result<int> wait_invocation(const Target& target, std::string_view name, std::string_view id,
@@ -84,7 +66,7 @@ Result<int> wait_invocation(const Target& target, std::string_view name, std::st
     return fail(Code::kTimeout, Component::kQueue, "wait_timeout",
                 fmt::format("{} is still {}", id, cell(*invocation, "state")));
   }
-  if (auto printed = print_invocation(target, *invocation); !printed) return printed;
+  if (auto printed = report(target, invocation); !printed) return printed;
   return exit_code_of_end(*invocation);
 }
 

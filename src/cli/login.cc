@@ -3,7 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/hidden_input.h"
-#include "cli/text.h"
+#include "cli/report.h"
 #include "cli/token_source.h"
 
 namespace sterna::cli {
@@ -24,13 +24,11 @@ Result<int> login(const Target& target, const std::string& client_id) {
   if (!given) return std::unexpected(given.error());
   const auto file = logins_file();
   if (const Status saved = save_login(file, target.url, login); !saved) return std::unexpected(saved.error());
-  if (target.json) {
-    print_json(api::Json{{"url", target.url}, {"client_id", client_id}, {"scope", given->scope}});
-  } else {
-    print(fmt::format("Logged in at {} with the scopes: {}\nThe secret is kept in {}\n", target.url,
-                      given->scope, file.native()));
-  }
-  return kExitOk;
+  return report(target, api::Json{{"url", target.url}, {"client_id", client_id}, {"scope", given->scope}},
+                [&](const api::Json&) {
+                  return fmt::format("Logged in at {} with the scopes: {}\nThe secret is kept in {}\n",
+                                     target.url, given->scope, file.native());
+                });
 }
 
 Result<int> logout(const Target& target) {

@@ -1,6 +1,6 @@
 // sterna debug sandbox: what keeps a function in.
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 
@@ -8,14 +8,7 @@ Result<int> show_sandbox(const Target& target, std::string_view name) {
   const auto path = function_path(target, name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto shown = api.get(*path + "/sandbox");
-  if (!shown) return std::unexpected(shown.error());
-  if (target.json) {
-    print_json(*shown);
-  } else {
-    print(format_object(*shown));
-  }
-  return kExitOk;
+  return report(target, api.get(*path + "/sandbox"));
 }
 
 }  // namespace sterna::cli

@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/hidden_input.h"
 #include "cli/pack.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -44,34 +44,22 @@ Result<int> set_secret(const Target& target, const SetSecretArgs& args) {
   if (!value) return std::unexpected(value.error());
   Api api(target);
   const auto secret = api.upload(*path, "application/octet-stream", std::move(*value));
-  if (!secret) return std::unexpected(secret.error());
-  if (target.json) {
-    print_json(*secret);
-  } else if (secret->value("used_by", api::Json::array()).empty()) {
-    print(fmt::format("{} is set\n", args.name));
-  } else {
-    print(fmt::format("{} is set; new workers of: {}\n", args.name, joined(secret->at("used_by"))));
-  }
-  return kExitOk;
+  return report(target, secret, [&](const api::Json& set) {
+    const auto users = set.value("used_by", api::Json::array());
+    return users.empty() ? fmt::format("{} is set\n", args.name)
+                         : fmt::format("{} is set; new workers of: {}\n", args.name, joined(users));
+  });
 }
 
 Result<int> list_secrets(const Target& target) {
   auto path = space_path(target);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto items = api.list(*path + "/secrets");
-  if (!items) return std::unexpected(items.error());
-  if (target.json) {
-    print_json(api::Json{{"data", *items}});
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"NAME", "UPDATED", "USED BY"}};
-  for (const auto& item : *items) {
-    rows.push_back(
-        {cell(item, "name"), cell(item, "updated_at"), joined(item.value("used_by", api::Json::array()))});
-  }
-  print(format_table(rows));
-  return kExitOk;
+  return report_list(target, api.list(*path + "/secrets"), {"NAME", "UPDATED", "USED BY"},
+                     [](const api::Json& item) -> Row {
+                       return {cell(item, "name"), cell(item, "updated_at"),
+                               joined(item.value("used_by", api::Json::array()))};
+                     });
 }
 
 Result<int> delete_secret(const Target& target, std::string_view name, DeleteSecret mode) {
@@ -79,9 +67,7 @@ Result<int> delete_secret(const Target& target, std::string_view name, DeleteSec
   if (!path) return std::unexpected(path.error());
   if (mode == DeleteSecret::kAlsoUsed) *path += "?force=true";
   Api api(target);
-  if (auto done = api.send("DELETE", *path); !done) return std::unexpected(done.error());
-  if (!target.json) print(fmt::format("{} is deleted\n", name));
-  return kExitOk;
+  return report_done(target, api.send("DELETE", *path), fmt::format("{} is deleted\n", name));
 }
 
 }  // namespace sterna::cli

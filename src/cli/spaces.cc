@@ -3,7 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/limit_words.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -15,16 +15,6 @@ Result<std::string> path_of(std::string_view name) {
   Target target;
   target.space = name;
   return space_path(target);
-}
-
-Result<int> print_answer(const Target& target, const Result<Json>& answer) {
-  if (!answer) return std::unexpected(answer.error());
-  if (target.json) {
-    print_json(*answer);
-  } else {
-    print(format_object(*answer));
-  }
-  return kExitOk;
 }
 
 // A number or "-" where there is no limit.
@@ -46,28 +36,13 @@ std::string limits_table(const Json& space) {
 
 Result<int> list_spaces(const Target& target) {
   Api api(target);
-  auto items = api.list("/spaces");
-  if (!items) return std::unexpected(items.error());
-  if (target.json) {
-    print_json(Json{{"data", *items}});
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"NAME", "CREATED"}};
-  for (const auto& space : *items) rows.push_back({cell(space, "name"), cell(space, "created_at")});
-  print(format_table(rows));
-  return kExitOk;
+  return report_list(target, api.list("/spaces"), {{"NAME", "name"}, {"CREATED", "created_at"}});
 }
 
 Result<int> create_space(const Target& target, std::string_view name) {
   Api api(target);
-  auto space = api.send("POST", "/spaces", Json{{"name", name}});
-  if (!space) return std::unexpected(space.error());
-  if (target.json) {
-    print_json(*space);
-  } else {
-    print(fmt::format("{} is created\n", name));
-  }
-  return kExitOk;
+  return report(target, api.send("POST", "/spaces", Json{{"name", name}}),
+                [name](const Json&) { return fmt::format("{} is created\n", name); });
 }
 
 Result<int> delete_space(const Target& target, std::string_view name, DeleteSpace mode) {
@@ -75,16 +50,14 @@ Result<int> delete_space(const Target& target, std::string_view name, DeleteSpac
   if (!path) return std::unexpected(path.error());
   if (mode == DeleteSpace::kWithFunctions) *path += "?force=true";
   Api api(target);
-  if (auto done = api.send("DELETE", *path); !done) return std::unexpected(done.error());
-  if (!target.json) print(fmt::format("{} is deleted\n", name));
-  return kExitOk;
+  return report_done(target, api.send("DELETE", *path), fmt::format("{} is deleted\n", name));
 }
 
 Result<int> get_space(const Target& target, std::string_view name) {
   auto path = path_of(name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  return print_answer(target, api.get(*path));
+  return report(target, api.get(*path));
 }
 
 Result<int> set_callback_allow(const Target& target, std::string_view name,
@@ -92,7 +65,7 @@ Result<int> set_callback_allow(const Target& target, std::string_view name,
   auto path = path_of(name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  return print_answer(target, api.send("PATCH", *path, Json{{"callback_allow", allow}}));
+  return report(target, api.send("PATCH", *path, Json{{"callback_allow", allow}}));
 }
 
 Result<int> limit_space(const Target& target, std::string_view name, const std::vector<std::string>& limits) {
@@ -101,10 +74,7 @@ Result<int> limit_space(const Target& target, std::string_view name, const std::
   const auto fields = limit_fields(limits, LimitsOf::kSpace);
   if (!fields) return std::unexpected(fields.error());
   Api api(target);
-  const auto space = limits.empty() ? api.get(*path) : api.send("PATCH", *path, *fields);
-  if (!space || target.json) return print_answer(target, space);
-  print(limits_table(*space));
-  return kExitOk;
+  return report(target, limits.empty() ? api.get(*path) : api.send("PATCH", *path, *fields), limits_table);
 }
 
 Result<int> show_signing_secret(const Target& target, std::string_view name, SigningSecret mode) {
@@ -112,8 +82,8 @@ Result<int> show_signing_secret(const Target& target, std::string_view name, Sig
   if (!path) return std::unexpected(path.error());
   *path += "/signing-secret";
   Api api(target);
-  return print_answer(target,
-                      mode == SigningSecret::kRotate ? api.send("POST", *path + "/rotate") : api.get(*path));
+  return report(target,
+                mode == SigningSecret::kRotate ? api.send("POST", *path + "/rotate") : api.get(*path));
 }
 
 }  // namespace sterna::cli

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -54,6 +54,13 @@ Result<Json> set_share(Api& api, const std::string& path, const Share& share) {
   return api.send("PUT", path + "/traffic", Json{{"versions", shares}});
 }
 
+std::string shares_table(const Json& traffic) {
+  std::vector<Row> rows = {{"VERSION", "PERCENT"}};
+  for (const Json& item : traffic.value("versions", Json::array()))
+    rows.push_back({cell(item, "version"), cell(item, "percent")});
+  return format_table(rows);
+}
+
 }  // namespace
 
 Result<int> traffic(const Target& target, std::string_view name, std::string_view share) {
@@ -68,16 +75,7 @@ Result<int> traffic(const Target& target, std::string_view name, std::string_vie
     if (!wanted) return std::unexpected(wanted.error());
     shown = set_share(api, *path, *wanted);
   }
-  if (!shown) return std::unexpected(shown.error());
-  if (target.json) {
-    print_json(*shown);
-    return kExitOk;
-  }
-  std::vector<Row> rows = {{"VERSION", "PERCENT"}};
-  for (const Json& item : shown->value("versions", Json::array()))
-    rows.push_back({cell(item, "version"), cell(item, "percent")});
-  print(format_table(rows));
-  return kExitOk;
+  return report(target, shown, shares_table);
 }
 
 }  // namespace sterna::cli

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/report.h"
 
 namespace sterna::cli {
 namespace {
@@ -36,28 +36,14 @@ Result<int> show_version(const Target& target, std::string_view name, std::int64
   const auto path = function_path(target, name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto shown = api.get(fmt::format("{}/versions/{}", *path, version));
-  if (!shown) return std::unexpected(shown.error());
-  if (target.json) {
-    print_json(*shown);
-  } else {
-    print(format_object(*shown));
-  }
-  return kExitOk;
+  return report(target, api.get(fmt::format("{}/versions/{}", *path, version)));
 }
 
 Result<int> diff_versions(const Target& target, std::string_view name, std::int64_t from, std::int64_t to) {
   const auto path = function_path(target, name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  const auto diff = api.get(fmt::format("{}/versions/{}/diff/{}", *path, from, to));
-  if (!diff) return std::unexpected(diff.error());
-  if (target.json) {
-    print_json(*diff);
-  } else {
-    print(diff_text(*diff));
-  }
-  return kExitOk;
+  return report(target, api.get(fmt::format("{}/versions/{}/diff/{}", *path, from, to)), diff_text);
 }
 
 }  // namespace sterna::cli
