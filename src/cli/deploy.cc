@@ -41,7 +41,8 @@ Result<Json> wait_for(Api& api, const Place& place, Json function, const DeployA
       });
 }
 
-Result<int> report(const Target& target, const Place& place, const Json& function, const DeployArgs& args) {
+Result<int> report_rollout(const Target& target, const Place& place, const Json& function,
+                           const DeployArgs& args) {
   if (target.json) print_json(function);
   const std::string what = fmt::format("{} version {}", cell(function, "name"), cell(function, "version"));
   switch (rollout_of(function)) {
@@ -86,14 +87,14 @@ Result<int> deploy(const Target& target, const DeployArgs& args) {
     return send_code(api, *place, std::move(*code));
   }();
   if (!saved) return std::unexpected(saved.error());
-  if (args.no_wait) return report(target, *place, *saved, args);
+  if (args.no_wait) return report_rollout(target, *place, *saved, args);
   if (rollout_of(*saved) == Rollout::kUnderWay) {
     if (const Status built = follow_build(api, *place, *saved, args); !built)
       return std::unexpected(built.error());
   }
   auto settled = wait_for(api, *place, std::move(*saved), args);
   if (!settled) return std::unexpected(settled.error());
-  return report(target, *place, *settled, args);
+  return report_rollout(target, *place, *settled, args);
 }
 
 }  // namespace sterna::cli

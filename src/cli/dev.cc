@@ -15,6 +15,7 @@
 #include "cli/dev_view.h"
 #include "cli/folder_watch.h"
 #include "cli/log_follower.h"
+#include "cli/log_reader.h"
 
 namespace sterna::cli {
 namespace {
@@ -112,11 +113,18 @@ class Session {
       last_.reset();  // saving it again tries again
       return std::unexpected(sent.error());
     }
-    follow(last_->settings["name"].get<std::string>(), *place);
+    if (const Status following = follow(last_->settings["name"].get<std::string>(), *place); !following)
+      return following;
+    // Of a version without a build there is none.
+    build_follower_.emplace(target_,
+                            build_log_path(place->function, sent->value("version", std::int64_t{1}), true),
+                            FollowUntil::kEnd, [this](std::string_view line) { view_.build(line); });
     const auto settled =
         watch_rollout(api_, *place, std::move(*sent),
                       [this](const Json&, milliseconds pause) { return wait(pause) == Event::kNothing; });
     if (!settled) return std::unexpected(settled.error());
+    if (rollout_of(*settled) != Rollout::kUnderWay) build_follower_->wait_until_ended(kFollowPatience);
+    build_follower_.reset();
     show(*settled);
     return {};
   }
@@ -131,13 +139,19 @@ class Session {
     if (!lasting.empty()) changed_ = std::move(lasting);
   }
 
-  void follow(const std::string& name, const Place& place) {
-    if (follower_ && follower_->name() == name) return;
+  Status follow(const std::string& name, const Place& place) {
+    if (follower_ && followed_ == name) return {};
     deployed_once_ = true;
+    auto path = logs_path(
+        target_, {.name = name, .follow = true, .invocations = true, .tail = 0, .since = {}, .call_id = {}});
+    if (!path) return std::unexpected(path.error());
     follower_.reset();
-    follower_.emplace(target_, name, [this](std::string_view line) { view_.record(line); });
+    follower_.emplace(target_, std::move(*path), FollowUntil::kStopped,
+                      [this](std::string_view line) { view_.record(line); });
+    followed_ = name;
     follower_->wait_until_following(kFollowPatience);
     view_.serving(name, target_.url, target_.url + place.function + "/invoke");
+    return {};
   }
 
   void show(const Json& function) {
@@ -165,7 +179,10 @@ class Session {
   std::set<std::string> changed_;
   std::optional<Deployable> last_;  // as it was sent
   bool deployed_once_ = false;
-  std::optional<LogFollower> follower_;  // last: its thread uses the others
+  std::string followed_;  // the function
+  // Last: their threads use the others.
+  std::optional<LogFollower> follower_;
+  std::optional<LogFollower> build_follower_;
 };
 
 }  // namespace

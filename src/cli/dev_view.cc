@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cli/commands.h"
 #include "cli/deployment.h"
 #include "cli/text.h"
 
@@ -134,6 +135,14 @@ void DevView::record(std::string_view line) {
   if (!record || !record->is_object()) return;
   event({{"event", record->contains("invocation") ? "invocation" : "log"}, {"record", *record}},
         format_dev_record(*record, paint_));
+}
+
+void DevView::build(std::string_view line) {
+  const auto record = api::parse_json(line);
+  if (!record || !record->is_object()) return;
+  event({{"event", "build"}, {"record", *record}},
+        fmt::format("{} {} {}", paint_(Colour::kDim, now_text()), paint_(Colour::kBlue, "|"),
+                    printable(build_line_text(line))));
 }
 
 }  // namespace sterna::cli

@@ -33,6 +33,8 @@ class DevView {
   void trouble(const Error& error);
   // A line of the function's log, NDJSON.
   void record(std::string_view line);
+  // A line of a build's log, NDJSON.
+  void build(std::string_view line);
 
  private:
   void event(const api::OrderedJson& json, std::string_view text);

@@ -9,11 +9,14 @@ constexpr std::chrono::milliseconds kPause{500};  // before it is tried again
 
 }  // namespace
 
-LogFollower::LogFollower(const Target& target, std::string name,
+LogFollower::LogFollower(const Target& target, std::string path, FollowUntil until,
                          std::function<void(std::string_view)> on_line)
-    : target_(target), name_(std::move(name)), on_line_(std::move(on_line)), api_(target_), thread_([this] {
-        run();
-      }) {}
+    : target_(target),
+      path_(std::move(path)),
+      until_(until),
+      on_line_(std::move(on_line)),
+      api_(target_),
+      thread_([this] { run(); }) {}
 
 LogFollower::~LogFollower() {
   {
@@ -30,11 +33,13 @@ bool LogFollower::wait_until_following(std::chrono::milliseconds limit) {
   return changed_.wait_for(lock, limit, [this] { return following_; });
 }
 
+bool LogFollower::wait_until_ended(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, limit, [this] { return ended_; });
+}
+
 // What the server refuses now (the function is gone, say) it may grant later.
 void LogFollower::run() {
-  const auto path = logs_path(
-      target_, {.name = name_, .follow = true, .invocations = true, .tail = 0, .since = {}, .call_id = {}});
-  if (!path) return;
   const LogSinks sinks{.on_begin =
                            [this] {
                              const std::scoped_lock lock(mutex_);
@@ -49,11 +54,14 @@ void LogFollower::run() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
     lock.unlock();
-    (void)read_log(api_, *path, sinks);
+    (void)read_log(api_, path_, sinks);
     lock.lock();
     following_ = false;
+    if (until_ == FollowUntil::kEnd) break;
     changed_.wait_for(lock, kPause, [this] { return ending_; });
   }
+  ended_ = true;
+  changed_.notify_all();
 }
 
 }  // namespace sterna::cli

@@ -22,8 +22,7 @@ TEST(KnownHeader, NothingElseIsOne) {
 }
 
 // nullopt: "none".
-std::string taken(std::string text) {
-  std::string_view rest = text;
+std::string taken(std::string_view rest) {
   const auto header = take_header(rest);
   if (!header) return "none";
   return std::string(header->name).append("=").append(header->value).append("|").append(rest);

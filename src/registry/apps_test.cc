@@ -9,7 +9,6 @@ namespace sterna::registry {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 class AppsTest : public ::testing::Test {
  protected:

@@ -143,8 +143,9 @@ std::vector<unsigned> CpuConfiner::least_used(std::size_t count) const {
   std::ranges::sort(by_use, [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;
   });
-  std::vector<unsigned> chosen;
-  for (std::size_t i = 0; i < count; ++i) chosen.push_back(by_use[i].second);
+  by_use.resize(count);
+  std::vector<unsigned> chosen(count);
+  std::ranges::transform(by_use, chosen.begin(), [](const auto& each) { return each.second; });
   std::ranges::sort(chosen);
   return chosen;
 }

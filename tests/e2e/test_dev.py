@@ -120,6 +120,17 @@ def test_what_does_not_load_leaves_the_old_version_answering(dev, tmp_path):
     assert call(url).text == "mended"
 
 
+def test_what_a_build_prints_is_shown_as_it_comes(dev, tmp_path):
+    source = '#include <sterna/function.h>\n%s\nsterna::Response handle(const sterna::Request&) { return {}; }\n'
+    (tmp_path / "handler.cc").write_text(source % "#warning seen by the compiler")
+    running = dev(tmp_path, "--name", "mine")
+    running.next("build", lambda event: "seen by the compiler" in event["record"]["text"])
+    assert running.next("deployed")["status"] == "Running"
+    (tmp_path / "handler.cc").write_text(source % "#error not yet")
+    running.next("build", lambda event: "not yet" in event["record"]["text"])
+    assert "handler.cc" in running.next("failed")["reason"]
+
+
 def test_new_modules_and_editors_that_rename(dev, tmp_path):
     (tmp_path / "handler.py").write_text(PYTHON % "one")
     running = dev(tmp_path, "--name", "mine")
