@@ -76,7 +76,8 @@ void Builder::build(const registry::Function& function, const registry::Version&
           .ticket = next_ticket_++,
           .spec = version.spec,
           .bundle = version.bundle,
-          .key = {}};
+          .key = {},
+          .joined = false};
   logs_.begin(wait.id, wait.version);
   on_disk(
       [this, spec = wait.spec, bundle = wait.bundle]() -> Result<std::optional<Recipe>> {
@@ -132,6 +133,7 @@ void Builder::join(Wait& wait, const Recipe& recipe) {
     logs_.append(wait.id, wait.version, logs::BuildStream::kOutput, job->output);
   }
   job->waiting.insert(wait.id);
+  wait.joined = true;
   start_next();
 }
 
@@ -209,7 +211,9 @@ void Builder::close_job(const std::string& key, const std::string& failure) {
   const Job& job = *node.mapped();
   --running_;
   if (!job.folder.empty()) disk_thread_.run([folder = job.folder] { bundle::remove_tree(folder); });
-  const std::string took = seconds_text(loop_.now() - job.began);
+  const Duration spent = job.began == MonotonicTime() ? Duration() : loop_.now() - job.began;
+  if (!job.stopped && !closing_) counts_.spent += spent;
+  const std::string took = seconds_text(spent);
   for (const std::string& id : job.waiting) {
     const auto found = waits_.find(id);
     if (closing_ || found == waits_.end()) continue;
@@ -225,6 +229,7 @@ void Builder::close_job(const std::string& key, const std::string& failure) {
 
 void Builder::succeed(Wait& wait, const std::string& layer) {
   end_log(wait.id, wait.version, layer != registry::kNoLayer);
+  if (layer != registry::kNoLayer) ++(wait.joined ? counts_.built : counts_.reused);
   results_.set_layer(wait.id, static_cast<std::uint32_t>(wait.version), layer);
   waits_.erase(std::string(wait.id));
   disk_thread_.run([this, spared = wanted_keys()] { layers_.evict(spared); });
@@ -233,6 +238,7 @@ void Builder::succeed(Wait& wait, const std::string& layer) {
 void Builder::fail(Wait& wait, const std::string& reason) {
   note(wait, "the build failed: " + reason);
   end_log(wait.id, wait.version, true);
+  ++counts_.failed;
   results_.fail_version(wait.id, static_cast<std::uint32_t>(wait.version), "the build failed: " + reason);
   waits_.erase(std::string(wait.id));
 }

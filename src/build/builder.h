@@ -1,6 +1,7 @@
 // Builds versions whose code needs it: one build for all that need the same, a few at a time.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -32,6 +33,14 @@ class BuildResults {
   virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
 };
 
+// What has become of versions whose code needs more than itself, since the start.
+struct BuildCounts {
+  std::uint64_t built = 0;
+  std::uint64_t reused = 0;  // another version had needed the same
+  std::uint64_t failed = 0;
+  Duration spent{};  // by builds that ended well or not
+};
+
 // All that is passed by reference outlives it. Loop only.
 class Builder final : public invoke::VersionBuilder {
  public:
@@ -50,6 +59,8 @@ class Builder final : public invoke::VersionBuilder {
   void shut_down();
   bool idle() const { return running_ == 0; }
   std::size_t running() const { return running_; }
+  std::size_t waiting() const { return queue_.size(); }
+  const BuildCounts& counts() const { return counts_; }
 
  private:
   // A version that waits for its build.
@@ -61,7 +72,8 @@ class Builder final : public invoke::VersionBuilder {
     std::uint64_t ticket = 0;  // tells this wait from a later one of the same function
     api::FunctionSpec spec;
     std::string bundle;
-    std::string key;  // of the recipe, once that is known
+    std::string key;      // of the recipe, once that is known
+    bool joined = false;  // a build
   };
   // One build, for all that wait for its key.
   struct Job {
@@ -111,6 +123,7 @@ class Builder final : public invoke::VersionBuilder {
   std::map<std::string, std::unique_ptr<Job>> jobs_;  // by key
   std::deque<std::string> queue_;                     // keys of those that wait for their turn
   std::size_t running_ = 0;
+  BuildCounts counts_;
   std::uint64_t next_ticket_ = 1;
   bool closing_ = false;
   net::Background measure_thread_;

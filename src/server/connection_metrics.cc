@@ -1,14 +1,8 @@
 #include "server/connection_metrics.h"
 
+#include "server/counter.h"
+
 namespace sterna::server {
-namespace {
-
-// The server counts by itself; a counter can only be added to.
-void bring_to(prometheus::Counter& counter, std::uint64_t value) {
-  counter.Increment(static_cast<double>(value) - counter.Value());
-}
-
-}  // namespace
 
 ConnectionMetrics::ConnectionMetrics(prometheus::Registry& registry)
     : open_(prometheus::BuildGauge()
@@ -31,10 +25,10 @@ ConnectionMetrics::ConnectionMetrics(prometheus::Registry& registry)
 
 void ConnectionMetrics::update(const net::HttpServer& http) {
   open_.Set(static_cast<double>(http.connections()));
-  bring_to(accepted_, http.accepted());
-  bring_to(full_, http.refused().full);
-  bring_to(client_, http.refused().client);
-  bring_to(no_descriptors_, http.refused().no_descriptors);
+  bring_to(accepted_, static_cast<double>(http.accepted()));
+  bring_to(full_, static_cast<double>(http.refused().full));
+  bring_to(client_, static_cast<double>(http.refused().client));
+  bring_to(no_descriptors_, static_cast<double>(http.refused().no_descriptors));
 }
 
 }  // namespace sterna::server

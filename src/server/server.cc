@@ -30,6 +30,7 @@
 #include "sandbox/probe.h"
 #include "server/access_sync.h"
 #include "server/bootstrap.h"
+#include "server/build_metrics.h"
 #include "server/cgroup_home.h"
 #include "server/connection_metrics.h"
 #include "server/health_watch.h"
@@ -183,6 +184,7 @@ class Server {
   QueueEvents queue_events_;
   gateway::Health health_;
   ConnectionMetrics connection_metrics_;
+  BuildMetrics build_metrics_;
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
   HealthWatch health_watch_;
@@ -304,6 +306,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
       queue_events_(*queue_, dispatcher_, settlements_, async_metrics_),
       health_(clock_, metrics_),
       connection_metrics_(metrics_),
+      build_metrics_(metrics_),
       gateway_(
           {.loop = loop_,
            .functions = functions_,
@@ -333,6 +336,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                  functions_.update_gauges();
                  async_metrics_.update_gauges();
                  if (http_) connection_metrics_.update(*http_);
+                 build_metrics_.update(builder_);
                }},
           {.max_path_levels = config_.limits.max_path_levels,
            .max_code_bytes = config_.limits.max_code_bytes,

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pathlib
+import re
 import subprocess
 import threading
 
@@ -166,6 +168,23 @@ def test_the_same_packages_are_installed_once(builder):
     assert len(files) == 3 and os.stat(files[0]).st_nlink == 4  # the layer's own, and one for each function
 
 
+def counted(server, metric):
+    return float(re.search(rf"^{re.escape(metric)} (\S+)$", server.request("GET", "/metrics").text, re.M)[1])
+
+
+def test_what_becomes_of_builds_is_counted(builder):
+    outcomes = [f'sterna_builds_total{{outcome="{each}"}}' for each in ("built", "reused", "failed")]
+    before = [counted(builder, each) for each in outcomes]
+    spent = counted(builder, "sterna_build_seconds_total")
+    code = {"handler.py": USES_SHAPES, "requirements.txt": "shapes\n# counted\n"}
+    builder.deploy("counted", code)
+    builder.deploy("counted-again", {**code, "notes.txt": "what the packages do not depend on"})
+    builder.deploy("counted-not", {"handler.cc": HANDLE + "return nothing;}"}, template="cpp", wait_for="Failed")
+    assert [counted(builder, each) for each in outcomes] == [each + 1 for each in before]
+    assert counted(builder, "sterna_build_seconds_total") > spent
+    assert counted(builder, "sterna_builds_running") == counted(builder, "sterna_builds_waiting") == 0
+
+
 def test_a_server_of_its_own_gets_its_packages(builder):
     name, content = make_wheel("greeter", "1.0", {"greeter/__init__.py": "", "greeter/__main__.py": """
 import http.server, os
@@ -241,6 +260,25 @@ def test_a_build_has_limits(start_server):
     server.deploy("memory", node_project(grow), template="node-http", wait_for="Failed")
     assert "more memory than the server allows builds (300 MB" in server.get("memory")["status_reason"]
     eventually(lambda: not workshops(server) and not layers(server))
+
+
+def test_a_build_has_as_many_processes_and_processors_as_are_allowed(start_server):
+    server = start_server("--build-offline", "--build-max-pids", "24", "--build-cpus", "1")
+    crowd = "for n in 1 2 3 4 5 6 7 8; do for m in 1 2 3 4 5; do sleep 30 & done; done"
+    server.deploy("crowd", node_project(crowd), template="node-http", wait_for="Failed")
+    assert "fork" in words(build_log(server, "crowd"))
+    deploy_endless(server, "slow")
+    quota, period = cpu_quota(sleepers(server)[0].pid)
+    assert quota == period
+
+
+def cpu_quota(pid):
+    groups = dict(line.split(":", 2)[1:] for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    root = pathlib.Path("/sys/fs/cgroup")
+    if "cpu" not in groups:
+        return map(int, (root / groups[""].strip("/") / "cpu.max").read_text().split())
+    group = root / "cpu" / groups["cpu"].strip("/")
+    return (int((group / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
 
 
 ENDLESS = node_project("echo began; exec sleep 1000")
