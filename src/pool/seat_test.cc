@@ -37,8 +37,10 @@ TEST_F(SeatTest, IsCountedUntilItsEnd) {
 
 TEST_F(SeatTest, GoesAlongWithItsWorker) {
   std::vector<Seat> seats;
-  for (int i = 0; i < 5; ++i) seats.push_back(take());
-  EXPECT_EQ(all_, 5);
+  constexpr int kSeats = 5;
+  seats.reserve(kSeats);
+  for (int i = 0; i < kSeats; ++i) seats.push_back(take());
+  EXPECT_EQ(all_, kSeats);
   seats.erase(seats.begin() + 1);
   EXPECT_EQ(all_, 4);
   EXPECT_EQ(share_->used.replicas, 4);

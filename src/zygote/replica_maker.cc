@@ -136,13 +136,17 @@ class Deadline {
   ::_exit(0);
 }
 
-bool write_map(pid_t process, const char* file, std::uint32_t id) {
+// Answers errno, 0 when well.
+int write_map(pid_t process, const char* file, std::uint32_t id) {
   char path[64];
   char line[32];
   std::snprintf(path, sizeof path, "/proc/%d/%s", process, file);
   const int length = std::snprintf(line, sizeof line, "%u %u 1", id, id);
   const UniqueFd map(::open(path, O_WRONLY | O_CLOEXEC));
-  return map && ::write(map.get(), line, static_cast<std::size_t>(length)) == length;
+  if (!map) return errno;
+  const ssize_t written = ::write(map.get(), line, static_cast<std::size_t>(length));
+  if (written < 0) return errno;
+  return written == length ? 0 : EIO;
 }
 
 // Whether every capability set of the process is empty, and it is under the filter.
@@ -224,9 +228,9 @@ StepError ReplicaMaker::make_init(const ForkOrder& order, const RawPacket& raw, 
     else
       ::close(got.fds[i]);
   }
-  if (!write_map(made.init, "uid_map", sandbox::kInnerUid) ||
-      !write_map(made.init, "gid_map", sandbox::kInnerGid))
-    return here("write the replica's user map");
+  int error = write_map(made.init, "uid_map", sandbox::kInnerUid);
+  if (error == 0) error = write_map(made.init, "gid_map", sandbox::kInnerGid);
+  if (error != 0) return {"write the replica's user map", error};
   return {};
 }
 
@@ -345,8 +349,9 @@ StepError ReplicaMaker::install_filter(UniqueFd& listener) {
     return error;
   }
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
-  listener.reset(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), static_cast<int>(theirs), 0)));
-  if (!listener) return here("take the replica's listener");
+  const auto taken = static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), static_cast<int>(theirs), 0));
+  if (taken < 0) return here("take the replica's listener");
+  listener.reset(taken);
   return call("close the replica's listener", SYS_close, {static_cast<std::uint64_t>(theirs)});
 }
 
