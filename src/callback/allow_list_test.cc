@@ -74,8 +74,7 @@ TEST(AllowListTest, EveryMistakeNamesTheEntry) {
                             "a*.example",
                             "[::1]",
                             "fe80::1%eth0",
-                            "b\xc3\xbc"
-                            "cher.example"}) {
+                            "m\xc3\xbcnz.example"}) {
     const auto list = AllowList::parse(std::vector<std::string>{entry});
     ASSERT_FALSE(list) << entry;
     EXPECT_EQ(list.error().reason, "bad_callback_allow");

@@ -11,7 +11,6 @@ namespace {
 using ::testing::HasSubstr;
 using testing::milliseconds;
 using testing::Received;
-using testing::Reply;
 using testing::reply_with;
 using testing::ScriptedServer;
 using testing::seconds;

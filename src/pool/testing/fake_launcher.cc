@@ -116,7 +116,7 @@ void FakeWorker::print(std::string_view text) {
   STERNA_ASSERT(written == static_cast<ssize_t>(text.size()));
 }
 
-void FakeWorker::exit(WorkerExit exit) {
+void FakeWorker::exit(const WorkerExit& exit) {
   exited_ = true;
   descriptors_ = {};
   observer_.on_exited(instance_, exit);

@@ -83,7 +83,7 @@ class FakeWorker {
   void print(std::string_view text);  // to its stdout
 
   // The process ends, and the launcher hears of it.
-  void exit(WorkerExit exit);
+  void exit(const WorkerExit& exit);
 
  private:
   friend class FakeLauncher;
