@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+
+#include "base/number.h"
 
 namespace sterna::api {
 namespace {
@@ -41,11 +42,9 @@ bool is_host(std::string_view text) {
 
 // Browsers leave the port of the scheme out, so an origin that names it would never match.
 bool is_port(std::string_view scheme, std::string_view text) {
-  constexpr unsigned kLast = 65535;
-  unsigned port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0 || port > kLast) return false;
-  return !(scheme == "https" && port == 443) && !(scheme == "http" && port == 80) && text.front() != '0';
+  const auto port = parse_number<std::uint16_t>(text);
+  if (!port || *port == 0) return false;
+  return !(scheme == "https" && *port == 443) && !(scheme == "http" && *port == 80) && text.front() != '0';
 }
 
 bool is_origin(std::string_view text) {

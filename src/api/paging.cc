@@ -1,8 +1,7 @@
 #include "api/paging.h"
 
-#include <charconv>
-
 #include "api/base64.h"
+#include "base/number.h"
 
 namespace sterna::api {
 namespace {
@@ -17,9 +16,8 @@ Validated<Page> parse_page(const std::optional<std::string>& limit,
   Page page;
   FieldErrors errors;
   if (limit) {
-    const char* end = limit->data() + limit->size();
-    const auto [stop, code] = std::from_chars(limit->data(), end, page.limit);
-    if (code != std::errc() || stop != end || page.limit < 1 || page.limit > kMaxPage) {
+    page.limit = parse_number<decltype(page.limit)>(*limit).value_or(0);
+    if (page.limit < 1 || page.limit > kMaxPage) {
       errors.push_back({"limit", "a whole number from 1 to " + std::to_string(kMaxPage)});
     }
   }

@@ -1,7 +1,8 @@
 #include "base/host_pattern.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/number.h"
 
 namespace sterna {
 namespace {
@@ -60,11 +61,9 @@ std::optional<HostTarget> parse_host_target(std::string_view text) {
   const auto host = parse_host_pattern(text.substr(0, colon));
   if (!host) return std::nullopt;
   if (colon == std::string_view::npos) return HostTarget{.host = *host, .port = {}};
-  const std::string_view digits = text.substr(colon + 1);
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc() || end != digits.data() + digits.size() || port == 0) return std::nullopt;
-  return HostTarget{.host = *host, .port = port};
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
+  if (!port || *port == 0) return std::nullopt;
+  return HostTarget{.host = *host, .port = *port};
 }
 
 std::string to_string(const HostTarget& target) {

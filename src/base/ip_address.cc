@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
+
+#include "base/number.h"
 
 namespace sterna {
 namespace {
@@ -152,12 +153,10 @@ Result<IpRange> parse_ip_range(std::string_view text) {
   const unsigned offset = address->is_v4() && !text.contains(':') ? kMappedBits : 0;
   IpRange range{*address, kAllBits};
   if (slash != std::string_view::npos) {
-    const std::string_view digits = text.substr(slash + 1);
-    unsigned prefix = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
-    if (error != std::errc() || end != digits.data() + digits.size() || prefix > kAllBits - offset)
+    const auto prefix = parse_number<unsigned>(text.substr(slash + 1));
+    if (!prefix || *prefix > kAllBits - offset)
       return bad_range("the prefix length is a number from 0 to " + std::to_string(kAllBits - offset));
-    range.bits = prefix + offset;
+    range.bits = *prefix + offset;
   }
   if (!bits_after_are_zero(range)) return bad_range("the address has bits set beyond the prefix length");
   return range;

@@ -1,6 +1,7 @@
 #include "bundle/bundle_store.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -242,7 +243,8 @@ Status BundleStore::sweep_composed(const std::vector<std::pair<std::string, std:
   if (error && error != std::errc::no_such_file_or_directory)
     return failed("cannot read the folder of the bundles", error);
   for (const auto& [hash, layer] : unused) {
-    if (Status removed = remove_folder(root_ / kComposed / hash / layer, hash + "-" + layer); !removed)
+    if (Status removed = remove_folder(root_ / kComposed / hash / layer, fmt::format("{}-{}", hash, layer));
+        !removed)
       return removed;
   }
   return {};

@@ -54,10 +54,13 @@ bool is_shown(std::string_view content) {
 
 class Comparison {
  public:
+  // At most one of them is null.
   void note(const File* from, const File* to) {
+    const File* const either = from != nullptr ? from : to;
+    if (either == nullptr) return;
     if (from != nullptr && to != nullptr && *from == *to) return;
     FileChange change;
-    change.path = from != nullptr ? from->path : to->path;
+    change.path = either->path;
     if (from != nullptr) change.from_bytes = from->content.size();
     if (to != nullptr) change.to_bytes = to->content.size();
     if (from == nullptr) {

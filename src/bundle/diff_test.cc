@@ -1,5 +1,6 @@
 #include "bundle/diff.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -102,9 +103,10 @@ TEST(Compare, NamesEveryFileThatDiffers) {
   const Files to = {
       {"a", "2\n"}, {"new", "y\n"}, {"same", "s"}, {"tool", "t", Executable::kYes}, {"z.bin", "\xfe"}};
   const BundleDiff diff = compare(from, to);
-  std::vector<std::string> seen;
-  for (const FileChange& change : diff.files)
-    seen.push_back(change.path + " " + std::string(to_string(change.kind)));
+  std::vector<std::string> seen(diff.files.size());
+  std::ranges::transform(diff.files, seen.begin(), [](const FileChange& change) {
+    return fmt::format("{} {}", change.path, to_string(change.kind));
+  });
   EXPECT_EQ(seen, (std::vector<std::string>{"a changed", "gone removed", "new added", "tool mode",
                                             "z.bin changed"}));
   EXPECT_TRUE(diff.files[0].diff.contains("-1\n+2\n"));

@@ -3,8 +3,9 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string>
+
+#include "base/number.h"
 
 namespace sterna::callback {
 namespace {
@@ -26,10 +27,10 @@ std::optional<Duration> parse_retry_after(std::string_view value, WallTime now) 
   if (value.empty()) return std::nullopt;
 
   if (std::ranges::all_of(value, is_digit)) {
-    std::int64_t seconds = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-    if (error != std::errc()) return kLongest;  // more digits than fit
-    return std::min<Duration>(kLongest, std::chrono::seconds(std::min<std::int64_t>(seconds, 1'000'000'000)));
+    const auto seconds = parse_number<std::int64_t>(value);
+    if (!seconds) return kLongest;  // more digits than fit
+    return std::min<Duration>(kLongest,
+                              std::chrono::seconds(std::min<std::int64_t>(*seconds, 1'000'000'000)));
   }
   // All three forms begin with the name of a day; curl's reader alone would take a lot more for dates.
   if (!is_letter(value.front()) || value.size() > 64) return std::nullopt;

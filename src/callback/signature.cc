@@ -6,10 +6,10 @@
 #include <openssl/params.h>
 
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "api/base64.h"
+#include "base/number.h"
 
 namespace sterna::callback {
 namespace {
@@ -117,20 +117,17 @@ Status verify(std::string_view secret, const SignatureHeaders& headers, std::str
   if (headers.webhook_id.empty() || headers.webhook_timestamp.empty() || headers.webhook_signature.empty()) {
     return refused("signature_missing", "webhook-id, webhook-timestamp and webhook-signature are all needed");
   }
-  std::int64_t timestamp = 0;
-  const std::string_view text = headers.webhook_timestamp;
-  const auto [read_to, error] = std::from_chars(text.data(), text.data() + text.size(), timestamp);
+  const auto timestamp = parse_number<std::int64_t>(headers.webhook_timestamp);
   // Within what fits into a clock, so that the difference below cannot overflow.
-  if (error != std::errc() || read_to != text.data() + text.size() || timestamp < 0 ||
-      timestamp > 100'000'000'000) {
+  if (!timestamp || *timestamp < 0 || *timestamp > 100'000'000'000) {
     return refused("signature_wrong", "webhook-timestamp is not a number of seconds");
   }
-  const auto age = now.time_since_epoch() - std::chrono::seconds(timestamp);
+  const auto age = now.time_since_epoch() - std::chrono::seconds(*timestamp);
   if (age > tolerance) return refused("signature_too_old", "webhook-timestamp is too far in the past");
   if (age < -tolerance) return refused("signature_too_new", "webhook-timestamp is too far in the future");
 
   const std::string one(secret);
-  const auto expected = sign(std::span(&one, 1), headers.webhook_id, timestamp, body);
+  const auto expected = sign(std::span(&one, 1), headers.webhook_id, *timestamp, body);
   if (!expected) return std::unexpected(expected.error());
   for (std::string_view rest = headers.webhook_signature; !rest.empty();) {
     const auto space = rest.find(' ');

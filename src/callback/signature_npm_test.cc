@@ -8,8 +8,6 @@
 #include "callback/signature.h"
 #include "callback/testing/sender_fixture.h"
 
-extern char** environ;
-
 namespace sterna::callback {
 namespace {
 
@@ -21,14 +19,16 @@ constexpr int kRefused = 3;  // tests/webhooks/verify.js
 
 // Answers the exit status of tests/webhooks/verify.js.
 int verify_with_npm(const std::string& secret, const Received& request, std::string body) {
+  const std::string verify = std::string(STERNA_WEBHOOKS_DIR) + "/verify.js";
   std::vector<std::string> words{"node",
-                                 STERNA_WEBHOOKS_DIR "/verify.js",
+                                 verify,
                                  secret,
                                  request.header("webhook-id"),
                                  request.header("webhook-timestamp"),
                                  request.header("webhook-signature"),
                                  std::move(body)};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   pid_t pid = 0;

@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
+
+#include "base/number.h"
 
 namespace sterna::callback {
 namespace {
@@ -168,7 +169,7 @@ Result<Target> parse_target(std::string_view url) {
   if (!host) return std::unexpected(host.error());
   target.host = *std::move(host);
   const std::string port = part_of(parsed.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
-  std::from_chars(port.data(), port.data() + port.size(), target.port);
+  target.port = parse_number<decltype(target.port)>(port).value_or(0);
   if (target.port == 0) return bad_url("the port of the callback URL is not a number from 1 to 65535");
   return target;
 }

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
+#include "base/number.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -125,11 +125,11 @@ std::string format_log_line(std::string_view ndjson_line) {
 
 Result<std::string> parse_since(std::string_view text, WallTime now) {
   constexpr std::int64_t kMaxCount = 1'000'000;
-  std::int64_t count = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool has_unit = error == std::errc() && end + 1 == text.data() + text.size();
-  const auto unit = has_unit ? unit_of(*end) : std::chrono::seconds(0);
-  if (unit.count() != 0 && count >= 0 && count <= kMaxCount) return format_rfc3339(now - count * unit);
+  const auto unit = text.empty() ? std::chrono::seconds(0) : unit_of(text.back());
+  const auto count =
+      text.empty() ? std::nullopt : parse_number<std::int64_t>(text.substr(0, text.size() - 1));
+  if (unit.count() != 0 && count && *count >= 0 && *count <= kMaxCount)
+    return format_rfc3339(now - *count * unit);
   if (parse_rfc3339(text)) return std::string(text);
   return bad_usage(
       fmt::format("--since {}: write 90s, 10m, 2h, 1d, or a time like 2026-01-02T03:04:05Z", text));

@@ -1,8 +1,7 @@
 // sterna traffic: which versions get how much of a function's calls.
 #include <fmt/format.h>
 
-#include <charconv>
-
+#include "base/number.h"
 #include "cli/commands.h"
 #include "cli/report.h"
 
@@ -20,13 +19,12 @@ struct Share {
 
 // "7=10"
 Result<Share> read_share(std::string_view text) {
-  Share share;
-  const char* const end = text.data() + text.size();
-  const auto version = std::from_chars(text.data(), end, share.version);
-  if (version.ec == std::errc() && version.ptr != end && *version.ptr == '=') {
-    const auto percent = std::from_chars(version.ptr + 1, end, share.percent);
-    const bool whole = percent.ec == std::errc() && percent.ptr == end;
-    if (whole && share.version > 0 && share.percent > 0 && share.percent <= kAll) return share;
+  const std::size_t equals = text.find('=');
+  if (equals != std::string_view::npos) {
+    const auto version = parse_number<std::int64_t>(text.substr(0, equals));
+    const auto percent = parse_number<std::int64_t>(text.substr(equals + 1));
+    if (version && percent && *version > 0 && *percent > 0 && *percent <= kAll)
+      return Share{.version = *version, .percent = *percent};
   }
   return fail(Code::kInvalid, Component::kGateway, "bad_usage",
               "\"" + std::string(text) + "\" is no share: write VERSION=PERCENT, such as 7=10 (1 to 100)");

@@ -1,8 +1,9 @@
 #include "gateway/async_request.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+
+#include "base/number.h"
 
 namespace sterna::gateway {
 namespace {
@@ -18,12 +19,8 @@ std::unexpected<Error> bad(std::string_view reason, std::string detail) {
 
 // A finite number of seconds from 0 on.
 std::optional<double> parse_seconds(std::string_view text) {
-  double seconds = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (read.ec != std::errc() || read.ptr != text.data() + text.size() || !std::isfinite(seconds) ||
-      seconds < 0)
-    return std::nullopt;
-  return seconds;
+  const auto seconds = parse_number<double>(text);
+  return seconds && std::isfinite(*seconds) && *seconds >= 0 ? seconds : std::nullopt;
 }
 
 // The one value of a header; fails when it is given twice.

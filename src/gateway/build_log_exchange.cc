@@ -1,9 +1,9 @@
 #include "gateway/build_log_exchange.h"
 
-#include <charconv>
 #include <utility>
 
 #include "api/problem.h"
+#include "base/number.h"
 #include "gateway/problem_answer.h"
 #include "gateway/route.h"
 
@@ -18,9 +18,9 @@ constexpr std::string_view kType = "application/x-ndjson";
 Result<BuildLogQuery> parse_build_log_query(std::string_view tail, std::string_view query) {
   BuildLogQuery parsed;
   if (tail.starts_with('/')) tail.remove_prefix(1);
-  const char* end = tail.data() + tail.size();
-  const auto [stopped, error] = std::from_chars(tail.data(), end, parsed.version);
-  if (error != std::errc() || parsed.version < 1 || std::string_view(stopped, end) != "/logs") {
+  const std::size_t slash = std::min(tail.find('/'), tail.size());
+  parsed.version = parse_number<std::int64_t>(tail.substr(0, slash)).value_or(0);
+  if (parsed.version < 1 || tail.substr(slash) != "/logs") {
     return fail(Code::kNotFound, Component::kGateway, "not_found",
                 "there is only {fn}/builds/{version}/logs");
   }

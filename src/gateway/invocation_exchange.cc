@@ -1,9 +1,8 @@
 #include "gateway/invocation_exchange.h"
 
-#include <charconv>
-
 #include "api/paging.h"
 #include "api/problem.h"
+#include "base/number.h"
 #include "base/ulid.h"
 #include "gateway/answer_stream.h"
 #include "gateway/invocation_json.h"
@@ -43,12 +42,10 @@ Result<queue::Filter> parse_filter(std::string_view query) {
 Result<Duration> parse_wait(std::string_view query) {
   const auto text = parameter(query, "wait");
   if (!text) return Duration::zero();
-  unsigned seconds = 0;
-  const char* end = text->data() + text->size();
-  const auto read = std::from_chars(text->data(), end, seconds);
-  if (read.ec != std::errc() || read.ptr != end || seconds > kMaxWaitSeconds)
+  const auto seconds = parse_number<unsigned>(*text);
+  if (!seconds || *seconds > kMaxWaitSeconds)
     return bad_parameter("wait is a whole number of seconds from 0 to " + std::to_string(kMaxWaitSeconds));
-  return std::chrono::seconds(seconds);
+  return std::chrono::seconds(*seconds);
 }
 
 }  // namespace

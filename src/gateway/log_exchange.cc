@@ -1,8 +1,7 @@
 #include "gateway/log_exchange.h"
 
-#include <charconv>
-
 #include "api/problem.h"
+#include "base/number.h"
 #include "gateway/problem_answer.h"
 #include "gateway/route.h"
 
@@ -27,11 +26,10 @@ Result<LogQuery> parse_log_query(std::string_view query) {
     parsed.query.filter.since = *since;
   }
   if (query_parameter(query, "tail", value)) {
-    const char* end = value.data() + value.size();
-    const auto read = std::from_chars(value.data(), end, parsed.query.tail);
-    if (read.ec != std::errc() || read.ptr != end || parsed.query.tail > logs::kMaxTail) {
+    const auto tail = parse_number<std::size_t>(value);
+    if (!tail || *tail > logs::kMaxTail)
       return bad_parameter("tail must be a number from 0 to " + std::to_string(logs::kMaxTail));
-    }
+    parsed.query.tail = *tail;
   }
   if (query_parameter(query, "call_id", value)) parsed.query.filter.call_id = value;
   const auto follow = query_switch(query, "follow");

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/number.h"
 #include "gateway/route.h"
 
 namespace sterna::gateway {
@@ -78,11 +78,8 @@ std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& r
 std::expected<int, api::Problem> traffic_percent_of(const ManagementRequest& request) {
   const std::optional<std::string> text = query_of(request, "traffic_percent");
   if (!text) return registry::kAllTraffic;
-  int percent = 0;
-  const char* end = text->data() + text->size();
-  const auto [stopped, error] = std::from_chars(text->data(), end, percent);
-  if (error == std::errc() && stopped == end && percent > 0 && percent <= registry::kAllTraffic)
-    return percent;
+  const auto percent = parse_number<int>(*text);
+  if (percent && *percent > 0 && *percent <= registry::kAllTraffic) return *percent;
   return problem(api::FieldErrors{{"traffic_percent", "must be a whole number from 1 to 100"}});
 }
 

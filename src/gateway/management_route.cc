@@ -1,10 +1,10 @@
 #include "gateway/management_route.h"
 
 #include <array>
-#include <charconv>
 #include <span>
 #include <vector>
 
+#include "base/number.h"
 #include "gateway/route.h"
 
 namespace sterna::gateway {
@@ -41,9 +41,8 @@ std::optional<Resource> function_part(std::string_view word) {
 }
 
 bool read_number(std::string_view text, std::int64_t& number) {
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, number);
-  return error == std::errc() && stopped == end && number > 0;
+  number = parse_number<std::int64_t>(text).value_or(0);
+  return number > 0;
 }
 
 // What stands after {fn}/versions.

@@ -347,6 +347,7 @@ void ZygoteLauncher::on_entered(zygote::Started& started) {
 
 std::vector<RuntimeTrouble> ZygoteLauncher::troubles() const {
   std::vector<RuntimeTrouble> found;
+  found.reserve(down_.size());
   for (const auto& [runtime, down] : down_) found.push_back({.runtime = runtime, .why = down.why});
   return found;
 }

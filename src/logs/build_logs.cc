@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/number.h"
 #include "logs/record.h"
 
 namespace sterna::logs {
@@ -28,12 +28,8 @@ void remove_old(const fs::path& folder, std::int64_t up_to) {
   std::vector<fs::path> old;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename();
-    std::int64_t number = 0;
-    const char* end = name.data() + name.size();
-    const auto [stopped, error] = std::from_chars(name.data(), end, number);
-    if (error == std::errc() && std::string_view(stopped, end) == ".ndjson" && number <= up_to)
-      old.push_back(entry.path());
+    const auto number = parse_number<std::int64_t>(entry.path().stem().native());
+    if (number && entry.path().extension() == ".ndjson" && *number <= up_to) old.push_back(entry.path());
   }
   for (const fs::path& path : old) fs::remove(path, ignored);
 }

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 #include <ranges>
 #include <string>
 #include <system_error>
 
+#include "base/number.h"
 #include "base/unique_fd.h"
 
 namespace sterna::logs {
@@ -23,11 +23,7 @@ constexpr std::uint64_t kMaxReadBytes = 64U << 20;
 std::optional<std::uint64_t> number_of(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   if (!name.ends_with(kSuffix)) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = name.data() + name.size() - kSuffix.size();
-  const auto [stop, error] = std::from_chars(name.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
+  return parse_number<std::uint64_t>(std::string_view(name).substr(0, name.size() - kSuffix.size()));
 }
 
 WallTime written_at(const struct stat& status) {

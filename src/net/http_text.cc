@@ -1,9 +1,10 @@
 #include "net/http_text.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <system_error>
+
+#include "base/number.h"
 
 namespace sterna::net {
 namespace {
@@ -59,11 +60,7 @@ std::string_view without_blanks(std::string_view text) {
 }
 
 std::optional<std::uint64_t> content_length(std::string_view value) {
-  std::uint64_t length = 0;
-  const char* const begin = value.data();
-  const auto [end, error] = std::from_chars(begin, begin + value.size(), length);
-  if (error != std::errc() || end != begin + value.size()) return {};
-  return length;
+  return parse_number<std::uint64_t>(value);
 }
 
 bool is_field_value(std::string_view text) {

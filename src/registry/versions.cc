@@ -1,5 +1,5 @@
-#include <charconv>
 
+#include "base/number.h"
 #include "registry/registry.h"
 #include "registry/rows.h"
 #include "registry/write.h"
@@ -114,16 +114,15 @@ Result<Version> Registry::find_version(std::string_view space, std::string_view 
 Result<Listed<Version>> Registry::list_versions(std::string_view space, std::string_view name,
                                                 const api::Page& page) {
   static const std::string kSql = kSelectVersions + "AND number < ?2 ORDER BY number DESC LIMIT ?3";
-  std::int64_t before = INT64_MAX;
-  const char* end = page.after.data() + page.after.size();
-  if (!page.after.empty() && std::from_chars(page.after.data(), end, before).ptr != end) {
+  const auto before = page.after.empty() ? INT64_MAX : parse_number<std::int64_t>(page.after);
+  if (!before) {
     return fail(Code::kInvalid, Component::kRegistry, "bad_cursor", "this cursor is of another list");
   }
   const std::scoped_lock lock(mutex_);
   Result<FunctionRef> function = resolve(space, name);
   if (!function) return std::unexpected(function.error());
   Statement query(*database_, kSql);
-  query.bind(function->id, before, page.limit + 1);
+  query.bind(function->id, *before, page.limit + 1);
   Listed<Version> listed;
   while (true) {
     Result<bool> row = query.step();

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <memory>
 
+#include "base/number.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/files.h"
 
@@ -141,8 +142,7 @@ void kill_members(const std::string& group) {
   const auto text = read_file(group + "/cgroup.procs", 1 << 20);
   if (!text) return;
   for (const std::string_view line : split(*text, '\n')) {
-    pid_t pid = 0;
-    std::from_chars(line.data(), line.data() + line.size(), pid);
+    const pid_t pid = parse_number<pid_t>(line).value_or(0);
     if (pid > 1 && pid != ::getpid()) ::kill(pid, SIGKILL);
   }
 }

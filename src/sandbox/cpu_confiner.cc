@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
+#include "base/number.h"
 #include "sandbox/files.h"
 
 namespace sterna::sandbox {
@@ -27,18 +27,14 @@ constexpr std::size_t kMaxProcesses = std::size_t{1} << 20;  // bytes of their l
 
 // The limit of `group`, the directory of the controller cpu; 0 without one.
 double limit_of(const std::string& group, CgroupVersion version) {
-  const auto number = [](std::string_view text) {
-    double value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-  };
   const std::string all = version == CgroupVersion::kV2
                               ? read_file(group + "/cpu.max").value_or("")
                               : read_file(group + "/cpu.cfs_quota_us").value_or("") + " " +
                                     read_file(group + "/cpu.cfs_period_us").value_or("");
   std::vector<double> numbers;
   for (const std::string_view line : split(all, '\n')) {
-    for (const std::string_view word : split(line, ' ')) numbers.push_back(number(word));
+    for (const std::string_view word : split(line, ' '))
+      numbers.push_back(parse_number<double>(word).value_or(0));
   }
   return numbers.size() == 2 && numbers[1] > 0 ? std::max(0.0, numbers[0] / numbers[1]) : 0;
 }

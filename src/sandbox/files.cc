@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 
+#include "base/number.h"
 #include "base/unique_fd.h"
 
 namespace sterna::sandbox {
@@ -40,9 +40,7 @@ std::uint64_t read_counter(const std::string& path, std::string_view key) {
   for (const std::string_view line : split(*text, '\n')) {
     const auto words = split(line, ' ');
     if (words.size() != 2 || words[0] != key) continue;
-    std::uint64_t value = 0;
-    std::from_chars(words[1].data(), words[1].data() + words[1].size(), value);
-    return value;
+    return parse_number<std::uint64_t>(words[1]).value_or(0);
   }
   return 0;
 }

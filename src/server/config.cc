@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
+#include "base/number.h"
 #include "server/options.h"
 
 namespace sterna::server {
@@ -221,8 +221,9 @@ Result<Address> parse_address(std::string_view text) {
 
   // Every name but this one could mean another address tomorrow.
   Address address{.host = host == "localhost" ? "127.0.0.1" : std::string(host)};
-  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  if (error != std::errc() || end != port.data() + port.size()) return bad_config(kForm);
+  const auto number = parse_number<std::uint16_t>(port);
+  if (!number) return bad_config(kForm);
+  address.port = *number;
 
   in6_addr parsed{};
   const bool good = bracketed ? inet_pton(AF_INET6, address.host.c_str(), &parsed) == 1

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
+
+#include "base/number.h"
 
 namespace sterna::server {
 namespace {
@@ -237,40 +238,28 @@ std::unexpected<Error> refuse(const Setting& setting, std::string_view value, st
               fmt::format("{} is {}, which is not {}", setting.where, toml_string(value), wanted));
 }
 
-// The whole of `text` as a number, or nothing.
-template <class T>
-bool parse_whole(std::string_view text, T& value) {
-  const char* begin = text.data();
-  const char* end = begin + text.size();
-  auto [stopped, error] = std::from_chars(begin, end, value);
-  return error == std::errc() && stopped == end;
-}
-
 Status set_number(const Number& kind, Config& config, const Setting& setting, const std::string& value,
                   const std::string& form) {
-  std::uint64_t number = 0;
-  if (!parse_whole(value, number) || number < kind.min || number > kind.max)
-    return refuse(setting, value, form);
-  kind.field(config) = number;
+  const auto number = parse_number<std::uint64_t>(value);
+  if (!number || *number < kind.min || *number > kind.max) return refuse(setting, value, form);
+  kind.field(config) = *number;
   return {};
 }
 
 Status set_decimal(const Decimal& kind, Config& config, const Setting& setting, const std::string& value,
                    const std::string& form) {
-  double number = 0;
-  if (!parse_whole(value, number) || !(number >= kind.min && number <= kind.max))
-    return refuse(setting, value, form);
-  kind.field(config) = number;
+  const auto number = parse_number<double>(value);
+  if (!number || !(*number >= kind.min && *number <= kind.max)) return refuse(setting, value, form);
+  kind.field(config) = *number;
   return {};
 }
 
 Status set_seconds(const Seconds& kind, Config& config, const Setting& setting, const std::string& value,
                    const std::string& form) {
-  double seconds = 0;
-  if (!parse_whole(value, seconds) || !(seconds >= to_seconds(kind.min) && seconds <= to_seconds(kind.max))) {
+  const auto seconds = parse_number<double>(value);
+  if (!seconds || !(*seconds >= to_seconds(kind.min) && *seconds <= to_seconds(kind.max)))
     return refuse(setting, value, form);
-  }
-  kind.field(config) = milliseconds(std::llround(seconds * 1000.0));
+  kind.field(config) = milliseconds(std::llround(*seconds * 1000.0));
   return {};
 }
 

@@ -122,12 +122,10 @@ Status ResponseParser::read_head(std::string_view head) {
 Status ResponseParser::note(const net::Header& header) {
   switch (header.known) {
     case KnownHeader::kContentLength: {
-      std::uint64_t length = 0;
-      const char* const end = header.value.data() + header.value.size();
-      const auto number = std::from_chars(header.value.data(), end, length);
-      if (number.ec != std::errc() || number.ptr != end)
-        return bad_http("its Content-Length is not one number");
-      if (content_length_.value_or(length) != length) return bad_http("it has two different Content-Lengths");
+      const auto length = net::content_length(header.value);
+      if (!length) return bad_http("its Content-Length is not one number");
+      if (content_length_.value_or(*length) != *length)
+        return bad_http("it has two different Content-Lengths");
       content_length_ = length;
       return {};
     }

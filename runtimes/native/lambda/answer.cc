@@ -1,11 +1,11 @@
 #include "native/lambda/answer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "api/base64.h"
+#include "base/number.h"
 #include "native/lambda/json_member.h"
 #include "net/http_parser.h"
 #include "wire/messages.h"
@@ -28,11 +28,7 @@ std::unexpected<Error> bad_answer(std::string detail) {
 std::optional<std::int64_t> number_of(const Json& value) {
   if (value.is_number_integer()) return value.get<std::int64_t>();
   if (!value.is_string()) return std::nullopt;
-  const auto& text = value.get_ref<const std::string&>();
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
+  return parse_number<std::int64_t>(value.get_ref<const std::string&>());
 }
 
 std::optional<std::string> text_of(const Json& value) {

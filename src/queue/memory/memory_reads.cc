@@ -1,9 +1,9 @@
 // Callbacks that are due, and what users see.
 #include <algorithm>
-#include <charconv>
 #include <ranges>
 #include <utility>
 
+#include "base/number.h"
 #include "queue/failures.h"
 #include "queue/memory/memory_queue.h"
 
@@ -136,10 +136,9 @@ void MemoryQueue::find(const std::string& function_id, const std::string& id, Do
 void MemoryQueue::list(const std::string& function_id, const Filter& filter, std::size_t limit,
                        const std::string& cursor, Done<Listing> done) {
   post([this, function_id, filter, limit, cursor, done = std::move(done)]() mutable {
-    std::uint64_t before = UINT64_MAX;
-    const char* end = cursor.data() + cursor.size();
-    const auto read = std::from_chars(cursor.data(), end, before);
-    if (!cursor.empty() && (read.ec != std::errc() || read.ptr != end)) return done(bad_cursor());
+    const auto from = cursor.empty() ? UINT64_MAX : parse_number<std::uint64_t>(cursor);
+    if (!from) return done(bad_cursor());
+    std::uint64_t before = *from;
     Listing listing;
     for (const auto& [seq, entry] : std::views::reverse(entries_)) {
       Record record = record_of(entry);

@@ -1,9 +1,9 @@
 // Looking at invocations. Rows are read on the reader's thread; what runs is known on the loop only.
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "api/paging.h"
+#include "base/number.h"
 #include "queue/sqlite/io.h"
 
 namespace sterna::queue::sqlite {
@@ -128,9 +128,9 @@ void SqliteQueue::list(const std::string& function_id, const Filter& filter, std
   query.filter = filter;
   query.limit = limit;
   if (!cursor.empty()) {
-    const char* end = cursor.data() + cursor.size();
-    const auto read = std::from_chars(cursor.data(), end, query.before);
-    if (read.ec != std::errc() || read.ptr != end) return done(bad_cursor());
+    const auto before = parse_number<decltype(query.before)>(cursor);
+    if (!before) return done(bad_cursor());
+    query.before = *before;
   }
   const Lane* lane = schedule_.find_lane(function_id);
   if (lane == nullptr) return done(Listing{});
