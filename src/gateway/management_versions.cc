@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <map>
 
 #include "api/object_reader.h"
@@ -23,7 +25,7 @@ api::OrderedJson version_json(const registry::Version& version) {
 void flatten(const api::OrderedJson& json, const std::string& prefix,
              std::map<std::string, api::OrderedJson>& out) {
   for (const auto& [key, value] : json.items()) {
-    const std::string name = prefix.empty() ? key : prefix + "." + key;
+    const std::string name = prefix.empty() ? key : fmt::format("{}.{}", prefix, key);
     if (value.is_object()) {
       flatten(value, name, out);
     } else {

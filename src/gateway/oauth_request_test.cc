@@ -13,7 +13,7 @@ constexpr std::string_view kGrant = "grant_type=client_credentials";
 class TokenRequestTest : public ::testing::Test {
  protected:
   // The client and the scope, or the error.
-  std::string ask(std::string_view body, std::vector<std::string> authorization = {}) {
+  std::string ask(std::string_view body, const std::vector<std::string>& authorization = {}) {
     OauthInput input{.query = query_, .content_type = type_, .authorization = {}, .body = body};
     for (const std::string& value : authorization) input.authorization.emplace_back(value);
     const auto request = parse_token_request(input);

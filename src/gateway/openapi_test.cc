@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -37,7 +38,7 @@ TEST(OpenApi, ReferencesLeadSomewhereAndEverythingIsUsed) {
   for (const auto& [kind, components] : document()["components"].items()) {
     if (kind == "securitySchemes") continue;  // named by the operations, without a reference
     for (const auto& [name, component] : components.items()) {
-      EXPECT_TRUE(references.contains("#/components/" + kind + "/" + name)) << name;
+      EXPECT_TRUE(references.contains(fmt::format("#/components/{}/{}", kind, name))) << name;
     }
   }
   for (const std::string& operation : operations) EXPECT_EQ(operations.count(operation), 1U) << operation;

@@ -1,4 +1,3 @@
-
 #include "base/number.h"
 #include "registry/registry.h"
 #include "registry/rows.h"

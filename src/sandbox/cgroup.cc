@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "sandbox/files.h"
@@ -28,6 +29,15 @@ std::uint64_t quota_us(double cpus, std::uint64_t period_us) {
 
 std::uint64_t period_us(double cpus) {
   return quota_us(cpus, kPeriodUs) < kLeastQuotaUs ? kLongPeriodUs : kPeriodUs;
+}
+
+// Those that are not empty, each once.
+std::vector<std::string> distinct(std::initializer_list<const std::string*> directories) {
+  std::vector<std::string> all;
+  for (const std::string* directory : directories) {
+    if (!directory->empty() && std::ranges::find(all, *directory) == all.end()) all.push_back(*directory);
+  }
+  return all;
 }
 
 Status write_all(const std::string& directory, const std::vector<CgroupWrite>& writes) {
@@ -54,11 +64,7 @@ std::string_view to_string(CgroupVersion version) {
 }
 
 std::vector<std::string> CgroupLayout::directories() const {
-  std::vector<std::string> all;
-  for (const std::string* directory : {&memory, &cpu, &pids, &io, &cpuset}) {
-    if (!directory->empty() && std::ranges::find(all, *directory) == all.end()) all.push_back(*directory);
-  }
-  return all;
+  return distinct({&memory, &cpu, &pids, &io, &cpuset});
 }
 
 nlohmann::json to_json(const CgroupLayout& layout) {
@@ -142,9 +148,7 @@ Result<Cgroup> Cgroup::make(const CgroupLayout& layout, std::string_view leaf) {
   group.pids_ = below(layout.pids);
   group.io_ = below(layout.io);
   group.disks_ = layout.disks;
-  CgroupLayout limiting = layout;
-  limiting.cpuset.clear();
-  for (const std::string& base : limiting.directories()) group.directories_.push_back(below(base));
+  group.directories_ = distinct({&group.memory_, &group.cpu_, &group.pids_, &group.io_});
   for (const std::string& directory : group.directories_) {
     if (::mkdir(directory.c_str(), 0755) != 0) {
       const int error = errno;

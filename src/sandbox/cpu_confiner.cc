@@ -71,9 +71,9 @@ void CpuConfiner::look_at(const std::string& name, Group& group, MonotonicTime n
     --group.skipped;
     return;
   }
-  const std::string stat = layout_.cpu + "/" + name + "/cpu.stat";
-  const std::uint64_t periods = read_counter(stat, "nr_periods");
-  const std::uint64_t throttled = read_counter(stat, "nr_throttled");
+  const std::string stat = read_file(layout_.cpu + "/" + name + "/cpu.stat").value_or("");
+  const std::uint64_t periods = counter_in(stat, "nr_periods");
+  const std::uint64_t throttled = counter_in(stat, "nr_throttled");
   const std::uint64_t ran = periods - std::exchange(group.periods, periods);
   const std::uint64_t limited = throttled - std::exchange(group.throttled, throttled);
   if (ran == 0 && groups_.size() > kManyGroups) group.skipped = kIdleLooks;
@@ -117,10 +117,11 @@ void CpuConfiner::bring_in(const std::string& name) const {
     const auto all = read_file(layout_.cpu + "/" + name + "/cgroup.procs", kMaxProcesses);
     const auto inside = read_file(target, kMaxProcesses);
     if (!all || !inside) return;
-    const auto known = split(*inside, '\n');
+    auto known = split(*inside, '\n');
+    std::ranges::sort(known);
     bool moved = false;
     for (const std::string_view process : split(*all, '\n')) {
-      if (std::ranges::find(known, process) == known.end())
+      if (!std::ranges::binary_search(known, process))
         moved = write_file(target, process) == 0 || moved;  // or it has ended
     }
     if (!moved) return;

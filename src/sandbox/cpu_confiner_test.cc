@@ -58,6 +58,12 @@ class Confiner : public ::testing::TestWithParam<CgroupVersion> {
         << fmt::format("nr_periods {}\nnr_throttled {}\nthrottled_time 5\n", all, stopped);
   }
 
+  // A group that ran into its limit in every period.
+  void add_greedy(const std::string& name, double cpus) {
+    add(name, cpus);
+    ran(name, 10, 10);
+  }
+
   std::string processors(const std::string& name) const {
     return read_file(layout_.cpuset + "/" + name + "/cpuset.cpus").value_or("<missing>");
   }
@@ -85,8 +91,7 @@ TEST_P(Confiner, WhoRunsIntoTheLimitGetsAsManyProcessorsAsTheLimitIs) {
 TEST_P(Confiner, ProcessorsAreTakenInTurn) {
   CpuConfiner confiner(layout_, {4, 5});
   for (const char* name : {"z7-1", "z7-2", "z7-3"}) {
-    add(name, 1);
-    ran(name, 10, 10);
+    add_greedy(name, 1);
     confiner.look(now_);
   }
   EXPECT_EQ(processors("z7-1"), "5");
@@ -96,8 +101,7 @@ TEST_P(Confiner, ProcessorsAreTakenInTurn) {
 
 TEST_P(Confiner, IsReleasedAMinuteAfterTheLastTime) {
   CpuConfiner confiner(layout_, {0, 1});
-  add("z7-1", 0.5);
-  ran("z7-1", 10, 10);
+  add_greedy("z7-1", 0.5);
   confiner.look(now_);
   ran("z7-1", 10, 0);
   confiner.look(now_ + CpuConfiner::kRelease - std::chrono::seconds(1));
@@ -111,16 +115,14 @@ TEST_P(Confiner, IsReleasedAMinuteAfterTheLastTime) {
 
 TEST_P(Confiner, NobodyIsConfinedToAllProcessors) {
   CpuConfiner confiner(layout_, {0, 1});
-  add("z7-1", 2);
-  ran("z7-1", 10, 10);
+  add_greedy("z7-1", 2);
   confiner.look(now_);
   EXPECT_EQ(processors("z7-1"), "");
 }
 
 TEST_P(Confiner, OtherGroupsAreLeftAlone) {
   CpuConfiner confiner(layout_, {0, 1});
-  add("server", 0.5);
-  ran("server", 10, 10);
+  add_greedy("server", 0.5);
   confiner.look(now_);
   EXPECT_EQ(processors("server"), "");
 }
@@ -128,24 +130,21 @@ TEST_P(Confiner, OtherGroupsAreLeftAlone) {
 TEST_P(Confiner, ProcessesOfItAreBroughtIn) {
   if (!v1()) GTEST_SKIP() << "version 2 has them in the same group";
   CpuConfiner confiner(layout_, {0, 1});
-  add("z7-1", 0.5);
-  ran("z7-1", 10, 10);
+  add_greedy("z7-1", 0.5);
   confiner.look(now_);
   EXPECT_EQ(read_file(layout_.cpuset + "/z7-1/cgroup.procs"), "42");
 }
 
 TEST_P(Confiner, OneThatEndedGivesItsProcessorBack) {
   CpuConfiner confiner(layout_, {0, 1});
-  add("z7-1", 1);
-  ran("z7-1", 10, 10);
+  add_greedy("z7-1", 1);
   confiner.look(now_);
   fs::remove_all(layout_.cpu + "/z7-1");
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems", "/cgroup.procs"})
     fs::remove(layout_.cpuset + "/z7-1" + file);
   confiner.look(now_);
   EXPECT_FALSE(fs::exists(layout_.cpuset + "/z7-1"));
-  add("z7-2", 1);
-  ran("z7-2", 10, 10);
+  add_greedy("z7-2", 1);
   confiner.look(now_);
   EXPECT_EQ(processors("z7-2"), "1");
 }

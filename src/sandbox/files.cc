@@ -34,15 +34,17 @@ std::optional<std::string> read_file(const std::string& path, std::size_t max_by
   }
 }
 
-std::uint64_t read_counter(const std::string& path, std::string_view key) {
-  const auto text = read_file(path);
-  if (!text) return 0;
-  for (const std::string_view line : split(*text, '\n')) {
+std::uint64_t counter_in(std::string_view text, std::string_view key) {
+  for (const std::string_view line : split(text, '\n')) {
     const auto words = split(line, ' ');
     if (words.size() != 2 || words[0] != key) continue;
     return parse_number<std::uint64_t>(words[1]).value_or(0);
   }
   return 0;
+}
+
+std::uint64_t read_counter(const std::string& path, std::string_view key) {
+  return counter_in(read_file(path).value_or(""), key);
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
