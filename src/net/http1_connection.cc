@@ -249,6 +249,7 @@ void Http1Connection::refuse(unsigned status, const Error& error) {
 void Http1Connection::begin(unsigned status) {
   STERNA_ASSERT(answer_ == Answer::kNone);
   answer_ = Answer::kBegun;
+  answer_at_ = out_.size();
   bodyless_ = is_bodyless(status);
   if (status == 200) {
     out_ += server_.ok_lines();
@@ -343,8 +344,14 @@ void Http1Connection::finish() {
   server_.loop_.at_turn_end(*this);
 }
 
+// What was written leaves as far as the kernel takes it at once, so that the client sees how far its answer
+// came, and by the end that is missing that it is not whole. Of a head that has no end nothing leaves:
+// clients take it for an answer.
 void Http1Connection::abort() {
   observer_ = nullptr;
+  if (!transport_) return;
+  if (answer_ == Answer::kBegun) out_.resize(answer_at_);
+  write_out();
   close();
 }
 
@@ -353,15 +360,20 @@ void Http1Connection::on_turn_end() {
   flush();
 }
 
-void Http1Connection::flush() {
+// As much as the kernel takes. False: the client takes nothing more.
+bool Http1Connection::write_out() {
   while (buffered() > 0) {
     const ssize_t sent = transport_.write(out_.data() + out_sent_, buffered());
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) break;
-    if (sent < 0) return peer_closed();
+    if (sent < 0) return errno == EAGAIN;
     out_sent_ += static_cast<std::size_t>(sent);
     progress_ = server_.loop_.now();
   }
+  return true;
+}
+
+void Http1Connection::flush() {
+  if (!write_out()) return peer_closed();
   if (buffered() == 0) {
     shrink(out_);
     out_sent_ = 0;

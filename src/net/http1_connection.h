@@ -44,6 +44,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
   void end_head();
+  bool write_out();
   void flush();
   void after_flush();
   void linger();
@@ -71,6 +72,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   MonotonicTime progress_;  // last time the client took bytes, or bytes began to wait; when it half-closed
   std::string out_;
   std::size_t out_sent_ = 0;
+  std::size_t answer_at_ = 0;  // where in out_ the head of a response that is begun stands
 };
 
 }  // namespace sterna::net

@@ -99,6 +99,8 @@ struct Http2Session::Callbacks {
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     const std::size_t taken = stream->take({to, bytes});
     if (taken > 0) self.touched_.push_back(id);
+    if (stream->aborted_)  // all that was written has left: the stream is reset
+      return taken > 0 ? static_cast<ssize_t>(taken) : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (stream->buffered() == 0 && stream->is_answered()) *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (taken == 0 && (*flags & NGHTTP2_DATA_FLAG_EOF) == 0) {
       stream->deferred_ = true;

@@ -203,11 +203,15 @@ void Http2Stream::finish() {
   session_.touch(id_);
 }
 
+// A reset overtakes what nghttp2 has not sent yet, even the head: it waits for that where something waits.
 void Http2Stream::abort() {
+  const bool all_left = answer_ != Answer::kStreaming || (deferred_ && buffered() == 0);
   observer_ = nullptr;
   answer_ = Answer::kFinished;
   aborted_ = true;
-  session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
+  if (all_left) return session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
+  if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);
+  session_.touch(id_);
 }
 
 std::size_t Http2Stream::take(std::span<std::uint8_t> to) {
@@ -232,7 +236,7 @@ void Http2Stream::tell_drained() {
 
 void Http2Stream::check_deadline(MonotonicTime now) {
   const HttpLimits& limits = session_.server().limits_;
-  if (buffered() > 0 && now >= progress_ + limits.write_stall) {
+  if ((buffered() > 0 || aborted_) && now >= progress_ + limits.write_stall) {
     return session_.reset(id_, NGHTTP2_CANCEL);  // the client gives no window
   }
   if (complete_ || now < arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate))

@@ -330,6 +330,36 @@ TEST_F(HttpEndingTest, AbortCutsAStream) {
   EXPECT_FALSE(observer_.gone);  // who aborts need not be told
 }
 
+TEST_F(HttpEndingTest, AbortLetsThatLeaveWhichWasWrittenInTheSameTurn) {
+  Client client(*this);
+  HttpConnection& first = hold(client, std::string(kGet).append(kGet));
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(200);
+    connection.begin_stream(std::nullopt);
+    connection.write("half");
+    connection.abort();
+  };
+  first.begin(200);
+  first.send("one");
+  ASSERT_TRUE(closes(client));
+  EXPECT_NE(client.text.find("\r\n\r\noneHTTP/1.1 200 OK\r\n"), std::string::npos) << client.text;
+  EXPECT_TRUE(client.text.ends_with("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")) << client.text;
+}
+
+TEST_F(HttpEndingTest, OfAHeadThatIsNotEndedNothingLeaves) {
+  Client client(*this);
+  HttpConnection& first = hold(client, std::string(kGet).append(kGet));
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(200);
+    connection.header("X-Own", "1");
+    connection.abort();
+  };
+  first.begin(200);
+  first.send("one");
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("\r\n\r\none")) << client.text;
+}
+
 // An address of this machine that is not loopback.
 std::optional<in_addr> own_address() {
   ifaddrs* all = nullptr;

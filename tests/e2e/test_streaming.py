@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+import raw_http2 as h2
 from polling import eventually
 from raw_http import Closed
+from raw_http2 import Http2Client
 from sterna import invoke_path
 
 STREAMS = """
@@ -75,6 +77,14 @@ async def held(req):
             await asyncio.sleep(0.05)
     finally:
         print("ended")
+
+async def breaks(req):
+    yield "before"
+    raise ValueError("in the middle")
+
+async def not_bytes(req):
+    yield "before"
+    yield 42
 """
 
 
@@ -144,17 +154,28 @@ def test_the_connection_goes_on_after_a_stream(server):
 
 
 @pytest.mark.sanitizer
+@pytest.mark.parametrize("function", ["streams", "async-streams"])
 @pytest.mark.parametrize("kind", ["breaks", "not_bytes"])
-def test_a_stream_that_breaks_is_not_a_whole_answer(server, kind):
-    with start(server, "streams", f"?kind={kind}") as client:
-        try:
-            answer = client.read()
-        except Closed as closed:
-            assert b"ValueError" not in closed.received
-        else:
-            # The failure was known before the head had left.
-            assert answer.status in (500, 502) and b"before" not in answer.body
+def test_a_stream_that_breaks_shows_how_far_it_came_and_is_not_whole(server, function, kind):
+    for _ in range(10):  # head, part and failure come in one turn of the loop or in several
+        with start(server, function, f"?kind={kind}") as client:
+            assert client.read_head().status == 200
+            assert client.read_chunk() == b"before"
+            assert client.is_closed()
     assert server.call("streams", "?kind=three").text == "one,two,three"
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("function", ["streams", "async-streams"])
+@pytest.mark.parametrize("kind", ["breaks", "not_bytes"])
+def test_a_stream_that_breaks_is_reset_with_http_2(server, function, kind):
+    with Http2Client(server.address) as client:
+        for _ in range(10):
+            stream = client.request("GET", invoke_path(function) + f"?kind={kind}")
+            status, _, body = client.response(stream)
+            assert (status, body) == (200, b"before")
+            last = client.frames[-1]
+            assert last.type == h2.RST_STREAM and int.from_bytes(last.payload, "big") == h2.INTERNAL_ERROR
 
 
 def test_a_slow_reader_does_not_grow_the_server(server):
