@@ -1,6 +1,9 @@
 #include "dispatch/delivery_policy.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <vector>
 
 namespace sterna::dispatch {
 namespace {
@@ -9,11 +12,21 @@ using namespace std::chrono_literals;
 using callback::PostResult;
 using callback::Verdict;
 using queue::Delivery;
+using ::testing::ElementsAre;
 
 constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
 
-queue::DeliveryEnd after(const PostResult& result, std::int64_t tried = 0) {
-  return decide(result, {.tried = tried, .max_attempts = 8, .now = kNow, .random = 0.5});
+queue::DeliveryEnd after(const PostResult& result, std::int64_t tried = 0, double random = 0.5) {
+  return decide(result, {.tried = tried, .max_attempts = 8, .now = kNow, .random = random});
+}
+
+// The pauses between the eight tries of a receiver that does not answer.
+std::vector<Duration> pauses(double random) {
+  const PostResult silent{.verdict = Verdict::kRetry, .status_code = {}, .detail = "gone", .retry_after = {}};
+  std::vector<Duration> pauses;
+  for (std::int64_t tried = 0; const auto again_at = after(silent, tried, random).again_at; ++tried)
+    pauses.emplace_back(*again_at - kNow);
+  return pauses;
 }
 
 TEST(DecideDelivery, DeliveredIsTheEnd) {
@@ -27,10 +40,27 @@ TEST(DecideDelivery, DeliveredIsTheEnd) {
 
 TEST(DecideDelivery, ARetryComesLaterAndLater) {
   const PostResult busy{.verdict = Verdict::kRetry, .status_code = 503, .detail = "busy", .retry_after = {}};
-  EXPECT_EQ(after(busy, 0).again_at, kNow + 500ms);
-  EXPECT_EQ(after(busy, 3).again_at, kNow + 4s);
+  EXPECT_EQ(after(busy, 0).again_at, kNow + 750ms);
+  EXPECT_EQ(after(busy, 3).again_at, kNow + 48s);
   EXPECT_EQ(after(busy, 3).tried->outcome, "retry");
   EXPECT_EQ(after(busy, 3).tried->detail, "busy");
+}
+
+TEST(DecideDelivery, EightTriesReachTheLongestPauseAndTakeWellOverTenMinutes) {
+  EXPECT_THAT(pauses(0), ElementsAre(500ms, 2s, 8s, 32s, 128s, 300s, 300s));
+  EXPECT_THAT(pauses(1), ElementsAre(1s, 4s, 16s, 64s, 256s, 600s, 600s));
+  for (const double random : {0.0, 0.5, 1.0}) {
+    Duration all{};
+    for (const Duration pause : pauses(random)) all += pause;
+    EXPECT_GT(all, 12min) << random;
+    EXPECT_LT(all, 26min) << random;
+  }
+}
+
+TEST(DecideDelivery, NoPauseIsLongerHoweverOftenItWasTried) {
+  const PostResult silent{.verdict = Verdict::kRetry, .status_code = {}, .detail = "gone", .retry_after = {}};
+  const auto end = decide(silent, {.tried = 1'000'000, .max_attempts = 2'000'000, .now = kNow, .random = 1});
+  EXPECT_EQ(end.again_at, kNow + 10min);
 }
 
 TEST(DecideDelivery, TheReceiversRetryAfterIsHonoured) {
