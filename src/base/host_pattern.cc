@@ -63,7 +63,7 @@ std::optional<HostTarget> parse_host_target(std::string_view text) {
   if (colon == std::string_view::npos) return HostTarget{.host = *host, .port = {}};
   const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
   if (!port || *port == 0) return std::nullopt;
-  return HostTarget{.host = *host, .port = *port};
+  return HostTarget{.host = *host, .port = port};
 }
 
 std::string to_string(const HostTarget& target) {

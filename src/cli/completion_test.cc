@@ -10,11 +10,9 @@
 namespace sterna::cli {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 CommandNode tree() {
   return {.name = "sterna",

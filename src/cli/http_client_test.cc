@@ -55,7 +55,7 @@ TEST(HttpClient, UploadsAFileInChunks) {
   TestServer server({reply_with("200 OK", "", "")});
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), std::fclose);
   std::fputs("from a file", file.get());
-  std::rewind(file.get());
+  ASSERT_EQ(std::fseek(file.get(), 0, SEEK_SET), 0);
   HttpClient client;
   HttpRequest request = get(server.url());
   request.method = "PUT";

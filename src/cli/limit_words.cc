@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <ranges>
 
 #include "api/quota.h"
 #include "cli/api_client.h"
@@ -22,6 +24,7 @@ constexpr std::array kRates = {"requests_per_second", "burst", "bytes_per_second
 
 std::vector<Key> keys_of(LimitsOf owner) {
   std::vector<Key> keys;
+  keys.reserve(kRates.size() + std::size(api::kQuotaFields));
   for (const std::string_view name : kRates) keys.push_back({name, "rate_limit"});
   if (owner == LimitsOf::kApp) return keys;
   for (const api::QuotaField& field : api::kQuotaFields) keys.push_back({field.name, "quota"});
@@ -29,9 +32,7 @@ std::vector<Key> keys_of(LimitsOf owner) {
 }
 
 std::string names_of(const std::vector<Key>& keys) {
-  std::vector<std::string_view> names;
-  for (const Key& key : keys) names.push_back(key.name);
-  return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{}", fmt::join(keys | std::views::transform(&Key::name), ", "));
 }
 
 Result<api::Json> value_of(const std::string& word, const std::string& text) {

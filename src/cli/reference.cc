@@ -40,6 +40,7 @@ std::string synopsis(const std::string& path, const CommandNode& node) {
 
 std::string flag_row(const Flag& flag) {
   std::vector<std::string> names;
+  names.reserve(flag.names.size());
   for (const std::string& name : flag.names) names.push_back("`" + name + "`");
   const std::string value = flag.optional_value ? "[" + flag.value + "]" : flag.value;
   if (!value.empty()) names.back().insert(names.back().size() - 1, " " + value);

@@ -16,7 +16,7 @@ std::string setting_line(const Json& change) {
 
 // The patch, or for what cannot be shown a line that names the file.
 std::string file_text(const Json& change) {
-  const std::string diff = change.value("diff", "");
+  std::string diff = change.value("diff", "");
   if (!diff.empty()) return diff;
   return fmt::format("{} {} ({} -> {} bytes)\n", cell(change, "path"), cell(change, "change"),
                      cell(change, "from_bytes"), cell(change, "to_bytes"));

@@ -22,6 +22,7 @@ constexpr invoke::FailureInfo kUnkept{
 // It was not run to its end, which is none of the function's doing.
 bool is_platform_fault(const invoke::FailureInfo& failure) {
   return !failure.was_begun || &failure == &kUnkept ||
+         &failure == &invoke::info_of(pool::Failure::kStopped) ||
          &failure == &invoke::info_of(pool::Failure::kCancelled);
 }
 

@@ -57,6 +57,12 @@ constexpr FailureInfo kNotRunning{503,
                                   "the function stopped running before the call could begin",
                                   1,
                                   false};
+constexpr FailureInfo kStopped{503,
+                               "function_not_running",
+                               Component::kPool,
+                               Fault::kPlatform,
+                               "the function was deleted, or the server stopped, while the call ran",
+                               1};
 constexpr FailureInfo kCannotStart{
     503,
     "cannot_start_worker",
@@ -99,6 +105,8 @@ const FailureInfo& info_of(pool::Failure failure) {
       return kNoCapacity;
     case pool::Failure::kNotRunning:
       return kNotRunning;
+    case pool::Failure::kStopped:
+      return kStopped;
     case pool::Failure::kCancelled:
       return kCancelled;
     case pool::Failure::kSpaceFull:

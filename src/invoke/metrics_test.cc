@@ -30,6 +30,7 @@ TEST(Failures, Table) {
       {Failure::kTimeout, 504, "function_timeout", Fault::kFunction},
       {Failure::kNoCapacity, 429, "no_capacity", Fault::kPlatform},
       {Failure::kNotRunning, 503, "function_not_running", Fault::kPlatform},
+      {Failure::kStopped, 503, "function_not_running", Fault::kPlatform},
       {Failure::kCancelled, 499, "cancelled", Fault::kPlatform},
   };
   for (const Row& row : rows) {

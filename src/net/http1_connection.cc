@@ -350,7 +350,7 @@ void Http1Connection::finish() {
 void Http1Connection::abort() {
   observer_ = nullptr;
   if (!transport_) return;
-  if (answer_ == Answer::kBegun) out_.resize(answer_at_);
+  if (answer_ == Answer::kBegun) out_.resize(std::min(out_.size(), answer_at_));
   write_out();
   close();
 }

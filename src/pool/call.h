@@ -25,6 +25,7 @@ enum class Failure : std::uint8_t {
   kTimeout,      // the run was over its time
   kNoCapacity,   // no free worker in time, or the waiting line is full
   kNotRunning,   // the function stopped, failed or was deleted while the call waited
+  kStopped,      // the function was deleted, or the server ends, while the call was in a worker
   kCancelled,    // the caller went away
   kSpaceFull,    // as kNoCapacity, and more workers would be over the space's quota
   kCannotStart,  // the machine gives nothing to start a worker with, and none was there in time

@@ -350,7 +350,7 @@ void FunctionPool::close(FunctionPool* heir, Leave leave) {
     while (!member.worker->calls().empty()) {
       Call& call = member.worker->calls().front();
       member.worker->cancel(call, Duration::zero());
-      fail(call, Failure::kNotRunning, "the function was stopped");
+      fail(call, Failure::kStopped, "the function was stopped");
     }
     kill(member);
   }

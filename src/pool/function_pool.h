@@ -82,7 +82,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   // Starts a worker to see whether the handler loads: on_loaded or on_broken follows.
   void probe();
   // No more calls are taken by this pool; the waiting ones move to `heir` or fail with kNotRunning when there
-  // is none. Workers finish their calls and leave; `now` kills them at once.
+  // is none. Workers finish their calls and leave; kNow kills them at once, their calls fail with kStopped.
   enum class Leave : std::uint8_t { kAfterCalls, kNow };
   void close(FunctionPool* heir, Leave leave);
   bool empty() const { return workers_.empty(); }

@@ -166,8 +166,8 @@ TEST_F(PoolTest, CloseNowFailsAllCalls) {
   one.begin(request(one));
   const TestCall& ahead = submit();
   pool().close(nullptr, FunctionPool::Leave::kNow);
-  EXPECT_EQ(runs.failure, Failure::kNotRunning);
-  EXPECT_EQ(ahead.failure, Failure::kNotRunning);
+  EXPECT_EQ(runs.failure, Failure::kStopped);
+  EXPECT_EQ(ahead.failure, Failure::kNotRunning);  // was taken back
   EXPECT_TRUE(one.killed());
 }
 
