@@ -57,6 +57,21 @@ queue::Attempt AsyncRun::attempt(const AttemptEnd& end) const {
           .cold = timings.was_cold};
 }
 
+std::optional<queue::Interruption> AsyncRun::interruption() const {
+  if (invocation_.instance().empty()) return std::nullopt;
+  const WallTime now = clock_.wall();
+  return queue::Interruption{.attempt = {.number = lease_.attempt,
+                                         .started_at = started_at_,
+                                         .ended_at = now,
+                                         .duration = now - started_at_,
+                                         .outcome = std::string(queue::kCancelled),
+                                         .reason = std::string(queue::kCancelled),
+                                         .status_code = 0,
+                                         .instance = std::string(invocation_.instance()),
+                                         .cold = invocation_.timings().was_cold},
+                             .version = version()};
+}
+
 // --- the answer comes ---
 
 void AsyncRun::on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) {

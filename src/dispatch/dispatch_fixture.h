@@ -25,8 +25,11 @@ class QueueRecord final : public queue::QueueObserver {
     if (dispatcher_) dispatcher_->wanted();
   }
   void on_accepted(const queue::FunctionName&) override {}
-  void on_revoked(const queue::Receipt& receipt) override {
-    if (dispatcher_) dispatcher_->revoke(receipt);
+  std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) override {
+    return dispatcher_ ? dispatcher_->interruption(receipt) : std::nullopt;
+  }
+  void on_revoked(const queue::Receipt& receipt, std::string_view reason) override {
+    if (dispatcher_) dispatcher_->revoke(receipt, reason);
   }
   void on_settled(const queue::FunctionName&, const std::string& id, queue::State state,
                   const std::string& reason, queue::Delivery) override {

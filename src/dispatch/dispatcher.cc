@@ -176,10 +176,22 @@ void Dispatcher::leave(const std::string& function_id) {
   wanted();
 }
 
-void Dispatcher::revoke(const queue::Receipt& receipt) {
+AsyncRun* Dispatcher::run_of(const queue::Receipt& receipt) const {
   const auto run = runs_.find(receipt.seq);
-  if (run == runs_.end() || run->second->lease().receipt != receipt) return;
-  run->second->cancel("the invocation was cancelled or its lease is over");
+  return run == runs_.end() || run->second->lease().receipt != receipt ? nullptr : run->second.get();
+}
+
+std::optional<queue::Interruption> Dispatcher::interruption(const queue::Receipt& receipt) const {
+  const AsyncRun* run = run_of(receipt);
+  return run == nullptr ? std::nullopt : run->interruption();
+}
+
+void Dispatcher::revoke(const queue::Receipt& receipt, std::string_view reason) {
+  AsyncRun* run = run_of(receipt);
+  if (run == nullptr) return;
+  run->cancel(reason == queue::kCancelled         ? "the invocation was cancelled"
+              : reason == queue::kFunctionDeleted ? "the function was deleted"
+                                                  : "the lease of the invocation is over");
   forget(receipt.seq);
 }
 

@@ -3,8 +3,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -33,8 +35,10 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
   void wanted() { loop_.at_turn_end(*this); }
   // The function may be able to run now.
   void wake(const std::string& function_id);
-  // The lease is over: the run is stopped.
-  void revoke(const queue::Receipt& receipt);
+  // What is known of the run, which is about to be cancelled. nullopt: no worker has it.
+  std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) const;
+  // The lease is over (QueueObserver::on_revoked): the run is stopped.
+  void revoke(const queue::Receipt& receipt, std::string_view reason);
 
   // Takes nothing more. What runs goes on.
   void drain();
@@ -51,6 +55,7 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
     bool occupied = false;
   };
 
+  AsyncRun* run_of(const queue::Receipt& receipt) const;
   queue::Gate may_run(const queue::FunctionName& function);
   void occupy(Place& place);
   void start(queue::Lease lease);

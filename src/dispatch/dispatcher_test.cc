@@ -226,6 +226,11 @@ TEST_F(DispatchTest, ACancelledRunIsReallyStopped) {
   EXPECT_NE(logs_.back().find("the invocation was cancelled"), std::string::npos);
   respond(got, 200, {}, "too late");
   EXPECT_EQ(record("call-1").state, State::kCancelled);
+  ASSERT_EQ(record("call-1").attempts.size(), 1U);
+  EXPECT_EQ(record("call-1").attempts[0].outcome, "cancelled");
+  EXPECT_EQ(record("call-1").attempts[0].instance, worker(0).instance());
+  EXPECT_EQ(record("call-1").version, 1);
+  EXPECT_TRUE(record("call-1").started_at);
 }
 
 TEST_F(DispatchTest, ADeletedFunctionsRunsEndAndNothingIsRunForIt) {

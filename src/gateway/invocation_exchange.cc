@@ -8,6 +8,7 @@
 #include "gateway/invocation_json.h"
 #include "gateway/problem_answer.h"
 #include "gateway/route.h"
+#include "queue/failures.h"
 
 namespace sterna::gateway {
 namespace {
@@ -153,8 +154,9 @@ void InvocationExchange::get(std::string_view query) {
   if (!wait) return refuse(wait.error());
   if (*wait > Duration::zero()) {
     may_wait_ = true;
-    waiting_ = parts_.settlements.wait(function_.id, route_.id, [self = shared_from_this()] {
+    waiting_ = parts_.settlements.wait(function_.id, route_.id, [self = shared_from_this()](WaitEnd end) {
       self->stop_waiting();
+      if (end == WaitEnd::kFunctionDeleted) return self->refuse(queue::function_gone().error());
       self->look();
     });
     timer_ = loop_.after(*wait, [self = shared_from_this()] {

@@ -1,6 +1,6 @@
 #include "gateway/invocation_exchange.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "gateway/invocation_json.h"
 #include "gateway/settlements.h"
@@ -40,9 +40,10 @@ TEST(ParseInvocationRoute, Table) {
 TEST(Settlements, EachWaiterIsToldOnce) {
   Settlements settlements;
   int told = 0;
-  settlements.wait("f", "1", [&] { ++told; });
-  settlements.wait("f", "1", [&] { ++told; });
-  const auto token = settlements.wait("f", "1", [&] { told += 100; });
+  const auto count = [&](WaitEnd end) { told += end == WaitEnd::kSettled ? 1 : 100; };
+  settlements.wait("f", "1", count);
+  settlements.wait("f", "1", count);
+  const auto token = settlements.wait("f", "1", count);
   settlements.forget(token);
   settlements.on_settled("f", "2");
   settlements.on_settled("g", "1");
@@ -50,6 +51,22 @@ TEST(Settlements, EachWaiterIsToldOnce) {
   settlements.on_settled("f", "1");
   settlements.on_settled("f", "1");
   EXPECT_EQ(told, 2);
+}
+
+TEST(Settlements, WhoWaitsForACallOfADeletedFunctionIsTold) {
+  Settlements settlements;
+  std::vector<std::string> told;
+  const auto tell = [&](std::string name) {
+    return [&told, name = std::move(name)](WaitEnd end) {
+      if (end == WaitEnd::kFunctionDeleted) told.push_back(name);
+    };
+  };
+  settlements.wait("f", "1", tell("f/1"));
+  settlements.wait("f", "2", tell("f/2"));
+  settlements.wait("ff", "1", tell("ff/1"));
+  settlements.on_deleted("f");
+  settlements.on_deleted("f");
+  EXPECT_THAT(told, ::testing::UnorderedElementsAre("f/1", "f/2"));
 }
 
 TEST(InvocationJson, HasTheFieldsOfTheContract) {

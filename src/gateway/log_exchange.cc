@@ -47,9 +47,10 @@ void LogExchange::start(net::Loop& loop, net::Background& thread, logs::Function
   auto exchange = std::make_shared<LogExchange>(connection, query.follow);
   connection.observe(exchange.get());
   if (query.follow) {
-    auto subscription =
-        logs.follow(function_id, query.query.filter,
-                    [raw = exchange.get()](const logs::Record& record) { raw->on_record(record); });
+    auto subscription = logs.follow(
+        function_id, query.query.filter,
+        [raw = exchange.get()](const logs::Record& record) { raw->on_record(record); },
+        [raw = exchange.get()] { raw->on_removed(); });
     if (!subscription) {
       connection.observe(nullptr);
       return answer_problem(connection, static_cast<unsigned>(api::http_status(subscription.error())),
@@ -80,7 +81,7 @@ void LogExchange::on_past(const Result<std::vector<logs::Record>>& records) {
   connection_->header("Content-Type", "application/x-ndjson");
   if (!follow_) {
     connection_->observe(nullptr);
-    return connection_->send(text);
+    return connection_->send(text.append(early_));
   }
   streaming_ = true;
   connection_->begin_stream(std::nullopt);
@@ -100,6 +101,17 @@ void LogExchange::on_record(const logs::Record& record) {
   slow->observe(nullptr);
   slow->abort();
   self_.reset();  // the subscription ends with us, when the logs are through with their followers
+}
+
+// The function is deleted: nothing more comes.
+void LogExchange::on_removed() {
+  follow_ = false;
+  if (streaming_ && connection_ != nullptr) {
+    net::HttpConnection* ended = std::exchange(connection_, nullptr);
+    ended->observe(nullptr);
+    ended->finish();
+  }
+  self_.reset();
 }
 
 void LogExchange::on_client_gone() {

@@ -32,9 +32,10 @@ class LogExchange final : public std::enable_shared_from_this<LogExchange>, priv
   void on_drained() override {}
   void on_past(const Result<std::vector<logs::Record>>& records);
   void on_record(const logs::Record& record);
+  void on_removed();
 
   net::HttpConnection* connection_;  // loop only; null when the client is gone
-  const bool follow_;
+  bool follow_;
   bool streaming_ = false;
   std::string early_;  // what came while the past was still being read
   std::optional<logs::Subscription> subscription_;

@@ -1,9 +1,11 @@
 #include "gateway/settlements.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace sterna::gateway {
 
-Settlements::Token Settlements::wait(const std::string& function_id, const std::string& id,
-                                     std::function<void()> ended) {
+Settlements::Token Settlements::wait(const std::string& function_id, const std::string& id, Ended ended) {
   Token token{function_id + "/" + id, next_number_++};
   waiters_[token.first].push_back({token.second, std::move(ended)});
   return token;
@@ -20,7 +22,20 @@ void Settlements::on_settled(const std::string& function_id, const std::string& 
   if (waiters_.empty()) return;
   auto ended = waiters_.extract(function_id + "/" + id);
   if (ended.empty()) return;
-  for (const Waiter& waiter : ended.mapped()) waiter.ended();
+  for (const Waiter& waiter : ended.mapped()) waiter.ended(WaitEnd::kSettled);
+}
+
+void Settlements::on_deleted(const std::string& function_id) {
+  std::vector<Waiter> ended;
+  for (auto each = waiters_.begin(); each != waiters_.end();) {
+    if (!each->first.starts_with(function_id + "/")) {
+      ++each;
+      continue;
+    }
+    std::ranges::move(each->second, std::back_inserter(ended));
+    each = waiters_.erase(each);
+  }
+  for (const Waiter& waiter : ended) waiter.ended(WaitEnd::kFunctionDeleted);
 }
 
 }  // namespace sterna::gateway

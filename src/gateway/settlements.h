@@ -10,20 +10,26 @@
 
 namespace sterna::gateway {
 
+enum class WaitEnd : std::uint8_t { kSettled, kFunctionDeleted };
+
 // Loop only.
 class Settlements {
  public:
   using Token = std::pair<std::string, std::uint64_t>;
 
-  // Calls `ended` once, when the invocation is settled. Register before looking whether it is.
-  Token wait(const std::string& function_id, const std::string& id, std::function<void()> ended);
+  using Ended = std::function<void(WaitEnd)>;
+
+  // Calls `ended` once, when the invocation is settled or its function is deleted. Register before looking
+  // whether it is.
+  Token wait(const std::string& function_id, const std::string& id, Ended ended);
   void forget(const Token& token);
   void on_settled(const std::string& function_id, const std::string& id);
+  void on_deleted(const std::string& function_id);
 
  private:
   struct Waiter {
     std::uint64_t number;
-    std::function<void()> ended;
+    Ended ended;
   };
   std::unordered_map<std::string, std::vector<Waiter>> waiters_;  // by "function/id"
   std::uint64_t next_number_ = 1;

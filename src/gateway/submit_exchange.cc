@@ -6,6 +6,7 @@
 #include "gateway/invocation_json.h"
 #include "gateway/problem_answer.h"
 #include "gateway/timings.h"
+#include "queue/failures.h"
 
 namespace sterna::gateway {
 
@@ -45,8 +46,11 @@ void SubmitExchange::refuse(const Error& error) {
 
 void SubmitExchange::await() {
   // The waiter and the timer keep the exchange alive.
-  waiting_ =
-      parts_.settlements.wait(function_.id, call_id_, [self = shared_from_this()] { self->on_ended(); });
+  waiting_ = parts_.settlements.wait(function_.id, call_id_, [self = shared_from_this()](WaitEnd end) {
+    if (end == WaitEnd::kSettled) return self->on_ended();
+    self->stop_waiting();
+    if (self->connection_ != nullptr) self->refuse(queue::function_gone().error());
+  });
   if (plan_.answer != Answer::kPreferAsync) return;
   timer_ = loop_.after(plan_.wait, [self = shared_from_this()] {
     self->stop_waiting();

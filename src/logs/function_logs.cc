@@ -123,6 +123,7 @@ void FunctionLogs::queue(std::string_view function_id, Record record) {
 
 void FunctionLogs::remove(std::string_view function_id) {
   STERNA_ASSERT(is_plain_id(function_id));
+  end_followers(function_id);
   const std::scoped_lock lock(mutex_);
   Pending& pending = pending_[std::string(function_id)];
   pending_bytes_ -= pending.bytes;
@@ -145,14 +146,15 @@ std::uint64_t FunctionLogs::dropped() const {
   return dropped_;
 }
 
-Result<Subscription> FunctionLogs::follow(std::string_view function_id, Filter filter, Callback callback) {
+Result<Subscription> FunctionLogs::follow(std::string_view function_id, Filter filter, Callback callback,
+                                          std::function<void()> removed) {
   if (followers_.size() >= kMaxFollowers) {
     return fail(Code::kExhausted, Component::kFunction, "too_many_followers",
                 "too many readers follow function logs; end one or try again later");
   }
   const std::uint64_t id = next_follower_++;
-  followers_.push_back(
-      {id, next_sequence_, std::string(function_id), std::move(filter), std::move(callback), false});
+  followers_.push_back({id, next_sequence_, std::string(function_id), std::move(filter), std::move(callback),
+                        std::move(removed), false});
   return Subscription(*this, id, next_sequence_);
 }
 
@@ -167,6 +169,17 @@ void FunctionLogs::show_to_followers(std::string_view function_id, const Record&
   }
   showing_ = false;
   followers_.remove_if([](const Follower& follower) { return follower.ended; });
+}
+
+void FunctionLogs::end_followers(std::string_view function_id) {
+  STERNA_ASSERT(!showing_);
+  std::list<Follower> of_it;
+  for (auto each = followers_.begin(); each != followers_.end();) {
+    const auto next = std::next(each);
+    if (each->function_id == function_id) of_it.splice(of_it.end(), followers_, each);
+    each = next;
+  }
+  for (const Follower& follower : of_it) follower.removed();
 }
 
 void FunctionLogs::unfollow(std::uint64_t id) {

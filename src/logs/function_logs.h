@@ -101,15 +101,18 @@ class FunctionLogs {
   void show_invocation(std::string_view function_id, Record record);
 
   // Calls `callback` from within `append` for each new record that passes; it may end subscriptions, its own
-  // too. Fails with exhausted, reason `too_many_followers`. Event loop only.
-  Result<Subscription> follow(std::string_view function_id, Filter filter, Callback callback);
+  // too. Calls `removed` from within `remove`, when the subscription has ended. Fails with exhausted, reason
+  // `too_many_followers`. Event loop only.
+  Result<Subscription> follow(
+      std::string_view function_id, Filter filter, Callback callback, std::function<void()> removed = [] {});
 
   // The records that pass, oldest first, with all that were appended before the call. Reads files: not on the
   // event loop. Fails with io, with not_found for an id that cannot be one, with timeout when the writer is
   // stuck for 10 s.
   Result<std::vector<Record>> query(std::string_view function_id, const Query& query);
 
-  // Forgets all records of a function; its files are removed by the writer soon after. Any thread.
+  // Forgets all records of a function and ends its followers; its files are removed by the writer soon after.
+  // Event loop only.
   void remove(std::string_view function_id);
 
   // Writes what is queued and ends the writer; records appended later are counted as dropped. Waits for the
@@ -137,6 +140,7 @@ class FunctionLogs {
     std::string function_id;
     Filter filter;
     Callback callback;
+    std::function<void()> removed;
     bool ended = false;
   };
 
@@ -144,6 +148,7 @@ class FunctionLogs {
 
   void queue(std::string_view function_id, Record record);
   void show_to_followers(std::string_view function_id, const Record& record);
+  void end_followers(std::string_view function_id);
   void unfollow(std::uint64_t id);
   Status wait_until_written();
 

@@ -276,6 +276,25 @@ TEST_F(FunctionLogsTest, ACallbackMayEndAnySubscription) {
   EXPECT_EQ(second_seen, 0);
 }
 
+TEST_F(FunctionLogsTest, RemovingEndsTheFollowers) {
+  open();
+  int removed = 0;
+  std::optional<Subscription> first;
+  const auto on_removed = [&] {
+    ++removed;
+    first.reset();
+  };
+  first = std::move(*logs_->follow("f", {}, [](const Record&) { FAIL(); }, on_removed));
+  const auto second = logs_->follow("f", {}, [](const Record&) { FAIL(); }, on_removed);
+  int others = 0;
+  const auto other = logs_->follow("g", {}, [&](const Record&) { ++others; }, on_removed);
+  logs_->remove("f");
+  EXPECT_EQ(removed, 2);
+  logs_->append("f", record("1"));
+  logs_->append("g", record("2"));
+  EXPECT_EQ(others, 1);
+}
+
 TEST_F(FunctionLogsTest, FollowersAreLimited) {
   open();
   std::vector<Subscription> held;

@@ -90,6 +90,14 @@ struct Settlement {
 inline constexpr std::string_view kExpired = "invocation_expired";
 inline constexpr std::string_view kCancelled = "cancelled";
 inline constexpr std::string_view kFunctionDeleted = "function_deleted";
+// Only of a revocation: its holder did not renew the lease in time.
+inline constexpr std::string_view kLeaseOver = "lease_over";
+
+// An attempt that a cancellation breaks off.
+struct Interruption {
+  Attempt attempt;  // its outcome is "cancelled"
+  std::int64_t version = 0;
+};
 
 // Who wants to know what happens. On the loop.
 class QueueObserver {
@@ -99,8 +107,11 @@ class QueueObserver {
   virtual void on_ready() = 0;
   // A new invocation is on disk.
   virtual void on_accepted(const FunctionName& function) = 0;
-  // The lease ended before its holder settled it (cancelled, expired, the function is gone): stop the run.
-  virtual void on_revoked(const Receipt& receipt) = 0;
+  // The run is about to be cancelled: what is known of it, for the record. nullopt: it has not begun.
+  virtual std::optional<Interruption> interruption(const Receipt& receipt) = 0;
+  // The lease ended before its holder settled it: stop the run. `reason`: kCancelled, kFunctionDeleted or
+  // kLeaseOver.
+  virtual void on_revoked(const Receipt& receipt, std::string_view reason) = 0;
   // The state is on disk. `callback` tells that a delivery is pending.
   virtual void on_settled(const FunctionName& function, const std::string& id, State state,
                           const std::string& reason, Delivery callback) = 0;

@@ -40,7 +40,7 @@ struct Attempt {
   WallTime started_at;
   WallTime ended_at;
   Duration duration{};  // as X-Duration-Seconds tells it: finer than the times
-  std::string outcome;  // "answered" or "failed"
+  std::string outcome;  // "answered", "failed" or "cancelled"
   std::string reason;   // e.g. "function_raised", "retryable_status"; empty when the answer is final
   int status_code = 0;
   std::string instance;  // the worker

@@ -264,6 +264,27 @@ TEST_P(SettleTest, WhatRunsIsCancelled) {
   EXPECT_EQ(queue().depth(kResize.id).leased, 0U);
 }
 
+TEST_P(SettleTest, WhatACancellationBreaksOffIsOnRecord) {
+  accept(kResize, "01A");
+  const Lease first = take();
+  ASSERT_TRUE(settle(first, retried(first, now() + seconds(1))));
+  pass(seconds(2));
+  const Lease lease = take();
+  Attempt run = succeeded(lease, "").attempt;
+  run.outcome = "cancelled";
+  watcher_.running = lease.receipt;
+  watcher_.interrupted = Interruption{.attempt = run, .version = 7};
+  ASSERT_TRUE(cancel("01A"));
+  EXPECT_THAT(watcher_.revoked_for, ElementsAre("cancelled"));
+  const auto record = find("01A");
+  EXPECT_EQ(record->version, 7);
+  ASSERT_EQ(record->attempts.size(), 2U);
+  EXPECT_EQ(record->started_at, record->attempts[0].started_at);
+  EXPECT_EQ(record->attempts[1].number, 2);
+  EXPECT_EQ(record->attempts[1].outcome, "cancelled");
+  EXPECT_EQ(record->attempts[1].started_at, run.started_at);
+}
+
 TEST_P(SettleTest, WhatIsToBeRunAgainIsCancelled) {
   accept(kResize, "01A");
   const Lease lease = take();

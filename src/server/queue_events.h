@@ -19,7 +19,12 @@ class QueueEvents final : public queue::QueueObserver {
 
   void on_ready() override { dispatcher_.wanted(); }
   void on_accepted(const queue::FunctionName& function) override { metrics_.accepted(function); }
-  void on_revoked(const queue::Receipt& receipt) override { dispatcher_.revoke(receipt); }
+  std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) override {
+    return dispatcher_.interruption(receipt);
+  }
+  void on_revoked(const queue::Receipt& receipt, std::string_view reason) override {
+    dispatcher_.revoke(receipt, reason);
+  }
   void on_settled(const queue::FunctionName& function, const std::string& id, queue::State state,
                   const std::string& reason, queue::Delivery) override {
     metrics_.settled(function, state, reason);

@@ -409,6 +409,7 @@ Status Server::listen() {
                                }});
   functions_.on_remove([this](const std::string& id) {
     queue_->forget(id);
+    settlements_.on_deleted(id);
     builder_.forget(id);
     async_metrics_.remove(id);
     logs_->remove(id);

@@ -287,7 +287,9 @@ def test_a_running_call_that_is_cancelled_is_really_stopped(scripted):
     answer = made.cancel()
     assert answer.status_code == 202
     found = made.until("cancelled", 10)
-    assert found["ended_at"]
+    assert found["ended_at"] and found["started_at"] and found["version"] == 1
+    assert [(each["number"], each["outcome"], each["reason"]) for each in found["attempts"]] == [(1, "cancelled", "cancelled")]
+    assert found["attempts"][0]["instance"] and found["attempts"][0]["status_code"] is None
     problem_of(made.cancel(), 409, "already_ended")
 
     def ticks():
@@ -307,6 +309,30 @@ def test_an_ended_call_cannot_be_cancelled(scripted):
     made.ended()
     problem_of(made.cancel(), 409, "already_ended")
     assert made.get()["state"] == "succeeded"
+
+
+def test_who_waits_is_told_when_the_function_is_deleted(scripted):
+    scripted.deploy("passing", TICKING)
+    made = call(scripted, "passing")
+    eventually(lambda: made.runs() == 1)
+    answers = []
+    began = time.monotonic()
+    waiting = [
+        threading.Thread(target=lambda path=path, more=more: answers.append(scripted.request("GET", path, **more)))
+        for path, more in [
+            (made.path, {"params": {"wait": 120}}),
+            (function_path("passing") + "/invoke", {"headers": {"Prefer": "respond-async, wait=120"}}),
+        ]
+    ]
+    for thread in waiting:
+        thread.start()
+    eventually(lambda: len(scripted.request("GET", function_path("passing") + "/invocations").json()["data"]) == 2)
+    assert scripted.request("DELETE", function_path("passing")).status_code == 204
+    for thread in waiting:
+        thread.join(60)
+    assert len(answers) == 2 and time.monotonic() - began < 60
+    for answer in answers:
+        problem_of(answer, 404, "function_not_found")
 
 
 # Redrive

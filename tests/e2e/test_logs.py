@@ -105,6 +105,17 @@ def test_following_one_call(server, says):
         assert json.loads(next(answer.iter_lines()))["text"] == "mine"
 
 
+def test_following_ends_with_the_function(server):
+    server.deploy("leaves", SAYS)
+    server.call("leaves", params={"text": "last words"})
+    with server.client.stream("GET", function_path("leaves") + "/logs", params={"follow": "true"}) as answer:
+        lines = answer.iter_lines()
+        while json.loads(next(lines))["text"] != "last words":
+            pass
+        assert server.request("DELETE", function_path("leaves")).status_code == 204
+        assert list(lines) == []
+
+
 def test_who_follows_does_not_keep_the_server(start_server):
     server = start_server("--drain-seconds", "0.2")
     server.deploy("says", SAYS)

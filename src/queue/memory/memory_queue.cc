@@ -64,7 +64,8 @@ void MemoryQueue::tick() {
 
 void MemoryQueue::end_leases() {
   for (auto& [seq, entry] : entries_) {
-    if (entry.held && !entry.held->settling && entry.held->until <= loop_.clock().now()) revoke(entry);
+    if (entry.held && !entry.held->settling && entry.held->until <= loop_.clock().now())
+      revoke(entry, kLeaseOver);
   }
 }
 
@@ -309,10 +310,19 @@ void MemoryQueue::end(Entry& entry, State state, std::string_view reason) {
   if (record.delivery == Delivery::kPending) delivery_wanted_();
 }
 
-void MemoryQueue::revoke(Entry& entry) {
+void MemoryQueue::note_interruption(Entry& entry) {
+  if (observer_ == nullptr) return;
+  const auto run = observer_->interruption({.seq = entry.seq, .epoch = entry.held->epoch});
+  if (!run) return;
+  entry.record.version = run->version;
+  if (!entry.record.started_at) entry.record.started_at = run->attempt.started_at;
+  entry.record.attempts.push_back(run->attempt);
+}
+
+void MemoryQueue::revoke(Entry& entry, std::string_view reason) {
   const Receipt receipt{.seq = entry.seq, .epoch = entry.held->epoch};
   entry.held.reset();
-  if (observer_ != nullptr) observer_->on_revoked(receipt);
+  if (observer_ != nullptr) observer_->on_revoked(receipt, reason);
 }
 
 void MemoryQueue::give_back(const Receipt& receipt, Duration pause) {
@@ -345,7 +355,10 @@ void MemoryQueue::cancel(const std::string& function_id, const std::string& id, 
     const auto entry = known(function_id, id);
     if (!entry) return done(std::unexpected(entry.error()));
     if (!(*entry)->waits()) return done(already_ended());
-    if ((*entry)->held) revoke(**entry);
+    if ((*entry)->held) {
+      note_interruption(**entry);
+      revoke(**entry, kCancelled);
+    }
     end(**entry, State::kCancelled, kCancelled);
     done({});
   });
@@ -380,7 +393,7 @@ void MemoryQueue::forget(const std::string& function_id) {
   lane->second.forgotten = true;
   for (auto& [seq, entry] : entries_) {
     if (entry.record.function.id != function_id || !entry.waits()) continue;
-    if (entry.held) revoke(entry);
+    if (entry.held) revoke(entry, kFunctionDeleted);
     entry.record.state = State::kCancelled;
     entry.record.reason = kFunctionDeleted;
     entry.record.ended_at = now();

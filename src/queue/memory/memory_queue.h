@@ -119,7 +119,8 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   Status end_attempt(Entry& entry, Settlement& settlement);
   // Ends it with what `record` and `answer` hold already.
   void end(Entry& entry, State state, std::string_view reason);
-  void revoke(Entry& entry);
+  void revoke(Entry& entry, std::string_view reason);
+  void note_interruption(Entry& entry);
   Record record_of(const Entry& entry) const;
   Entry* next_delivery();
   DueDelivery delivery_of(const Entry& entry, const Kept& answer) const;

@@ -155,12 +155,22 @@ Status update_retry(store::Database& database, std::uint64_t seq, const Settleme
   return updated ? expect_one_row(database) : updated;
 }
 
-Status update_ended(store::Database& database, std::uint64_t seq, StoredState state, std::string_view reason,
-                    Millis now) {
+Status update_cancelled(store::Database& database, std::uint64_t seq, const std::optional<Interruption>& run,
+                        Millis now) {
+  if (run) {
+    const Status told =
+        store::Statement(database,
+                         "UPDATE invocations SET version = ?2, started_at = coalesce(started_at, ?3),"
+                         " attempt_count = attempt_count + 1, attempts = attempts || ?4"
+                         " WHERE seq = ?1 AND state <= 1")
+            .bind(seq, run->version, to_millis(run->attempt.started_at), attempt_text(run->attempt))
+            .run();
+    if (!told) return told;
+  }
   const Status updated = store::Statement(database,
                                           "UPDATE invocations SET state = ?2, reason = ?3, ended_at = ?4"
                                           " WHERE seq = ?1 AND state <= 1")
-                             .bind(seq, state, reason, now)
+                             .bind(seq, StoredState::kCancelled, kCancelled, now)
                              .run();
   return updated ? expect_one_row(database) : updated;
 }

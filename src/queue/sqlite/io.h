@@ -26,9 +26,9 @@ Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, 
                                   Millis now);
 Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, Millis now);
 Status update_retry(store::Database& database, std::uint64_t seq, const Settlement& settlement, Millis due);
-// Ends one without an attempt.
-Status update_ended(store::Database& database, std::uint64_t seq, StoredState state, std::string_view reason,
-                    Millis now);
+// `run`: the attempt that it breaks off.
+Status update_cancelled(store::Database& database, std::uint64_t seq, const std::optional<Interruption>& run,
+                        Millis now);
 
 template <class Apply, class Answer>
 class FunctionWrite final : public store::Write {

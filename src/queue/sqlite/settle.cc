@@ -138,14 +138,14 @@ void SqliteQueue::cancel(const std::string& function_id, const std::string& id, 
     if (found->state > StoredState::kDelayed) return done(already_ended());
     write(
         256,
-        [seq = found->seq, at = now()](store::Database& database) {
-          return update_ended(database, seq, StoredState::kCancelled, kCancelled, at);
+        [seq = found->seq, run = interruption_of(found->seq), at = now()](store::Database& database) {
+          return update_cancelled(database, seq, run, at);
         },
         [this, function_id, id, seq = found->seq, done = std::move(done)](const Status& status) mutable {
           if (!status && status.error().code == Code::kConflict) return done(already_ended());
           if (!status) return done(std::unexpected(unavailable(status.error())));
           if (Lane* lane = schedule_.find_lane(function_id)) {
-            take_out(*lane, seq);
+            take_out(*lane, seq, kCancelled);
             settled(lane->function, id, State::kCancelled, kCancelled, Delivery::kNone);
           }
           done({});
@@ -153,15 +153,21 @@ void SqliteQueue::cancel(const std::string& function_id, const std::string& id, 
   });
 }
 
+std::optional<Interruption> SqliteQueue::interruption_of(std::uint64_t seq) {
+  const Leased* held = schedule_.leased(seq);
+  if (held == nullptr || observer_ == nullptr) return std::nullopt;
+  return observer_->interruption({.seq = seq, .epoch = held->epoch});
+}
+
 // It is settled on disk: nobody takes it any more, and who holds it stops.
-void SqliteQueue::take_out(Lane& lane, std::uint64_t seq) {
+void SqliteQueue::take_out(Lane& lane, std::uint64_t seq, std::string_view reason) {
   drop_kept(seq);
   const Leased* held = schedule_.leased(seq);
   if (held == nullptr) return schedule_.drop(lane, seq);
   const Receipt receipt{.seq = seq, .epoch = held->epoch};
   // A settlement that is on its way finds the row settled, and ends as stale.
   if (!settling_.contains(seq)) schedule_.end(seq);
-  if (observer_ != nullptr) observer_->on_revoked(receipt);
+  if (observer_ != nullptr) observer_->on_revoked(receipt, reason);
 }
 
 void SqliteQueue::redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
@@ -206,7 +212,7 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
 void SqliteQueue::forget(const std::string& function_id) {
   Lane* lane = schedule_.find_lane(function_id);
   if (lane == nullptr) return;
-  for (const std::uint64_t seq : schedule_.leased_of(*lane)) take_out(*lane, seq);
+  for (const std::uint64_t seq : schedule_.leased_of(*lane)) take_out(*lane, seq, kFunctionDeleted);
   schedule_.clear(*lane);
   lane->forgotten = true;
   kept_.clear();

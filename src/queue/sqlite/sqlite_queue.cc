@@ -112,7 +112,7 @@ void SqliteQueue::tick() {
   for (const Receipt& receipt : schedule_.overdue(loop_.clock().now())) {
     if (settling_.contains(receipt.seq)) continue;
     schedule_.put_back(receipt.seq, 0);
-    if (observer_ != nullptr) observer_->on_revoked(receipt);
+    if (observer_ != nullptr) observer_->on_revoked(receipt, kLeaseOver);
     tell_ready();
   }
   for (const auto& [lane, ticket] : schedule_.take_expired(now())) expire(*lane, ticket);

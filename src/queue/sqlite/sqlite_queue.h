@@ -98,7 +98,8 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void sweep();
   void tell_ready();
   void accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due);
-  void take_out(Lane& lane, std::uint64_t seq);
+  void take_out(Lane& lane, std::uint64_t seq, std::string_view reason);
+  std::optional<Interruption> interruption_of(std::uint64_t seq);
   bool keep(std::uint64_t seq, Loaded loaded);
   std::optional<Loaded> take_kept(std::uint64_t seq);
   void drop_kept(std::uint64_t seq);

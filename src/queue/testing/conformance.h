@@ -57,7 +57,13 @@ class Watcher final : public QueueObserver {
   };
   void on_ready() override { ++ready; }
   void on_accepted(const FunctionName& function) override { accepted.push_back(function.name); }
-  void on_revoked(const Receipt& receipt) override { revoked.push_back(receipt); }
+  std::optional<Interruption> interruption(const Receipt& receipt) override {
+    return receipt == running ? interrupted : std::nullopt;
+  }
+  void on_revoked(const Receipt& receipt, std::string_view reason) override {
+    revoked.push_back(receipt);
+    revoked_for.emplace_back(reason);
+  }
   void on_settled(const FunctionName& function, const std::string& id, State state, const std::string& reason,
                   Delivery callback) override {
     settled.push_back({function.name, id, state, reason, callback});
@@ -65,7 +71,10 @@ class Watcher final : public QueueObserver {
 
   int ready = 0;
   std::vector<std::string> accepted;
+  Receipt running;
+  std::optional<Interruption> interrupted;  // of `running`
   std::vector<Receipt> revoked;
+  std::vector<std::string> revoked_for;
   std::vector<Settled> settled;
 };
 
