@@ -1,6 +1,7 @@
 #include "gateway/answer_stream.h"
 
 #include "gateway/cors.h"
+#include "net/http_text.h"
 #include "wire/messages.h"
 
 namespace sterna::gateway {
@@ -12,12 +13,19 @@ constexpr std::uint64_t kSmall = 64U << 10U;  // stands in memory: needs no othe
 }  // namespace
 
 void AnswerStream::start(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
-                         queue::StoredAnswer answer, Meters meters) {
+                         queue::StoredAnswer answer, Meters meters, std::string_view taken) {
   wire::HeaderWalk walk(answer.headers, answer.header_count);
   std::string_view name;
   std::string_view value;
-  while (walk.next(name, value)) copy_function_header(connection, name, value);
+  while (walk.next(name, value)) {
+    if (!net::equal_ignoring_case(name, taken)) copy_function_header(connection, name, value);
+  }
   const std::uint64_t size = answer.body->size();
+  if (connection.request().method == "HEAD") {
+    connection.observe(nullptr);
+    connection.begin_stream(size);
+    return connection.finish();
+  }
   if (size <= kSmall) {
     std::string body;
     const auto got = answer.body->read(0, size, body);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "gateway/rates.h"
 #include "net/background.h"
@@ -12,11 +13,11 @@ namespace sterna::gateway {
 
 class AnswerStream final : public std::enable_shared_from_this<AnswerStream>, private net::ResponseObserver {
  public:
-  // The response is begun and has the headers that are not the function's; this adds those, and the body,
-  // whose bytes count: they leave no faster than the meters let them. Pieces of large bodies are read on
-  // `thread`.
+  // The response is begun and has the headers that are not the function's; this adds those, but for one of
+  // the name `taken`, and the body, whose bytes count: they leave no faster than the meters let them. Pieces
+  // of large bodies are read on `thread`.
   static void start(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
-                    queue::StoredAnswer answer, Meters meters);
+                    queue::StoredAnswer answer, Meters meters, std::string_view taken = {});
 
   AnswerStream(net::Loop& loop, net::Background& thread, net::HttpConnection& connection,
                std::unique_ptr<queue::AnswerReader> body, Meters meters)

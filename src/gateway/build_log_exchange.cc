@@ -4,6 +4,7 @@
 
 #include "api/problem.h"
 #include "base/number.h"
+#include "gateway/log_exchange.h"
 #include "gateway/problem_answer.h"
 #include "gateway/route.h"
 
@@ -34,8 +35,9 @@ void BuildLogExchange::start(net::Loop& loop, net::Background& thread, logs::Bui
                              net::HttpConnection& connection, const std::string& function_id,
                              const BuildLogQuery& query) {
   auto exchange = std::make_shared<BuildLogExchange>(connection, logs);
-  connection.observe(exchange.get());
   if (const auto recent = logs.recent(function_id, query.version)) {
+    if (query.follow && connection.request().method == "HEAD") return answer_head_of_lines(connection);
+    connection.observe(exchange.get());
     if (!query.follow || !logs.follow(function_id, query.version, *exchange))
       return exchange->answer(*recent);
     exchange->self_ = exchange;
@@ -45,6 +47,7 @@ void BuildLogExchange::start(net::Loop& loop, net::Background& thread, logs::Bui
     connection.write(*recent);
     return;
   }
+  connection.observe(exchange.get());
   thread.run([&loop, &logs, exchange, function_id, version = query.version] {
     loop.post([exchange, text = logs.load(function_id, version)] { exchange->answer(text); });
   });

@@ -31,6 +31,17 @@ unsigned status_of(const Error& error) {
   return static_cast<unsigned>(api::http_status(error));
 }
 
+// Whether a list as Allow has it names the method.
+bool is_listed(std::string_view list, std::string_view method) {
+  constexpr std::string_view kBetween = ", ";
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(kBetween), list.size());
+    if (list.substr(0, end) == method) return true;
+    list.remove_prefix(std::min(end + kBetween.size(), list.size()));
+  }
+  return false;
+}
+
 void answer_method_not_allowed(net::HttpConnection& connection, std::string_view allow) {
   connection.begin(405);
   connection.header("Allow", allow);
@@ -103,7 +114,7 @@ Error Gateway::not_found(const Route& route) const {
 std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
   if (connection.request().target == "*") {  // RFC 9110 9.3.7
     connection.begin(204);
-    connection.header("Allow", "GET, POST, PUT, PATCH, DELETE");
+    connection.header("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE");
     connection.send({});
     return kNoBody;
   }
@@ -162,8 +173,8 @@ bool Gateway::answers_preflight(net::HttpConnection& connection, const Target& t
 // What is only read.
 std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& target) {
   const Route& route = target.route;
-  if (connection.request().method != "GET") {
-    answer_method_not_allowed(connection, "GET");
+  if (!only_reads(connection.request().method)) {
+    answer_method_not_allowed(connection, "GET, HEAD");
   } else if (route.kind == RouteKind::kMetrics && !limits_.open_metrics) {
     // It names the functions of all spaces.
     admit(connection, target, {.any_of = auth::Scope::kSpaceRead, .whole_server = true});
@@ -281,13 +292,11 @@ void Gateway::check_invocations(net::HttpConnection& connection, Target& target)
   }
   const std::string_view allowed = allowed_methods(found->resource);
   const std::string_view method = connection.request().method;
-  const bool is_listed = allowed == method || allowed.starts_with(std::string(method) + ",") ||
-                         allowed.ends_with(", " + std::string(method));
-  if (!is_listed) return answer_method_not_allowed(connection, allowed);
+  if (!is_listed(allowed, method)) return answer_method_not_allowed(connection, allowed);
   // Who started one knows its id, and may follow it.
   auth::ScopeSet any_of = auth::Scope::kFunctionInvoke;
   if (found->resource == Resource::kList) any_of = auth::Scope::kFunctionRead;
-  if (method == "GET") any_of = any_of | auth::Scope::kFunctionRead;
+  if (only_reads(method)) any_of = any_of | auth::Scope::kFunctionRead;
   admit(connection, target, {.any_of = any_of, .space = route.space, .function = route.function});
 }
 

@@ -137,6 +137,14 @@ TEST_F(GatewayTest, MethodsThatAreAllowedAreNamed) {
             std::string::npos);
   EXPECT_NE(problem("PUT", "/spaces/default/functions/f/async-invoke").text.find("Allow: POST\r\n"),
             std::string::npos);
+  for (const char* path :
+       {"/healthz", "/readyz", "/metrics", "/spaces/default/functions/f/logs",
+        "/spaces/default/functions/f/builds/1/logs", "/spaces/default/functions/f/invocations"}) {
+    EXPECT_NE(problem("POST", path).text.find("Allow: GET, HEAD\r\n"), std::string::npos) << path;
+  }
+  EXPECT_NE(
+      problem("PUT", "/spaces/default/functions/f/invocations/1").text.find("Allow: GET, HEAD, DELETE\r\n"),
+      std::string::npos);
 }
 
 TEST_F(GatewayTest, BrowsersQuestionsRunNothing) {

@@ -16,6 +16,7 @@ namespace {
 using Resource = InvocationRoute::Resource;
 
 constexpr unsigned kMaxWaitSeconds = 300;
+constexpr std::string_view kStatusHeader = "X-Function-Status";
 
 std::unexpected<Error> bad_parameter(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_parameter", std::move(detail));
@@ -70,9 +71,9 @@ std::string_view allowed_methods(Resource resource) {
   switch (resource) {
     case Resource::kList:
     case Resource::kResponse:
-      return "GET";
+      return "GET, HEAD";
     case Resource::kOne:
-      return "GET, DELETE";
+      return "GET, HEAD, DELETE";
     case Resource::kRedrive:
     case Resource::kRedeliver:
       break;
@@ -92,7 +93,7 @@ void InvocationExchange::start(net::Loop& loop, net::Background& reading, const 
     case Resource::kList:
       return exchange->list(query);
     case Resource::kOne:
-      return method == "GET" ? exchange->get(query) : exchange->change(method, max_age);
+      return only_reads(method) ? exchange->get(query) : exchange->change(method, max_age);
     case Resource::kResponse:
       return exchange->response();
     case Resource::kRedrive:
@@ -203,9 +204,9 @@ void InvocationExchange::on_answer(Result<queue::StoredAnswer> answer) {
   if (!answer) return refuse(answer.error());
   net::HttpConnection& connection = *std::exchange(connection_, nullptr);
   connection.begin(200);
-  connection.header("X-Function-Status", std::to_string(answer->status_code));
+  connection.header(kStatusHeader, std::to_string(answer->status_code));
   connection.header("X-Call-Id", route_.id);
-  AnswerStream::start(loop_, reading_, connection, std::move(*answer), meters_);
+  AnswerStream::start(loop_, reading_, connection, std::move(*answer), meters_, kStatusHeader);
 }
 
 // --- changes ---

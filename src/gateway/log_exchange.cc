@@ -11,11 +11,20 @@ namespace {
 constexpr std::size_t kMaxUnread = 4U
                                    << 20;  // a follower that reads slower than the function writes is cut off
 
+constexpr std::string_view kLinesType = "application/x-ndjson";
+
 std::unexpected<Error> bad_parameter(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_parameter", std::move(detail));
 }
 
 }  // namespace
+
+void answer_head_of_lines(net::HttpConnection& connection) {
+  connection.begin(200);
+  connection.header("Content-Type", kLinesType);
+  connection.begin_stream(std::nullopt);
+  connection.finish();
+}
 
 Result<LogQuery> parse_log_query(std::string_view query) {
   LogQuery parsed;
@@ -44,6 +53,7 @@ Result<LogQuery> parse_log_query(std::string_view query) {
 
 void LogExchange::start(net::Loop& loop, net::Background& thread, logs::FunctionLogs& logs,
                         net::HttpConnection& connection, const std::string& function_id, LogQuery query) {
+  if (query.follow && connection.request().method == "HEAD") return answer_head_of_lines(connection);
   auto exchange = std::make_shared<LogExchange>(connection, query.follow);
   connection.observe(exchange.get());
   if (query.follow) {
@@ -78,7 +88,7 @@ void LogExchange::on_past(const Result<std::vector<logs::Record>>& records) {
   std::string text;
   for (const logs::Record& record : *records) text += to_ndjson(record);
   connection_->begin(200);
-  connection_->header("Content-Type", "application/x-ndjson");
+  connection_->header("Content-Type", kLinesType);
   if (!follow_) {
     connection_->observe(nullptr);
     return connection_->send(text.append(early_));

@@ -20,6 +20,9 @@ struct LogQuery {
 // Reads since, tail, call_id, follow and invocations. Fails with invalid, reason `bad_parameter`, naming it.
 Result<LogQuery> parse_log_query(std::string_view query);
 
+// HEAD of lines that are followed: nobody waits for them.
+void answer_head_of_lines(net::HttpConnection& connection);
+
 class LogExchange final : public std::enable_shared_from_this<LogExchange>, private net::ResponseObserver {
  public:
   static void start(net::Loop& loop, net::Background& thread, logs::FunctionLogs& logs,

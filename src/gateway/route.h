@@ -45,6 +45,11 @@ Result<std::string> function_path(std::string_view tail, std::size_t max_levels)
 // Percent-decoding; false when an escape is broken.
 bool percent_decode(std::string_view text, std::string& out);
 
+// GET, and HEAD, which is answered in the same way without the body (RFC 9110 9.3.2).
+constexpr bool only_reads(std::string_view method) {
+  return method == "GET" || method == "HEAD";
+}
+
 // The value of a query parameter, decoded ('+' is a space); false when absent.
 bool query_parameter(std::string_view query, std::string_view name, std::string& value);
 

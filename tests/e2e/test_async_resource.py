@@ -90,8 +90,8 @@ def test_unknown_invocations(scripted, receiver):
 @pytest.mark.parametrize(
     "method, suffix, allowed",
     [
-        ("PUT", "", {"GET", "DELETE"}),
-        ("POST", "/response", {"GET"}),
+        ("PUT", "", {"GET", "HEAD", "DELETE"}),
+        ("POST", "/response", {"GET", "HEAD"}),
         ("GET", "/redrive", {"POST"}),
         ("DELETE", "/redeliver", {"POST"}),
     ],
@@ -101,6 +101,23 @@ def test_other_methods_are_refused_with_allow(scripted, method, suffix, allowed)
     answer = scripted.request(method, made.path + suffix)
     assert answer.status_code == 405
     assert {each.strip() for each in answer.headers["Allow"].split(",")} == allowed
+
+
+def test_head_is_get_without_the_body(scripted):
+    answer = "{'body': 'x' * %s, 'headers': {'X-Own': '1', 'X-Function-Status': '7'}}"
+    for size in ("3", "100000"):  # a large one is read piece by piece
+        made = call(scripted, "scripted", content=(answer % size).encode())
+        assert made.get(wait=30)["state"] == "succeeded"
+        whole, head = made.response(), scripted.request("HEAD", made.path + "/response")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["Content-Length"] == whole.headers["Content-Length"] == size
+        for each in (whole, head):
+            assert each.headers["X-Own"] == "1" and each.headers.get_list("X-Function-Status") == ["200"]
+    for path in (made.path, made.path + "?wait=1", made.path.rpartition("/")[0]):
+        head = scripted.request("HEAD", path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert int(head.headers["Content-Length"]) == len(scripted.request("GET", path).content)
+    assert scripted.request("HEAD", invocation_path("scripted", UNKNOWN)).status_code == 404
 
 
 def test_waiting_for_the_end(scripted):

@@ -11,7 +11,7 @@ import pytest
 from handlers import ECHO, MIRROR
 from polling import eventually
 from raw_http import Closed
-from sterna import invoke_path
+from sterna import function_path, invoke_path
 
 TARGET = invoke_path("mirror")
 BYTES = invoke_path("bytes")
@@ -356,9 +356,17 @@ def test_connect_is_no_proxy(client):
 
 
 def test_head_has_the_headers_and_no_body(client):
-    for path in (TARGET, "/healthz", "/spaces"):
-        client.request("HEAD", path)
-        assert client.read("HEAD").status in (200, 405)
+    for path in ("/healthz", "/readyz", "/metrics", "/spaces", function_path("mirror"), function_path("mirror") + "/logs"):
+        answer = client.request("HEAD", path).read("HEAD")
+        assert answer.status == 200 and answer.header("Content-Type") and answer.header("Content-Length"), path
+    assert client.send(post("next")).read().body == b"next"
+
+
+@pytest.mark.parametrize("path", ["/logs?follow=true", "/logs?follow=true&invocations=true", "/builds/1/logs?follow=true"])
+def test_head_of_what_is_followed_does_not_wait(client, path):
+    answer = client.request("HEAD", function_path("mirror") + path).read("HEAD")
+    assert answer.status in (200, 404) and (answer.status == 200 or path.startswith("/builds"))
+    assert answer.header("Content-Length") is None or answer.status == 404
     assert client.send(post("next")).read().body == b"next"
 
 
