@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxWaiting = 64U << 10;  // pipelined bytes kept while a request is in flight
 constexpr std::size_t kKeptCapacity = 16U << 10;
-constexpr Duration kLinger = std::chrono::seconds(3);
 constexpr Duration kHalfClosed = std::chrono::seconds(1);
 // What an HTTP/2 client that knows or has agreed on it begins with (RFC 9113 3.4); no request of HTTP/1.1
 // does.
@@ -264,6 +263,7 @@ void Http1Connection::begin(unsigned status) {
 }
 
 void Http1Connection::header(std::string_view name, std::string_view value) {
+  if (is_date(name)) return replace_date(value);
   constexpr std::size_t kBetween = 4;  // ": " and CR LF
   const std::size_t at = out_.size();
   const std::size_t size = at + name.size() + value.size() + kBetween;
@@ -278,6 +278,12 @@ void Http1Connection::header(std::string_view name, std::string_view value) {
     *to = '\n';
     return size;
   });
+}
+
+void Http1Connection::replace_date(std::string_view value) {
+  constexpr std::string_view kBefore = "\r\nDate: ";
+  const std::size_t at = out_.find(kBefore, answer_at_) + kBefore.size();
+  out_.replace(at, out_.find('\r', at) - at, value);
 }
 
 void Http1Connection::end_head() {

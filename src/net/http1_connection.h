@@ -43,6 +43,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   void ask_for_body();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
+  void replace_date(std::string_view value);
   void end_head();
   bool write_out();
   void flush();

@@ -76,14 +76,11 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
-  // An answer that ends before its request has come as a whole ends both.
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     const bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                       (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (!ends) return 0;
-    Http2Session& self = self_of(user);
-    const Http2Stream* stream = self.find(frame->hd.stream_id);
-    if (stream != nullptr && !stream->complete_) self.reset(frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    if (Http2Stream* stream = self_of(user).find(frame->hd.stream_id)) stream->on_answer_left();
     return 0;
   }
 
@@ -207,7 +204,8 @@ void Http2Session::open_stream(std::int32_t id) {
 void Http2Session::close_stream(std::int32_t id, std::uint32_t error_code) {
   auto closed = streams_.extract(id);
   if (closed.empty()) return;
-  if (error_code != NGHTTP2_NO_ERROR && !closed.mapped()->aborted_) count_reset();
+  const Http2Stream& stream = *closed.mapped();
+  if (error_code != NGHTTP2_NO_ERROR && !stream.aborted_ && !stream.has_left()) count_reset();
   if (streams_.empty()) idle_since_ = server_.loop_.now();
   closed_.push_back(std::move(closed.mapped()));
   closed_.back()->on_closed();

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kFieldOverhead = 32;  // of each field, as RFC 9113 6.5.2 counts
 constexpr std::size_t kKeptSent = 256U << 10;
+constexpr std::size_t kDateField = 1;  // of an answer: behind the status
 
 nghttp2_nv pair_of(std::string_view name, std::string_view value) {
   // nghttp2 copies both; it has no const in its type.
@@ -129,6 +130,10 @@ void Http2Stream::on_end() {
   if (answer_ == Answer::kNone) session_.server().service_.on_request(*this);
 }
 
+void Http2Stream::on_answer_left() {
+  left_at_ = session_.server().loop_.now();
+}
+
 void Http2Stream::on_closed() {
   tell_gone();
 }
@@ -149,8 +154,12 @@ void Http2Stream::begin(unsigned status) {
 }
 
 void Http2Stream::header(std::string_view name, std::string_view value) {
-  answer_fields_.push_back(
-      {.at = answer_head_.size(), .name_bytes = name.size(), .value_bytes = value.size()});
+  const Field field{.at = answer_head_.size(), .name_bytes = name.size(), .value_bytes = value.size()};
+  if (is_date(name) && answer_fields_.size() > kDateField) {
+    answer_fields_[kDateField] = field;
+  } else {
+    answer_fields_.push_back(field);
+  }
   for (const char c : name) answer_head_ += c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   answer_head_.append(value);
 }
@@ -239,6 +248,7 @@ void Http2Stream::check_deadline(MonotonicTime now) {
   if ((buffered() > 0 || aborted_) && now >= progress_ + limits.write_stall) {
     return session_.reset(id_, NGHTTP2_CANCEL);  // the client gives no window
   }
+  if (left_at_ && now >= *left_at_ + kLinger) return session_.reset(id_, NGHTTP2_NO_ERROR);
   if (complete_ || now < arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate))
     return;
   if (answer_ == Answer::kNone)

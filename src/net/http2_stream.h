@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,9 +45,12 @@ class Http2Stream final : public HttpConnection {
   void on_head(EndOfStream end);
   void on_data(std::string_view part);
   void on_end();
+  // The answer has left. What is still to come of the request is taken and dropped for a while.
+  void on_answer_left();
   void on_closed();
   // The next part of the response's body, at most `to.size()` bytes.
   std::size_t take(std::span<std::uint8_t> to);
+  bool has_left() const { return left_at_.has_value(); }
   bool is_answered() const { return answer_ == Answer::kFinished; }
   void tell_drained();
   void check_deadline(MonotonicTime now);
@@ -69,7 +73,8 @@ class Http2Stream final : public HttpConnection {
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_bytes_ = 0;
   MonotonicTime arrived_;
-  MonotonicTime progress_;  // last time that the client took bytes of the body
+  MonotonicTime progress_;                // last time that the client took bytes of the body
+  std::optional<MonotonicTime> left_at_;  // when the answer had left
 
   std::string answer_head_;
   std::vector<Field> answer_fields_;

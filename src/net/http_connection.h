@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "net/body.h"
 #include "net/http_parser.h"
+#include "net/http_text.h"
 
 namespace sterna::net {
 
@@ -50,6 +52,9 @@ inline constexpr std::size_t kLowWater = 64U << 10;
 inline constexpr std::uint64_t kMinBodyRate = 500;  // bytes a second
 inline constexpr std::uint64_t kMaxDropped =
     8U << 20;  // of a body that nobody wants, before the exchange is ended
+// How long what a client still sends is taken and dropped when it has its answer: clients that are cut off
+// while they send do not read it.
+inline constexpr Duration kLinger = std::chrono::seconds(3);
 
 // One request of one client at a time, and its response: an HTTP/1.1 connection, or one stream of an HTTP/2
 // session. A response is begun with `begin`, given headers, and ended with `send`, or streamed with
@@ -95,6 +100,8 @@ class HttpConnection {
 
   HttpConnection(BodyBudget& budget, std::string client) : client_(std::move(client)), body_(budget) {}
   bool is_head() const { return request_.method == "HEAD"; }
+  // The one header that the connection makes and who answers may make, too: then theirs stands alone.
+  static bool is_date(std::string_view name) { return name.size() == 4 && equal_ignoring_case(name, "date"); }
   static bool is_bodyless(unsigned status) { return status < 200 || status == 204 || status == 304; }
   // Of a response that has just been begun.
   void write_added() {

@@ -64,6 +64,24 @@ TEST_F(HttpEndingTest, PipelineIsBounded) {
   EXPECT_TRUE(until([&] { return client.read(), service_.requests == 201; })) << service_.requests;
 }
 
+// A function that passes on what another server has answered, for one (RFC 9110 6.6.1).
+TEST_F(HttpEndingTest, OwnDateStandsInThePlaceOfTheServers) {
+  Client client(*this);
+  for (const unsigned status : {200U, 404U}) {
+    HttpConnection& connection = hold(client);
+    connection.begin(status);
+    connection.header("X-Before", "1");
+    connection.header("dAte", "Mon, 01 Jan 2001 00:00:00 GMT");
+    connection.header("Dated", "no");
+    connection.send("end");
+    ASSERT_TRUE(ends_with(client,
+                          "\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\nX-Before: 1\r\nDated: no\r\n"
+                          "Content-Length: 3\r\n\r\nend"));
+    EXPECT_EQ(client.text.find("ate: "), client.text.rfind("ate: ")) << client.text;
+    client.text.clear();
+  }
+}
+
 TEST_F(HttpEndingTest, StreamOfUnknownLengthIsChunked) {
   Client client(*this);
   HttpConnection& connection = hold(client);

@@ -25,6 +25,7 @@ def handle(req):
         },
     }
 """
+DATED = "def handle(req):\n    return {'headers': {'Date': 'Mon, 01 Jan 2001 00:00:00 GMT', 'Server': 'own'}, 'body': 'x'}\n"
 ECHO = "def handle(req):\n    return {'body': req.body}\n"
 COUNT = """
 def handle(req):
@@ -42,11 +43,15 @@ def handle(req):
 """
 
 
+NOBODY = invoke_path("nobody")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def functions(server):
     server.deploy("mirror", MIRROR)
     server.deploy("echo", ECHO)
     server.deploy("count", COUNT)
+    server.deploy("dated", DATED)
     server.deploy("wait", WAIT, limits={"concurrency": 1, "max_replicas": 4, "timeout_seconds": 60})
 
 
@@ -182,6 +187,55 @@ def test_a_client_that_resets_frees_the_worker(server, client):
     assert client.response(client.request("GET", invoke_path("wait") + "?seconds=0"))[2] == b"waited"
 
 
+def late(client, stream, size=200_000):
+    """Sends a body behind an answer that is there already."""
+    for _ in range(size // 10_000):
+        client.send(h2.DATA, 0, stream, b"x" * 10_000)
+
+
+def resets(client):
+    """The streams that the server has reset so far."""
+    client.send(h2.PING, 0, 0, bytes(8))
+    client.read_until(lambda frame: frame.type == h2.PING and frame.flags & h2.ACK)
+    return [frame.stream for frame in client.frames if frame.type == h2.RST_STREAM]
+
+
+@pytest.mark.parametrize(
+    "method, path, headers, status",
+    [
+        ("POST", NOBODY, [], 404),
+        ("PUT", "/spaces/default/functions/echo/async-invoke", [], 405),
+        ("POST", "/spaces/default/functions/echo/async-invoke", [("x-callback-url", "gopher://a")], 400),
+        ("POST", "/spaces/default/functions/echo/invoke", [("content-length", "7000000")], 413),
+    ],
+)
+def test_who_still_sends_when_the_answer_is_there_may_end(client, method, path, headers, status):
+    stream = client.request(method, path, headers, end=False)
+    assert client.response(stream)[0] == status
+    late(client, stream)
+    assert resets(client) == []
+    if status != 413:
+        client.send(h2.DATA, h2.END_STREAM, stream, b"")
+        assert resets(client) == []
+    assert client.response(client.request("GET", "/healthz"))[0] == 200
+
+
+def test_who_sends_on_and_on_is_reset(client):
+    stream = client.request("POST", NOBODY, end=False)
+    assert client.response(stream)[0] == 404
+    last = client.read_until(lambda frame: frame.type == h2.RST_STREAM)
+    assert last.stream == stream and int.from_bytes(last.payload, "big") == h2.NO_ERROR
+    assert client.response(client.request("GET", "/healthz"))[0] == 200
+
+
+def test_giving_up_what_is_answered_is_no_rapid_reset(client):
+    for _ in range(400):
+        stream = client.request("POST", NOBODY, end=False)
+        assert client.response(stream)[0] == 404
+        client.send(h2.RST_STREAM, 0, stream, struct.pack(">I", h2.CANCEL))
+    assert client.response(client.request("GET", "/healthz"))[0] == 200
+
+
 # Floods: each ends the connection that makes it, and nothing else.
 
 
@@ -294,8 +348,30 @@ def test_curl(server):
     url = server.url + invoke_path("echo")
     wide = "x" * 1_000_000
     assert curl("--http2-prior-knowledge", "-w", " %{http_version}", "-d", "hello", url) == b"hello 2"
+    head = curl("--http2-prior-knowledge", "-i", server.url + invoke_path("dated")).decode()
+    assert [line for line in head.split("\r\n") if line.startswith(("date:", "server:"))] == [
+        "date: Mon, 01 Jan 2001 00:00:00 GMT",
+        "server: own",
+    ]
     done = subprocess.run(["curl", "-sS", "--noproxy", "*", "--http2-prior-knowledge", "--data-binary", "@-", url], input=wide.encode(), capture_output=True, timeout=60)  # fmt: skip
     assert done.stdout.decode() == wide, done.stderr
+
+
+@pytest.mark.parametrize(
+    "method, path, headers, size, status",
+    [
+        ("POST", NOBODY, [], 6 << 20, 404),
+        ("PUT", "/spaces/default/functions/echo/async-invoke", [], 6 << 20, 405),
+        ("POST", "/spaces/default/functions/echo/async-invoke", ["-H", "X-Callback-Url: gopher://a"], 6 << 20, 400),
+        ("POST", "/spaces/default/functions/echo/invoke", [], (6 << 20) + 1, 413),
+        ("POST", "/spaces/default/functions/echo/invoke", [], 40 << 20, 413),
+    ],
+)
+def test_curl_reads_an_answer_that_comes_while_it_sends(server, tmp_path, method, path, headers, size, status):
+    body = tmp_path / "body"
+    body.write_bytes(bytes(size))
+    answer = curl("--http2-prior-knowledge", "-X", method, *headers, "--data-binary", f"@{body}", server.url + path)
+    assert json.loads(answer)["status"] == status
 
 
 NODE = """
