@@ -442,6 +442,7 @@ void Http1Connection::drain() {
 bool Http1Connection::give_way() {
   const bool waits = reading_ == Reading::kHead || reading_ == Reading::kBody || lingering_;
   if (!waits || answer_ == Answer::kStreaming || buffered() > 0) return false;
+  if (!lingering_ && transport_.has_unread()) return false;  // it has asked, and we have not listened yet
   peer_closed();
   return true;
 }

@@ -313,7 +313,7 @@ void Http2Session::drain() {
 }
 
 bool Http2Session::give_way() {
-  if (!streams_.empty()) return false;
+  if (!streams_.empty() || transport_.has_unread()) return false;
   end(NGHTTP2_NO_ERROR);
   flush();
   close();

@@ -428,6 +428,35 @@ class FewDescriptors {
   rlimit before_{};
 };
 
+TEST_F(HttpEndingTest, LastDescriptorServesAClient) {
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "UBSan tries by a pipe whether it may read an object, and takes it for a broken one "
+                  "without descriptors";
+#endif
+  Client first(*this);
+  {
+    const FewDescriptors one(1);
+    hold(first).begin(204);
+  }
+  EXPECT_EQ(server().refused().no_descriptors, 0U);
+}
+
+// However many come at once: those that came first are served, the others told.
+TEST_F(HttpEndingTest, WhoHasAskedDoesNotGiveWayBeforeItWasHeard) {
+  limits_.max_connections = 1;
+  Client first(*this);
+  Client second(*this);
+  Client third(*this);
+  HttpConnection& held = hold(first);  // all three are accepted before any is read
+  for (Client* late : {&second, &third}) {
+    ASSERT_TRUE(closes(*late));
+    EXPECT_NE(late->text.find("\"too_many_connections\""), std::string::npos) << late->text;
+  }
+  held.begin(200);
+  held.send("served");
+  EXPECT_TRUE(ends_with(first, "served"));
+}
+
 TEST_F(HttpEndingTest, WithoutDescriptorsClientsAreToldAndThenServedAgain) {
 #if __has_feature(address_sanitizer)
   GTEST_SKIP() << "UBSan tries by a pipe whether it may read an object, and takes it for a broken one "

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -23,7 +24,22 @@ constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 
-// Before a connection is made of it: it costs nothing but the send.
+// Whether a client is in the backlog.
+bool somebody_waits(int fd) {
+  pollfd listener{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&listener, 1, 0) > 0;
+}
+
+// What has come of a request is taken first: the kernel answers what nobody has read with a reset, which may
+// take the answer from the client.
+void drop_input(int fd) {
+  constexpr int kMostReads = 16;
+  std::array<char, 4096> dropped{};
+  for (int i = 0; i < kMostReads && ::recv(fd, dropped.data(), dropped.size(), MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
+// Before a connection is made of it: it costs next to nothing.
 void answer_unavailable(int fd, std::string_view reason, std::string_view detail) {
   const std::string body = fmt::format(
       R"({{"type":"urn:sterna:problem:{0}","title":"Service Unavailable","status":503,"detail":"{1}",)"
@@ -35,6 +51,8 @@ void answer_unavailable(int fd, std::string_view reason, std::string_view detail
       "Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{}",
       body.size(), body);
   ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::shutdown(fd, SHUT_WR);
+  drop_input(fd);
 }
 
 UniqueFd open_reserve() {
@@ -124,7 +142,10 @@ void HttpServer::accept_all() {
                               SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      if ((errno == EMFILE || errno == ENFILE) && (make_room() || refuse_with_reserve())) continue;
+      // The kernel looks for a descriptor before it looks whether anybody waits.
+      const bool none_left = errno == EMFILE || errno == ENFILE;
+      if (none_left && !somebody_waits(socket_.get())) return;
+      if (none_left && (make_room() || refuse_with_reserve())) continue;
       if (errno != EAGAIN) accept_later();
       return;
     }

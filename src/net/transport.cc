@@ -47,6 +47,11 @@ ssize_t Transport::failed(int result) {
   }
 }
 
+bool Transport::has_unread() const {
+  char byte = 0;
+  return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void Transport::shut_down() {
   if (tls_ && !broken_) {
     ERR_clear_error();

@@ -39,6 +39,8 @@ class Transport {
   ssize_t write(const char* from, std::size_t bytes) {
     return tls_ ? write_tls(from, bytes) : ::send(socket_.get(), from, bytes, MSG_NOSIGNAL);
   }
+  // Bytes have come that were not read yet.
+  bool has_unread() const;
   // Nothing more will be written.
   void shut_down();
   // Closes at once.
