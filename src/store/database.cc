@@ -114,6 +114,17 @@ void Database::note_write(const Status& written) {
   in_trouble_ = by_disk;
 }
 
+void Database::release_cache() {
+  sqlite3_db_release_memory(handle_);
+}
+
+std::int64_t Database::cache_bytes() const {
+  int now = 0;
+  int highest = 0;
+  sqlite3_db_status(handle_, SQLITE_DBSTATUS_CACHE_USED, &now, &highest, 0);
+  return now;
+}
+
 Status Database::touch() {
   const Result<int> version = schema_version();
   if (!version) return std::unexpected(version.error());

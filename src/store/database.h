@@ -44,6 +44,11 @@ class Database {
   // Runs one or more statements that answer no rows.
   Status execute(const std::string& sql);
 
+  // Gives back pages that are kept to be quick, up to DatabaseTuning::cache_kib; they are read again when
+  // needed.
+  void release_cache();
+  std::int64_t cache_bytes() const;
+
   // How many rows the last INSERT, UPDATE or DELETE touched.
   std::int64_t changed_rows() const;
 

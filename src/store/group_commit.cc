@@ -1,5 +1,7 @@
 #include "store/group_commit.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -11,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxBatch = 1024;             // writes
 constexpr std::size_t kMaxBatchBytes = 16U << 20U;  // one write may be larger
+constexpr std::int64_t kWorthGiving = 2 << 20;      // of the cache; less is kept
 
 // Failures that say nothing about the rest of the batch.
 bool harmless(const Status& status) {
@@ -26,8 +29,11 @@ class Touch final : public Write {
 
 }  // namespace
 
-GroupCommit::GroupCommit(std::unique_ptr<Database> database, Deliver deliver)
-    : database_(std::move(database)), deliver_(std::move(deliver)), thread_([this] { work(); }) {}
+GroupCommit::GroupCommit(std::unique_ptr<Database> database, Deliver deliver, Duration idle)
+    : database_(std::move(database)),
+      deliver_(std::move(deliver)),
+      idle_(idle),
+      thread_([this] { work(); }) {}
 
 GroupCommit::~GroupCommit() {
   {
@@ -68,10 +74,22 @@ std::optional<MonotonicTime> GroupCommit::writing_since() const {
   return writing_since_;
 }
 
+void GroupCommit::wait(std::unique_lock<std::mutex>& lock) {
+  const auto is_wanted = [this] { return ending_ || !queued_.empty(); };
+  if (wake_.wait_for(lock, idle_, is_wanted)) return;
+  lock.unlock();
+  if (database_->cache_bytes() >= kWorthGiving) {
+    database_->release_cache();
+    malloc_trim(0);
+  }
+  lock.lock();
+  wake_.wait(lock, is_wanted);
+}
+
 std::vector<GroupCommit::Ended> GroupCommit::take_batch() {
   std::unique_lock lock(mutex_);
   writing_since_.reset();
-  wake_.wait(lock, [this] { return ending_ || !queued_.empty(); });
+  wait(lock);
   std::size_t count = 0;
   std::size_t bytes = 0;
   while (count < queued_.size() && count < kMaxBatch && (count == 0 || bytes < kMaxBatchBytes)) {

@@ -40,7 +40,9 @@ class GroupCommit {
   // Takes a batch that has ended to the thread where `done` is to be called. Called on the writer's thread.
   using Deliver = std::function<void(std::vector<Ended>)>;
 
-  GroupCommit(std::unique_ptr<Database> database, Deliver deliver);
+  // When nothing was written for `idle`, pages that were kept to be quick are given back, if they are many.
+  GroupCommit(std::unique_ptr<Database> database, Deliver deliver,
+              Duration idle = std::chrono::milliseconds(500));
   // Runs what is queued, then ends.
   ~GroupCommit();
   GroupCommit(const GroupCommit&) = delete;
@@ -62,12 +64,14 @@ class GroupCommit {
 
  private:
   void work();
+  void wait(std::unique_lock<std::mutex>& lock);
   std::vector<Ended> take_batch();
   void run(std::vector<Ended>& batch);
   Status run_all(std::vector<Ended>& batch);
 
   const std::unique_ptr<Database> database_;
   const Deliver deliver_;
+  const Duration idle_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -35,17 +35,19 @@ class GroupCommitTest : public ::testing::Test {
     auto database = Database::open((folder_ / "test.db").string());
     ASSERT_TRUE(database);
     ASSERT_TRUE((*database)->execute("CREATE TABLE t(n INTEGER PRIMARY KEY)"));
-    writer_ =
-        std::make_unique<GroupCommit>(std::move(*database), [this](std::vector<GroupCommit::Ended> batch) {
-          batches_ += 1;
-          for (GroupCommit::Ended& ended : batch) ended.write->done(ended.status);
-        });
+    writer_ = std::make_unique<GroupCommit>(std::move(*database), deliver());
   }
   void TearDown() override {
     writer_.reset();
     std::filesystem::remove_all(folder_);
   }
 
+  GroupCommit::Deliver deliver() {
+    return [this](std::vector<GroupCommit::Ended> batch) {
+      batches_ += 1;
+      for (GroupCommit::Ended& ended : batch) ended.write->done(ended.status);
+    };
+  }
   // Keeps the writer busy until `open`, so that what is submitted meanwhile becomes one batch.
   void hold(const std::shared_future<void>& open) {
     std::promise<void> running;
@@ -122,6 +124,29 @@ TEST_F(GroupCommitTest, AnyOtherFailureUndoesTheBatch) {
   EXPECT_EQ(broken.get().error().reason, "io_error");
   EXPECT_EQ(rows(), 0);
   EXPECT_TRUE(insert(3).get());
+}
+
+TEST_F(GroupCommitTest, WhoIsIdleGivesItsCacheBack) {
+  auto database = Database::open((folder_ / "large.db").string(), {.cache_kib = 16'000});
+  ASSERT_TRUE(database);
+  ASSERT_TRUE((*database)->execute("CREATE TABLE large(n)"));
+  writer_ = std::make_unique<GroupCommit>(std::move(*database), deliver(), Duration::zero());
+  std::int64_t cached = 0;
+  const auto look = [&cached](Database& db) -> Status {
+    cached = db.cache_bytes();
+    return {};
+  };
+  const auto fill = [&](Database& db) -> Status {
+    const Status filled = db.execute(
+        "WITH RECURSIVE i(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM i WHERE n < 2000)"
+        " INSERT INTO large SELECT zeroblob(3000) FROM i");
+    return filled ? look(db) : filled;
+  };
+  ASSERT_TRUE(submit(fill).get());
+  EXPECT_GT(cached, 4'000'000);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (cached > 1'000'000 && std::chrono::steady_clock::now() < deadline) ASSERT_TRUE(submit(look).get());
+  EXPECT_LT(cached, 1'000'000);
 }
 
 TEST_F(GroupCommitTest, WhatIsQueuedAtTheEndIsWritten) {
