@@ -35,7 +35,7 @@ List list_of(const std::vector<std::string>& lines) {
 
 // What runs on the sender's thread, and the two places where both threads meet: `inbox_`, and jobs posted to
 // the loop.
-class CurlSender::Thread {
+class CurlSender::Thread final : private AnswerObserver {
  public:
   using Mail = std::vector<std::pair<Post, Done>>;
 
@@ -72,16 +72,22 @@ class CurlSender::Thread {
   }
 
  private:
+  // Its answer's head is there, the end of the body is not.
+  struct Lingering {
+    Transfer* transfer;
+    MonotonicTime until;
+  };
+
   void run() {
     while (!stopping_) {
       driver_.turn(longest_wait());
       read_inbox();
       sign_one_piece();
       while (const auto done = driver_.next_done()) {
-        driver_.remove(done->handle);
         Transfer& transfer = Transfer::of(done->handle);
-        go_on(transfer, transfer.on_done(done->code));
+        end_exchange(transfer, done->code);
       }
+      end_lingering();
       shed();
       start_waiting();
       send_results();
@@ -90,7 +96,26 @@ class CurlSender::Thread {
 
   Duration longest_wait() const {
     if (!signing_.empty()) return Duration::zero();
-    return table_.waiting() > 0 ? kShedPause : kForever;
+    const Duration wait = table_.waiting() > 0 ? kShedPause : kForever;
+    return lingering_.empty() ? wait : std::min(wait, lingering_.front().until - clock_.now());
+  }
+
+  void on_answer_head(Transfer& transfer) override {
+    lingering_.push_back({&transfer, clock_.now() + limits_.answer_body_wait});
+  }
+
+  // The head of the answer decides: an end of the body that does not come is not waited for. That costs the
+  // connection, so it gets a moment. A request that is not sent yet gets another.
+  void end_lingering() {
+    while (!lingering_.empty() && lingering_.front().until <= clock_.now()) {
+      Transfer& transfer = *lingering_.front().transfer;
+      if (transfer.has_answer()) {
+        end_exchange(transfer, CURLE_OK);
+      } else {
+        lingering_.pop_front();
+        on_answer_head(transfer);
+      }
+    }
   }
 
   void shed() {
@@ -135,6 +160,12 @@ class CurlSender::Thread {
     go_on(transfer, transfer.sign_some());
   }
 
+  void end_exchange(Transfer& transfer, CURLcode code) {
+    driver_.remove(transfer.handle());
+    std::erase_if(lingering_, [&](const Lingering& each) { return each.transfer == &transfer; });
+    go_on(transfer, transfer.on_done(code));
+  }
+
   void go_on(Transfer& transfer, Transfer::Step step) {
     switch (step) {
       case Transfer::Step::kSign:
@@ -164,7 +195,8 @@ class CurlSender::Thread {
   // As many are made as posts were ever under way at once; the newest one idle has the warmest memory.
   Transfer& idle_transfer() {
     if (idle_.empty()) {
-      transfers_.push_back(std::make_unique<Transfer>(limits_, server_allow_, clock_, resolved_.get()));
+      transfers_.push_back(std::make_unique<Transfer>(limits_, server_allow_, clock_, resolved_.get(),
+                                                      static_cast<AnswerObserver&>(*this)));
       return *transfers_.back();
     }
     Transfer& transfer = *idle_.back();
@@ -202,6 +234,7 @@ class CurlSender::Thread {
   std::vector<std::unique_ptr<Transfer>> transfers_;
   std::vector<Transfer*> idle_;
   std::deque<Transfer*> signing_;
+  std::deque<Lingering> lingering_;  // by `until`
   MonotonicTime next_shed_;
   std::vector<std::pair<Done, PostResult>> results_;
 

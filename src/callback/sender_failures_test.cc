@@ -70,7 +70,11 @@ INSTANTIATE_TEST_SUITE_P(
         Misbehaviour{"EndlessHead",
                      {"HTTP/1.1 200 OK\r\n", kKeep, "X: " + std::string(8000, 'y') + "\r\n"},
                      Verdict::kRetry,
-                     "not HTTP"},
+                     "head of the receiver's answer is larger than 64 KiB"},
+        Misbehaviour{"EndlessLineOfTheHead",
+                     {"HTTP/1.1 200 OK\r\nX: ", kKeep, std::string(1 << 20, 'y')},
+                     Verdict::kRetry,
+                     "head of the receiver's answer is larger than 64 KiB"},
         Misbehaviour{"EndlessInterim",
                      {"", kKeep, "HTTP/1.1 103 X\r\nX: " + std::string(8000, 'y') + "\r\n\r\n"},
                      Verdict::kRetry,
@@ -89,6 +93,57 @@ INSTANTIATE_TEST_SUITE_P(
                      Verdict::kRetry,
                      "answered 500"}),
     [](const auto& param) { return param.param.name; });
+
+// The receiver has 30 s for all of its answer; the tests wait less than that.
+TEST_F(SenderTest, TheHeadOfTheAnswerDecides) {
+  ScriptedServer server([](const Received& request) {
+    if (request.body == "busy")
+      return Reply{"HTTP/1.1 503 X\r\nRetry-After: 9\r\nContent-Length: 5\r\n\r\n", kKeep, ""};
+    return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", kKeep, ""};
+  });
+  const PostResult taken = send(post_to(server.url()));
+  EXPECT_EQ(taken.verdict, Verdict::kDelivered) << taken.detail;
+  EXPECT_EQ(taken.status_code, 200U);
+  EXPECT_EQ(taken.detail, "");
+  const PostResult busy = send(post_to(server.url(), "busy"));
+  EXPECT_EQ(busy.verdict, Verdict::kRetry);
+  EXPECT_EQ(busy.status_code, 503U);
+  EXPECT_EQ(busy.retry_after, seconds(9));
+  EXPECT_EQ(server.received().size(), 2U);
+}
+
+TEST_F(SenderTest, TheHeadOfARedirectDecides) {
+  ScriptedServer server([](const Received& request) {
+    if (request.line.starts_with("POST /there ")) return reply_with("200 OK");
+    return Reply{"HTTP/1.1 307 X\r\nLocation: /there\r\nContent-Length: 5\r\n\r\n", kKeep, ""};
+  });
+  EXPECT_EQ(send(post_to(server.url())).verdict, Verdict::kDelivered);
+  ASSERT_EQ(server.received().size(), 2U);
+  EXPECT_EQ(server.received()[1].body, "hello");
+}
+
+TEST_F(SenderTest, AnInterimAnswerDoesNotDecide) {
+  ScriptedServer server([](const Received&) { return Reply{"HTTP/1.1 103 X\r\n\r\n", kKeep, ""}; });
+  SenderLimits limits;
+  limits.answer_body_wait = milliseconds(1);
+  limits.total_timeout = milliseconds(500);
+  start(limits);
+  EXPECT_THAT(send(post_to(server.url())).detail, HasSubstr("did not answer in time"));
+}
+
+TEST_F(SenderTest, WhatIsTakenBeforeItIsSentIsSentToItsEnd) {
+  ScriptedServer server([](const Received&) { return Reply{"HTTP/1.1 200 OK\r\n\r\n", kKeep, ""}; },
+                        ScriptedServer::Reads::kHeadsFirst);
+  SenderLimits limits;
+  limits.answer_body_wait = milliseconds(20);
+  start(limits);
+  const std::string body(32 << 20, 'x');
+  EXPECT_EQ(send(post_to(server.url(), body)).verdict, Verdict::kDelivered);
+  const auto deadline = clock_.now() + seconds(20);
+  while (server.received().empty() && clock_.now() < deadline) loop_.turn(milliseconds(10));
+  ASSERT_EQ(server.received().size(), 1U);
+  EXPECT_EQ(server.received()[0].body.size(), body.size());
+}
 
 TEST_F(SenderTest, AnAnswerBeforeTheEndOfTheBodyCounts) {
   ScriptedServer server([](const Received&) { return reply_with("413 X"); }, ScriptedServer::Reads::kHeads);

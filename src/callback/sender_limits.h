@@ -16,6 +16,8 @@ struct SenderLimits {
   // A body of n bytes adds n divided by this to the total: large ones need time, receivers that take them
   // slower do not get it.
   std::uint64_t slowest_upload_bytes_per_second = 64 << 10;
+  // After the head of an answer for the rest of it, so that the connection can be used again.
+  Duration answer_body_wait = std::chrono::milliseconds(200);
   Duration longest_retry_after = std::chrono::hours(24);
 
   unsigned max_redirects = 3;

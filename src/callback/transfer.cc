@@ -31,8 +31,12 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 Transfer::Transfer(const SenderLimits& limits, const AllowList& server_allow, const Clock& clock,
-                   curl_slist* resolved)
-    : limits_(limits), server_allow_(server_allow), clock_(clock), handle_(curl_easy_init()) {
+                   curl_slist* resolved, AnswerObserver& observer)
+    : limits_(limits),
+      server_allow_(server_allow),
+      clock_(clock),
+      observer_(observer),
+      handle_(curl_easy_init()) {
   STERNA_ASSERT(handle_ != nullptr);
   set_options(resolved);
 }
@@ -181,18 +185,34 @@ Transfer::Step Transfer::on_done(CURLcode code) {
     return end(not_attempted("the stored answer could not be read", limits_.first_rest), Reach::kUnknown);
   }
   // With the head of the answer everything is known, whatever becomes of its body.
-  if (answer_.head_ended && answer_.status >= 200) return end_answered();
+  if (answer_.is_final()) return end_answered();
   if (forbidden_ && !other_address_was_tried(code)) {
     if (code == CURLE_ABORTED_BY_CALLBACK && !std::exchange(fresh_, true)) return send();
     return end_forbidden(*forbidden_);
   }
-  if (answer_.head_bytes > limits_.max_answer_head_bytes) {
-    return end(result_for_failure(CURLE_WEIRD_SERVER_REPLY, {}), Reach::kAnswered);
+  if (has_large_head(code)) {
+    return end(result_for_large_head(limits_.max_answer_head_bytes), Reach::kAnswered);
   }
   if (code == CURLE_OK) code = CURLE_WEIRD_SERVER_REPLY;
   return end(
       result_for_failure(code, error_text_.front() == '\0' ? curl_easy_strerror(code) : error_text_.data()),
       Reach::kFailed);
+}
+
+bool Transfer::has_answer() const {
+  if (!answer_.is_final()) return false;
+  curl_off_t sent = 0;
+  curl_easy_getinfo(handle_, CURLINFO_SIZE_UPLOAD_T, &sent);
+  return answer_.status >= 300 || static_cast<std::uint64_t>(sent) >= body_size();
+}
+
+// A line that is longer than curl's own limit, 100 KiB, is not given to us; curl says then that memory ran
+// out.
+bool Transfer::has_large_head(CURLcode code) const {
+  long request_bytes = 0;
+  curl_easy_getinfo(handle_, CURLINFO_REQUEST_SIZE, &request_bytes);
+  return answer_.head_bytes > limits_.max_answer_head_bytes ||
+         (code == CURLE_OUT_OF_MEMORY && request_bytes > 0);
 }
 
 // Whether the end is about another address than the one that was refused. A request that was aborted is about
@@ -285,7 +305,7 @@ bool Transfer::take_header_line(std::string_view line) {
   answer_.head_bytes += line.size();
   if (answer_.head_bytes > limits_.max_answer_head_bytes)
     return answer_.head_ended;  // trailers are of no interest
-  if (answer_.head_ended && answer_.status >= 200) return true;
+  if (answer_.is_final()) return true;
   line = trimmed(line);
   if (line.starts_with("HTTP/")) {
     const std::size_t head_bytes = answer_.head_bytes;
@@ -296,6 +316,7 @@ bool Transfer::take_header_line(std::string_view line) {
     }
   } else if (line.empty()) {
     answer_.head_ended = true;
+    if (answer_.is_final()) observer_.on_answer_head(*this);
   } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
     const std::string_view name = line.substr(0, colon);
     if (same_name(name, "retry-after")) answer_.retry_after = trimmed(line.substr(colon + 1));

@@ -16,19 +16,31 @@
 
 namespace sterna::callback {
 
+class Transfer;
+
+class AnswerObserver {
+ public:
+  // The final answer's head is there: see Transfer::has_answer. From within curl, which must not be called
+  // here.
+  virtual void on_answer_head(Transfer& transfer) = 0;
+
+ protected:
+  ~AnswerObserver() = default;
+};
+
 // Used for one post after the other, so that handle and buffers are made once. The sender's thread.
 class Transfer {
  public:
   // What to do with the handle after a step.
   enum class Step : std::uint8_t {
     kSign,  // call `sign_some`
-    kSend,  // give the handle to curl, then its code to `on_done`
+    kSend,  // give the handle to curl, then its code to `on_done`; earlier, with CURLE_OK, once `has_answer`
     kOver,  // take the post and its `result`
   };
 
   // The references must outlive it. `resolved`: shared by all transfers, may be null.
   Transfer(const SenderLimits& limits, const AllowList& server_allow, const Clock& clock,
-           curl_slist* resolved);
+           curl_slist* resolved, AnswerObserver& observer);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -40,6 +52,9 @@ class Transfer {
   // Reads one more piece of a large body for its signature.
   Step sign_some();
   Step on_done(CURLcode code);
+  // All that counts is known: the head of the final answer has ended, and one that takes the post (2xx)
+  // stands for a post that has left as a whole.
+  bool has_answer() const;
 
   PendingPostPtr take_post() { return std::move(pending_); }
   PostResult take_result() { return std::move(result_); }
@@ -54,6 +69,8 @@ class Transfer {
     std::size_t body_bytes = 0;
     std::string retry_after;
     std::string location;
+
+    bool is_final() const { return head_ended && status >= 200; }
   };
 
   void set_options(curl_slist* resolved);
@@ -65,6 +82,7 @@ class Transfer {
   Step end_forbidden(const Error& error);
   void write_headers();
   bool other_address_was_tried(CURLcode code) const;
+  bool has_large_head(CURLcode code) const;
   Duration time_limit() const;
   std::uint64_t body_size() const;
   Status check(const IpAddress& address) const;
@@ -80,6 +98,7 @@ class Transfer {
   const SenderLimits& limits_;
   const AllowList& server_allow_;
   const Clock& clock_;
+  AnswerObserver& observer_;
   CURL* const handle_;
   std::array<char, CURL_ERROR_SIZE> error_text_{};
   HeaderLines headers_;

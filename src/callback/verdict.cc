@@ -72,6 +72,13 @@ PostResult result_for_failure(int curl_code, std::string_view curl_text) {
           .retry_after = {}};
 }
 
+PostResult result_for_large_head(std::size_t limit_bytes) {
+  return {.verdict = Verdict::kRetry,
+          .status_code = {},
+          .detail = fmt::format("the head of the receiver's answer is larger than {} KiB", limit_bytes >> 10),
+          .retry_after = {}};
+}
+
 PostResult undeliverable(std::string detail) {
   return {
       .verdict = Verdict::kUndeliverable, .status_code = {}, .detail = std::move(detail), .retry_after = {}};

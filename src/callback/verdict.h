@@ -22,6 +22,9 @@ PostResult result_for_answer(unsigned status, std::optional<Duration> retry_afte
 // curl's own words for it.
 PostResult result_for_failure(int curl_code, std::string_view curl_text);
 
+// The receiver's answer began with a head of more than `limit_bytes`.
+PostResult result_for_large_head(std::size_t limit_bytes);
+
 // Sending again cannot help.
 PostResult undeliverable(std::string detail);
 

@@ -13,12 +13,16 @@ REASONS = {200: "OK", 204: "No Content", 404: "Not Found", 503: "Service Unavail
 
 @dataclass(frozen=True)
 class Answer:
-    """What the receiver does with one request; `raw` is sent instead of an answer, b"" closes without a word."""
+    """What the receiver does with one request; `raw` is sent instead of an answer, b"" closes without a word.
+
+    Both times are in seconds: `delay` before the answer, `hold` after `raw` until the connection is closed.
+    """
 
     status: int = 204
     headers: tuple = ()
     body: bytes = b""
     delay: float = 0.0
+    hold: float = 0.0
     raw: bytes | None = None
 
     def encoded(self):
@@ -140,6 +144,7 @@ class Receiver:
                     return
                 peer.sendall(answer.encoded())
                 if answer.raw is not None:
+                    self.closing.wait(answer.hold)
                     return
         except (OSError, ValueError):
             return  # the sender went away

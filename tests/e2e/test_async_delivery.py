@@ -41,6 +41,23 @@ def test_2xx_is_delivered(echo, receiver, status):
     assert len(receiver.received(path)) == 1
 
 
+def test_the_head_of_the_answer_decides(echo, receiver):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    made = send(echo, receiver.script("/slow-body", Answer(raw=head, hold=120)))
+    found = made.until_delivery("delivered", 15)  # the receiver would have had 30 s
+    assert [each["outcome"] for each in found["callback"]["deliveries"]] == ["delivered"]
+    assert len(receiver.received("/slow-body")) == 1
+
+
+def test_a_head_that_is_too_large_is_called_that(echo, receiver):
+    large = Answer(raw=b"HTTP/1.1 200 OK\r\nX-Large: " + b"x" * 2_000_000 + b"\r\nRetry-After: 0\r\n\r\n")
+    made = send(echo, receiver.script("/large-head", large, Answer(204)))
+    found = made.until_delivery("delivered", 30)
+    first = found["callback"]["deliveries"][0]
+    assert (first["outcome"], first["status_code"]) == ("retry", None)
+    assert "head of the receiver's answer is larger than 64 KiB" in first["detail"]
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 400, 401, 403, 404, 410, 422, 451])
 def test_other_3xx_and_4xx_are_undeliverable_at_once(echo, receiver, status):
     path, elsewhere = f"/status/{status}", f"/elsewhere/{status}"

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <strings.h>
 #include <sys/socket.h>
 
@@ -55,8 +56,8 @@ class ScriptedServer {
  public:
   using Script = std::function<Reply(const Received&)>;
 
-  // kHeads: answers without reading bodies.
-  enum class Reads : std::uint8_t { kAll, kHeads };
+  // kHeads: answers without reading bodies. kHeadsFirst: reads them a while after it has answered.
+  enum class Reads : std::uint8_t { kAll, kHeads, kHeadsFirst };
 
   // `script` runs on the connections' threads.
   explicit ScriptedServer(Script script, Reads reads = Reads::kAll)
@@ -100,6 +101,8 @@ class ScriptedServer {
   }
 
  private:
+  static constexpr int kBodyDelayMs = 300;
+
   void accept_all() {
     while (true) {
       UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -115,17 +118,25 @@ class ScriptedServer {
 
   void serve(int fd) {
     std::string buffer;
-    while (auto request = read_request(fd, buffer)) {
-      {
-        const std::scoped_lock lock(mutex_);
-        received_.push_back(*request);
-      }
+    while (auto request = read_head(fd, buffer)) {
+      if (reads_ == Reads::kAll && !read_body(fd, buffer, *request)) break;
+      if (reads_ != Reads::kHeadsFirst) keep(*request);
       const Reply reply = script_(*request);
       bool sent = send_all(fd, reply.bytes);
+      if (reads_ == Reads::kHeadsFirst) {
+        wait_unless_it_goes(fd);
+        if (!read_body(fd, buffer, *request)) break;
+        keep(*request);
+      }
       while (sent && !reply.again.empty()) sent = send_all(fd, reply.again) && wait_a_little(fd);
       if (!sent || reply.then == Reply::Then::kClose) break;
     }
     ::shutdown(fd, SHUT_RDWR);
+  }
+
+  void keep(const Received& request) {
+    const std::scoped_lock lock(mutex_);
+    received_.push_back(request);
   }
 
   static bool send_all(int fd, std::string_view bytes) {
@@ -146,6 +157,11 @@ class ScriptedServer {
     return count > 0 || (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
   }
 
+  static void wait_unless_it_goes(int fd) {
+    pollfd client{.fd = fd, .events = POLLRDHUP, .revents = 0};
+    ::poll(&client, 1, kBodyDelayMs);
+  }
+
   static bool read_more(int fd, std::string& buffer) {
     char piece[64 << 10];
     const auto count = ::recv(fd, piece, sizeof(piece), 0);
@@ -154,23 +170,26 @@ class ScriptedServer {
     return true;
   }
 
-  std::optional<Received> read_request(int fd, std::string& buffer) const {
+  static std::optional<Received> read_head(int fd, std::string& buffer) {
     std::size_t end = 0;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
       if (!read_more(fd, buffer)) return std::nullopt;
     }
     Received request = parse_head(std::string_view(buffer).substr(0, end));
     buffer.erase(0, end + 4);
-    if (reads_ == Reads::kHeads) return request;
+    return request;
+  }
+
+  static bool read_body(int fd, std::string& buffer, Received& request) {
     std::size_t length = 0;
     const std::string text = request.header("content-length");
     std::from_chars(text.data(), text.data() + text.size(), length);
     while (buffer.size() < length) {
-      if (!read_more(fd, buffer)) return std::nullopt;
+      if (!read_more(fd, buffer)) return false;
     }
     request.body = buffer.substr(0, length);
     buffer.erase(0, length);
-    return request;
+    return true;
   }
 
   static Received parse_head(std::string_view head) {
