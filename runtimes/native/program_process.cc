@@ -2,17 +2,12 @@
 
 #include <signal.h>
 
+#include "native/last_words.h"
+
 namespace sterna::native {
 namespace {
 
 constexpr Duration kStopTimeout = std::chrono::seconds(2);
-
-std::string last_line_of(std::string_view text) {
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  const std::size_t end = text.rfind('\n');
-  constexpr std::size_t kMaxShown = 500;
-  return std::string(text.substr(end == std::string_view::npos ? 0 : end + 1).substr(0, kMaxShown));
-}
 
 }  // namespace
 
@@ -49,13 +44,9 @@ void ProgramProcess::drain() {
   errors_->drain();
 }
 
-std::string ProgramProcess::output() const {
-  return output_ ? output_->tail() + errors_->tail() : std::string();
-}
-
-std::string ProgramProcess::last_line() const {
+std::string ProgramProcess::last_words() const {
   if (!output_) return {};
-  return last_line_of(errors_->tail().empty() ? output_->tail() : errors_->tail());
+  return last_words_of(errors_->tail().empty() ? output_->tail() : errors_->tail());
 }
 
 void ProgramProcess::on_exit(int wait_status) {

@@ -25,9 +25,8 @@ class ProgramProcess {
 
   // Takes what it has printed until now.
   void drain();
-  // The end of what it has printed, and the last line of that, where programs say why they end.
-  std::string output() const;
-  std::string last_line() const;
+  // The line in which it says why it ended (last_words.h); all of it is in the function's log.
+  std::string last_words() const;
 
   const std::string& name() const { return program_.argv.front(); }
 

@@ -54,6 +54,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   const registry::Version& version = function.active ? *function.active : function.newest;
   entry->status = function.status;
   entry->status_reason = function.status_reason;
+  entry->has_code = !function.newest.bundle.empty();
   entry->access = version.spec.access;
   entry->queue_wait = version.spec.limits.queue_wait;
   entry->async = version.spec.async;

@@ -26,6 +26,7 @@ struct FunctionEntry {
   std::string name;
   registry::FunctionStatus status = registry::FunctionStatus::kPending;
   std::string status_reason;
+  bool has_code = true;  // of the newest version; false: it is to be sent yet
   api::Access access = api::Access::kToken;
   std::uint64_t max_body_bytes = 0;
   Duration queue_wait{};

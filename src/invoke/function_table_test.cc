@@ -11,6 +11,15 @@ using pool::testing::exit_signal;
 using registry::FunctionStatus;
 using registry::VersionState;
 
+TEST_F(TableTest, FunctionWithoutCodeSaysSo) {
+  registry::Function empty = function(1, VersionState::kPending, 0);
+  empty.newest.bundle.clear();
+  table_.apply(empty);
+  ASSERT_NE(admit(entry()), nullptr);
+  EXPECT_NE(admit(entry())->detail.find("no code yet"), std::string_view::npos);
+  EXPECT_EQ(admit(entry())->retry_after_seconds, 0U);  // waiting does not help
+}
+
 TEST_F(TableTest, NewFunctionIsLoadedThenActivated) {
   table_.apply(function(1, VersionState::kPending, 0));
   EXPECT_EQ(store_.last(), "building id-motion 1");

@@ -11,6 +11,12 @@ constexpr FailureInfo kNotReady{503,
                                 Fault::kPlatform,
                                 "the function is still being built; try again in a moment",
                                 1};
+constexpr FailureInfo kNoCode{503,
+                              "function_not_running",
+                              Component::kRegistry,
+                              Fault::kPlatform,
+                              "the function has no code yet; send it with PUT .../code or `sterna deploy`",
+                              0};
 constexpr FailureInfo kStopped{503,
                                "function_not_running",
                                Component::kRegistry,
@@ -29,6 +35,7 @@ constexpr FailureInfo kFailed{503,
 const FailureInfo* admit(const FunctionEntry& entry) {
   switch (entry.status) {
     case FunctionStatus::kPending:
+      return entry.has_code ? &kNotReady : &kNoCode;
     case FunctionStatus::kBuilding:
       return &kNotReady;
     case FunctionStatus::kStopped:

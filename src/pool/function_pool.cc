@@ -21,6 +21,9 @@ constexpr Duration kLongestStartPause = std::chrono::seconds(2);
 // it.
 constexpr Duration kTakePatience = std::chrono::seconds(5);
 constexpr Duration kLeastTakePatience = std::chrono::seconds(1);
+// A worker that ends closes its socket a moment before it can be reaped. Killed in between, its sandbox's
+// init could not tell any more how it ended.
+constexpr Duration kExitPatience = std::chrono::seconds(1);
 constexpr unsigned kToleratedLoadFailures = 2;
 constexpr unsigned kToleratedCrashes = 9;
 
@@ -247,8 +250,12 @@ void FunctionPool::platform_log(std::string_view instance, std::string_view text
 
 // The calls are answered when the exit is reported: only then the reason is known.
 void FunctionPool::on_disconnected(Worker& worker, std::string_view why) {
-  if (!why.empty())
-    platform_log(worker.instance(), "the worker broke the protocol and is stopped: " + std::string(why));
+  if (why.empty()) {
+    if (Member* of = member(worker.instance()); of != nullptr)
+      of->exit_by = context_.loop.now() + kExitPatience;
+    return;
+  }
+  platform_log(worker.instance(), "the worker broke the protocol and is stopped: " + std::string(why));
   context_.launcher.kill(worker.instance());
 }
 
@@ -398,7 +405,12 @@ void FunctionPool::expire_line(MonotonicTime now) {
 
 void FunctionPool::check_member(Member& member, MonotonicTime now) {
   Worker& worker = *member.worker;
-  if (member.killed || worker.state() == Worker::State::kLost) return;
+  if (member.killed) return;
+  if (worker.state() == Worker::State::kLost) {
+    if (now < member.exit_by) return;
+    member.exit_by = MonotonicTime::max();
+    return context_.launcher.kill(worker.instance());  // it has closed its socket and runs on
+  }
   if (now >= member.leave_by) return kill(member);
   if (worker.state() == Worker::State::kStarting) {
     if (!worker.calls().empty() && now - worker.calls().front().arrived >= config_.queue_wait)

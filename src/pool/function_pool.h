@@ -120,6 +120,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     Seat seat;               // none: the parent, which serves no calls
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
+    MonotonicTime exit_by = MonotonicTime::max();   // one that has closed its socket is killed then
   };
 
   void on_ready(Worker& worker) override;

@@ -180,6 +180,31 @@ TEST_F(PoolTest, WorkerThatDoesNotLeaveIsKilled) {
   EXPECT_TRUE(one.killed());
 }
 
+TEST_F(PoolTest, WorkerThatEndsIsNotKilledBeforeItsExitIsKnown) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  one.begin(request(one));
+  settle();
+  one.hang_up();
+  settle();
+  EXPECT_FALSE(one.killed());
+  EXPECT_FALSE(call.ended);
+  one.exit(exit_code(4));
+  settle();
+  EXPECT_EQ(call.failure, Failure::kWorkerDied);
+  EXPECT_TRUE(record_.logged("the worker exited with code 4"));
+}
+
+TEST_F(PoolTest, WorkerThatClosesItsSocketAndRunsOnIsKilled) {
+  FakeWorker& one = warm();
+  one.hang_up();
+  settle();
+  pass(milliseconds(900));
+  EXPECT_FALSE(one.killed());
+  pass(milliseconds(200));
+  EXPECT_TRUE(one.killed());
+}
+
 TEST_F(PoolTest, IdleWorkersLeaveButForTheMinimum) {
   config_.min_replicas = 1;
   FakeWorker& one = warm();

@@ -218,6 +218,8 @@ Result<Function> Registry::start(std::string_view space, std::string_view name) 
     if (!done) return std::unexpected(done.error());
     Result<Function> started = touch(changed.id);
     if (!started) return started;
+    if (!started->active && started->newest.bundle.empty())
+      return version_has_no_code(started->newest.number);
     if (Status room = check_minimum(space, started->newest.spec.limits); !room)
       return std::unexpected(room.error());
     return started;

@@ -132,6 +132,7 @@ class Registry {
   Result<Orphans> remove(std::string_view space, std::string_view name);
   Result<Function> stop(std::string_view space, std::string_view name);
   // Clears Stopped and a crash loop; a newest version that failed is pending again when nothing else runs.
+  // Conflict `version_has_no_code` when no code has been sent yet.
   Result<Function> start(std::string_view space, std::string_view name);
   // Every function, for the route table at start.
   Result<std::vector<Function>> snapshot();
@@ -147,7 +148,8 @@ class Registry {
   // has been loaded; it becomes the active one where there is none.
   Result<Saved> update(std::string_view space, std::string_view name, const api::FunctionSpec& spec,
                        const std::optional<std::string>& bundle, int traffic_percent = kAllTraffic);
-  // Adds a version with the spec and the code of version `number`.
+  // Adds a version with the spec and the code of version `number`. Conflict `version_has_no_code` when it was
+  // made before the first code was sent.
   Result<Saved> rollback(std::string_view space, std::string_view name, std::int64_t number);
   Result<Version> find_version(std::string_view space, std::string_view name, std::int64_t number);
   // Newest first; the cursor is the number of the last one.
@@ -156,7 +158,8 @@ class Registry {
   // Traffic (traffic.cc).
   // Gives version `number` `percent` (1 to 100) of the calls, the active one the others. With 100 it is the
   // active one; so a canary ends when the active one gets 100. Needs a version that has been loaded once:
-  // conflict `version_not_loaded`. Conflict `version_is_active` when the active one is to get less than all.
+  // conflict `version_not_loaded`, or `version_has_no_code`. Conflict `version_is_active` when the active one
+  // is to get less than all.
   Result<Function> set_traffic(std::string_view space, std::string_view name, std::int64_t number,
                                int percent);
 

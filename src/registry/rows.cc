@@ -143,6 +143,13 @@ std::unexpected<Error> no_function(std::string_view name) {
               "there is no function \"" + std::string(name.substr(0, 100)) + "\"");
 }
 
+// Versions that only have settings are made until the first code is sent.
+std::unexpected<Error> version_has_no_code(std::int64_t number) {
+  return fail(Code::kConflict, Component::kRegistry, "version_has_no_code",
+              "version " + std::to_string(number) +
+                  " has no code: it was made before the function's code was sent, so it cannot run");
+}
+
 std::unexpected<Error> no_version(std::int64_t number) {
   return fail(Code::kNotFound, Component::kRegistry, "version_not_found",
               "there is no version " + std::to_string(number) + " of this function (any more)");

@@ -38,6 +38,7 @@ WallTime from_ms(std::int64_t milliseconds);
 std::unexpected<Error> no_space(std::string_view name);
 std::unexpected<Error> no_function(std::string_view name);
 std::unexpected<Error> no_version(std::int64_t number);
+std::unexpected<Error> version_has_no_code(std::int64_t number);
 std::unexpected<Error> no_secret(std::string_view name);
 
 }  // namespace sterna::registry

@@ -63,6 +63,7 @@ Result<Function> Registry::set_traffic(std::string_view space, std::string_view 
     if (!before) return before;
     Result<Version> version = load_version(changed.id, number);
     if (!version) return std::unexpected(version.error());
+    if (version->bundle.empty()) return version_has_no_code(number);
     if (!before->active || version->runtime.empty() || version->state == VersionState::kFailed) {
       return conflict("version_not_loaded", "version " + std::to_string(number) +
                                                 " has never run, so it gets no calls; its state is " +

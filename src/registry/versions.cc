@@ -96,6 +96,7 @@ Result<Saved> Registry::rollback(std::string_view space, std::string_view name, 
     changed = *function;
     Result<Version> version = load_version(changed.id, number);
     if (!version) return std::unexpected(version.error());
+    if (version->bundle.empty()) return version_has_no_code(number);
     version->traffic_percent = kAllTraffic;
     const Result<Function> before = load(changed.id);
     if (!before) return std::unexpected(before.error());

@@ -56,6 +56,21 @@ TEST_F(VersionsTest, UpdateKeepsTheOldOneRunningUntilTheNewOneIsLoaded) {
   EXPECT_EQ(versions->items[1].state, VersionState::kRetired);
 }
 
+TEST_F(VersionsTest, VersionWithoutCodeCannotBeMadeToRun) {
+  api::FunctionSpec spec;
+  spec.name = "g";
+  ASSERT_TRUE(registry_->create("default", spec, ""));
+  EXPECT_EQ(registry_->start("default", "g").error().reason, "version_has_no_code");
+  const std::string id = registry_->update("default", "g", spec, "h")->function.id;
+  ASSERT_TRUE(registry_->activate(id, 2, false, "python"));
+  EXPECT_EQ(registry_->rollback("default", "g", 1).error().reason, "version_has_no_code");
+  EXPECT_EQ(registry_->set_traffic("default", "g", 1, 100).error().reason, "version_has_no_code");
+  const Function after = *registry_->find(id);
+  EXPECT_EQ(after.newest.number, 2);  // nothing was made
+  EXPECT_EQ(after.status, FunctionStatus::kRunning);
+  EXPECT_TRUE(registry_->start("default", "g"));
+}
+
 TEST_F(VersionsTest, SameCodeKeepsWhatIsKnownAboutTheHandler) {
   ASSERT_TRUE(registry_->activate(id_, 1, true, "python"));
   update(std::nullopt);

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "native/command/cgi_environment.h"
+#include "native/command/kernel_kills.h"
 #include "native/end.h"
 #include "worker/log_lines.h"
 
@@ -82,6 +83,7 @@ Status CommandRun::spawn() {
   auto out = Pipe::open();
   auto err = Pipe::open();
   if (!in || !out || !err) return std::unexpected((!in ? in : !out ? out : err).error());
+  kernel_kills_ = kernel_kills();
   output_ = std::move(out->read);
   ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
   errors_ = std::make_unique<LogPipe>(desk_, std::move(err->read), wire::Stream::kStderr,
@@ -164,10 +166,16 @@ void CommandRun::end_when_done() {
   }
 }
 
+// Only the server sees the counters of the worker's cgroup, and asks them when the worker itself is killed.
+bool CommandRun::may_be_out_of_memory() const {
+  return !kernel_kills_ || kernel_kills() != kernel_kills_;
+}
+
 void CommandRun::end_badly() {
   if (cancelled_) return exchange_.fail(wire::FailKind::kCancelled, "cancelled");
   const int wait_status = wait_status_.value_or(0);
-  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL) end_like(wait_status, desk_.channel());
+  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && may_be_out_of_memory())
+    end_like(wait_status, desk_.channel());
   const std::string text = command_.argv.front() + " " + describe_end(wait_status);
   exchange_.note(text);
   exchange_.fail(wire::FailKind::kRaised, text);

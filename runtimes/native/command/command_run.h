@@ -41,6 +41,7 @@ class CommandRun final : public Run, private net::EventHandler {
   void answer();
   void end_when_done();
   void end_badly();
+  bool may_be_out_of_memory() const;
 
   // The request's body on its way into the process.
   class Input final : public net::EventHandler {
@@ -70,6 +71,8 @@ class CommandRun final : public Run, private net::EventHandler {
   bool output_ended_ = false;
   bool cancelled_ = false;
   std::optional<int> wait_status_;
+  // As the process began; nullopt when the kernel does not tell.
+  std::optional<std::uint64_t> kernel_kills_;
 };
 
 }  // namespace sterna::native

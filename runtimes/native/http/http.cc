@@ -49,12 +49,11 @@ class HttpServing final : public RunMaker {
         channel_(channel),
         name_(program.argv.front()),
         desk_(loop, channel, init.async_concurrency, *this),
-        server_(
-            desk_, std::move(program), environment_of(init),
-            init.network == "host" ? Ports::kShared : Ports::kOwn,
-            {.on_listening = [this](const Target& target) { open(target); },
-             .on_failed = [this](const std::string& why, const std::string& output) { refuse(why, output); },
-             .on_ended = [this](int wait_status) { end(wait_status); }}) {}
+        server_(desk_, std::move(program), environment_of(init),
+                init.network == "host" ? Ports::kShared : Ports::kOwn,
+                {.on_listening = [this](const Target& target) { open(target); },
+                 .on_failed = [this](const std::string& why) { refuse(why); },
+                 .on_ended = [this](int wait_status) { end(wait_status); }}) {}
 
   int run() {
     server_.start();
@@ -77,12 +76,10 @@ class HttpServing final : public RunMaker {
  private:
   void open(const Target& target) {
     upstream_.emplace(loop_, target);
-    if (const Status opened = desk_.open(name_, true); !opened) refuse(opened.error().detail, {});
+    if (const Status opened = desk_.open(name_, true); !opened) refuse(opened.error().detail);
   }
 
-  void refuse(const std::string& why, const std::string& output) {
-    stop(refuse_to_load(channel_, why, output.empty() ? output : why + "\n" + output));
-  }
+  void refuse(const std::string& why) { stop(refuse_to_load(channel_, why)); }
 
   // Calls that are under way end with the worker.
   void end(int wait_status) {

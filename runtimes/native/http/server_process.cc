@@ -79,7 +79,7 @@ std::string ServerProcess::why_not_listening() const {
 
 void ServerProcess::on_exit(int wait_status) {
   if (listening_) return observer_.on_ended(wait_status);
-  const std::string said = process_.last_line();
+  const std::string said = process_.last_words();
   fail(fmt::format("{} {} before it listened on the port in the variable PORT ({}){}{}", process_.name(),
                    describe_end(wait_status), port_, said.empty() ? "" : ": ", said));
 }
@@ -87,7 +87,7 @@ void ServerProcess::on_exit(int wait_status) {
 void ServerProcess::fail(const std::string& why) {
   if (std::exchange(failed_, true)) return;
   process_.drain();
-  observer_.on_failed(why, process_.output());
+  observer_.on_failed(why);
 }
 
 }  // namespace sterna::native

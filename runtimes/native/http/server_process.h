@@ -22,8 +22,8 @@ class ServerProcess {
  public:
   struct Observer {
     std::function<void(const Target&)> on_listening;
-    std::function<void(const std::string& why, const std::string& output)> on_failed;  // instead
-    std::function<void(int wait_status)> on_ended;                                     // after on_listening
+    std::function<void(const std::string& why)> on_failed;  // instead
+    std::function<void(int wait_status)> on_ended;          // after on_listening
   };
 
   // `environment` names the port and the socket: PORT, STERNA_SOCKET.

@@ -83,7 +83,7 @@ class LambdaServing final : public RunMaker {
     if (!program) return refuse(program.error().detail, {});
     process_.emplace(desk_, std::move(*program), environment, [this](int wait_status) { end(wait_status); });
     if (const Status started = process_->start(); !started) return refuse(started.error().detail, {});
-    start_timer_ = loop_.after(kStartTimeout, [this] { refuse(never_asked(), process_->output()); });
+    start_timer_ = loop_.after(kStartTimeout, [this] { refuse(never_asked(), {}); });
   }
 
   std::string never_asked() const {
@@ -105,10 +105,10 @@ class LambdaServing final : public RunMaker {
   void end(int wait_status) {
     if (leaving_) return stop(0);
     if (!ready_) {
-      const std::string said = process_->last_line();
+      const std::string said = process_->last_words();
       return refuse(fmt::format("{} {} before it asked for an invocation{}{}", process_->name(),
                                 describe_end(wait_status), said.empty() ? "" : ": ", said),
-                    process_->output());
+                    {});
     }
     const std::string text =
         "the function's program " + process_->name() + " " + describe_end(wait_status) + "\n";

@@ -82,6 +82,8 @@ class FakeWorker {
             std::string_view payload);
   void print(std::string_view text);  // to its stdout
 
+  // Its socket closes: the process is ending, or its code has closed it.
+  void hang_up() { descriptors_.socket.reset(); }
   // The process ends, and the launcher hears of it.
   void exit(const WorkerExit& exit);
 

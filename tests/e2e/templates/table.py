@@ -10,7 +10,9 @@ A new template is a folder and a row. The handlers answer by path:
     /log?word=W          logs "to stdout W" and "to stderr W", answers "logged"
     /sleep?seconds=S     answers "slept" after S seconds
     /fail                fails with the text "on purpose" in its log
-    /leave               ends the process
+    /leave               ends the process with exit code 3
+    /crash               ends the process by SIGABRT
+    /kill                ends the process by SIGKILL
     /environment         COLOUR and STERNA_FUNCTION of its environment, as JSON
 """
 
@@ -28,6 +30,8 @@ class Template:
     sets_status: bool = True  # the function can answer another status than 200, and headers
     repeats_headers: bool = True  # repeated request headers arrive one by one
     reports_failures: bool = True  # false: what fails in the function is an answer of its own
+    ends_by_itself: bool = True  # what ends is a process of the function's own, and Sterna tells how
+    stays: bool = False  # the worker outlives the function's process
     concurrency: int = 1  # calls at a time of one worker when nobody says
 
     def files(self):
@@ -41,10 +45,10 @@ class Template:
 
 
 TEMPLATES = [
-    Template("python3-http", "python3"),
-    Template("node-http", "node", repeats_headers=False),
-    Template("cpp", "cpp"),
+    Template("python3-http", "python3", ends_by_itself=False),
+    Template("node-http", "node", repeats_headers=False, ends_by_itself=False),
+    Template("cpp", "cpp", ends_by_itself=False),
     Template("http", "http", reports_failures=False, concurrency=64),
     Template("lambda", "lambda", repeats_headers=False),
-    Template("command", "command", sets_status=False, repeats_headers=False),
+    Template("command", "command", sets_status=False, repeats_headers=False, stays=True),
 ]

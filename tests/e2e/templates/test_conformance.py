@@ -153,10 +153,23 @@ def test_a_failure_is_a_500_and_its_text_is_in_the_log(server, name, template):
     assert server.call(name, "/echo", method="POST", content=b"next").content == b"next"
 
 
-def test_a_process_that_ends_is_a_502(server, name):
-    problem_of(server.call(name, "/leave"), 502, "worker_died", "function")
+@pytest.mark.parametrize(
+    "path, own, worker",
+    [
+        ("/leave", "exited with status 3", "the worker exited with code 3"),
+        ("/crash", "was ended by signal 6 (Aborted)", "the worker was killed by signal 6 (Aborted)"),
+        ("/kill", "was ended by signal 9 (Killed)", "the worker was killed by signal 9 (Killed)"),
+    ],
+)
+def test_a_process_that_ends_fails_its_call_and_the_log_says_how(server, name, template, path, own, worker):
+    wanted = own if template.ends_by_itself else worker
+    before = len([line for line in server.logs(name) if wanted in line["text"]])
+    failure = (500, "function_raised") if template.stays else (502, "worker_died")
+    problem_of(server.call(name, path), *failure, "function")
+    eventually(lambda: len([line for line in server.logs(name) if wanted in line["text"]]) > before)
     answer = eventually(lambda: server.call(name, "/echo", method="POST", content=b"again"))
     assert answer.content == b"again"
+    assert not template.stays or not [line for line in server.logs(name) if "the worker " in line["text"]]
 
 
 def test_a_run_over_its_time_is_stopped(server, template):

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <sterna/function.h>
 #include <unistd.h>
 
@@ -86,6 +87,8 @@ sterna::Response handle(const sterna::Request& request) {
     return sterna::text("slept");
   }
   if (request.path == "/leave") ::_exit(3);
+  if (request.path == "/crash") std::abort();
+  if (request.path == "/kill") ::kill(::getpid(), SIGKILL);
   if (request.path == "/environment") {
     return sterna::json("{\"COLOUR\":" + quoted(std::getenv("COLOUR")) +
                         ",\"STERNA_FUNCTION\":" + quoted(std::getenv("STERNA_FUNCTION")) + "}");

@@ -34,6 +34,8 @@ const handlers = {
     throw new Error("on purpose");
   },
   "/leave": () => process.exit(3),
+  "/crash": () => process.abort(),
+  "/kill": () => process.kill(process.pid, "SIGKILL"),
   "/environment": () => ({
     body: { COLOUR: process.env.COLOUR, STERNA_FUNCTION: process.env.STERNA_FUNCTION },
   }),

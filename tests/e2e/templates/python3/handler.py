@@ -58,5 +58,13 @@ def leave(req):
     os._exit(3)
 
 
+def crash(req):
+    os.abort()
+
+
+def kill(req):
+    os.kill(os.getpid(), 9)
+
+
 def environment(req):
     return {"body": {"COLOUR": os.environ["COLOUR"], "STERNA_FUNCTION": os.environ["STERNA_FUNCTION"]}}
