@@ -1,5 +1,6 @@
 #include "native/program.h"
 
+#include "native/executable.h"
 #include "worker/hello.h"
 
 namespace sterna::native {
@@ -21,6 +22,8 @@ Result<Program> program_of(const Init& init, const Environment& environment) {
   }
   auto path = find_program(program.argv.front(), environment);
   if (!path) return std::unexpected(path.error());
+  if (const Status usable = check_executable(*path, environment); !usable)
+    return std::unexpected(usable.error());
   program.path = std::move(*path);
   return program;
 }

@@ -29,6 +29,8 @@ TEST(Network, WordsAreReadBack) {
 TEST(StatusPhrase, KnowsWhatSternaAnswers) {
   EXPECT_EQ(status_phrase(200), "OK");
   EXPECT_EQ(status_phrase(422), "Unprocessable Content");
+  EXPECT_EQ(status_phrase(203), "Non-Authoritative Information");
+  EXPECT_EQ(status_phrase(451), "Unavailable For Legal Reasons");
   EXPECT_EQ(status_phrase(507), "Insufficient Storage");
   EXPECT_EQ(status_phrase(299), "Unknown");
 }

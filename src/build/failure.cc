@@ -58,12 +58,38 @@ std::string place_of_requirement(const Recipe& recipe, std::string_view requirem
   return line == 0 ? "requirements.txt" : fmt::format("requirements.txt, line {}", line);
 }
 
+// The argument after that word of the command; empty when it is not there.
+std::string_view option_of(const Recipe& recipe, std::string_view word) {
+  const auto found = std::ranges::find(recipe.argv, word);
+  return found == recipe.argv.end() || found + 1 == recipe.argv.end() ? std::string_view() : *(found + 1);
+}
+
+// pip goes on without an index that it cannot reach, and then blames the package.
+std::string unreachable_index(const Recipe& recipe, const Lines& lines) {
+  const auto given_up = std::ranges::find_if(lines, [](std::string_view line) {
+    return line.contains("Retry(total=0") && line.contains("connection broken");
+  });
+  if (given_up == lines.end()) return {};
+  std::string_view why = after(*given_up, "Failed to establish a new connection: ");
+  why = why.substr(0, why.find('\''));
+  if (why.starts_with("[Errno ")) why.remove_prefix(std::min(why.size(), why.find("] ") + 2));
+  const bool names_nothing = why.empty() || given_up->contains("imeoutError");
+  const std::string_view index = option_of(recipe, "--index-url");
+  return fmt::format(
+      "requirements.txt: the package index {} cannot be reached ({}); the administrator sets "
+      "build.pip_index_url to "
+      "one that can, opens a private one with egress_private, or gives wheels with build.wheels_dir and "
+      "build.offline; wheels in the code's wheels/ do too",
+      index.empty() ? "of pip's own settings" : index, names_nothing ? "no answer in time" : why);
+}
+
 std::string pip_reason(const Recipe& recipe, const Lines& lines) {
   if (!first_with(lines, "No module named pip").empty()) {
     return fmt::format("{} has no pip; install python3-pip on the server", recipe.argv.front());
   }
   if (const auto missing = after(first_with(lines, "ERROR: No matching distribution"), " for ");
       !missing.empty()) {
+    if (std::string unreachable = unreachable_index(recipe, lines); !unreachable.empty()) return unreachable;
     const bool offline = recipe.network == Network::kNone;
     return fmt::format(
         "{}: there is no {} for this Python{}; correct name and version, or put a wheel of it into wheels/",
@@ -95,14 +121,39 @@ std::string pip_reason(const Recipe& recipe, const Lines& lines) {
 
 // --- npm ---
 
+// Without the marks before an error; there are two of an npm that another npm has started. Empty: no error.
 std::string_view npm_error(std::string_view line) {
-  for (const std::string_view mark : {"npm error ", "npm ERR! "}) {
-    if (line.starts_with(mark)) return line.substr(mark.size());
+  constexpr std::string_view kMarks[] = {"npm error", "npm ERR!"};
+  std::string_view text = line;
+  bool marked = false;
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view mark : kMarks) {
+      if (!text.starts_with(mark)) continue;
+      text.remove_prefix(mark.size());
+      while (text.starts_with(' ')) text.remove_prefix(1);
+      again = marked = true;
+    }
   }
-  return {};
+  return marked ? text : std::string_view();
 }
 
-std::string npm_reason(const Lines& lines) {
+std::string_view registry_of(const Recipe& recipe) {
+  constexpr std::string_view kOption = "--registry=";
+  const auto found =
+      std::ranges::find_if(recipe.argv, [&](std::string_view word) { return word.starts_with(kOption); });
+  return found == recipe.argv.end() ? std::string_view("npm's own")
+                                    : std::string_view(*found).substr(kOption.size());
+}
+
+bool is_unreachable(std::string_view code) {
+  constexpr std::string_view kCodes[] = {"ENOTFOUND",   "EAI_AGAIN",          "EHOSTUNREACH",
+                                         "ENETUNREACH", "ECONNREFUSED",       "ECONNRESET",
+                                         "ETIMEDOUT",   "ERR_SOCKET_TIMEOUT", "FETCH_ERROR"};
+  return std::ranges::find(kCodes, code) != std::end(kCodes);
+}
+
+std::string npm_reason(const Recipe& recipe, const Lines& lines) {
   std::string told;
   std::string code;
   for (const std::string_view line : lines) {
@@ -122,6 +173,13 @@ std::string npm_reason(const Lines& lines) {
     return "package.json and package-lock.json do not go together; run `npm install` in the folder and "
            "deploy again";
   }
+  if (is_unreachable(code)) {
+    return fmt::format(
+        "package.json: the registry {} cannot be reached ({}); the administrator sets build.npm_registry to "
+        "one that "
+        "can, or opens a private one with egress_private; with build.offline, deploy node_modules along",
+        registry_of(recipe), code);
+  }
   if (code == "ENOTCACHED")
     return "package.json: builds are offline on this server; deploy node_modules along";
   if (code == "E404" || code == "ETARGET") {
@@ -135,7 +193,7 @@ std::string tool_reason(const Recipe& recipe, const Lines& lines) {
     case api::BuildKind::kPython:
       return pip_reason(recipe, lines);
     case api::BuildKind::kNode:
-      return npm_reason(lines);
+      return npm_reason(recipe, lines);
     default:
       return cpp_reason(lines);
   }
@@ -147,7 +205,9 @@ std::string failure_reason(const Recipe& recipe, std::string_view output, std::s
   const Lines lines = lines_of(output);
   std::string reason = tool_reason(recipe, lines);
   if (reason.empty()) {
-    reason = lines.empty() ? std::string(end) : fmt::format("{} ({})", lines.back(), end);
+    std::string_view last = lines.empty() ? std::string_view() : lines.back();
+    if (const std::string_view told = npm_error(last); !told.empty()) last = told;
+    reason = last.empty() ? std::string(end) : fmt::format("{} ({})", last, end);
   }
   if (reason.size() > kMaxReason) {
     std::size_t keep = kMaxReason;

@@ -53,6 +53,41 @@ TEST(Failure, PipsOtherErrors) {
   EXPECT_EQ(reason(pip, "ERROR: one\nERROR: two\n"), "requirements.txt: two");
 }
 
+TEST(Failure, PipsUnreachableIndexIsNotThePackagesFault) {
+  Recipe pip = recipe_of(api::BuildKind::kPython, "six\n");
+  pip.argv = {"/usr/bin/python3", "--index-url", "http://10.0.0.1/simple"};
+  const std::string output =
+      "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError('<a.B "
+      "object at "
+      "0x7>: Failed to establish a new connection: [Errno 113] No route to host')': /simple/six/\n"
+      "ERROR: Could not find a version that satisfies the requirement six (from versions: none)\n"
+      "ERROR: No matching distribution found for six\n";
+  const std::string told = reason(pip, output);
+  EXPECT_TRUE(told.starts_with(
+      "requirements.txt: the package index http://10.0.0.1/simple cannot be reached (No route "
+      "to host); "))
+      << told;
+  EXPECT_TRUE(told.contains("build.pip_index_url") && told.contains("egress_private")) << told;
+}
+
+TEST(Failure, NpmsUnreachableRegistry) {
+  Recipe npm = recipe_of(api::BuildKind::kNode);
+  npm.argv = {"npm", "ci", "--registry=http://10.0.0.1/"};
+  const std::string told =
+      reason(npm, "npm ERR! code EHOSTUNREACH\nnpm ERR! syscall connect\nnpm ERR! errno EHOSTUNREACH\n");
+  EXPECT_TRUE(
+      told.starts_with("package.json: the registry http://10.0.0.1/ cannot be reached (EHOSTUNREACH); "))
+      << told;
+  EXPECT_TRUE(told.contains("build.npm_registry") && told.contains("egress_private")) << told;
+}
+
+TEST(Failure, NpmsMarksAreLeftOut) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  EXPECT_EQ(reason(npm, "npm ERR! npm ERR! cmake is missing\nnpm ERR!\n"), "package.json: cmake is missing");
+  EXPECT_EQ(reason(npm, "npm ERR! A complete log of this run can be found in: /x\n"),
+            "A complete log of this run can be found in: /x (exited with status 1)");
+}
+
 TEST(Failure, NpmsMissingPackage) {
   const Recipe npm = recipe_of(api::BuildKind::kNode);
   EXPECT_EQ(

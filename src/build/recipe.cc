@@ -214,7 +214,11 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
   recipe.env = environment_of(fmt::format("{}:{}", folder, kPath));
   recipe.env.insert({{"npm_config_cache", in_scratch("npm")},
                      {"npm_config_update_notifier", "false"},
-                     {"npm_config_logs_max", "0"}});
+                     {"npm_config_logs_max", "0"},
+                     // Its own pauses before it says that there is no registry add up to more than a minute.
+                     {"npm_config_fetch_retry_mintimeout", "1000"},
+                     {"npm_config_fetch_retry_maxtimeout", "5000"},
+                     {"npm_config_fetch_timeout", "60000"}});
   if (!node->headers_prefix.empty()) recipe.env.emplace("npm_config_nodedir", node->headers_prefix);
   recipe.argv = {"npm",       locked ? "ci" : "install", "--omit=dev",    "--no-audit",
                  "--no-fund", "--no-progress",           "--color=false", "--foreground-scripts"};

@@ -79,7 +79,7 @@ TEST_F(QuotaTest, ReplicasThatAlwaysRunMustFit) {
   EXPECT_EQ(reason(registry_->create("default", spec("b", 0, 501), "")), "quota_exceeded")
       << "no replica fits";
   EXPECT_EQ(reason(registry_->find("default", "b")), "function_not_found") << "nothing is left of it";
-  EXPECT_EQ(reason(registry_->create("default", spec("b", 1), "")), "");
+  EXPECT_EQ(reason(registry_->create("default", spec("b", 1), "h")), "");
   EXPECT_EQ(reason(registry_->update("default", "b", spec("b", 2), std::nullopt)), "quota_exceeded");
   EXPECT_EQ(registry_->find("default", "b")->newest.number, 1);
   EXPECT_EQ(reason(registry_->update("default", "b", spec("b", 0), std::nullopt)), "");
@@ -90,7 +90,7 @@ TEST_F(QuotaTest, StoppedFunctionsHaveNoReplicas) {
   api::Quota quota;
   quota.replicas = 2;
   set(quota);
-  ASSERT_TRUE(registry_->create("default", spec("a", 2), ""));
+  ASSERT_TRUE(registry_->create("default", spec("a", 2), "h"));
   ASSERT_TRUE(registry_->stop("default", "a"));
   EXPECT_EQ(reason(registry_->create("default", spec("b", 1), "")), "");
   EXPECT_EQ(reason(registry_->start("default", "a")), "quota_exceeded");

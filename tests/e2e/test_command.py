@@ -1,5 +1,6 @@
 """The template `command`, beyond what all templates share."""
 
+import pathlib
 import time
 
 import httpx
@@ -171,14 +172,20 @@ def test_what_cannot_run_says_what_to_do(server):
 
 
 @pytest.mark.parametrize(
-    "name, first_line, told",
+    "name, content, told",
     [
-        ("no-loader", "#!/opt/no/interpreter", "the interpreter or the loader that it names is not there"),
-        ("no-program", "\x7fELFnonsense", "no program for this machine"),
+        ("no-interpreter", "#!/opt/no/interpreter\n", "the interpreter /opt/no/interpreter, which is not there"),
+        ("no-env", "#!/usr/bin/env no-such-language\n", "asks env for no-such-language"),
+        ("windows", "#!/bin/sh\r\necho hello\r\n", "CR LF"),
+        ("no-program", "\x7fELFnonsense", "a program that has been cut off"),
     ],
 )
-def test_a_program_that_the_kernel_refuses_is_told(server, name, first_line, told):
-    server.deploy(name, first_line + "\n", template="command")
-    answer = server.call(name)
-    problem_of(answer, 500, "function_raised", "function")
-    assert_logged(server, name, answer, told)
+def test_a_program_that_cannot_run_makes_the_version_failed(server, name, content, told):
+    reason = failed_reason(server, name, content)
+    assert "./bootstrap cannot be run: " in reason and told in reason
+
+
+def test_a_program_of_another_machine_makes_the_version_failed(server):
+    other = bytearray(pathlib.Path("/bin/sh").read_bytes())
+    other[18:20] = b"\x16\x00"  # e_machine: IBM S/390
+    assert "a program for another machine" in failed_reason(server, "other", {"bootstrap": bytes(other)})

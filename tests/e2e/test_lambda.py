@@ -246,7 +246,7 @@ post(c, "init/error", b'{"errorType": "Runtime.NoSuchHandler", "errorMessage": "
     [
         ("ends", "#!/bin/sh\necho cannot begin >&2; exit 7", "./bootstrap exited with status 7 before it asked for an "
                                                             "invocation: cannot begin"),
-        ("odd", "#!/no/such/shell", "the interpreter or the loader that it names is not there"),
+        ("odd", "#!/no/such/shell", "the interpreter /no/such/shell, which is not there"),
     ],
 )  # fmt: skip
 def test_a_program_that_does_not_start_is_told(server, name, bootstrap, reason):

@@ -87,6 +87,19 @@ def deploy(server, handler, files=None, **fields):
     return name
 
 
+def test_the_client_is_found_by_its_name(server):
+    name = "by-name"
+    client = {f"node_modules/aws-lambda-ric/{part}": (CLIENT / part).read_bytes() for part in PARTS}
+    # What npm makes a link of; archives hold none.
+    run = '#!/usr/bin/env node\nimport("/function/node_modules/aws-lambda-ric/bin/index.mjs");\n'
+    client["node_modules/.bin/aws-lambda-ric"] = run.encode()
+    # A build sets the variable for what it has installed.
+    path = {"PATH": "/function/node_modules/.bin:/usr/bin:/bin"}
+    server.deploy(name, {"index.js": HANDLERS, **client}, template="lambda", command=["aws-lambda-ric", "index.async"],
+                  env=path, limits={"memory_mb": 256, "network": "none"})  # fmt: skip
+    assert server.call(name).status_code == 201
+
+
 def logged(server, name, answer, *texts):
     call_id = answer.headers["x-call-id"]
 

@@ -33,8 +33,9 @@ class Answer {
   }
 }
 
-// The Answer in what a handler returned; throws BadAnswer.
+// The Answer in what a handler returned; throws BadAnswer. An error that was returned counts as thrown.
 function readAnswer(answer) {
+  if (types.isNativeError(answer) && !hasKnownKey(answer)) throw answer;
   if (answer === null || typeof answer !== "object" || Array.isArray(answer) || ArrayBuffer.isView(answer)) {
     throw new BadAnswer(`handle returned ${nameOf(answer)}: ${WANTED}`);
   }

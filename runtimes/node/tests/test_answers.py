@@ -95,6 +95,12 @@ def test_headers_seen_before_are_checked_like_new_ones(evaluate):
     assert evaluate("({ headers: { 'Content-LENGTH': 'a\\nb' } })").kind == frames.BAD_ANSWER
 
 
+def test_an_error_that_is_returned_counts_as_thrown(evaluate):
+    got = evaluate("new RangeError('returned on purpose')")
+    assert got.kind == frames.RAISED and "returned on purpose" in got.text
+    assert evaluate("Object.assign(new Error('x'), { status: 418, body: 'tea' })").status == 418
+
+
 BAD = [
     ("undefined", "handle returned undefined: return an object like { status: 200, headers: {...}, body: ... }"),
     ("null", "handle returned null: "),
