@@ -18,6 +18,15 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+// What stands in the query is a parameter and no field of the body: 400, as for every other one.
+std::unexpected<api::Problem> bad_parameters(api::FieldErrors errors) {
+  api::Problem problem = api::to_problem(std::move(errors));
+  problem.status = 400;
+  problem.component = Component::kGateway;
+  problem.reason = "bad_parameter";
+  return std::unexpected(std::move(problem));
+}
+
 }  // namespace
 
 std::unexpected<api::Problem> problem(const Error& error) {
@@ -64,7 +73,7 @@ std::optional<std::string> query_of(const ManagementRequest& request, std::strin
 
 std::expected<api::Page, api::Problem> page_of(const ManagementRequest& request) {
   api::Validated<api::Page> page = api::parse_page(query_of(request, "limit"), query_of(request, "cursor"));
-  if (!page) return problem(std::move(page.error()));
+  if (!page) return bad_parameters(std::move(page.error()));
   return std::move(*page);
 }
 
@@ -72,7 +81,7 @@ std::expected<registry::Force, api::Problem> force_of(const ManagementRequest& r
   const std::string force = query_of(request, "force").value_or("false");
   if (force == "true") return registry::Force::kYes;
   if (force == "false") return registry::Force::kNo;
-  return problem(api::FieldErrors{{"force", "must be true or false"}});
+  return bad_parameters({{"force", "must be true or false"}});
 }
 
 std::expected<int, api::Problem> traffic_percent_of(const ManagementRequest& request) {
@@ -80,7 +89,7 @@ std::expected<int, api::Problem> traffic_percent_of(const ManagementRequest& req
   if (!text) return registry::kAllTraffic;
   const auto percent = parse_number<int>(*text);
   if (percent && *percent > 0 && *percent <= registry::kAllTraffic) return *percent;
-  return problem(api::FieldErrors{{"traffic_percent", "must be a whole number from 1 to 100"}});
+  return bad_parameters({{"traffic_percent", "must be a whole number from 1 to 100"}});
 }
 
 ManagementReply json_reply(int status, const api::OrderedJson& json) {

@@ -74,7 +74,7 @@ TEST_F(ManagementSecretsTest, UsedOnesAreDeletedByForceOnly) {
   create();
   expect(200, "PATCH", kMotion, R"({"secrets":["KEY"]})");
   EXPECT_EQ(reason(409, "DELETE", kKey), "secret_in_use");
-  EXPECT_EQ(reason(422, "DELETE", std::string(kKey) + "?force=perhaps"), "invalid_fields");
+  EXPECT_EQ(reason(400, "DELETE", std::string(kKey) + "?force=perhaps"), "bad_parameter");
   EXPECT_EQ(send("DELETE", std::string(kKey) + "?force=true").status, 204);
   EXPECT_EQ(expect(200, "GET", kMotion)["secrets"], api::Json({"KEY"}));
   EXPECT_EQ(field(expect(422, "PATCH", kMotion, R"({"description":"new"})")), "secrets[0]");

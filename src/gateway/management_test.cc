@@ -52,7 +52,7 @@ TEST_F(ManagementTest, SpacesLiveAndDie) {
   EXPECT_EQ(reason(422, "PATCH", "/spaces/home", "[]"), "invalid_fields");
   expect(201, "POST", "/spaces/home/functions", function_with("x"));
   EXPECT_EQ(reason(409, "DELETE", "/spaces/home"), "space_not_empty");
-  EXPECT_EQ(reason(422, "DELETE", "/spaces/home?force=maybe"), "invalid_fields");
+  EXPECT_EQ(reason(400, "DELETE", "/spaces/home?force=maybe"), "bad_parameter");
   EXPECT_EQ(send("DELETE", "/spaces/home?force=true").status, 204);
   EXPECT_EQ(bundle_count(), 0);
   EXPECT_EQ(reason(404, "GET", "/spaces/home"), "space_not_found");
@@ -151,7 +151,8 @@ TEST_F(ManagementTest, ListsInPages) {
   const api::Json second = expect(200, "GET", "/spaces/default/functions?cursor=" + cursor + "&limit=2");
   ASSERT_EQ(second["data"].size(), 1U);
   EXPECT_EQ(second["paging"]["next_cursor"], nullptr);
-  EXPECT_EQ(reason(422, "GET", "/spaces/default/functions?limit=501"), "invalid_fields");
+  EXPECT_EQ(reason(400, "GET", "/spaces/default/functions?limit=501"), "bad_parameter");
+  EXPECT_EQ(reason(400, "GET", "/spaces/default/functions?cursor=x"), "bad_parameter");
   EXPECT_EQ(reason(404, "GET", "/spaces/nowhere/functions"), "space_not_found");
 }
 
@@ -185,6 +186,8 @@ TEST_F(ManagementTest, PatchMerges) {
   EXPECT_EQ(reason(422, "PATCH", kMotion, R"({"colour":"red"})"), "invalid_fields");
   EXPECT_EQ(reason(422, "PATCH", kMotion, "7"), "invalid_fields");
   EXPECT_EQ(expect(200, "PATCH", kMotion, R"({"source":{"code":"dHdv"}})")["version"], 4);
+  EXPECT_EQ(expect(200, "PATCH", kMotion, R"({"env":{"B":"2"},"limits":{"cpus":2}})")["version"], 4)
+      << "nothing has changed";
   EXPECT_EQ(expect(200, "GET", std::string(kMotion) + "/code")["code"], "dHdv");
 }
 

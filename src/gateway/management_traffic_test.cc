@@ -66,8 +66,8 @@ TEST_F(ManagementTrafficTest, SaysWhatIsWrong) {
   EXPECT_EQ(reason(409, "PUT", traffic_, put(R"([{"version":2,"percent":50},{"version":3,"percent":50}])")),
             "version_not_active");
   for (const char* percent : {"0", "101", "-1", "x", "10x", "1.5", ""}) {
-    EXPECT_EQ(reason(422, "PATCH", std::string(kMotion) + "?traffic_percent=" + percent, "{}"),
-              "invalid_fields")
+    EXPECT_EQ(reason(400, "PATCH", std::string(kMotion) + "?traffic_percent=" + percent, "{}"),
+              "bad_parameter")
         << percent;
   }
   EXPECT_EQ(header(send("POST", traffic_), "Allow"), "GET, HEAD, PUT");
