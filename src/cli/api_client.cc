@@ -39,7 +39,7 @@ std::string text_field(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-// "; name: must be ...; limits.memory_mb: must be ..." from the list of a 422.
+// "\n  name: must be ...\n  limits.memory_mb: must be ..." from the list of a 422.
 std::string field_errors(const Json& problem) {
   std::string out;
   const auto errors = problem.find("errors");
@@ -80,7 +80,9 @@ Error error_of(const HttpReply& reply) {
   auto detail = text_field(*problem, "detail");
   if (detail.empty()) detail = text_field(*problem, "title");
   if (!detail.empty()) error.detail = std::move(detail);
-  error.detail += field_errors(*problem);
+  // The detail tells the first of them.
+  if (const std::string fields = field_errors(*problem); !fields.empty())
+    error.detail = "the server refuses these fields:" + fields;
   return error;
 }
 
@@ -115,6 +117,10 @@ Error Api::explain(Error error) const {
   }
   if (error.reason == "token_invalid" && !target_.token.empty())
     error.detail = "the token of --token or STERNA_TOKEN is unknown, expired or revoked; get another one";
+  constexpr std::string_view kForce = "say force=true";
+  if (const auto at = error.detail.rfind(kForce);
+      at != std::string::npos && (error.reason == "secret_in_use" || error.reason == "space_not_empty"))
+    error.detail.replace(at, kForce.size(), "add --force");
   if (error.reason == "invalid_client") {
     error.detail += fmt::format(
         ".\nThe app may have been deleted or have another secret now. Log in again with: sterna login --url "

@@ -113,8 +113,8 @@ Result<int> delete_app(const Target& target, const AppArgs& args) {
   const auto path = app_path(target, args.owner, args.name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  return report_done(target, api.send("DELETE", *path),
-                     fmt::format("{} is deleted, and its tokens are revoked\n", args.name));
+  return report_deleted(target, api.send("DELETE", *path), args.name,
+                        fmt::format("{} is deleted, and its tokens are revoked\n", args.name));
 }
 
 }  // namespace sterna::cli

@@ -105,6 +105,50 @@ TEST(Invoke, BuildsTheRequest) {
   EXPECT_FALSE(invoke_request(api, target, args));
 }
 
+TEST(Invoke, RefusesWhatWouldBeAnotherRequest) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{{"-X", "BAD METHOD"},
+                                                                                     {"-X", "GET\r\nA: b"},
+                                                                                     {"-H", "A: b\nC: d"},
+                                                                                     {"-H", "A: b\rC"},
+                                                                                     {"-H", "A b: c"},
+                                                                                     {"-H", ": c"},
+                                                                                     {"-p", "/a b"},
+                                                                                     {"-p", "/a\nb"}}) {
+    const Ran ran = run({"invoke", "f", words[0], words[1], "--url", "http://127.0.0.1:1"});
+    EXPECT_EQ(ran.status, kExitUsage) << words[1];
+    EXPECT_THAT(ran.err, StartsWith(std::string("sterna: ") + words[0] + " ")) << words[1];
+  }
+}
+
+TEST(Usage, UnknownCommandsAreNamed) {
+  EXPECT_EQ(run({"bogus"}).status, kExitUsage);
+  EXPECT_THAT(run({"bogus"}).err, HasSubstr("there is no command 'bogus'"));
+  EXPECT_THAT(run({"spaces", "bogus"}).err, HasSubstr("there is no command 'bogus'"));
+  EXPECT_THAT(run({"--bogus"}).err, HasSubstr("there is no flag '--bogus'"));
+}
+
+TEST(Usage, VersionsAreNumbers) {
+  for (const char* bad : {"abc", "0", "1.5", "99999999999999999999"}) {
+    const Ran ran = run({"rollback", "f", bad});
+    EXPECT_EQ(ran.status, kExitUsage) << bad;
+    EXPECT_THAT(ran.err, HasSubstr(std::string("'") + bad + "' is no version: write its number")) << bad;
+  }
+}
+
+TEST(Delete, SaysWhatIsGoneAsJsonToo) {
+  TestServer server({reply_with("204 No Content", "", "")});
+  const Ran ran = run({"delete", "f", "--json", "--url", server.url().c_str()});
+  EXPECT_EQ(Json::parse(ran.out), Json({{"deleted", "f"}}));
+}
+
+TEST(Delete, NamesTheFlagThatForces) {
+  TestServer server({reply_with(
+      "409 Conflict", "Content-Type: application/problem+json\r\n",
+      R"({"reason":"secret_in_use","detail":"functions use it: f; change them first, or say force=true"})")});
+  const Ran ran = run({"secrets", "delete", "KEY", "--url", server.url().c_str()});
+  EXPECT_THAT(ran.err, HasSubstr("or add --force"));
+}
+
 TEST(Invoke, PrintsTheAnswerAndNothingElse) {
   TestServer server({reply_with("404 Not Found", "Content-Type: text/plain\r\n", std::string("a\0b", 3))});
   const Ran ran = run({"invoke", "f", "-d", "{\"a\": 1}", "--url", server.url().c_str()});

@@ -70,13 +70,22 @@ Result<int> report_rollout(const Target& target, const Place& place, const Json&
                           cell(function, "status"), args.timeout.count()));
 }
 
+Error with_hint(Error error, const std::string& hint) {
+  const bool is_about_code = error.code == Code::kInvalid || error.code == Code::kFunctionFailed;
+  if (is_about_code && !hint.empty()) error.detail += "\n" + hint;
+  return error;
+}
+
 }  // namespace
 
-Result<int> deploy(const Target& target, const DeployArgs& args) {
+Result<int> deploy(const Target& target, const DeployArgs& asked) {
+  DeployArgs args = asked;
+  args.quiet |= target.json;  // programs read what is printed: nothing but the answer or the error
   auto code = read_deployable(args.path, args.overrides);
   if (!code) return std::unexpected(code.error());
   auto place = place_of(target, *code);
   if (!place) return std::unexpected(place.error());
+  const std::string hint = code->hint;
   if (args.traffic_percent) place->query = fmt::format("?traffic_percent={}", *args.traffic_percent);
 
   Api api(target);
@@ -86,7 +95,7 @@ Result<int> deploy(const Target& target, const DeployArgs& args) {
                               describe_size(code->files.size(), total_bytes(code->files))));
     return send_code(api, *place, std::move(*code));
   }();
-  if (!saved) return std::unexpected(saved.error());
+  if (!saved) return std::unexpected(with_hint(saved.error(), hint));
   if (args.no_wait) return report_rollout(target, *place, *saved, args);
   if (rollout_of(*saved) == Rollout::kUnderWay) {
     if (const Status built = follow_build(api, *place, *saved, args); !built)
@@ -94,7 +103,8 @@ Result<int> deploy(const Target& target, const DeployArgs& args) {
   }
   auto settled = wait_for(api, *place, std::move(*saved), args);
   if (!settled) return std::unexpected(settled.error());
-  return report_rollout(target, *place, *settled, args);
+  const auto reported = report_rollout(target, *place, *settled, args);
+  return reported ? reported : std::unexpected(with_hint(reported.error(), hint));
 }
 
 }  // namespace sterna::cli

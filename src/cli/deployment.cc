@@ -54,8 +54,10 @@ Result<Place> place_of(const Target& target, const Deployable& code) {
 }
 
 Result<Json> send_code(Api& api, const Place& place, Deployable code) {
-  return total_bytes(code.files) <= kMaxInlineBytes ? send_inline(api, place, code)
-                                                    : send_archive(api, place, code);
+  auto sent = total_bytes(code.files) <= kMaxInlineBytes ? send_inline(api, place, code)
+                                                         : send_archive(api, place, code);
+  if (!sent) sent.error().detail = with_places(sent.error().detail, code.places);
+  return sent;
 }
 
 Rollout rollout_of(const Json& function) {

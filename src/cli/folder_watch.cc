@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -21,9 +22,19 @@ namespace fs = std::filesystem;
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
                                   IN_ATTRIB | IN_ONLYDIR | IN_EXCL_UNLINK;
 
+// What `sed -i` writes before it renames it, and what editors leave beside what they save.
+bool is_temporary(std::string_view name) {
+  constexpr std::string_view kSed = "sed";
+  const bool of_sed =
+      name.size() == kSed.size() + 6 && name.starts_with(kSed) && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+      });
+  return of_sed || name.ends_with('~') || name == "4913";
+}
+
 bool is_ignored(const fs::path& name) {
-  return name.native().starts_with('.') || name == "node_modules" || name == "__pycache__" ||
-         name.extension() == ".pyc";
+  return is_temporary(name.native()) || name.native().starts_with('.') || name == "node_modules" ||
+         name == "__pycache__" || name.extension() == ".pyc";
 }
 
 std::unexpected<Error> watch_error(const fs::path& folder, int number) {

@@ -53,6 +53,17 @@ TEST_F(FolderWatchTest, TellsWhatIsWrittenRenamedAndDeleted) {
   EXPECT_THAT(taken(watch), ElementsAre("lib/part.py"));
 }
 
+TEST_F(FolderWatchTest, LeavesTemporaryFilesOut) {
+  FolderWatch watch = open(folder_);
+  write("sedA1b2C3");
+  write("handler.py~");
+  write("4913");
+  EXPECT_THAT(taken(watch), IsEmpty());
+  fs::rename(folder_ / "sedA1b2C3", folder_ / "handler.py");
+  write("sediment.py");
+  EXPECT_THAT(taken(watch), ElementsAre("handler.py", "sediment.py"));
+}
+
 TEST_F(FolderWatchTest, SeesEditorsThatReplaceTheFile) {
   FolderWatch watch = open(folder_);
   write(".handler.py.swp");

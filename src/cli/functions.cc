@@ -42,7 +42,7 @@ Result<int> delete_function(const Target& target, std::string_view name) {
   auto path = function_path(target, name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  return report_done(target, api.send("DELETE", *path), fmt::format("{} is deleted\n", name));
+  return report_deleted(target, api.send("DELETE", *path), name, fmt::format("{} is deleted\n", name));
 }
 
 Result<int> stop_function(const Target& target, std::string_view name) {

@@ -134,7 +134,7 @@ TEST(Api, TurnsProblemsIntoErrors) {
   const Error error = error_of(reply);
   EXPECT_EQ(error.code, Code::kInvalid);
   EXPECT_EQ(error.reason, "invalid_fields");
-  EXPECT_EQ(error.detail, "2 fields are wrong\n  name: is missing\n  env.A: x");
+  EXPECT_EQ(error.detail, "the server refuses these fields:\n  name: is missing\n  env.A: x");
   reply.body = "<html>";
   EXPECT_EQ(error_of(reply).detail, "the server answered HTTP/1.1 422 Unprocessable");
 }

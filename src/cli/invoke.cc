@@ -61,6 +61,43 @@ Status add_header(HttpRequest& request, std::string_view name, std::string_view 
   return {};
 }
 
+// RFC 9110 5.6.2: what methods and the names of headers are made of.
+bool is_token(std::string_view text) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMarks.contains(c);
+  });
+}
+
+bool has_control_character(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
+}
+
+// With what cannot be seen escaped.
+std::string quoted(const std::string& text) {
+  return api::dump(api::Json(text));
+}
+
+// What is said is sent as it is: a line end in it would begin another header, or another request.
+Status check_raw(const InvokeArgs& args) {
+  if (!args.method.empty() && !is_token(args.method))
+    return bad_usage(fmt::format("-X {}: write a method of letters, such as PUT", quoted(args.method)));
+  if (has_control_character(args.path) || args.path.contains(' ') || args.path.contains('\t'))
+    return bad_usage(
+        fmt::format("-p {}: write spaces and control characters as %20 and the like", quoted(args.path)));
+  for (const std::string& header : args.headers) {
+    const std::size_t colon = header.find(':');
+    if (colon == std::string::npos) return bad_usage(fmt::format("-H '{}': write 'Name: value'", header));
+    if (!is_token(std::string_view(header).substr(0, colon)))
+      return bad_usage(fmt::format("-H {}: the name before the colon holds what no header's name may hold",
+                                   quoted(header)));
+    if (has_control_character(header))
+      return bad_usage(
+          fmt::format("-H {}: a header cannot hold line ends and other control characters", quoted(header)));
+  }
+  return {};
+}
+
 Status check_async(const InvokeArgs& args) {
   if (!args.async) return {};
   if (!args.method.empty() && args.method != "POST") {
@@ -141,6 +178,7 @@ Result<int> invoke_async(Api& api, const Target& target, const InvokeArgs& args,
 Result<HttpRequest> invoke_request(const Api& api, const Target& target, const InvokeArgs& args) {
   auto path = function_path(target, args.name);
   if (!path) return std::unexpected(path.error());
+  if (auto valid = check_raw(args); !valid) return std::unexpected(valid.error());
   if (auto valid = check_async(args); !valid) return std::unexpected(valid.error());
   *path += args.async ? "/async-invoke" : "/invoke";
   if (!args.path.empty()) {
@@ -149,11 +187,7 @@ Result<HttpRequest> invoke_request(const Api& api, const Target& target, const I
   }
   HttpRequest request = api.request(args.method, *path);
   if (request.method.empty()) request.method = args.data || args.async ? "POST" : "GET";
-  for (const auto& header : args.headers) {
-    if (header.find(':') == std::string::npos)
-      return bad_usage(fmt::format("-H '{}': write 'Name: value'", header));
-    request.headers.push_back(header);
-  }
+  request.headers.insert(request.headers.end(), args.headers.begin(), args.headers.end());
   if (auto added = add_platform_headers(request, args); !added) return std::unexpected(added.error());
   return request;
 }

@@ -51,13 +51,16 @@ std::string known_endings() {
 
 struct TomlToJson {
   std::string_view place;
+  FieldPlaces* places;
   std::string failure;  // the first one
 
-  Json convert(const toml::node& node) {
-    if (const auto* table = node.as_table()) return object(*table);
+  // `field` is the full name of what the node sets.
+  Json convert(const toml::node& node, const std::string& field) {
+    if (places != nullptr) (*places)[field] = fmt::format("{} line {}", place, node.source().begin.line);
+    if (const auto* table = node.as_table()) return object(*table, field);
     if (const auto* array = node.as_array()) {
       Json out = Json::array();
-      for (const auto& item : *array) out.push_back(convert(item));
+      for (const auto& item : *array) out.push_back(convert(item, fmt::format("{}[{}]", field, out.size())));
       return out;
     }
     if (const auto* text = node.as_string()) return text->get();
@@ -71,17 +74,44 @@ struct TomlToJson {
     return nullptr;
   }
 
-  Json object(const toml::table& table) {
+  Json object(const toml::table& table, const std::string& prefix) {
     Json out = Json::object();
-    for (const auto& [key, value] : table) out[std::string(key.str())] = convert(value);
+    for (const auto& [key, value] : table) {
+      const std::string name(key.str());
+      out[name] = convert(value, prefix.empty() ? name : fmt::format("{}.{}", prefix, name));
+    }
     return out;
   }
 };
 
-Result<Json> read_manifest(const fs::path& file) {
+Result<Json> read_manifest(const fs::path& file, FieldPlaces& places) {
   auto text = read_file(file, kMaxManifestBytes);
   if (!text) return std::unexpected(text.error());
-  return toml_to_json(*text, file.native());
+  return toml_to_json(*text, file.native(), &places);
+}
+
+// For files of which none tells the template: those that may be meant for another one than the usual.
+std::string hint_of(const std::vector<PackedFile>& files) {
+  constexpr std::string_view kOfNode[] = {".js", ".mjs", ".cjs", ".ts"};
+  const auto of_node = std::ranges::find_if(files, [&](const PackedFile& file) {
+    return std::ranges::find(kOfNode, fs::path(file.path).extension().native()) != std::end(kOfNode);
+  });
+  std::vector<std::string_view> known;
+  for (const api::Template& row : api::templates())
+    known.insert(known.end(), row.handlers.begin(), row.handlers.end());
+  std::ranges::sort(known);
+  const auto repeated = std::ranges::unique(known);
+  known.erase(repeated.begin(), repeated.end());
+  std::string hint = fmt::format(
+      "No template was named, and no handler at the top of the folder tells it ({}): name one with "
+      "--template or in "
+      "function.toml",
+      fmt::join(known, ", "));
+  if (of_node != files.end())
+    hint += fmt::format(
+        "; {} may be meant for node-http (then call it handler.js) or for http or lambda (with command)",
+        of_node->path);
+  return hint;
 }
 
 // The template whose handler lies at the top of the folder; empty when none does. Names without an ending
@@ -97,9 +127,9 @@ std::string template_of(const std::vector<PackedFile>& files) {
 }
 
 Result<Deployable> read_folder(const fs::path& folder) {
-  Deployable out{.settings = Json::object(), .files = {}};
+  Deployable out{.settings = Json::object(), .files = {}, .places = {}, .hint = {}};
   if (fs::exists(folder / "function.toml")) {
-    auto settings = read_manifest(folder / "function.toml");
+    auto settings = read_manifest(folder / "function.toml", out.places);
     if (!settings) return std::unexpected(settings.error());
     out.settings = std::move(*settings);
   }
@@ -107,8 +137,11 @@ Result<Deployable> read_folder(const fs::path& folder) {
   if (!files) return std::unexpected(files.error());
   out.files = std::move(*files);
   if (!out.settings.contains("template")) {
-    if (std::string found = template_of(out.files); !found.empty())
+    if (std::string found = template_of(out.files); !found.empty()) {
       out.settings["template"] = std::move(found);
+    } else {
+      out.hint = hint_of(out.files);
+    }
   }
   return out;
 }
@@ -121,7 +154,7 @@ Result<Deployable> read_single_file(const fs::path& file) {
   }
   auto content = read_file(file, kMaxCodeBytes);
   if (!content) return std::unexpected(content.error());
-  Deployable out{.settings = Json{{"template", kind->template_name}}, .files = {}};
+  Deployable out{.settings = Json{{"template", kind->template_name}}, .files = {}, .places = {}, .hint = {}};
   out.files.push_back({std::string(kind->file), std::move(*content)});
   return out;
 }
@@ -135,15 +168,24 @@ std::string default_name(const fs::path& path) {
                               : (fs::is_regular_file(path) ? full.stem() : full.filename()).native());
 }
 
-Status apply_overrides(Json& settings, const DeployOverrides& overrides) {
-  if (!overrides.name.empty()) settings["name"] = overrides.name;
-  if (!overrides.template_name.empty()) settings["template"] = overrides.template_name;
+Status apply_overrides(Deployable& code, const DeployOverrides& overrides) {
+  Json& settings = code.settings;
+  if (!overrides.name.empty()) {
+    settings["name"] = overrides.name;
+    code.places.erase("name");
+  }
+  if (!overrides.template_name.empty()) {
+    settings["template"] = overrides.template_name;
+    code.places.erase("template");
+    code.hint.clear();
+  }
   for (const auto& pair : overrides.env) {
     const auto equals = pair.find('=');
     if (equals == std::string::npos || equals == 0)
       return bad_usage(fmt::format("--env {}: write KEY=value", pair));
     if (settings.contains("env") && !settings["env"].is_object()) return bad_usage("env must be a table");
     settings["env"][pair.substr(0, equals)] = pair.substr(equals + 1);
+    code.places.erase("env." + pair.substr(0, equals));
   }
   return {};
 }
@@ -162,11 +204,25 @@ std::string name_from(std::string_view stem) {
   return name;
 }
 
-Result<Json> toml_to_json(std::string_view text, std::string_view place) {
+std::string with_places(std::string_view refusal, const FieldPlaces& places) {
+  constexpr std::string_view kIndent = "\n  ";
+  std::string out;
+  while (true) {
+    const std::size_t next = refusal.find(kIndent);
+    out += refusal.substr(0, next);
+    if (next == std::string_view::npos) return out;
+    out += kIndent;
+    refusal.remove_prefix(next + kIndent.size());
+    const auto place = places.find(std::string(refusal.substr(0, refusal.find(':'))));
+    if (place != places.end()) out += place->second + ": ";
+  }
+}
+
+Result<Json> toml_to_json(std::string_view text, std::string_view place, FieldPlaces* places) {
   const auto parsed = api::parse_toml(text, place);
   if (!parsed) return bad_usage(parsed.error().detail);
-  TomlToJson reader{.place = place, .failure = {}};
-  Json json = reader.object(*parsed);
+  TomlToJson reader{.place = place, .places = places, .failure = {}};
+  Json json = reader.object(*parsed, {});
   if (!reader.failure.empty()) return bad_usage(reader.failure);
   return json;
 }
@@ -179,8 +235,7 @@ Result<Deployable> read_deployable(const fs::path& path, const DeployOverrides& 
   }
   auto out = is_folder ? read_folder(path) : read_single_file(path);
   if (!out) return out;
-  if (auto applied = apply_overrides(out->settings, overrides); !applied)
-    return std::unexpected(applied.error());
+  if (auto applied = apply_overrides(*out, overrides); !applied) return std::unexpected(applied.error());
   if (!out->settings.contains("name")) out->settings["name"] = default_name(path);
   if (!out->settings["name"].is_string()) return bad_usage("name must be text");
   return out;

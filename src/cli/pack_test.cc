@@ -147,6 +147,26 @@ TEST(Manifest, NamesTheLineOfAMistake) {
   EXPECT_EQ(toml_to_json("a = [1, true, 'x']", "f").value().dump(), R"({"a":[1,true,"x"]})");
 }
 
+TEST(Manifest, KnowsWhereEachFieldStands) {
+  FieldPlaces places;
+  ASSERT_TRUE(toml_to_json("name = 'a'\n[limits]\nmemory_mb = 1\n[env]\nA = 'b'\n", "f.toml", &places));
+  EXPECT_EQ(places.at("limits.memory_mb"), "f.toml line 3");
+  EXPECT_EQ(places.at("env.A"), "f.toml line 5");
+  EXPECT_EQ(with_places("refused:\n  limits.memory_mb: too little\n  other: bad", places),
+            "refused:\n  f.toml line 3: limits.memory_mb: too little\n  other: bad");
+  EXPECT_EQ(with_places("refused", places), "refused");
+}
+
+TEST_F(FolderTest, HintsAtTheTemplateWhenNothingTellsIt) {
+  write("index.js", "x");
+  const std::string hint = read_deployable(folder_, {}).value().hint;
+  EXPECT_THAT(hint, HasSubstr("--template"));
+  EXPECT_THAT(hint, HasSubstr("index.js may be meant for node-http"));
+  EXPECT_EQ(read_deployable(folder_, {.name = "", .template_name = "http", .env = {}}).value().hint, "");
+  write("handler.js", "x");
+  EXPECT_EQ(read_deployable(folder_, {}).value().hint, "");
+}
+
 TEST(Manifest, MakesNamesOfFileNames) {
   EXPECT_EQ(name_from("My Handler_2"), "my-handler-2");
   EXPECT_EQ(name_from("__a__"), "a");

@@ -23,6 +23,16 @@ int print_error(const Error& error, bool json) {
   return exit_code_of(error);
 }
 
+// What was written in the place of a command, or beside those that a command knows; empty: nothing. A command
+// that is missing is complained about before the words that nobody has asked for are.
+std::string unknown_word(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> words = app.remaining(true);
+  if (error.get_name() != "RequiredError" || words.empty()) return {};
+  const std::string& word = words.front();
+  return fmt::format("there is no {} '{}'; sterna --help lists them",
+                     word.starts_with('-') ? "flag" : "command", word);
+}
+
 }  // namespace
 
 Program::Program() : parts_(std::make_unique<Parts>()) {
@@ -159,10 +169,7 @@ void Program::add_functions() {
   CLI::App& back = add("rollback", "Make a new version from an old one",
                        [this] { return rollback(parts_->target, parts_->name, parts_->version); });
   back.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
-  back.add_option("version", parts_->version, "Number of the old version")
-      ->type_name("VERSION")
-      ->required()
-      ->check(CLI::PositiveNumber);
+  Parts::add_version(back, "version", parts_->version, "Number of the old version");
   CLI::App& shares = add("traffic", "Show or change which versions get how much of the calls",
                          [this] { return traffic(parts_->target, parts_->name, parts_->share); });
   shares.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
@@ -243,6 +250,8 @@ int Program::run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     const auto words = std::span(argv, static_cast<std::size_t>(argc));
     const bool as_json = std::ranges::find(words, std::string_view("--json")) != words.end();
+    if (const std::string unknown = unknown_word(parts_->app, error); !unknown.empty())
+      return print_error(bad_usage(unknown).error(), as_json);
     if (as_json && error.get_exit_code() != 0) return print_error(bad_usage(error.what()).error(), as_json);
     const int status = parts_->app.exit(error);
     return status == 0 ? kExitOk : kExitUsage;  // 0: --help and --version

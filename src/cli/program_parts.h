@@ -48,6 +48,9 @@ struct Program::Parts {
                 std::function<Result<int>()> action);
   // Adds what says which code is meant and what is different from its function.toml.
   static void add_code_flags(CLI::App& command, std::filesystem::path& path, DeployOverrides& overrides);
+  // Adds the number of a version.
+  static void add_version(CLI::App& command, const std::string& name, std::int64_t& number,
+                          const std::string& help);
   // Adds a subcommand that only has subcommands of its own.
   CLI::App& add_group(const std::string& name, const std::string& help);
 };

@@ -1,7 +1,21 @@
 // Flags of the commands for versions.
+#include "base/number.h"
 #include "cli/program_parts.h"
 
 namespace sterna::cli {
+
+void Program::Parts::add_version(CLI::App& command, const std::string& option, std::int64_t& number,
+                                 const std::string& help) {
+  const auto problem_of = [](const std::string& text) -> std::string {
+    const auto value = parse_number<std::int64_t>(text);
+    if (value && *value > 0) return {};
+    return "'" + text + "' is no version: write its number, such as 3; sterna versions list shows them";
+  };
+  command.add_option(option, number, help)
+      ->type_name("VERSION")
+      ->required()
+      ->check(CLI::Validator(problem_of, "", ""));
+}
 
 void Program::add_versions() {
   CLI::App& group = parts_->add_group("versions", "List, show, and compare the versions of a function");
@@ -11,20 +25,16 @@ void Program::add_versions() {
     command.add_option("name", parts_->name, "The function")->type_name("FUNCTION")->required();
     return command;
   };
-  const auto add_number = [](CLI::App& command, const std::string& name, std::int64_t& number,
-                             const std::string& help) {
-    command.add_option(name, number, help)->type_name("VERSION")->required()->check(CLI::PositiveNumber);
-  };
   add_one("list", "List the versions that are kept",
           [p = parts_.get()] { return list_versions(p->target, p->name); });
   CLI::App& show = add_one("show", "Show a version and its settings",
                            [p = parts_.get()] { return show_version(p->target, p->name, p->version); });
-  add_number(show, "version", parts_->version, "Its number");
+  Parts::add_version(show, "version", parts_->version, "Its number");
   CLI::App& diff = add_one("diff", "Show what changed from one version to another", [p = parts_.get()] {
     return diff_versions(p->target, p->name, p->version, p->other_version);
   });
-  add_number(diff, "from", parts_->version, "Number of the one");
-  add_number(diff, "to", parts_->other_version, "Number of the other");
+  Parts::add_version(diff, "from", parts_->version, "Number of the one");
+  Parts::add_version(diff, "to", parts_->other_version, "Number of the other");
 }
 
 }  // namespace sterna::cli

@@ -35,9 +35,14 @@ Result<int> report_list(const Target& target, const Result<Json>& items, const s
   });
 }
 
-Result<int> report_done(const Target& target, const Result<Json>& done, std::string_view text) {
+Result<int> report_deleted(const Target& target, const Result<Json>& done, std::string_view name,
+                           std::string_view text) {
   if (!done) return std::unexpected(done.error());
-  if (!target.json) print(text);
+  if (target.json) {
+    print_json({{"deleted", name}});
+  } else {
+    print(text);
+  }
   return kExitOk;
 }
 

@@ -29,7 +29,8 @@ struct Column {
 Result<int> report_list(const Target& target, const Result<api::Json>& items,
                         const std::vector<Column>& columns);
 
-// For what leaves nothing to show: with --json silence.
-Result<int> report_done(const Target& target, const Result<api::Json>& done, std::string_view text);
+// For what is gone and leaves nothing to show: the text, or with --json {"deleted": name}.
+Result<int> report_deleted(const Target& target, const Result<api::Json>& done, std::string_view name,
+                           std::string_view text);
 
 }  // namespace sterna::cli

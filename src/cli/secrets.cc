@@ -67,7 +67,7 @@ Result<int> delete_secret(const Target& target, std::string_view name, DeleteSec
   if (!path) return std::unexpected(path.error());
   if (mode == DeleteSecret::kAlsoUsed) *path += "?force=true";
   Api api(target);
-  return report_done(target, api.send("DELETE", *path), fmt::format("{} is deleted\n", name));
+  return report_deleted(target, api.send("DELETE", *path), name, fmt::format("{} is deleted\n", name));
 }
 
 }  // namespace sterna::cli

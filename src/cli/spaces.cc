@@ -50,7 +50,7 @@ Result<int> delete_space(const Target& target, std::string_view name, DeleteSpac
   if (!path) return std::unexpected(path.error());
   if (mode == DeleteSpace::kWithFunctions) *path += "?force=true";
   Api api(target);
-  return report_done(target, api.send("DELETE", *path), fmt::format("{} is deleted\n", name));
+  return report_deleted(target, api.send("DELETE", *path), name, fmt::format("{} is deleted\n", name));
 }
 
 Result<int> get_space(const Target& target, std::string_view name) {

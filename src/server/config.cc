@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/number.h"
+#include "callback/allow_list.h"
 #include "server/options.h"
 
 namespace sterna::server {
@@ -143,6 +144,10 @@ Status validate(const Config& config) {
     if (!range)
       return bad_config(fmt::format("egress_private names {}, which is no address or CIDR: {}", target,
                                     range.error().detail));
+  }
+  for (const std::string& target : config.callback_allow) {
+    if (const auto list = callback::AllowList::parse(std::span(&target, 1)); !list)
+      return bad_config(fmt::format("callback_allow (--callback-allow): {}", list.error().detail));
   }
   if (config.egress_private.size() > kMaxPrivateTargets)
     return bad_config(fmt::format("egress_private has at most {} entries", kMaxPrivateTargets));

@@ -59,6 +59,18 @@ TEST(Validate, PrivateTargetsAreAddresses) {
   EXPECT_THAT(status.error().detail, HasSubstr("egress_private names db.internal"));
 }
 
+TEST(Validate, CallbackTargetsAreAddressesOrNames) {
+  Config config = good_config();
+  config.callback_allow = {"127.0.0.0/8", "*.internal"};
+  EXPECT_TRUE(validate(config));
+  config.callback_allow = {"127.0.0.0/8", "foo/99"};
+  const Status status = validate(config);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().reason, "bad_config");
+  EXPECT_THAT(status.error().detail, HasSubstr("--callback-allow"));
+  EXPECT_THAT(status.error().detail, HasSubstr("foo/99"));
+}
+
 TEST(Settings, SandboxIsBestEffortStrictOrOff) {
   Config config = good_config();
   EXPECT_EQ(config.sandbox, SandboxMode::kBestEffort);

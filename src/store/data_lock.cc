@@ -26,13 +26,15 @@ Result<DataLock> DataLock::acquire(const std::filesystem::path& directory) {
   const std::filesystem::path parent = directory.parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return fail_errno(Component::kRegistry, "cannot create the data directory", errno);
+    return fail_errno(Component::kRegistry, "cannot make the data directory " + directory.string(), errno);
   }
   UniqueFd file(::open((directory / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return fail_errno(Component::kRegistry, "cannot write in the data directory", errno);
+  if (!file)
+    return fail_errno(Component::kRegistry, "cannot write in the data directory " + directory.string(),
+                      errno);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK)
-      return fail_errno(Component::kRegistry, "cannot lock the data directory", errno);
+      return fail_errno(Component::kRegistry, "cannot lock the data directory " + directory.string(), errno);
     return fail(Code::kConflict, Component::kRegistry, "data_dir_in_use",
                 "another sterna server (" + owner_of(file.get()) + ") uses this data directory");
   }

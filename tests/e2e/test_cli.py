@@ -63,6 +63,33 @@ def test_deploying_what_cannot_be_loaded_fails_with_the_reason(cli):
     assert done.returncode == 1 and "SyntaxError" in done.stderr
 
 
+def test_fields_that_the_server_refuses_are_named_with_their_line_once(cli):
+    (cli.folder / "wrong").mkdir()
+    (cli.folder / "wrong" / "handler.py").write_text(FINE)
+    (cli.folder / "wrong" / "function.toml").write_text("[limits]\nmemory_mb = -1\ncolour = 'red'\n")
+    done = cli.run("deploy", "wrong")
+    assert done.returncode == 1
+    assert "function.toml line 2: limits.memory_mb: " in done.stderr
+    assert "function.toml line 3: limits.colour: " in done.stderr
+    assert done.stderr.count("limits.memory_mb") == 1
+
+
+def test_files_of_another_language_are_hinted_at(cli):
+    (cli.folder / "other").mkdir()
+    (cli.folder / "other" / "index.js").write_text("exports.handle = () => ({});\n")
+    done = cli.run("deploy", "other")
+    assert done.returncode == 1 and "--template" in done.stderr and "index.js" in done.stderr
+
+
+def test_a_failing_deploy_with_json_prints_one_document(cli):
+    (cli.folder / "json.py").write_text("def handle(req:\n")
+    (cli.folder / "compiled").mkdir()
+    (cli.folder / "compiled" / "handler.cc").write_text("nonsense\n")
+    for path in ("json.py", "compiled"):
+        done = cli.run("--json", "deploy", path)
+        assert done.returncode == 1 and json.loads(done.stderr)["reason"] == "version_failed"
+
+
 @pytest.mark.parametrize(
     "name", sorted(path.parent.name for path in (ROOT / "examples").glob("*/function.toml"))
 )
