@@ -15,7 +15,7 @@
 
 namespace sterna::invoke {
 
-inline constexpr std::size_t kOutcomes = 11;  // answered, and each pool::Failure
+inline constexpr std::size_t kOutcomes = 1 + pool::kFailures;  // answered, and each pool::Failure
 
 class InvocationMetrics;
 

@@ -85,6 +85,19 @@ TEST_F(MetricsTest, SeriesBeginWithTheFirstCall) {
             std::vector<std::string>{"function=motion space=home 3"});
 }
 
+TEST_F(MetricsTest, EveryFailureIsCounted) {
+  const auto function = metrics_.of("home", "motion");
+  for (std::size_t i = 0; i < pool::kFailures; ++i) function->failed(static_cast<Failure>(i), {});
+  EXPECT_EQ(function->invocations(), pool::kFailures);
+  const auto counted = series("sterna_invocations_total");
+  EXPECT_EQ(counted.size(), pool::kFailures - 1);
+  EXPECT_TRUE(std::ranges::count(counted, "function=motion outcome=cannot_start_worker space=home 1"));
+  // Of a call that waits and of one that runs.
+  EXPECT_TRUE(std::ranges::count(counted, "function=motion outcome=function_not_running space=home 2"));
+  metrics_.remove(*function);
+  EXPECT_TRUE(series("sterna_invocations_total").empty());
+}
+
 TEST_F(MetricsTest, RemovedFunctionsLeaveNoSeries) {
   const auto one = metrics_.of("home", "one");
   const auto two = metrics_.of("home", "two");

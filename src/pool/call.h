@@ -30,6 +30,7 @@ enum class Failure : std::uint8_t {
   kSpaceFull,    // as kNoCapacity, and more workers would be over the space's quota
   kCannotStart,  // the machine gives nothing to start a worker with, and none was there in time
 };
+inline constexpr std::size_t kFailures = static_cast<std::size_t>(Failure::kCannotStart) + 1;  // the last one
 
 // Who waits for the outcome. Exactly one final event comes: `on_failed`, or the part with More::kNo; after it
 // the pool has forgotten the call.
