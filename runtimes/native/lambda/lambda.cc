@@ -76,14 +76,14 @@ class LambdaServing final : public RunMaker {
   void begin() {
     // The API must be there before the program is, and its address in the environment.
     auto server = ApiServer::listen(loop_, init_.network == "host" ? 0 : kPort, api_);
-    if (!server) return refuse("the Runtime API cannot be served: " + server.error().detail, {});
+    if (!server) return refuse("the Runtime API cannot be served: " + server.error().detail);
     server_ = std::move(*server);
     const Environment environment = lambda_environment(init_, server_->address(), loop_.clock().wall());
     auto program = program_of(init_, environment);
-    if (!program) return refuse(program.error().detail, {});
+    if (!program) return refuse(program.error().detail);
     process_.emplace(desk_, std::move(*program), environment, [this](int wait_status) { end(wait_status); });
-    if (const Status started = process_->start(); !started) return refuse(started.error().detail, {});
-    start_timer_ = loop_.after(kStartTimeout, [this] { refuse(never_asked(), {}); });
+    if (const Status started = process_->start(); !started) return refuse(started.error().detail);
+    start_timer_ = loop_.after(kStartTimeout, [this] { refuse(never_asked()); });
   }
 
   std::string never_asked() const {
@@ -98,7 +98,7 @@ class LambdaServing final : public RunMaker {
     loop_.cancel(std::exchange(next_timer_, {}));
     if (std::exchange(ready_, true)) return desk_.start_more();
     loop_.cancel(start_timer_);
-    if (const Status opened = desk_.open(process_->name(), false); !opened) refuse(opened.error().detail, {});
+    if (const Status opened = desk_.open(process_->name(), false); !opened) refuse(opened.error().detail);
   }
 
   // Calls that are under way end with the worker; answers that are whole are sent before.
@@ -107,8 +107,7 @@ class LambdaServing final : public RunMaker {
     if (!ready_) {
       const std::string said = process_->last_words();
       return refuse(fmt::format("{} {} before it asked for an invocation{}{}", process_->name(),
-                                describe_end(wait_status), said.empty() ? "" : ": ", said),
-                    {});
+                                describe_end(wait_status), said.empty() ? "" : ": ", said));
     }
     const std::string text =
         "the function's program " + process_->name() + " " + describe_end(wait_status) + "\n";
@@ -121,7 +120,7 @@ class LambdaServing final : public RunMaker {
     if (ended_with_ && !exit_code_) stop(end_like(*ended_with_, channel_));
   }
 
-  void refuse(const std::string& why, const std::string& detail) {
+  void refuse(const std::string& why, const std::string& detail = {}) {
     if (exit_code_) return;
     if (process_) process_->drain();
     stop(refuse_to_load(channel_, why, detail));
