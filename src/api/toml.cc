@@ -30,8 +30,8 @@ std::string_view free_text(std::string_view text, std::size_t at) {
   return {};
 }
 
-// The line of the first character beyond ASCII that stands neither in a string nor in a comment. It is not
-// TOML, and toml++ 3.3 has undefined behaviour on some of them.
+// The line of the first character beyond ASCII that stands neither in a string nor in a comment, as far as
+// that can be told without reading TOML.
 std::optional<std::ptrdiff_t> line_of_stray_character(std::string_view text) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;

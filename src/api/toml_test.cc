@@ -39,5 +39,12 @@ TEST(Toml, OtherLettersStandInQuotes) {
   }
 }
 
+// What looks like a string to us and is none to toml++.
+TEST(Toml, OtherLettersBehindABrokenValueAreAnError) {
+  const auto broken = parse_toml("a.b.c = 1[\"127.0.0.D\x1eks.internaa\xCF\x9D.\n ]\nylis", "f");
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().detail, HasSubstr("f line 1: "));
+}
+
 }  // namespace
 }  // namespace sterna::api

@@ -170,14 +170,16 @@ void InvocationExchange::get(std::string_view query) {
 
 void InvocationExchange::look() {
   if (connection_ == nullptr) return;
+  ++looks_;
   parts_.invocations.find(function_.id, route_.id, [self = shared_from_this()](Result<queue::Record> record) {
     self->on_record(std::move(record));
   });
 }
 
 void InvocationExchange::on_record(Result<queue::Record> record) {
+  --looks_;
   if (connection_ == nullptr) return;
-  if (record && may_wait_ && !queue::is_settled(record->state)) return;
+  if (record && (may_wait_ || looks_ > 0) && !queue::is_settled(record->state)) return;
   stop_waiting();
   if (!record) return refuse(record.error());
   answer_json(200, to_json(*record));

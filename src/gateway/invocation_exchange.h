@@ -67,6 +67,7 @@ class InvocationExchange final : public std::enable_shared_from_this<InvocationE
   const InvocationRoute route_;
   const Meters meters_;
   bool may_wait_ = false;  // the end is still waited for
+  unsigned looks_ = 0;     // records that are asked for: of several, the last one counts
   std::optional<Settlements::Token> waiting_;
   net::Loop::TimerId timer_;
 };

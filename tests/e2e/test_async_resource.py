@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -127,6 +128,14 @@ def test_waiting_for_the_end(scripted):
     assert found["state"] == "succeeded" and 0.5 < time.monotonic() - began < 10
     began = time.monotonic()
     assert made.get(wait=30)["state"] == "succeeded" and time.monotonic() - began < 2
+
+
+def test_a_call_that_ends_while_it_is_looked_up_is_ended(scripted):
+    def states(_):
+        return [call(scripted, "scripted", content=b"{}").get(wait=30)["state"] for _ in range(150)]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert {state for found in pool.map(states, range(6)) for state in found} == {"succeeded"}
 
 
 def test_waiting_ends_before_the_run(scripted):
