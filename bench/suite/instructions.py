@@ -18,7 +18,7 @@ class Subject:
     """Something that is run under callgrind: `start` gets callgrind's command line and answers a running server."""
 
     name: str
-    request: bytes
+    request: Callable[[Server], bytes]
     start: Callable[[list[str], Path], ContextManager[Server]]
 
 
@@ -62,6 +62,6 @@ def _run(subject: Subject, scratch: Path, connections: int, requests: int) -> in
     logs = f"callgrind-{name}-{connections}-{requests}"
     under = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={scratch / logs}.%p.log"]
     with subject.start(under, scratch) as server:
-        exchange_all(server.port, subject.request, connections, requests)
+        exchange_all(server.port, subject.request(server), connections, requests)
         server.child.stop(60)
     return collected("".join(log.read_text() for log in sorted(scratch.glob(f"{logs}.*.log"))))

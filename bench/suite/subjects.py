@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 from .http_client import build_request
+from .functions import GUARDED
 from .instructions import Subject
 from .peers import PEERS, Ports
 from .processes import Child
 from .server import Server, free_ports, wait_for_port
-from .sterna import Sterna, invoke_request
+from .sterna import Sterna
 
 BODY = b"x" * 64
 PATIENCE_S = 120.0  # callgrind is about fifty times slower
@@ -19,12 +20,13 @@ COUNTED_PEERS = ("nginx", "uvicorn")
 
 
 def subjects(servers: Sequence[str], binary: Path) -> list[Subject]:
-    found = [Subject("sterna", invoke_request("echo", BODY), _sterna(binary))] if "sterna" in servers else []
-    for name in COUNTED_PEERS:
-        if name in servers:
-            path = PEERS[name].path.format(size=len(BODY))
-            found.append(Subject(name, build_request("POST", path, BODY), _peer(name)))
-    return found
+    found = [Subject(name, _request, _sterna(binary, guarded=name == GUARDED))
+             for name in ("sterna", GUARDED) if name in servers]
+    return found + [Subject(name, _request, _peer(name)) for name in COUNTED_PEERS if name in servers]
+
+
+def _request(server: Server) -> bytes:
+    return build_request("POST", server.path_for(len(BODY)), BODY, token=server.token)
 
 
 def without_debug_information(binary: Path, scratch: Path) -> Path:
@@ -35,12 +37,13 @@ def without_debug_information(binary: Path, scratch: Path) -> Path:
     return bare
 
 
-def _sterna(binary: Path):
+def _sterna(binary: Path, guarded: bool):
     @contextmanager
     def start(under: list[str], scratch: Path) -> Iterator[Server]:
         bare = without_debug_information(binary, scratch)
         settings = ["--runtime-dir", str(binary.parent / "runtimes")]
-        with Sterna(bare, scratch / "callgrind", scratch / "callgrind.log", under, settings, PATIENCE_S) as sterna:
+        place = scratch / ("callgrind-token" if guarded else "callgrind")
+        with Sterna(bare, place, place.with_suffix(".log"), under, settings, PATIENCE_S, guarded) as sterna:
             if sterna.exists("echo"):
                 sterna.wait_running("echo")
             else:

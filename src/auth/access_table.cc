@@ -44,6 +44,7 @@ void AccessTable::set(AppAccess app, const std::vector<TokenAccess>& tokens) {
 }
 
 AccessTable::Apps::iterator AccessTable::remove(Apps::iterator app) {
+  forget_recent();
   for (const Digest& token : app->second.tokens) tokens_.erase(token);
   return apps_.erase(app);
 }
@@ -59,9 +60,13 @@ void AccessTable::remove_space(std::string_view space) {
 
 const GrantPtr& AccessTable::find(std::string_view token, WallTime now) {
   if (token.size() > kMaxCredentialBytes) return kNobody;
-  const auto found = tokens_.find(hasher_.hash(token));
-  if (found == tokens_.end() || found->second.expires_at <= now) return kNobody;
-  return found->second.grant;
+  Recent& recent = recent_[std::hash<std::string_view>{}(token) % recent_.size()];
+  if (recent.known == nullptr || !equal(recent.text, token)) {
+    const auto found = tokens_.find(hasher_.hash(token));
+    if (found == tokens_.end()) return kNobody;
+    recent = {.text = std::string(token), .known = &found->second};
+  }
+  return recent.known->expires_at > now ? recent.known->grant : kNobody;
 }
 
 GrantPtr AccessTable::authenticate(const std::string& app, std::string_view secret, WallTime now) {
@@ -75,6 +80,7 @@ GrantPtr AccessTable::authenticate(const std::string& app, std::string_view secr
 }
 
 void AccessTable::sweep(WallTime now) {
+  forget_recent();
   for (auto& [id, app] : apps_) {
     std::erase_if(app.tokens, [&](const Digest& hash) {
       const auto token = tokens_.find(hash);

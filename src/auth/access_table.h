@@ -1,6 +1,7 @@
 // Which apps and tokens are good right now, in memory: a request is checked without the database.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -69,13 +70,20 @@ class AccessTable {
     std::vector<Digest> tokens;
   };
   using Apps = std::unordered_map<std::string, App>;
+  // A token as it was sent, so that who asks hundreds of times a second is not hashed each time.
+  struct Recent {
+    std::string text;
+    const Token* known = nullptr;
+  };
 
   Apps::iterator remove(Apps::iterator app);
+  void forget_recent() { recent_ = {}; }  // before tokens are erased
 
   RateLimit default_rate_;
   Hasher hasher_;
   Apps apps_;  // by id
   std::unordered_map<Digest, Token, DigestHash, DigestEqual> tokens_;
+  std::array<Recent, 64> recent_;  // by a hash of the text
 };
 
 }  // namespace sterna::auth

@@ -44,6 +44,37 @@ TEST_F(AccessTableTest, FindsTokensUntilTheyExpire) {
   EXPECT_EQ(table_.find("t", kNow), nullptr);
 }
 
+// Those found lately are kept as they were sent: they may not outlive what they were found to be.
+TEST_F(AccessTableTest, TokensThatWereFoundEndWithTheirAppAndTheirTime) {
+  table_.set(app("x"), {token("t"), token("short", "function.invoke", kNow + std::chrono::seconds(1))});
+  ASSERT_NE(table_.find("t", kNow), nullptr);
+  ASSERT_NE(table_.find("short", kNow), nullptr);
+  table_.sweep(kNow + std::chrono::seconds(1));
+  EXPECT_EQ(table_.find("short", kNow), nullptr);
+  table_.set(app("x"), {token("t", "function.invoke")});
+  EXPECT_EQ(table_.find("t", kNow)->scopes, scope_named("function.invoke"));
+  table_.set(app("x"), {});
+  EXPECT_EQ(table_.find("t", kNow), nullptr);
+  table_.set(app("x"), {token("t")});
+  ASSERT_NE(table_.find("t", kNow), nullptr);
+  table_.remove("x");
+  EXPECT_EQ(table_.find("t", kNow), nullptr);
+}
+
+// More than are kept as they were sent, each asked for twice.
+TEST_F(AccessTableTest, TellsManyTokensApart) {
+  constexpr int kApps = 500;
+  const auto name = [](int number) { return "app" + std::to_string(number); };
+  for (int i = 0; i < kApps; ++i) table_.set(app(name(i)), {token("token-of-" + name(i))});
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < kApps; ++i) {
+      ASSERT_NE(table_.find("token-of-" + name(i), kNow), nullptr);
+      EXPECT_EQ(table_.find("token-of-" + name(i), kNow)->app, name(i));
+      EXPECT_EQ(table_.find("token-0f-" + name(i), kNow), nullptr);
+    }
+  }
+}
+
 TEST_F(AccessTableTest, TokensHaveScopesOfTheirOwn) {
   table_.set(app("x"), {token("all"), token("some", "function.invoke")});
   EXPECT_EQ(table_.find("some", kNow)->scopes, scope_named("function.invoke"));

@@ -21,8 +21,9 @@ std::string new_client_secret();
 // SHA-256. What is hashed here has 256 random bits, so it needs neither salt nor a slow hash.
 using Digest = std::array<unsigned char, 32>;
 
-// Takes as long for equal ones as for others.
+// These take as long for equal ones as for others of their size.
 bool equal(const Digest& a, const Digest& b);
+bool equal(std::string_view a, std::string_view b);
 
 // As the database stores it.
 std::string_view bytes_of(const Digest& digest);

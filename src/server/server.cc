@@ -60,12 +60,19 @@ Status make_directory(const std::filesystem::path& path) {
               "cannot make " + path.string() + ": " + failed.message());
 }
 
-// Thousands of idle connections need more descriptors than the usual soft limit.
-void raise_descriptor_limit() {
+// Thousands of idle connections need more descriptors than the usual soft limit. Fails where the hard limit
+// leaves too few for databases, runtimes, and a handful of workers and connections.
+Status raise_descriptor_limit() {
+  constexpr rlim_t kFewest = 256;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= kFewest) return {};
+  return fail(Code::kExhausted, Component::kGateway, "out_of_descriptors",
+              fmt::format("the process may open {} files only, and the server needs at least {}: raise the "
+                          "hard limit (ulimit -Hn, LimitNOFILE= of systemd)",
+                          limit.rlim_max, kFewest));
 }
 
 // As many connections as were asked for, but no more than leave a quarter of the descriptors to workers,
@@ -522,7 +529,7 @@ Status serve(const Config& config) {
   const sigset_t signals = Signals::mask();
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);  // inherited by all threads: only the loop takes them
   ::signal(SIGPIPE, SIG_IGN);
-  raise_descriptor_limit();
+  if (const Status enough = raise_descriptor_limit(); !enough) return enough;
 
   auto lock = store::DataLock::acquire(config.data_dir);
   if (!lock) return std::unexpected(lock.error());

@@ -53,6 +53,13 @@ def test_metrics_are_prometheus_text(server):
     )
 
 
+def test_too_few_descriptors_are_refused_with_what_to_do(tmp_path):
+    serve = [str(BINARY), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--auth", "none"]
+    refused = subprocess.run(["prlimit", "--nofile=64", *serve], capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 1
+    assert "may open 64 files only" in refused.stderr and "ulimit -Hn" in refused.stderr
+
+
 @pytest.mark.sanitizer
 def test_a_second_server_on_the_same_data_is_refused(server):
     second = run("serve", "--listen", "127.0.0.1:0", "--data-dir", server.data_dir, "--auth", "none")
