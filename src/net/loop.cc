@@ -45,6 +45,13 @@ void Loop::remove(int fd, EventHandler& handler) {
   for (std::size_t i = 0; i < event_count_; ++i) {
     if (events_[i].data.ptr == &handler) events_[i].events = 0;  // already fetched in this turn: skip it
   }
+  if (std::exchange(handler.again_, 0) == 0) return;
+  std::ranges::replace(again_, &handler, nullptr);
+  std::ranges::replace(being_told_, &handler, nullptr);
+}
+
+void Loop::tell_again(EventHandler& handler, std::uint32_t events) {
+  if (std::exchange(handler.again_, handler.again_ | events) == 0) again_.push_back(&handler);
 }
 
 void Loop::post(Job job) {
@@ -83,6 +90,7 @@ void Loop::stop() {
 }
 
 int Loop::wait_ms(Duration limit) const {
+  if (!again_.empty()) return 0;
   if (!timers_.empty()) limit = std::min(limit, timers_.begin()->first.first - clock_.now());
   if (limit <= Duration::zero()) return 0;
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(limit).count());
@@ -93,6 +101,7 @@ void Loop::turn(Duration limit) {
       ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms(limit));
   now_ = clock_.now();
   event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+  if (!again_.empty()) run_again();
   bool woken = false;
   for (std::size_t i = 0; i < event_count_; ++i) {
     if (events_[i].events == 0) continue;
@@ -106,6 +115,16 @@ void Loop::turn(Duration limit) {
   if (woken) run_jobs();
   run_timers();
   end_turn();
+}
+
+// Who asks once more while it is told comes in the turn after this.
+void Loop::run_again() {
+  being_told_.swap(again_);
+  for (std::size_t i = 0; i < being_told_.size(); ++i) {
+    EventHandler* const handler = being_told_[i];
+    if (handler != nullptr) handler->on_event(std::exchange(handler->again_, 0));
+  }
+  being_told_.clear();
 }
 
 void Loop::run_jobs() {

@@ -21,8 +21,13 @@ namespace sterna::net {
 class EventHandler {
  public:
   virtual ~EventHandler() = default;
-  // EPOLL* bits of what changed. Edge-triggered: read or write until the kernel says no more.
+  // EPOLL* bits of what changed. Edge-triggered: read or write until the kernel says no more, or stop after a
+  // fair share and ask Loop::tell_again for the rest.
   virtual void on_event(std::uint32_t events) = 0;
+
+ private:
+  friend class Loop;
+  std::uint32_t again_ = 0;  // what it asked to be told in the next turn
 };
 
 // Something that gathers output during a turn and hands it to the kernel once, when the turn ends.
@@ -58,6 +63,9 @@ class Loop {
   // Watches a descriptor of `add` for other events from now on; what is there already is told again.
   Status change(int fd, EventHandler& handler, std::uint32_t events);
   void remove(int fd, EventHandler& handler);
+  // Calls `handler.on_event(events)` once in the next turn, which does not wait for the kernel then. For one
+  // that has more to do than others and the timers should wait for. `remove` takes it back.
+  void tell_again(EventHandler& handler, std::uint32_t events);
 
   // Destroys `garbage` when the turn ends, so that a handler may end itself while it runs.
   void dispose(std::unique_ptr<EventHandler> garbage) { garbage_.push_back(std::move(garbage)); }
@@ -88,6 +96,7 @@ class Loop {
 
  private:
   int wait_ms(Duration limit) const;
+  void run_again();
   void run_jobs();
   void run_timers();
   std::vector<TurnEnd*>& list_of(const TurnEnd& entry);
@@ -101,6 +110,8 @@ class Loop {
   std::map<TimerId, Job> timers_;
   std::vector<epoll_event> events_;
   std::size_t event_count_ = 0;
+  std::vector<EventHandler*> again_;       // to be told in the next turn
+  std::vector<EventHandler*> being_told_;  // of this turn
   std::vector<TurnEnd*> early_;
   std::vector<TurnEnd*> late_;
   std::vector<std::unique_ptr<EventHandler>> garbage_;

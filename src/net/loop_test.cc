@@ -204,6 +204,71 @@ TEST_F(LoopTest, ChangedEventsTellAgainWhatIsThere) {
   EXPECT_FALSE(loop_.change(fd.get(), listener, EPOLLIN));
 }
 
+// Asks to be told again as often as it is to, and may remove another.
+class Insatiable final : public EventHandler {
+ public:
+  Insatiable(Loop& loop, std::string& order, char name, int times)
+      : loop_(loop), order_(order), name_(name), times_(times), fd_(::eventfd(0, EFD_CLOEXEC)) {
+    EXPECT_TRUE(loop_.add(fd_.get(), *this, EPOLLIN | EPOLLET));
+  }
+  ~Insatiable() override { loop_.remove(fd_.get(), *this); }
+  std::unique_ptr<Insatiable>* removes = nullptr;
+  std::uint32_t seen = 0;
+  void on_event(std::uint32_t events) override {
+    order_ += name_;
+    seen = events;
+    if (removes != nullptr) removes->reset();
+    if (times_-- > 0) loop_.tell_again(*this, EPOLLIN);
+  }
+  void tell() { ::eventfd_write(fd_.get(), 1); }
+
+ private:
+  Loop& loop_;
+  std::string& order_;
+  const char name_;
+  int times_;
+  UniqueFd fd_;
+};
+
+TEST_F(LoopTest, WhoAsksToBeToldAgainTakesTurnsWithTheOthers) {
+  Insatiable a(loop_, order_, 'a', 2);
+  Insatiable b(loop_, order_, 'b', 1);
+  loop_.after(milliseconds(1), [this] { order_ += "timer,"; });
+  a.tell();
+  turn();
+  EXPECT_EQ(order_, "a");
+  b.tell();
+  clock_.advance(milliseconds(1));
+  loop_.turn(seconds(100));  // does not wait
+  EXPECT_EQ(order_, "aabtimer,");
+  loop_.turn(seconds(100));
+  EXPECT_EQ(order_, "aabtimer,ab");
+  EXPECT_EQ(a.seen, static_cast<std::uint32_t>(EPOLLIN));
+  turn();
+  EXPECT_EQ(order_, "aabtimer,ab");
+}
+
+TEST_F(LoopTest, WhoIsToldAgainIsToldOnceOfAllThatItAskedFor) {
+  Insatiable a(loop_, order_, 'a', 0);
+  loop_.tell_again(a, EPOLLIN);
+  loop_.tell_again(a, EPOLLOUT);
+  turn();
+  EXPECT_EQ(order_, "a");
+  EXPECT_EQ(a.seen, static_cast<std::uint32_t>(EPOLLIN | EPOLLOUT));
+}
+
+TEST_F(LoopTest, RemovedHandlerIsNotToldAgain) {
+  auto a = std::make_unique<Insatiable>(loop_, order_, 'a', 0);
+  auto b = std::make_unique<Insatiable>(loop_, order_, 'b', 0);
+  auto c = std::make_unique<Insatiable>(loop_, order_, 'c', 0);
+  for (Insatiable* const each : {a.get(), b.get(), c.get()}) loop_.tell_again(*each, EPOLLIN);
+  a.reset();  // before its turn
+  b->removes = &c;
+  turn();
+  EXPECT_EQ(order_, "b");
+  EXPECT_EQ(c, nullptr);
+}
+
 TEST_F(LoopTest, BadDescriptorIsAnError) {
   struct Deaf final : EventHandler {
     void on_event(std::uint32_t) override {}
