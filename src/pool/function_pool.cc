@@ -1,5 +1,7 @@
 #include "pool/function_pool.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -213,7 +215,7 @@ void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, co
   Member* of = member(worker);
   if (of == nullptr) return;
   of->load_failed = true;
-  platform_log(worker.instance(), detail.empty() ? summary : detail);
+  platform_log(worker.instance(), log_meter_.take(detail.empty() ? summary : detail, context_.loop.now()));
   count_failure(summary, loaded_ ? kToleratedLoadFailures : 0);
 }
 
@@ -240,8 +242,17 @@ void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
 }
 
 void FunctionPool::on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) {
+  const std::string_view kept = log_meter_.take(text, context_.loop.now());
+  if (kept.empty()) return;
   context_.observer.on_log(config_, worker.instance(), stream == wire::Stream::kStdout ? "stdout" : "stderr",
-                           call == nullptr ? std::string_view() : call->id, text);
+                           call == nullptr ? std::string_view() : call->id, kept);
+}
+
+void FunctionPool::tell_dropped_lines() {
+  if (log_meter_.dropped() == 0) return;
+  platform_log({}, fmt::format("{} more lines were dropped: a function may log {} lines in a second",
+                               log_meter_.dropped(), LogMeter::kLinesPerSecond));
+  log_meter_.forget_dropped();
 }
 
 void FunctionPool::platform_log(std::string_view instance, std::string_view text) {
@@ -274,6 +285,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
 
   context_.loop.dispose(std::move(of->worker));
   workers_.erase(workers_.begin() + (of - workers_.data()));
+  if (workers_.empty()) tell_dropped_lines();  // perhaps no tick comes any more
   if (exit.out_of_memory) ++counters_.out_of_memory;
   if (fork_failed && !closed_) on_fork_failed(instance, exit);
   if (!retired) keep_parent_until_ = context_.loop.now() + config_.idle;
@@ -384,6 +396,7 @@ bool FunctionPool::dormant() const {
 void FunctionPool::tick(MonotonicTime now) {
   for (std::size_t i = 0; i < workers_.size(); ++i) check_member(workers_[i], now);
   expire_line(now);
+  if (log_meter_.is_due(now)) tell_dropped_lines();
   if (closed_) return;
   if ((broken_ || !loaded_) && workers_.empty() && now >= start_not_before_) start_worker();
   feed();

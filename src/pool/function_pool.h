@@ -16,6 +16,7 @@
 #include "pool/call.h"
 #include "pool/function_config.h"
 #include "pool/launcher.h"
+#include "pool/log_meter.h"
 #include "pool/policy.h"
 #include "pool/seat.h"
 #include "pool/worker.h"
@@ -164,6 +165,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void give_back(Call& call);
   void fail(Call& call, Failure failure, std::string_view detail);
   void platform_log(std::string_view instance, std::string_view text);
+  void tell_dropped_lines();
 
   PoolContext& context_;
   const FunctionConfig config_;
@@ -184,6 +186,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   unsigned start_failures_ = 0;                     // of that kind, in a row
   MonotonicTime start_not_before_;
   PoolCounters counters_;
+  LogMeter log_meter_;
 };
 
 }  // namespace sterna::pool

@@ -134,6 +134,7 @@ TEST_F(PoolTest, BrokenRulesEndTheWorker) {
        }},
       {"an empty LOG",
        [](FakeWorker& w, const OwnedFrame& r) { w.send(FrameType::kLog, More::kNo, r.slot, r.call, ""); }},
+      {"READY twice", [](FakeWorker& w, const OwnedFrame&) { w.ready(); }},
       {"READY that is no JSON",
        [](FakeWorker& w, const OwnedFrame&) { w.send(FrameType::kReady, More::kNo, 0, 0, "{"); }},
   };
@@ -202,6 +203,75 @@ TEST_F(PoolTest, SmallBodyGoesWithItsRequest) {
   const OwnedFrame frame = request(one);
   EXPECT_EQ(frame.more, More::kNo);
   EXPECT_EQ(frame.payload, call.call.request + "ping");
+}
+
+// Who sends without end gets a share of each turn, however small its frames are.
+TEST_F(PoolTest, AFloodOfFramesLeavesTheTurnToOthers) {
+  constexpr int kParts = 9'000;
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, "", microseconds(1), More::kYes);
+  settle();
+  bool timer_ran = false;
+  loop_.after(Duration::zero(), [&] { timer_ran = true; });
+  one.flood(FrameType::kResponseBody, More::kYes, run, "x", kParts);
+  loop_.turn(Duration::zero());
+  EXPECT_GT(call.body.size(), 0U);
+  EXPECT_LT(call.body.size(), std::size_t{kParts});
+  EXPECT_TRUE(timer_ran);
+  settle();  // no more comes, and still nothing is lost
+  EXPECT_EQ(call.body.size(), std::size_t{kParts});
+}
+
+// What is printed beyond that waits a little, for the loop's time belongs to others.
+TEST_F(PoolTest, AFloodOfLogFramesIsReadWithPauses) {
+  FakeWorker& one = warm();
+  for (int i = 0; i < 5; ++i) one.log(nullptr, std::string((64U << 10) - 2, 'x') + "\n");
+  settle();
+  EXPECT_EQ(record_.lines.size(), 3U);
+  clock_.advance(milliseconds(2));
+  settle();
+  EXPECT_EQ(record_.lines.size(), 5U);
+}
+
+TEST_F(PoolTest, AFullPipeIsReadWithPauses) {
+  FakeWorker& one = warm();
+  one.print(std::string((64U << 10) - 1, 'x') + "\n");
+  settle();
+  one.print("more\n");
+  settle();
+  EXPECT_FALSE(record_.logged("more"));
+  clock_.advance(milliseconds(2));
+  settle();
+  EXPECT_TRUE(record_.logged("more"));
+}
+
+TEST_F(PoolTest, LinesBeyondWhatIsLoggedInASecondAreCounted) {
+  FakeWorker& one = warm();
+  one.log(nullptr, std::string(LogMeter::kLinesPerSecond, '\n'));
+  one.log(nullptr, "too many\n");
+  one.print("and\nmore\n");
+  settle();
+  EXPECT_FALSE(record_.logged("too many"));
+  EXPECT_FALSE(record_.logged("more"));
+  pass(milliseconds(999));
+  EXPECT_FALSE(record_.logged("dropped"));
+  pass(milliseconds(1));
+  EXPECT_TRUE(record_.logged("3 more lines were dropped"));
+  record_.lines.clear();
+  one.log(nullptr, "again\n");
+  pass(seconds(2));
+  EXPECT_TRUE(record_.logged("again"));
+  EXPECT_FALSE(record_.logged("dropped"));
+}
+
+TEST_F(PoolTest, DroppedLinesOfTheLastWorkerAreTold) {
+  FakeWorker& one = warm();
+  one.log(nullptr, std::string(LogMeter::kLinesPerSecond + 7, '\n'));
+  one.exit(exit_code(0));
+  EXPECT_TRUE(record_.logged("7 more lines were dropped"));
 }
 
 TEST_F(PoolTest, LogLinesCarryTheirCall) {

@@ -15,6 +15,16 @@ namespace sterna::pool {
 namespace {
 
 constexpr std::size_t kReadBytes = 64U << 10;
+// A worker can write faster than it is read: this much in a turn of the loop, so that timers and others come
+// in between. A frame counts as kFrameCost bytes more than it has.
+constexpr std::size_t kFramesShare = 256U << 10;
+constexpr std::size_t kFrameCost = 192;
+constexpr std::size_t kOutputShare = 64U << 10;
+// What is printed beyond its share may wait, and its writer with it: this much of the loop's time goes to
+// others.
+constexpr Duration kPrintPause = std::chrono::milliseconds(2);
+// More than sockets and pipes hold of a process that has ended.
+constexpr std::size_t kLastWords = 4U << 20;
 // Room to write is asked for only while output is left: the kernel tells of it with every read of the worker.
 constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
@@ -62,17 +72,32 @@ class Worker::Output final : public net::EventHandler {
   ~Output() override { close(); }
 
   void on_event(std::uint32_t) override {
+    if (pause_ || read(kOutputShare) == Left::kNothing) return;
+    pause_ = worker_.loop_.after(kPrintPause, [this] {
+      pause_.reset();
+      on_event(EPOLLIN);
+    });
+  }
+
+  Left read(std::size_t share) {
     auto& scratch = worker_.loop_.scratch();
-    while (pipe_) {
-      const ssize_t got = ::read(pipe_.get(), scratch.data(), scratch.size());
+    for (std::size_t taken = 0; pipe_;) {
+      if (taken >= share) return Left::kPerhapsMore;
+      const ssize_t got = ::read(pipe_.get(), scratch.data(), std::min(scratch.size(), share - taken));
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && errno == EAGAIN) return;
-      if (got <= 0) return close();
+      if (got < 0 && errno == EAGAIN) break;
+      if (got <= 0) {
+        close();
+        break;
+      }
+      taken += static_cast<std::size_t>(got);
       take({scratch.data(), static_cast<std::size_t>(got)});
     }
+    return Left::kNothing;
   }
 
   void close() {
+    if (pause_) worker_.loop_.cancel(*std::exchange(pause_, {}));
     if (!line_.empty()) emit(std::exchange(line_, {}));
     if (!pipe_) return;
     worker_.loop_.remove(pipe_.get(), *this);
@@ -97,6 +122,7 @@ class Worker::Output final : public net::EventHandler {
   Worker& worker_;
   UniqueFd pipe_;
   std::string line_;
+  std::optional<net::Loop::TimerId> pause_;
 };
 
 Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
@@ -158,6 +184,7 @@ Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, 
 Worker::~Worker() {
   loop_.forget(*this);
   if (flush_timer_) loop_.cancel(*flush_timer_);
+  if (read_pause_) loop_.cancel(*read_pause_);
   if (socket_) loop_.remove(socket_.get(), *this);
   calls_.clear();
   ::munmap(&claims_, sizeof claims_);
@@ -311,32 +338,54 @@ void Worker::watch(std::uint32_t events) {
 // --- from the worker ---
 
 void Worker::on_event(std::uint32_t events) {
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read();
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_share();
   if ((events & EPOLLOUT) != 0 && socket_) flush();
 }
 
-void Worker::read() {
-  while (socket_) {
+void Worker::read_share() {
+  if (read_pause_) return;
+  const std::uint64_t logged_before = logged_;
+  if (read(kFramesShare) == Left::kNothing) return;
+  if (logged_ - logged_before < kFramesShare / 2) return loop_.tell_again(*this, EPOLLIN);
+  read_pause_ = loop_.after(kPrintPause, [this] {
+    read_pause_.reset();
+    read_share();
+  });
+}
+
+Worker::Left Worker::read(std::size_t share) {
+  for (std::size_t taken = 0; socket_;) {
+    if (taken >= share) return Left::kPerhapsMore;
     char* room = reader_.prepare(kReadBytes);
-    const std::size_t size = reader_.writable();
+    const std::size_t size = std::min(reader_.writable(), kReadBytes);
     const ssize_t got = ::recv(socket_.get(), room, size, 0);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) return lose({});
-    reader_.commit(static_cast<std::size_t>(got));
-    while (socket_) {
-      const auto frame = reader_.next();
-      if (!frame) return lose(frame.error().detail);
-      if (!*frame) break;
-      on_frame(**frame);
+    if (got < 0 && errno == EAGAIN) break;
+    if (got <= 0) {
+      lose({});
+      break;
     }
-    if (static_cast<std::size_t>(got) < size) return;
+    reader_.commit(static_cast<std::size_t>(got));
+    taken += static_cast<std::size_t>(got) + kFrameCost * take_frames();
+    if (static_cast<std::size_t>(got) < size) break;
   }
+  return Left::kNothing;
+}
+
+// Answers how many there were.
+std::size_t Worker::take_frames() {
+  for (std::size_t count = 0; socket_; ++count) {
+    const auto frame = reader_.next();
+    if (!frame) lose(frame.error().detail);
+    if (!frame || !*frame) return count;
+    on_frame(**frame);
+  }
+  return 0;
 }
 
 void Worker::drain() {
-  read();
-  if (output_) output_->on_event(0);
+  read(kLastWords);
+  if (output_) output_->read(kLastWords);
 }
 
 Call* Worker::find(const wire::Frame& frame) const {
@@ -359,6 +408,7 @@ void Worker::on_frame(const wire::Frame& frame) {
     case wire::FrameType::kLog: {
       wire::LogText log;
       if (!wire::read_log(frame.payload, log)) return lose("a LOG frame is malformed");
+      logged_ += frame.payload.size() + kFrameCost;
       return observer_.on_log(*this, log.stream, find_number(frame.call), log.text);
     }
     default:
@@ -449,6 +499,7 @@ void Worker::on_failed(const wire::Frame& frame, Call& call) {
 void Worker::on_hello(const wire::Frame& frame) {
   const auto json = nlohmann::json::parse(frame.payload, nullptr, false);
   if (state_ == State::kLost || !json.is_object()) return lose("READY, PAUSED or LOAD_FAILED is malformed");
+  if (std::exchange(greeted_, true)) return lose("of READY, PAUSED and LOAD_FAILED a worker says one, once");
   if (frame.type == wire::FrameType::kLoadFailed) {
     return observer_.on_load_failed(*this, text_of(json, "summary"), text_of(json, "detail"));
   }

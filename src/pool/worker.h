@@ -82,10 +82,16 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
 
  private:
   class Output;
+  // After a share was read: whether there may be more, of which the kernel does not tell again.
+  enum class Left : std::uint8_t { kNothing, kPerhapsMore };
 
   Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
          wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number);
-  void read();
+  // As much as a worker gets of one turn; the rest comes in later ones.
+  void read_share();
+  // At least so many bytes, if they are there.
+  Left read(std::size_t share);
+  std::size_t take_frames();
   void on_frame(const wire::Frame& frame);
   void on_call_frame(const wire::Frame& frame, Call& call);
   void on_response(const wire::Frame& frame, Call& call);
@@ -114,6 +120,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::unique_ptr<Output> output_;
   std::uint64_t& next_call_number_;
   State state_ = State::kStarting;
+  bool greeted_ = false;
   bool is_async_ = false;
   std::string runtime_;
   std::string not_paused_;
@@ -131,6 +138,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   MonotonicTime idle_since_;
 
   wire::FrameReader reader_;
+  std::uint64_t logged_ = 0;  // bytes of LOG frames, and what a frame costs
+  std::optional<net::Loop::TimerId> read_pause_;
   std::string out_;
   std::uint32_t watched_ = 0;
   std::size_t out_sent_ = 0;

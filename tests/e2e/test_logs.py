@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -182,3 +183,33 @@ def test_logs_survive_a_restart(start_server):
     assert server.stop() == 0
     server.start()
     assert [each["text"] for each in server.logs("says", call_id=call_id)] == ["kept"]
+
+
+FLOODS = {
+    "prints": 'def handle(req):\n    while True:\n        print("\\n" * 4096)\n',
+    "yes": 'import subprocess\n\ndef handle(req):\n    subprocess.run(["yes"])\n',
+}
+
+
+def test_who_prints_without_end_holds_nobody_up(start_server):
+    server = start_server("--drain-seconds", "1")
+    server.deploy("says", SAYS)
+    for name, source in FLOODS.items():
+        server.deploy(name, source, limits={"timeout_seconds": 2})
+    with ThreadPoolExecutor() as threads:
+        floods = {name: threads.submit(server.call, name) for name in FLOODS}
+        answered = 0
+        while not all(flood.done() for flood in floods.values()):
+            assert server.request("GET", "/healthz").status_code == 200
+            assert server.call("says", params={"text": "beside it"}).status_code == 200
+            answered += 1
+        assert answered > 1
+        for name, flood in floods.items():
+            problem_of(flood.result(), 504, "function_timeout", "function")
+            newest = server.logs(name, tail=20)
+            assert any("more lines were dropped" in record["text"] for record in newest), newest
+
+        flood = threads.submit(server.call, "prints")
+        eventually(lambda: server.logs("prints", tail=1)[0]["text"] == "")
+        assert server.stop() == 0
+        flood.exception()

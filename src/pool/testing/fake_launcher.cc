@@ -111,6 +111,14 @@ void FakeWorker::send(wire::FrameType type, wire::More more, std::uint16_t slot,
   STERNA_ASSERT(sent == static_cast<ssize_t>(out.size()));
 }
 
+void FakeWorker::flood(wire::FrameType type, wire::More more, const OwnedFrame& of, std::string_view payload,
+                       int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) wire::append_frame(out, type, more, of.slot, of.call, payload);
+  const ssize_t sent = ::send(descriptors_.socket.get(), out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  STERNA_ASSERT(sent == static_cast<ssize_t>(out.size()));
+}
+
 void FakeWorker::print(std::string_view text) {
   const ssize_t written = ::write(descriptors_.output.get(), text.data(), text.size());
   STERNA_ASSERT(written == static_cast<ssize_t>(text.size()));

@@ -80,6 +80,9 @@ class FakeWorker {
   void log(const OwnedFrame* request, std::string_view text);
   void send(wire::FrameType type, wire::More more, std::uint16_t slot, std::uint64_t call,
             std::string_view payload);
+  // The same frame so often, as one piece.
+  void flood(wire::FrameType type, wire::More more, const OwnedFrame& of, std::string_view payload,
+             int times);
   void print(std::string_view text);  // to its stdout
 
   // Its socket closes: the process is ending, or its code has closed it.
