@@ -73,6 +73,7 @@ class Worker:
         _set_up_environment(init)
         try:
             init, ready = self._load(init)
+            serve = None if init is None else self._prepare_to_serve(init, ready["async"])
         except load.LoadError as error:
             _send_json(
                 self.channel, LOAD_FAILED, {"summary": error.summary, "detail": error.detail}
@@ -82,7 +83,7 @@ class Worker:
             self.pid = None  # a parent that ends: the exit hooks are its replicas'
             return 0
         _send_json(self.channel, READY, ready)
-        return self._serve_calls(init, ready["async"])
+        return _serve_calls(serve)
 
     def _read_init(self):
         text = self.channel.read_init()
@@ -134,26 +135,30 @@ class Worker:
             os.close(self._orders_fd)
             self._orders_fd = -1
 
-    def _serve_calls(self, init, is_async):
+    def _prepare_to_serve(self, init, is_async):
+        """What serves the calls, to be called; raises LoadError."""
         concurrency = init.get("async_concurrency" if is_async else "concurrency", 1)
-        return _serve_calls(
-            self.channel, self._streams, self._handler.handle, is_async, concurrency
-        )
-
-
-def _serve_calls(channel, streams, handle, is_async, concurrency):
-    try:
+        channel, handle = self.channel, self._handler.handle
         if is_async:
-            _count_calls_with(streams, serve_async.current_call.get)
-            # Not asyncio.run, which waits for threads of user code at the end.
-            loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(loop)
-            loop.run_until_complete(serve_async.AsyncServer(channel, handle, concurrency).serve())
-        elif concurrency > 1:
-            _count_calls_with(streams, serve_threads.current_call.get)
-            serve_threads.ThreadServer(channel, handle, concurrency).serve()
-        else:
-            serve_sync.serve(channel, handle)
+            _count_calls_with(self._streams, serve_async.current_call.get)
+            server = serve_async.AsyncServer(channel, handle, concurrency)
+            return lambda: _run_loop(server)
+        if concurrency > 1:
+            _count_calls_with(self._streams, serve_threads.current_call.get)
+            return serve_threads.ThreadServer(channel, handle, concurrency).serve
+        return lambda: serve_sync.serve(channel, handle)
+
+
+def _run_loop(server):
+    # Not asyncio.run, which waits for threads of user code at the end.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(server.serve())
+
+
+def _serve_calls(serve):
+    try:
+        serve()
     except ConnectionError as error:
         os.write(
             2, f"sterna: the connection to the server broke: {error}\n".encode("utf-8", "replace")
@@ -194,6 +199,7 @@ def _run_exit_hooks():
     """What user code registered with atexit, for a bounded time."""
     guard = threading.Timer(MAX_ATEXIT_SECONDS, os._exit, (0,))
     guard.daemon = True
-    guard.start()
+    with contextlib.suppress(RuntimeError):  # limits.max_pids; the server does not wait for ever
+        guard.start()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()

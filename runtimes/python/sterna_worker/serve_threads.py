@@ -1,5 +1,5 @@
-"""Serves a sync handler with several calls at the same time: this thread reads, a fixed number of
-threads run calls."""
+"""Serves a sync handler with several calls at the same time: this thread reads, others run calls. They
+are started when calls come that no thread is free for."""
 
 import collections
 import contextvars
@@ -9,7 +9,7 @@ import time
 
 import _sterna
 
-from . import failures, sending, serve_sync
+from . import failures, load, sending, serve_sync
 
 current_call = contextvars.ContextVar("sterna_call", default=0)
 
@@ -47,32 +47,59 @@ class Window:
 
 class ThreadServer:
     def __init__(self, channel, handle, concurrency):
+        """Starts the first thread; raises LoadError when there cannot be one."""
         self._channel = channel
         self._handle = handle
+        self._concurrency = concurrency
         self._changed = threading.Condition()
         self._waiting = (
             collections.OrderedDict()
         )  # call -> (slot, event); the server sends at most one a slot
         self._windows = {}  # call -> Window, of the calls that run
         self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"call-{n}", daemon=True)
-            for n in range(concurrency)
-        ]
+        self._told = False
+        self._threads = []
+        if not self._start_thread():
+            raise load.LoadError(
+                f"limits.concurrency is {concurrency}, and not one thread can be started: raise limits.max_pids"
+            )
 
     def serve(self):
         """Until SHUTDOWN, when all calls that came have ended, or until the server is gone."""
-        for thread in self._threads:
-            thread.start()
         while (arrived := self._channel.receive(True)) is not None:
             with self._changed:
                 for kind, call, slot, value in arrived:
                     self._take_in(kind, call, slot, value)
+                free = len(self._threads) - len(self._windows)
+                wanted = min(len(self._waiting) - free, self._concurrency - len(self._threads))
+            self._start_threads(wanted)
             self._channel.flush()
             if self._stopping:
                 for thread in self._threads:
                     thread.join()
                 return
+
+    def _start_threads(self, wanted):
+        while wanted > 0 and self._start_thread():
+            wanted -= 1
+        if wanted > 0 and not self._told:
+            self._told = True
+            text = (
+                f"limits.concurrency is {self._concurrency}, and more than {len(self._threads)} threads cannot be "
+                "started, so fewer calls run at a time: raise limits.max_pids\n"
+            )
+            self._channel.log(0, failures.STDERR, text.encode())
+
+    def _start_thread(self):
+        """False when the limits allow no other."""
+        name = f"call-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._threads.append(thread)
+        return True
 
     def _take_in(self, kind, call, slot, value):
         if kind == _sterna.REQUEST:

@@ -408,3 +408,55 @@ def test_sigterm_ends_it(start):
     worker = start("def handle(req): return {}\n")
     os.kill(worker.process.pid, signal.SIGTERM)
     assert worker.exit_code() == -signal.SIGTERM
+
+
+# `limits.max_pids` allows a handler this many threads of the platform's.
+FEW_THREADS = """
+    import threading, time
+
+    start = threading.Thread.start
+    left = {left}
+
+    def start_if_allowed(thread):
+        global left
+        if left == 0:
+            raise RuntimeError("can't start new thread")
+        left -= 1
+        start(thread)
+
+    threading.Thread.start = start_if_allowed
+    together = threading.Barrier({left} or 1)
+
+    def handle(req):
+        together.wait(10)
+        return {{"body": threading.current_thread().name}}
+"""
+
+
+def test_threads_are_started_when_calls_need_them(start):
+    worker = start(
+        """
+        import threading
+
+        def handle(req):
+            return {"body": str(threading.active_count())}
+    """,
+        concurrency=1000,
+    )
+    assert [worker.call(number).body for number in (1, 2, 3)] == [b"2", b"2", b"2"]
+    assert worker.shut_down() == 0
+
+
+def test_where_threads_run_out_those_that_are_there_serve(start):
+    worker = start(FEW_THREADS.format(left=2), concurrency=64)
+    for number in range(1, 9):
+        worker.request(number)
+    bodies = {worker.outcome().body for _ in range(8)}
+    assert bodies == {b"call-0", b"call-1"}
+    assert len(worker.logs) == 1 and "raise limits.max_pids" in worker.logs[0][2]
+    assert worker.shut_down() == 0
+
+
+def test_without_a_thread_the_function_does_not_load(start):
+    worker = start(FEW_THREADS.format(left=0), concurrency=2, ready=False)
+    assert "raise limits.max_pids" in worker.load_failed()["summary"]
