@@ -71,6 +71,33 @@ constexpr FailureInfo kCannotStart{
     "the server cannot start a worker at the moment, which is not the function's fault; try again later",
     5,
     false};
+constexpr FailureInfo kServerFull{
+    429,
+    "no_capacity",
+    Component::kPool,
+    Fault::kPlatform,
+    "the function needs another worker, and the server runs as many as limits.max_replicas_total allows; try "
+    "again later or have its administrator raise that",
+    1,
+    false};
+constexpr FailureInfo kLoading{
+    429,
+    "no_capacity",
+    Component::kPool,
+    Fault::kPlatform,
+    "the function's workers were still starting when the call had waited for limits.queue_wait_seconds; try "
+    "again later, raise that, or keep a worker with limits.min_replicas",
+    1,
+    false};
+constexpr FailureInfo kEndsAtStart{
+    429,
+    "no_capacity",
+    Component::kPool,
+    Fault::kPlatform,
+    "the function's workers end while they start; why is in the function's log, and another is tried after a "
+    "pause",
+    1,
+    false};
 constexpr FailureInfo kCancelled{
     499, "cancelled", Component::kGateway, Fault::kPlatform, "the call was cancelled", 0};
 
@@ -113,6 +140,12 @@ const FailureInfo& info_of(pool::Failure failure) {
       return kSpaceFull;
     case pool::Failure::kCannotStart:
       return kCannotStart;
+    case pool::Failure::kServerFull:
+      return kServerFull;
+    case pool::Failure::kLoading:
+      return kLoading;
+    case pool::Failure::kEndsAtStart:
+      return kEndsAtStart;
   }
   return kWorkerDied;
 }

@@ -20,7 +20,18 @@ prometheus::Labels labels_of(const std::string& space, const std::string& name) 
 std::string outcome_word(std::size_t outcome) {
   if (outcome == 0) return "answered";
   const auto failure = static_cast<pool::Failure>(outcome - 1);
-  return failure == pool::Failure::kSpaceFull ? "space_quota" : std::string(info_of(failure).reason);
+  switch (failure) {
+    case pool::Failure::kSpaceFull:
+      return "space_quota";
+    case pool::Failure::kServerFull:
+      return "max_replicas_total";
+    case pool::Failure::kLoading:
+      return "still_loading";
+    case pool::Failure::kEndsAtStart:
+      return "ends_at_start";
+    default:
+      return std::string(info_of(failure).reason);
+  }
 }
 
 }  // namespace

@@ -29,8 +29,11 @@ enum class Failure : std::uint8_t {
   kCancelled,    // the caller went away
   kSpaceFull,    // as kNoCapacity, and more workers would be over the space's quota
   kCannotStart,  // the machine gives nothing to start a worker with, and none was there in time
+  kServerFull,   // as kNoCapacity, and the server runs as many workers as it may
+  kLoading,      // as kNoCapacity, and no worker has loaded yet
+  kEndsAtStart,  // as kNoCapacity, and the function's workers end while they start
 };
-inline constexpr std::size_t kFailures = static_cast<std::size_t>(Failure::kCannotStart) + 1;  // the last one
+inline constexpr std::size_t kFailures = static_cast<std::size_t>(Failure::kEndsAtStart) + 1;  // the last one
 
 // Who waits for the outcome. Exactly one final event comes: `on_failed`, or the part with More::kNo; after it
 // the pool has forgotten the call.

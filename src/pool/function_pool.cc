@@ -103,12 +103,8 @@ bool FunctionPool::dispatch(Call& call) {
   call.version = config_.version;
   const bool begins = !call.cold && (!sequential || worker.in_flight() == 0);
   if (worker.in_flight() == 0) member.run_began = now;
-  if (begins) {
-    call.started = now;
-    call.queued = call.started - call.arrived;
-  } else {
-    call.started = MonotonicTime{};
-  }
+  call.started = MonotonicTime{};
+  if (begins) begin(call, now);
   worker.send(call);
   return true;
 }
@@ -154,14 +150,23 @@ void FunctionPool::cancel(Call& call) {
   feed();
 }
 
+// As far as the server can see.
+void FunctionPool::begin(Call& call, MonotonicTime when) {
+  call.started = when;
+  call.queued = when - call.arrived;
+}
+
 void FunctionPool::fail(Call& call, Failure failure, std::string_view detail) {
   call.pool_ = nullptr;
+  if (call.started == MonotonicTime{}) call.queued = context_.loop.now() - call.arrived;
   call.observer->on_failed(call, failure, detail);
 }
 
 // Back to the head of the line: it has waited longest.
 void FunctionPool::give_back(Call& call) {
   ++counters_.taken_back;
+  call.started = MonotonicTime{};
+  call.cold = false;
   line_.push_front(call);
 }
 
@@ -200,10 +205,7 @@ void FunctionPool::on_ready(Worker& worker) {
     of->run_began = now;
     of->seat.end_trial();
   }
-  for (Call& call : worker.calls()) {
-    call.started = now;
-    call.queued = now - call.arrived;
-  }
+  for (Call& call : worker.calls()) begin(call, now);
   if (!worker.not_paused().empty()) {
     give_up_parents(worker.instance(), "no warm parent is kept: " + worker.not_paused());
   }
@@ -230,10 +232,7 @@ void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   of->served = true;
   if (!worker.calls().empty() && concurrency() == 1) {
     Call& next = worker.calls().front();
-    if (next.started == MonotonicTime{}) {
-      next.started = now;
-      next.queued = next.started - next.arrived;
-    }
+    if (next.started == MonotonicTime{}) begin(next, now);
   }
   const bool free =
       worker.state() == Worker::State::kReady && !of->killed && worker.in_flight() < concurrency();
@@ -314,6 +313,8 @@ void FunctionPool::end_calls(Member& member, const WorkerExit& exit) {
   const Failure failure = exit.out_of_memory ? Failure::kOutOfMemory : Failure::kWorkerDied;
   while (!worker.calls().empty()) {
     Call& call = worker.calls().front();
+    // Of one that was sent ahead the worker has not told that it had begun.
+    if (call.started == MonotonicTime{}) begin(call, std::max(call.dispatched, member.run_began));
     call.run = context_.loop.now() - call.started;
     worker.cancel(call, Duration::zero());
     fail(call, failure, "the worker " + exit.text());

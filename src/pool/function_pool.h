@@ -162,6 +162,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void end_calls(Member& member, const WorkerExit& exit);
   void count_failure(const std::string& reason, unsigned tolerated);
   void on_start_failed(std::string_view instance, const std::string& why);
+  static void begin(Call& call, MonotonicTime when);
   void give_back(Call& call);
   void fail(Call& call, Failure failure, std::string_view detail);
   void platform_log(std::string_view instance, std::string_view text);

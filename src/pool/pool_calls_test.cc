@@ -242,7 +242,7 @@ TEST_F(PoolTest, FullLineRefuses) {
   const TestCall& second = submit();
   const TestCall& third = submit();
   const TestCall& fourth = submit();
-  EXPECT_EQ(fourth.failure, Failure::kNoCapacity);
+  EXPECT_EQ(fourth.failure, Failure::kLoading);
   EXPECT_FALSE(sent.ended || second.ended || third.ended);
   EXPECT_EQ(pool().waiting(), 2U);
 }
@@ -257,13 +257,33 @@ TEST_F(PoolTest, WaitIsBounded) {
   EXPECT_FALSE(waits.ended);
   pass(milliseconds(1));
   EXPECT_EQ(waits.failure, Failure::kNoCapacity);
+  EXPECT_EQ(waits.call.queued, config_.queue_wait);  // its time in line is not lost
+  EXPECT_EQ(waits.call.run, Duration::zero());
 }
 
 TEST_F(PoolTest, WaitForAWorkerThatStartsIsBounded) {
   const TestCall& call = submit();
   pass(config_.queue_wait);
-  EXPECT_EQ(call.failure, Failure::kNoCapacity);
+  EXPECT_EQ(call.failure, Failure::kLoading);
+  EXPECT_EQ(call.call.queued, config_.queue_wait);
+  EXPECT_FALSE(call.call.cold);
   EXPECT_FALSE(worker(0).killed());
+}
+
+// One that the worker took ahead of the answer before it, which was lost with it.
+TEST_F(PoolTest, ACallThatTheServerDidNotSeeBeginHasNotRunForEver) {
+  config_.max_replicas = 1;
+  FakeWorker& one = warm();
+  submit();
+  const TestCall& ahead = submit();
+  const auto requests = one.receive(FrameType::kRequest);
+  ASSERT_EQ(requests.size(), 2U);
+  for (const OwnedFrame& frame : requests) EXPECT_TRUE(one.begin(frame));
+  clock_.advance(milliseconds(3));
+  settle();
+  one.exit(exit_signal(11));
+  EXPECT_EQ(ahead.failure, Failure::kWorkerDied);
+  EXPECT_EQ(ahead.call.run, milliseconds(3));
 }
 
 TEST_F(PoolTest, AsyncWorkersRunManyCallsAtATime) {

@@ -296,6 +296,26 @@ TEST_F(PoolTest, WhereTheFunctionMayHaveNoMoreWorkersTheQuotaIsNotToBlame) {
   EXPECT_EQ(waiting.failure, Failure::kNoCapacity);
 }
 
+TEST_F(PoolTest, WhereTheServerRunsAsManyWorkersAsItMayThatIsTheReason) {
+  context_.limits.max_workers_total = 1;
+  FakeWorker& one = warm();
+  submit();
+  one.begin(request(one));
+  const TestCall& waiting = submit();
+  pass(config_.queue_wait);
+  EXPECT_EQ(waiting.failure, Failure::kServerFull);
+}
+
+TEST_F(PoolTest, WhereWorkersEndWhileTheyStartThatIsTheReason) {
+  const TestCall& waiting = submit();
+  for (Duration passed{}; passed < config_.queue_wait; passed += milliseconds(500)) {
+    FakeWorker& newest = worker(launcher_.started() - 1);
+    if (!newest.exited()) newest.exit(exit_code(3));
+    pass(milliseconds(500));
+  }
+  EXPECT_EQ(waiting.failure, Failure::kEndsAtStart);
+}
+
 TEST_F(PoolTest, MemoryCountsAndWhatEndsGivesItBack) {
   config_.share = std::make_shared<SpaceShare>();
   config_.share->max_memory_bytes = config_.memory_bytes * 2 - 1;

@@ -109,7 +109,13 @@ bool FunctionPool::is_share_used_up() const {
 
 // Why there is no worker for a call.
 Failure FunctionPool::lack() const {
-  return replicas() < config_.max_replicas && is_share_used_up() ? Failure::kSpaceFull : Failure::kNoCapacity;
+  const std::size_t own = replicas();
+  if (ready_replicas() == 0 && failures_ > 0) return Failure::kEndsAtStart;
+  if (ready_replicas() == 0 && own > 0) return Failure::kLoading;
+  if (own >= config_.max_replicas) return Failure::kNoCapacity;
+  if (is_share_used_up()) return Failure::kSpaceFull;
+  const bool full = context_.workers_total >= context_.limits.max_workers_total;
+  return full ? Failure::kServerFull : Failure::kNoCapacity;
 }
 
 void FunctionPool::scale(MonotonicTime now) {
