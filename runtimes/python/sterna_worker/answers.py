@@ -130,8 +130,10 @@ def _read_headers(headers):
 
 def _iterate_headers(headers):
     if isinstance(headers, collections.abc.Mapping):
+        if hasattr(headers, "getlist"):  # werkzeug's MultiDict and its kin: items() leaves out the repeated ones
+            return [(name, headers.getlist(name)) for name in headers]
         return headers.items()
-    if hasattr(headers, "items") and hasattr(headers, "getlist"):  # werkzeug's Headers and its kin
+    if hasattr(headers, "items") and hasattr(headers, "getlist"):  # werkzeug's Headers
         return headers.items()
     if isinstance(headers, (list, tuple)):
         for pair in headers:

@@ -188,6 +188,7 @@ def _set_up_environment(init):
     sys.argv = [init["handler"]]
     sys.path[0] = init["bundle"]
     packages.add(init["bundle"])
+    packages.add_path(init["bundle"], os.environ.get("PYTHONPATH", ""))
     os.chdir(init["bundle"])
 
 

@@ -45,7 +45,7 @@ def expressions(tmp_path_factory):
 
     bundle = tmp_path_factory.mktemp("bundle")
     (bundle / "handler.py").write_text(
-        "import collections, http, json\nfrom werkzeug.datastructures import Headers\n"
+        "import collections, http, json\nfrom werkzeug.datastructures import Headers, MultiDict\n"
         "def handle(req):\n    return eval(req.body.decode())\n"
     )
     worker = Worker(bundle)
@@ -125,6 +125,7 @@ HEADERS = [
     ("{'X-A': ['1', '2'], 'X-N': 5}", [("X-A", "1"), ("X-A", "2"), ("X-N", "5")]),
     ("[('X-A', '1'), ['X-B', 2], ('X-A', '3')]", [("X-A", "1"), ("X-B", "2"), ("X-A", "3")]),
     ("Headers([('X-A', '1'), ('X-A', '2')])", [("X-A", "1"), ("X-A", "2")]),
+    ("MultiDict([('X-A', '1'), ('X-B', '3'), ('X-A', '2')])", [("X-A", "1"), ("X-A", "2"), ("X-B", "3")]),
     ("{'X-A': 'caf\\u00e9', 'X-B': ' trimmed\\t'}", [("X-A", "café"), ("X-B", "trimmed")]),
     ("{'X-A': ''}", [("X-A", "")]),
     ("{'Content-Length': '999', 'X-A': '1'}", [("X-A", "1")]),

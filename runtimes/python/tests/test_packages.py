@@ -19,3 +19,15 @@ def test_packages_come_after_the_functions_modules_and_before_the_machines(start
     worker = start(HANDLER, FILES)
     answer = worker.call()
     assert answer.body == b"ours theirs joined mine Headers"
+
+
+def test_pythonpath_comes_before_packages_and_after_the_functions_modules(start):
+    files = {
+        **FILES,
+        "lib/ours.py": "NAME = 'hidden'\n",
+        "lib/other.py": "NAME = 'of lib'\n",
+        "lib/werkzeug.py": "__version__ = 'of lib'\n",
+        "vendor/other.py": "NAME = 'hidden'\n",
+    }
+    worker = start(HANDLER, files, env={"PYTHONPATH": "lib::./vendor:/not/there"})
+    assert worker.call().body == b"ours of lib joined of lib Headers"
