@@ -12,13 +12,14 @@ import time
 
 import _sterna
 
-from . import answers, load, logs, packages, parent, serve_async, serve_sync, serve_threads
+from . import answers, failures, load, logs, packages, parent, serve_async, serve_sync, serve_threads
 
 READY = 16
 LOAD_FAILED = 17
 PAUSED = 23
 
 EXIT_LOAD_FAILED = 1
+EXIT_BROKEN_LOOP = 1
 EXIT_BROKEN_STREAM = 70
 MAX_ATEXIT_SECONDS = 2
 
@@ -164,6 +165,9 @@ def _serve_calls(serve):
             2, f"sterna: the connection to the server broke: {error}\n".encode("utf-8", "replace")
         )
         return EXIT_BROKEN_STREAM
+    except (Exception, SystemExit) as error:  # user code has stopped the event loop, or a task of its own exits
+        os.write(2, failures.traceback_of(error).encode("utf-8", "backslashreplace"))
+        return error.code if isinstance(getattr(error, "code", None), int) else EXIT_BROKEN_LOOP
     return 0
 
 

@@ -1,8 +1,9 @@
 """Says what went wrong: a line for the server, a traceback without our own frames for the function's
 log."""
 
-import os
 import traceback
+
+from . import FILES
 
 KIND_RAISED = 1
 KIND_BAD_ANSWER = 2
@@ -12,7 +13,7 @@ MAX_SUMMARY = 1000
 MAX_TRACEBACK = 64 * 1024
 STDERR = 2
 
-_OURS = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib.")
+_OURS = (FILES, "<frozen importlib.")
 
 
 def summary_of(error):

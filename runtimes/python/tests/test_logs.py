@@ -238,3 +238,31 @@ def test_background_thread_after_the_call(start, concurrency):
     (worker.bundle / "go").touch()
     got = worker.next_frame()
     assert (got.type, got.call, got.payload) == (frames.LOG, 0, b"\x01late\n")
+
+
+ENDS_BADLY = {
+    "a crash": "import ctypes\ndef handle(req):\n    ctypes.string_at(0)\n",
+    "a crash in a thread": "import ctypes\ndef handle(req):\n    ctypes.string_at(0)\n",
+    "a loop that is stopped": "import asyncio\nasync def handle(req):\n    asyncio.get_running_loop().stop()\n    await asyncio.sleep(9)\n",
+    "a task that exits": """
+        import asyncio, sys
+
+        async def leave():
+            sys.exit(3)
+
+        async def handle(req):
+            asyncio.create_task(leave())
+            await asyncio.sleep(9)
+    """,
+}
+
+
+@pytest.mark.parametrize("how", ENDS_BADLY)
+def test_how_a_worker_ended_tells_nothing_of_the_servers_folders(start, how):
+    worker = start(ENDS_BADLY[how], concurrency=2 if "thread" in how else 1)
+    worker.request(1)
+    assert worker.next() is None
+    assert worker.exit_code() != 0
+    text = worker.output_text() + "".join(text for _, _, text in worker.logs)
+    assert text and ("handler.py" in text or "stopped" in how), text
+    assert workers.RUNTIME not in text and "sterna_worker" not in text
