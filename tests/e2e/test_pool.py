@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -84,6 +85,37 @@ def test_a_full_line_is_no_capacity_at_once(start_server):
         problem_of(answer, 429, "no_capacity", "platform")
         assert int(answer.headers["Retry-After"]) >= 1
     assert time.monotonic() - began < 15
+
+
+def test_a_call_that_waits_in_vain_is_told_why_and_how_long(start_server):
+    server = start_server("--max-replicas-total", "1")
+    slow_to_load = "import time\ntime.sleep(3)\n" + NONCE
+    server.deploy("busy", NONCE, limits={"queue_wait_seconds": 20})
+    server.deploy("other", NONCE, limits={"queue_wait_seconds": 0.3})
+    server.deploy("loads", slow_to_load, limits={"queue_wait_seconds": 0.3, "warm_parent": False, "idle_seconds": 0.1})
+    eventually(lambda: server.replicas("loads") == 0)
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(server.call, "busy", "?nonce=1&seconds=3")
+        eventually(lambda: server.get("busy")["metrics"]["available_replicas"] == 1)
+        assert "max_replicas_total" in waited_in_vain(server, "other")
+        assert busy.result().status_code == 200
+    assert "still starting" in waited_in_vain(server, "loads")
+
+
+def waited_in_vain(server, name):
+    answer = server.call(name, "?nonce=1")
+    assert float(answer.headers["X-Duration-Seconds"]) >= 0.3
+    assert float(re.search(r"queue;dur=([\d.]+)", answer.headers["Server-Timing"])[1]) >= 300
+    metrics = server.request("GET", "/metrics").text
+    waited = re.search(rf'duration_seconds_sum{{function="{name}",space="default"}} ([\d.]+)', metrics)
+    assert float(waited[1]) >= 0.3
+    return problem_of(answer, 429, "no_capacity", "platform")["detail"]
+
+
+def test_more_calls_at_a_time_than_there_may_be_threads(server):
+    server.deploy("crowd", NONCE, limits={"concurrency": 100, "max_replicas": 1})  # max_pids is 64
+    answers = at_once(server, "crowd", 80, "seconds=0.1")
+    assert [answer.text for answer in answers] == [f"{n} " for n in range(80)]
 
 
 @pytest.mark.sanitizer
