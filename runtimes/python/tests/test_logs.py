@@ -266,3 +266,32 @@ def test_how_a_worker_ended_tells_nothing_of_the_servers_folders(start, how):
     text = worker.output_text() + "".join(text for _, _, text in worker.logs)
     assert text and ("handler.py" in text or "stopped" in how), text
     assert workers.RUNTIME not in text and "sterna_worker" not in text
+
+
+def test_threads_of_an_earlier_call_are_not_logged_as_the_running_one(start):
+    worker = start("""
+        import threading
+
+        first = threading.Event()
+
+        def later():
+            first.wait()
+            print("of nobody")
+
+        def handle(req):
+            if req.path == "/first":
+                threading.Thread(target=later, name="later", daemon=True).start()
+                return {}
+            helper = threading.Thread(target=print, args=["of a helper"])
+            helper.start()
+            helper.join()
+            first.set()
+            for thread in threading.enumerate():
+                if thread.name == "later":
+                    thread.join()
+            print("of the call")
+            return {}
+    """)
+    assert worker.call(1, path=b"/first").logs == []
+    logs = worker.call(2).logs
+    assert logs == [(2, 1, "of a helper\n"), (0, 1, "of nobody\n"), (2, 1, "of the call\n")]

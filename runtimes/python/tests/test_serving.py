@@ -450,7 +450,8 @@ def test_threads_are_started_when_calls_need_them(start):
 def test_where_threads_run_out_those_that_are_there_serve(start):
     worker = start(FEW_THREADS.format(left=2), concurrency=64)
     for number in range(1, 9):
-        worker.request(number)
+        worker.set_claim(number, workers.QUEUED)
+    worker.send(b"".join(frames.request(number) for number in range(1, 9)))
     bodies = {worker.outcome().body for _ in range(8)}
     assert bodies == {b"call-0", b"call-1"}
     assert len(worker.logs) == 1 and "raise limits.max_pids" in worker.logs[0][2]
