@@ -28,15 +28,12 @@ bool is_platform_token(const net::Header& header, api::Access access) {
          equal_ignoring_case(header.value.substr(0, kBearer.size()), kBearer);
 }
 
-// All Connection headers as one list (RFC 9110 5.3).
-std::string connection_of(const net::HttpRequest& request) {
-  std::string all;
+net::HopByHop hop_by_hop_of(const net::HttpRequest& request) {
+  net::HopByHop hop_by_hop;
   for (const net::Header& header : request.headers) {
-    if (header.known != KnownHeader::kConnection) continue;
-    if (!all.empty()) all += ',';
-    all += header.value;
+    if (header.known == KnownHeader::kConnection) hop_by_hop.add(header.value);
   }
-  return all;
+  return hop_by_hop;
 }
 
 }  // namespace
@@ -46,12 +43,28 @@ std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids) {
   return own != nullptr && is_ulid(*own) ? std::string(*own) : ids.next();
 }
 
-bool is_traceparent(std::string_view value) {
-  if (value.size() != 55 || !value.starts_with("00-") || value[35] != '-' || value[52] != '-') return false;
+std::optional<Traceparent> read_traceparent(std::string_view value) {
+  Traceparent read{};
+  constexpr std::string_view kOurs = "00";
+  const std::string_view version = value.substr(0, kOurs.size());
+  const bool is_ours = version == kOurs;
+  if (value.size() < read.size() || !is_lower_hex(version) || version == "ff") return std::nullopt;
+  if (value.size() > read.size() && (is_ours || value[read.size()] != '-')) return std::nullopt;
+  value = value.substr(0, read.size());
   const std::string_view trace = value.substr(3, 32);
   const std::string_view parent = value.substr(36, 16);
-  return is_lower_hex(trace) && is_lower_hex(parent) && is_lower_hex(value.substr(53)) && !is_zero(trace) &&
-         !is_zero(parent);
+  const std::string_view flags = value.substr(53);
+  if (value[2] != '-' || value[35] != '-' || value[52] != '-' || !is_lower_hex(trace) || is_zero(trace) ||
+      !is_lower_hex(parent) || is_zero(parent) || !is_lower_hex(flags))
+    return std::nullopt;
+  std::ranges::copy(value, read.begin());
+  if (is_ours) return read;
+  // Of what a later version says, this one knows whether the trace is sampled.
+  constexpr std::string_view kOdd = "13579bdf";
+  std::ranges::copy(kOurs, read.begin());
+  read[53] = '0';
+  read[54] = kOdd.contains(flags.back()) ? '1' : '0';
+  return read;
 }
 
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context, UlidGenerator& ids,
@@ -61,14 +74,15 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   const auto add = [&](std::string_view name, std::string_view value) {
     headers.push_back({.name = name, .value = value});
   };
-  const std::string connection = connection_of(request);
+  const net::HopByHop hop_by_hop = hop_by_hop_of(request);
   std::string forwarded_for;
   std::string_view host;
   bool has_proto = false;
   bool has_host = false;
-  bool has_trace = false;
+  std::optional<Traceparent> trace;
+  bool has_state = false;
   for (const net::Header& header : request.headers) {
-    if (net::is_hop_by_hop(header, connection) || is_platform_token(header, context.access)) continue;
+    if (hop_by_hop.includes(header) || is_platform_token(header, context.access)) continue;
     switch (header.known) {
       case KnownHeader::kXCallId:
         continue;
@@ -76,8 +90,10 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
         forwarded_for.append(header.value).append(", ");
         continue;
       case KnownHeader::kTraceparent:
-        if (has_trace || !is_traceparent(header.value)) continue;
-        has_trace = true;
+        if (!trace) trace = read_traceparent(header.value);
+        continue;
+      case KnownHeader::kTracestate:
+        has_state = true;
         break;
       case KnownHeader::kXForwardedProto:
         has_proto = true;
@@ -97,8 +113,15 @@ std::string encode_request(const net::HttpRequest& request, const RequestContext
   add("X-Forwarded-For", forwarded_for.append(context.client));
   if (!has_proto) add("X-Forwarded-Proto", request.scheme);
   if (!has_host && host.data() != nullptr) add("X-Forwarded-Host", host);
-  const Traceparent made = ids.traceparent();
-  if (!has_trace) add("traceparent", {made.data(), made.size()});
+  // What systems on the way have noted of a trace is void without its traceparent (W3C Trace Context 3.3).
+  if (has_state && !trace) {
+    const auto gone =
+        std::ranges::remove(headers, KnownHeader::kTracestate,
+                            [](const wire::HeaderPair& header) { return net::known_header(header.name); });
+    headers.erase(gone.begin(), gone.end());
+  }
+  if (!trace) trace = ids.traceparent();
+  add("traceparent", {trace->data(), trace->size()});
   payload.clear();
   wire::append_bodyless_request(
       payload, {.method = request.method, .path = context.path, .query = context.query, .headers = {}},

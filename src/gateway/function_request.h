@@ -1,6 +1,7 @@
 // What a function receives of an HTTP request: end-to-end headers, and those that Sterna adds (SPEC 2).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,7 +27,8 @@ std::string call_id_of(const net::HttpRequest& request, UlidGenerator& ids);
 std::string encode_request(const net::HttpRequest& request, const RequestContext& context, UlidGenerator& ids,
                            std::string memory = {});
 
-// A traceparent of version 00 (W3C Trace Context 3.2) with lower-case hex and ids that are not all zero.
-bool is_traceparent(std::string_view value);
+// A traceparent (W3C Trace Context 3.2): lower-case hex, ids that are not all zero. One of a later version is
+// read as far as version 00 goes and becomes one of that. Nullopt: it is none.
+std::optional<Traceparent> read_traceparent(std::string_view value);
 
 }  // namespace sterna::gateway

@@ -66,7 +66,7 @@ TEST_F(FunctionRequestTest, AddsWhatSternaKnows) {
   EXPECT_EQ(value("X-Forwarded-For"), "127.0.0.9");
   EXPECT_EQ(value("X-Forwarded-Proto"), "http");
   EXPECT_EQ(value("X-Forwarded-Host"), "example:80");
-  EXPECT_TRUE(is_traceparent(value("traceparent"))) << value("traceparent");
+  EXPECT_TRUE(read_traceparent(value("traceparent"))) << value("traceparent");
 }
 
 TEST_F(FunctionRequestTest, GoesOnWithWhatProxiesSaid) {
@@ -128,7 +128,35 @@ TEST_F(FunctionRequestTest, OtherAuthorizationIsTheFunctions) {
 
 TEST_F(FunctionRequestTest, InvalidTraceIsReplaced) {
   add("traceparent", "00-nonsense");
-  EXPECT_TRUE(is_traceparent(value("traceparent")));
+  EXPECT_TRUE(read_traceparent(value("traceparent")));
+}
+
+TEST_F(FunctionRequestTest, TracestateGoesWithItsTraceparent) {
+  add("tracestate", "a=1");
+  add("Traceparent", kTrace);
+  add("Tracestate", "b=2");
+  EXPECT_EQ(values("tracestate"), (std::vector<std::string>{"a=1", "b=2"}));
+  request_.headers[1].value = "00-nonsense";
+  EXPECT_TRUE(values("tracestate").empty());
+  EXPECT_EQ(values("traceparent").size(), 1U);
+  request_.headers.erase(request_.headers.begin() + 1);
+  EXPECT_TRUE(values("tracestate").empty());
+}
+
+TEST_F(FunctionRequestTest, LaterTraceIsGoneOnWith) {
+  add("traceparent", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more");
+  add("tracestate", "a=1");
+  EXPECT_EQ(value("traceparent"), kTrace);
+  EXPECT_EQ(value("tracestate"), "a=1");
+}
+
+TEST_F(FunctionRequestTest, ConnectionCannotTakeTheHostAway) {
+  add("Host", "example:80");
+  add("Connection", "Host, X-Forwarded-Host, Authorization");
+  add("Authorization", "Basic abc");
+  EXPECT_EQ(value("Host"), "example:80");
+  EXPECT_EQ(value("X-Forwarded-Host"), "example:80");
+  EXPECT_EQ(value("Authorization"), "Basic abc");
 }
 
 TEST_F(FunctionRequestTest, CallIdOfTheClientMustBeAUlid) {
@@ -140,18 +168,33 @@ TEST_F(FunctionRequestTest, CallIdOfTheClientMustBeAUlid) {
   EXPECT_TRUE(is_ulid(call_id_of(request_, ids_)));
 }
 
+std::string read(std::string_view value) {
+  const auto trace = read_traceparent(value);
+  return trace ? std::string(trace->begin(), trace->end()) : "none";
+}
+
 TEST(Traceparent, OnlyWellFormedOnes) {
-  EXPECT_TRUE(is_traceparent(kTrace));
+  EXPECT_EQ(read(kTrace), kTrace);
   for (const char* bad : {"", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-                          "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                          "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                          "0g-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
                           "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
                           "00-00000000000000000000000000000000-b7ad6b7169203331-01",
                           "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
                           "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g",
                           "00-0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331-01",
-                          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x"}) {
-    EXPECT_FALSE(is_traceparent(bad)) << bad;
+                          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+                          "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x"}) {
+    EXPECT_EQ(read(bad), "none") << bad;
   }
+}
+
+// W3C Trace Context 3.2.4: of what is not known yet, what is known is used.
+TEST(Traceparent, LaterVersionsBecomeOurs) {
+  const std::string ids = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+  EXPECT_EQ(read("01-" + ids + "-01"), kTrace);
+  EXPECT_EQ(read("cc-" + ids + "-ff-what-the-future-says"), kTrace);
+  EXPECT_EQ(read("01-" + ids + "-02"), "00-" + ids + "-00");
 }
 
 }  // namespace

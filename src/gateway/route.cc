@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "net/http_parser.h"
+
 namespace sterna::gateway {
 namespace {
 
@@ -31,16 +33,13 @@ std::string_view take_segment(std::string_view& text) {
   return segment;
 }
 
-// RFC 9112 3.2.2: "http://host/path" means "/path".
+// What of a target follows the host, if it names one (RFC 9112 3.2.2); empty is "/".
 Result<std::string_view> origin_form(std::string_view target) {
   if (target.starts_with('/')) return target;
-  const std::size_t scheme = target.find("://");
-  const std::string_view name = target.substr(0, std::min(scheme, target.size()));
-  if (scheme == std::string_view::npos || (name != "http" && name != "https")) {
+  const auto absolute = net::absolute_target(target);
+  if (!absolute || absolute->authority.empty())
     return bad_path("the request target must be a path such as /spaces/default/functions");
-  }
-  const std::size_t slash = target.find('/', scheme + 3);
-  return slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+  return absolute->rest;
 }
 
 }  // namespace
@@ -48,11 +47,12 @@ Result<std::string_view> origin_form(std::string_view target) {
 Result<Route> parse_route(std::string_view target) {
   const auto origin = origin_form(target);
   if (!origin) return std::unexpected(origin.error());
+  if (origin->find('#') != std::string_view::npos) return bad_path("a request target has no fragment");
   Route route;
   const std::size_t question = origin->find('?');
   route.path = origin->substr(0, question);
   if (question != std::string_view::npos) route.query = origin->substr(question + 1);
-  if (route.path.find('#') != std::string_view::npos) return bad_path("a request target has no fragment");
+  if (route.path.empty()) route.path = "/";
 
   std::string_view rest = route.path;
   if (rest == "/healthz") route.kind = RouteKind::kHealth;

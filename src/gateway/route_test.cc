@@ -38,6 +38,10 @@ TEST(ParseRoute, Table) {
       {"/readyz", RouteKind::kReady},
       {"/metrics", RouteKind::kMetrics},
       {"https://h", RouteKind::kManagement},
+      {"HTTP://h/healthz", RouteKind::kHealth},
+      {"http://h?x=/healthz", RouteKind::kManagement, "", "", "", "x=/healthz"},
+      {"http://h?/spaces/s/functions/f/invoke", RouteKind::kManagement, "", "", "",
+       "/spaces/s/functions/f/invoke"},
       {"/", RouteKind::kManagement},
   };
   for (const RouteCase& row : rows) {
@@ -53,7 +57,8 @@ TEST(ParseRoute, Table) {
 }
 
 TEST(ParseRoute, RefusesWhatIsNoPath) {
-  for (const char* target : {"", "*", "spaces", "ftp://h/", "/a#b", "http:/x"}) {
+  for (const char* target : {"", "*", "spaces", "ftp://h/", "/a#b", "/a?b#c", "http://h#b",
+                             "http://h#/healthz", "http:///healthz", "http://", "http:/x"}) {
     const auto route = parse_route(target);
     ASSERT_FALSE(route) << target;
     EXPECT_EQ(route.error().reason, "bad_path") << target;

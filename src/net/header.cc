@@ -27,6 +27,7 @@ constexpr std::array kNames{
     Name{"x-call-id", KnownHeader::kXCallId},
     Name{"connection", KnownHeader::kConnection},
     Name{"keep-alive", KnownHeader::kKeepAlive},
+    Name{"tracestate", KnownHeader::kTracestate},
     Name{"traceparent", KnownHeader::kTraceparent},
     Name{"x-not-before", KnownHeader::kXNotBefore},
     Name{"authorization", KnownHeader::kAuthorization},
@@ -93,6 +94,7 @@ bool read_connection(std::string_view list, ConnectionOptions& options) {
     const std::string_view option = without_blanks(list.substr(0, comma));
     list.remove_prefix(std::min(list.size(), comma + 1));
     if (!kTokenChars.holds_all(option)) return false;
+    if (!option.empty()) ++options.names;
     options.close = options.close || equal_ignoring_case(option, "close");
     options.keep_alive = options.keep_alive || equal_ignoring_case(option, "keep-alive");
   }

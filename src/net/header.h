@@ -1,6 +1,7 @@
 // One header of a message, and which of those that Sterna itself looks at it is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -23,6 +24,7 @@ enum class KnownHeader : std::uint8_t {
   kServerTiming,
   kTe,
   kTraceparent,
+  kTracestate,
   kTrailer,
   kTransferEncoding,
   kUpgrade,
@@ -58,6 +60,7 @@ std::optional<Header> take_header(std::string_view& text);
 struct ConnectionOptions {
   bool close = false;
   bool keep_alive = false;
+  std::size_t names = 0;
 };
 
 // Adds what the value of a Connection header says. False: it is no list of tokens (RFC 9110 7.6.1).

@@ -2,25 +2,19 @@
 
 #include <algorithm>
 
-#include "net/http_text.h"
-
 namespace sterna::net {
-namespace {
 
-bool lists(std::string_view connection, std::string_view name) {
+void HopByHop::add(std::string_view connection) {
   while (!connection.empty()) {
-    std::string_view token = connection.substr(0, connection.find(','));
-    connection.remove_prefix(std::min(token.size() + 1, connection.size()));
-    while (!token.empty() && (token.front() == ' ' || token.front() == '\t')) token.remove_prefix(1);
-    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
-    if (equal_ignoring_case(token, name)) return true;
+    const std::size_t comma = std::min(connection.find(','), connection.size());
+    const std::string_view name = without_blanks(connection.substr(0, comma));
+    connection.remove_prefix(std::min(connection.size(), comma + 1));
+    if (!name.empty() && !equal_ignoring_case(name, "close") && known_header(name) == KnownHeader::kNone)
+      names_.insert(name);
   }
-  return false;
 }
 
-}  // namespace
-
-bool is_hop_by_hop(const Header& header, std::string_view connection) {
+bool HopByHop::includes(const Header& header) const {
   switch (header.known) {
     case KnownHeader::kConnection:
     case KnownHeader::kExpect:
@@ -33,8 +27,10 @@ bool is_hop_by_hop(const Header& header, std::string_view connection) {
     case KnownHeader::kTransferEncoding:
     case KnownHeader::kUpgrade:
       return true;
+    case KnownHeader::kNone:
+      return !names_.empty() && names_.contains(header.name);
     default:
-      return !connection.empty() && lists(connection, header.name);
+      return false;
   }
 }
 

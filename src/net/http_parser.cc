@@ -8,6 +8,8 @@ namespace sterna::net {
 namespace {
 
 constexpr CharSet kNoHostChars(" \t/\\?#@,");
+// More than anybody needs, and few enough to be looked at.
+constexpr std::size_t kMaxConnectionNames = 100;
 
 std::unexpected<Error> bad_request(std::string detail) {
   return fail(Code::kInvalid, Component::kGateway, "bad_request", std::move(detail));
@@ -15,8 +17,7 @@ std::unexpected<Error> bad_request(std::string detail) {
 
 // Origin-form, absolute-form, or the asterisk of OPTIONS (RFC 9112 3.2); CONNECT is not for us.
 bool is_target(std::string_view target, std::string_view method) {
-  return target.starts_with('/') || target.starts_with("http://") || target.starts_with("https://") ||
-         (target == "*" && method == "OPTIONS");
+  return target.starts_with('/') || (target == "*" && method == "OPTIONS") || absolute_target(target);
 }
 
 // Cuts the first line off `head`.
@@ -72,6 +73,8 @@ Status note(const Header& header, Framing& framing, HttpRequest& request) {
     case KnownHeader::kConnection:
       if (!read_connection(header.value, framing.connection))
         return bad_request("the Connection header is no list of names");
+      if (framing.connection.names > kMaxConnectionNames)
+        return bad_request("the Connection headers list more than 100 names");
       return {};
     case KnownHeader::kExpect:
       if (!equal_ignoring_case(header.value, "100-continue")) {
@@ -85,7 +88,34 @@ Status note(const Header& header, Framing& framing, HttpRequest& request) {
   }
 }
 
+// RFC 9112 3.2.2: the host of a target in absolute-form stands in the place of what Host says.
+Status take_host_of_target(HttpRequest& request) {
+  const auto target = absolute_target(request.target);
+  if (!target) return {};
+  if (target->authority.empty() || !is_host(target->authority))
+    return bad_request("the request target names no host");
+  const auto host = std::ranges::find(request.headers, KnownHeader::kHost, &Header::known);
+  if (host != request.headers.end()) {
+    host->value = target->authority;
+  } else {
+    request.headers.emplace_back("Host", target->authority);
+  }
+  return {};
+}
+
 }  // namespace
+
+std::optional<AbsoluteTarget> absolute_target(std::string_view target) {
+  if (target.starts_with('/')) return std::nullopt;
+  constexpr std::string_view kMark = "://";
+  const std::size_t mark = target.find(kMark);
+  if (mark == std::string_view::npos) return std::nullopt;
+  const std::string_view scheme = target.substr(0, mark);
+  if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) return std::nullopt;
+  const std::string_view behind = target.substr(mark + kMark.size());
+  const std::size_t end = std::min(behind.find_first_of("/?#"), behind.size());
+  return AbsoluteTarget{.authority = behind.substr(0, end), .rest = behind.substr(end)};
+}
 
 bool is_host(std::string_view value) {
   return std::ranges::none_of(value, [](char c) { return kNoHostChars.has(c); });
@@ -140,6 +170,7 @@ Status HttpParser::parse_head(std::string_view head, HttpRequest& request) {
   }
   if (framing.hosts > 1 || (framing.hosts == 0 && request.minor_version == 1))
     return bad_request("a request must have exactly one Host header");
+  if (Status taken = take_host_of_target(request); !taken) return taken;
   if (framing.lengths + framing.encodings > 1)
     return bad_request("a request must say at most once how long its body is");
   const ConnectionOptions& connection = framing.connection;

@@ -15,7 +15,7 @@ namespace sterna::net {
 
 struct HttpRequest {
   std::string_view method;
-  std::string_view target;           // as sent
+  std::string_view target;           // as sent; the host of one in absolute-form is Host's value, too
   std::string_view scheme = "http";  // what the client has connected by; https: inside TLS
   int minor_version = 1;             // HTTP/1.x
   std::vector<Header> headers;
@@ -33,6 +33,14 @@ struct HttpRequest {
 
 // Whether a Host header, or HTTP/2's :authority, can name a host.
 bool is_host(std::string_view value);
+
+// A request target in absolute-form (RFC 9112 3.2.2), as in "http://host:80/path?query".
+struct AbsoluteTarget {
+  std::string_view authority;  // may be empty, which names no host
+  std::string_view rest;       // empty, or from the first of / ? # on
+};
+// Nullopt: it is in another form, or its scheme is neither http nor https, in letters of any case.
+std::optional<AbsoluteTarget> absolute_target(std::string_view target);
 
 // Length of the request head at the front of `data`, with its empty line; 0 when more is needed. Looks only
 // at bytes from `scanned` on, and moves it. Fails early, with reason `bad_request`, on a bare LF, a folded

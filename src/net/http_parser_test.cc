@@ -102,6 +102,33 @@ TEST_F(HttpParserTest, Targets) {
   }
 }
 
+TEST_F(HttpParserTest, HostOfAnAbsoluteTargetStandsInThePlaceOfHosts) {
+  for (const char* target : {"http://good:80/p", "HTTPS://good:80?q", "hTTp://good:80"}) {
+    EXPECT_EQ(reason("GET " + std::string(target) + " HTTP/1.1\r\nX: 1\r\nHost: evil"), "accepted") << target;
+    EXPECT_EQ(*request_.find(KnownHeader::kHost), "good:80") << target;
+    EXPECT_EQ(request_.headers.size(), 2U);
+  }
+  EXPECT_EQ(reason("GET http://good HTTP/1.0"), "accepted");
+  EXPECT_EQ(*request_.find(KnownHeader::kHost), "good");
+  EXPECT_EQ(reason("GET http://good HTTP/1.1"), "bad_request");
+  for (const char* target :
+       {"http:///p", "http://", "http://?q", "http://user@h/", "http://a,b/", "http:/h/p"}) {
+    EXPECT_EQ(reason("GET " + std::string(target) + " HTTP/1.1\r\nHost: h"), "bad_request") << target;
+  }
+}
+
+TEST_F(HttpParserTest, ConnectionListsAreBounded) {
+  const auto names = [](int count) {
+    std::string list;
+    for (int i = 0; i < count; ++i) list += "a,";
+    return list;
+  };
+  const std::string get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: ";
+  EXPECT_EQ(reason(get + names(100)), "accepted");
+  EXPECT_EQ(reason(get + names(101)), "bad_request");
+  EXPECT_EQ(reason(get + names(51) + "\r\nConnection: " + names(51)), "bad_request");
+}
+
 TEST_F(HttpParserTest, ExactlyOneHost) {
   const std::string get = "GET / HTTP/1.1";
   EXPECT_EQ(reason(get), "bad_request");

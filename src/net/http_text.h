@@ -15,6 +15,11 @@ constexpr char lower(char c) {
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 
+// Orders texts without regard to the case of their letters.
+struct LessIgnoringCase {
+  bool operator()(std::string_view a, std::string_view b) const;
+};
+
 // Without the spaces and tabs at both ends (OWS of RFC 9110 5.6.3).
 std::string_view without_blanks(std::string_view text);
 
