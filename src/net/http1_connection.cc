@@ -15,7 +15,9 @@
 namespace sterna::net {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 64U << 10;  // pipelined bytes kept while a request is in flight
+// Pipelined bytes kept while a request is in flight; answers beyond which the next request waits for the
+// client.
+constexpr std::size_t kMaxWaiting = 64U << 10;
 constexpr std::size_t kKeptCapacity = 16U << 10;
 constexpr Duration kHalfClosed = std::chrono::seconds(1);
 // What an HTTP/2 client that knows or has agreed on it begins with (RFC 9113 3.4); no request of HTTP/1.1
@@ -49,25 +51,31 @@ Http1Connection::~Http1Connection() = default;
 void Http1Connection::on_event(std::uint32_t events) {
   if (!transport_) return;
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) return peer_closed();
-  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) read((events & EPOLLRDHUP) != 0);
+  if ((events & EPOLLRDHUP) != 0) reads_to_end_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+    if (is_answered() && buffered() <= kMaxWaiting) go_on();
+    read();
+  }
   if (!transport_ || (events & EPOLLOUT) == 0) return;
   if (buffered() > 0) flush();
-  if (transport_ && transport_.in_handshake()) read(false);  // its own bytes may have waited for room
+  if (transport_ && transport_.in_handshake()) read();  // its own bytes may have waited for room
 }
 
 // A short read means that the kernel has no more; only a hang-up needs the read that answers 0. TLS reads
-// record by record.
-void Http1Connection::read(bool until_end) {
+// record by record. Who sends without end is read from in turn with the others.
+void Http1Connection::read() {
   auto& scratch = server_.loop_.scratch();
-  while (transport_) {
-    if (reading_ == Reading::kDone && in_.size() >= kMaxWaiting) {
+  for (std::size_t taken = 0; transport_;) {
+    if (is_full()) {
       read_paused_ = true;
       return;
     }
+    if (taken >= kReadShare) return server_.loop_.tell_again(*this, EPOLLIN);
     const ssize_t got = transport_.read(scratch.data(), scratch.size());
     if (got > 0) {
+      taken += static_cast<std::size_t>(got);
       input({scratch.data(), static_cast<std::size_t>(got)});
-      if (static_cast<std::size_t>(got) < scratch.size() && !until_end && !transport_.is_tls()) return;
+      if (static_cast<std::size_t>(got) < scratch.size() && !reads_to_end_ && !transport_.is_tls()) return;
     } else if (got < 0 && errno == EINTR) {
       continue;
     } else if (got < 0 && errno == EAGAIN) {
@@ -78,15 +86,20 @@ void Http1Connection::read(bool until_end) {
   }
 }
 
-// A client that has gone and one that only has nothing more to say look the same. The answer to what it asked
-// is given if it begins soon; a run that takes longer is not worth keeping for somebody who is most likely
-// gone. Once it has begun, one who has gone answers bytes with a reset, and one who is there may take its
+// Its requests come faster than they are answered, or than their answers are taken.
+bool Http1Connection::is_full() const {
+  return reading_ == Reading::kDone && in_.size() >= kMaxWaiting;
+}
+
+// A client that has gone and one that only has nothing more to say look the same. The answers to what it
+// asked are given if they begin soon; a run that takes longer is not worth keeping for somebody who is most
+// likely gone. Once one has begun, who has gone answers bytes with a reset, and one who is there may take its
 // time like every other.
 void Http1Connection::end_of_input() {
-  const bool owed = answer_ == Answer::kFinished ? buffered() > 0 : reading_ == Reading::kDone;
-  if (!owed || lingering_) return peer_closed();
+  const bool answers_wait = buffered() > 0 && (answer_ == Answer::kNone || answer_ == Answer::kFinished);
+  if (lingering_ || (reading_ != Reading::kDone && !answers_wait)) return peer_closed();
   half_closed_ = true;
-  close_after_ = true;
+  if (in_.empty()) close_after_ = true;
   progress_ = server_.loop_.now();
 }
 
@@ -164,14 +177,17 @@ void Http1Connection::accept_body() {
   body_bytes_ = 0;
   awaiting_body_ = false;
   reading_ = Reading::kBody;
+  // Whose answer comes before the body that it asked about need not send that (RFC 9110 10.1.1): what follows
+  // may be that or the next request. The answer says so, if it is given at once.
+  const bool closes = close_after_;
+  if (request_.expects_continue && !parser_.complete()) close_after_ = true;
   body_limit_ = server_.service_.on_head(*this);
   if (!transport_) return;
   if (answer_ != Answer::kNone) {
     reading_ = parser_.complete() ? Reading::kDone : Reading::kDiscard;
-    if (reading_ == Reading::kDiscard && request_.expects_continue)
-      close_after_ = true;  // the body will not come
     return;
   }
+  close_after_ = closes;
   if (request_.content_length.value_or(0) > body_limit_) {
     return refuse(413, body_too_large(body_limit_));
   }
@@ -195,34 +211,45 @@ void Http1Connection::ask_for_body() {
 }
 
 std::size_t Http1Connection::process_body(std::string_view data) {
+  const bool dropped = answer_ != Answer::kNone;
   const auto used = parser_.parse_body(data, *this);
   if (!transport_ || reading_ == Reading::kRefused) return data.size();
   if (!used) {
     refuse(400, used.error());
     return data.size();
   }
-  if (!parser_.complete()) return *used;
+  if (dropped) body_bytes_ += *used;
+  if (!parser_.complete()) {
+    if (dropped && body_bytes_ > kMaxDropped) stop_dropping();
+    return *used;
+  }
   const bool wanted = reading_ == Reading::kBody && answer_ == Answer::kNone;
   reading_ = Reading::kDone;
   if (wanted) server_.service_.on_request(*this);
   return *used;
 }
 
+// The connection ends with the answer, which may have left.
+void Http1Connection::stop_dropping() {
+  if (std::exchange(close_after_, true)) return;
+  server_.loop_.at_turn_end(*this);
+}
+
 void Http1Connection::on_body_part(std::string_view part) {
+  if (answer_ != Answer::kNone) return;  // it is dropped
   body_bytes_ += part.size();
-  if (reading_ == Reading::kDiscard || answer_ != Answer::kNone) {
-    if (body_bytes_ > kMaxDropped) close_after_ = true;
-    return;
-  }
   if (body_bytes_ > body_limit_) {
     return refuse(413, body_too_large(body_limit_));
   }
   if (const auto kept = body_.append(part); !kept) refuse(503, kept.error());
 }
 
-// Makes ready for the next request; false when the present one is not through.
+// Makes ready for the next request; false when the present one is not through, or the client does not take
+// its answers.
 bool Http1Connection::next_request() {
   if (answer_ != Answer::kFinished || close_after_) return false;
+  crowded_ = buffered() > kMaxWaiting;
+  if (crowded_) return false;
   reading_ = Reading::kHead;
   answer_ = Answer::kNone;
   arrived_ = server_.loop_.now();
@@ -259,7 +286,7 @@ void Http1Connection::begin(unsigned status) {
     out_ += status_phrase(status);
     out_ += server_.date_line();
   }
-  write_added();
+  write_added(status);
 }
 
 void Http1Connection::header(std::string_view name, std::string_view value) {
@@ -390,24 +417,43 @@ void Http1Connection::flush() {
   after_flush();
 }
 
+// The request is through, and the next one may come.
+bool Http1Connection::is_answered() const {
+  return answer_ == Answer::kFinished && reading_ == Reading::kDone && !close_after_;
+}
+
 // Goes on with what waited for the response to leave.
 void Http1Connection::after_flush() {
   if (answer_ == Answer::kStreaming && observer_ != nullptr && buffered() <= kLowWater)
     observer_->on_drained();
-  if (!transport_ || answer_ != Answer::kFinished) return;
-  if (close_after_) {
-    if (buffered() == 0) linger();
-    return;
+  if (!transport_) return;
+  if (is_answered() && buffered() <= kMaxWaiting) {
+    // A long pipeline that is answered at once gets its share of each turn.
+    if (crowded_) return server_.loop_.tell_again(*this, EPOLLIN);
+    go_on();
+    if (!transport_) return;
   }
-  if (reading_ != Reading::kDone || buffered() > kMaxWaiting) return;
-  if (!in_.empty() || read_paused_) {
-    std::string waiting = std::exchange(in_, {});
+  if (buffered() > 0) return;
+  if (answer_ == Answer::kFinished && close_after_) return linger();
+  // Of a client that has shut its side no whole request is left, or the server drains.
+  const bool is_idle = reading_ == Reading::kHead && in_.empty();
+  if (half_closed_ ? reading_ != Reading::kDone && answer_ != Answer::kStreaming : close_after_ && is_idle)
+    close();
+}
+
+// Turns to the next request, which may have come already.
+void Http1Connection::go_on() {
+  if (in_.empty()) {
+    next_request();
+  } else {
+    const std::string waiting = std::exchange(in_, {});
     const std::size_t used = process(waiting);
     if (!transport_) return;
     in_ = waiting.substr(used);
-    if (std::exchange(read_paused_, false)) read(false);
-  } else {
-    next_request();
+  }
+  if (read_paused_ && !is_full()) {
+    read_paused_ = false;
+    server_.loop_.tell_again(*this, EPOLLIN);
   }
 }
 

@@ -33,7 +33,10 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   // dropped.
   enum class Reading : std::uint8_t { kHead, kBody, kDone, kDiscard, kRefused };
 
-  void read(bool until_end);
+  void read();
+  bool is_full() const;
+  bool is_answered() const;
+  void go_on();
   void input(std::string_view data);
   std::size_t process(std::string_view data);
   std::size_t process_head(std::string_view data);
@@ -41,6 +44,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   bool next_request();
   void accept_body();
   void ask_for_body();
+  void stop_dropping();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
   void replace_date(std::string_view value);
@@ -58,18 +62,20 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   bool close_after_ = false;  // the connection ends with this response
   bool lingering_ = false;    // our side is shut, what still comes is dropped
   bool awaiting_body_ = false;
-  bool half_closed_ = false;  // the client has shut its side and may still read
-  bool read_paused_ = false;  // bytes may wait in the kernel: edge-triggered epoll will not tell again
-  bool bodyless_ = false;     // the response has no body by its status
-  bool chunked_ = false;      // of the response
+  bool half_closed_ = false;   // the client has shut its side and may still read
+  bool reads_to_end_ = false;  // the kernel has told that the end is there, behind what waits
+  bool read_paused_ = false;   // bytes may wait in the kernel: edge-triggered epoll will not tell again
+  bool crowded_ = false;       // the next request waits for earlier answers to leave
+  bool bodyless_ = false;      // the response has no body by its status
+  bool chunked_ = false;       // of the response
 
   HttpParser parser_;
   std::string head_;  // the request's head, viewed by request_
   std::string in_;    // what came and is not used yet
   std::size_t scanned_ = 0;
   std::uint64_t body_limit_ = 0;
-  std::uint64_t body_bytes_ = 0;
-  MonotonicTime arrived_;   // of the request's first byte, or since when the connection is idle
+  std::uint64_t body_bytes_ = 0;  // with the framing of what is dropped
+  MonotonicTime arrived_;         // of the request's first byte, or since when the connection is idle
   MonotonicTime progress_;  // last time the client took bytes, or bytes began to wait; when it half-closed
   std::string out_;
   std::size_t out_sent_ = 0;

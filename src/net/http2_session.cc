@@ -161,13 +161,15 @@ void Http2Session::on_event(std::uint32_t events) {
 
 void Http2Session::read() {
   std::vector<char>& scratch = server_.loop_.scratch();
-  while (transport_) {
+  for (std::size_t taken = 0; transport_;) {
+    if (taken >= kReadShare) return server_.loop_.tell_again(*this, EPOLLIN);
     if (out_.size() - out_sent_ >= kMaxOut) {  // who does not take our bytes is not listened to
       read_paused_ = true;
       return;
     }
     const ssize_t got = transport_.read(scratch.data(), scratch.size());
     if (got > 0) {
+      taken += static_cast<std::size_t>(got);
       feed({scratch.data(), static_cast<std::size_t>(got)});
     } else if (got < 0 && errno == EINTR) {
       continue;
@@ -246,8 +248,7 @@ void Http2Session::on_turn_end() {
   if (!transport_) return;
   if (read_paused_ && out_.empty()) {
     read_paused_ = false;
-    read();
-    if (!transport_) return;
+    server_.loop_.tell_again(*this, EPOLLIN);
   }
   const bool over =
       nghttp2_session_want_read(session_.get()) == 0 && nghttp2_session_want_write(session_.get()) == 0;

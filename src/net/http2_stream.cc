@@ -150,7 +150,7 @@ void Http2Stream::begin(unsigned status) {
   bodyless_ = is_bodyless(status);
   header(":status", std::to_string(status));
   header("date", session_.server().date());
-  write_added();
+  write_added(status);
 }
 
 void Http2Stream::header(std::string_view name, std::string_view value) {

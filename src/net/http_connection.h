@@ -96,15 +96,20 @@ class HttpConnection {
   void observe(ResponseObserver* observer) { observer_ = observer; }
 
  protected:
+  static constexpr unsigned kResetContent = 205;
   enum class Answer : std::uint8_t { kNone, kBegun, kStreaming, kFinished };
 
   HttpConnection(BodyBudget& budget, std::string client) : client_(std::move(client)), body_(budget) {}
   bool is_head() const { return request_.method == "HEAD"; }
   // The one header that the connection makes and who answers may make, too: then theirs stands alone.
   static bool is_date(std::string_view name) { return name.size() == 4 && equal_ignoring_case(name, "date"); }
-  static bool is_bodyless(unsigned status) { return status < 200 || status == 204 || status == 304; }
+  static bool is_bodyless(unsigned status) {
+    return status < 200 || status == 204 || status == kResetContent || status == 304;
+  }
   // Of a response that has just been begun.
-  void write_added() {
+  void write_added(unsigned status) {
+    if (status == kResetContent)
+      header("Content-Length", "0");  // it has a body, an empty one (RFC 9110 15.3.6)
     for (const auto& [name, value] : added_) header(name, value);
   }
   // The observer is told that the client is gone, and forgotten.

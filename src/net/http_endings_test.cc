@@ -218,6 +218,25 @@ TEST_F(HttpEndingTest, HalfClosedClientGetsAnAnswerThatComesSoon) {
   EXPECT_TRUE(client.text.ends_with("still here"));
 }
 
+TEST_F(HttpEndingTest, HalfClosedClientGetsTheAnswersToAllThatItHasAsked) {
+  Client client(*this);
+  HttpConnection* connection = &hold(client, std::string(kGet).append(kGet).append(kGet).append("GET / H"));
+  client.half_close();
+  for (int i = 0; i < 5; ++i) turn();
+  for (const char* text : {"one", "two"}) {
+    connection->begin(200);
+    connection->send(text);
+    ASSERT_TRUE(until([&] { return held_ != nullptr; })) << text;
+    connection = std::exchange(held_, nullptr);
+  }
+  connection->begin(200);
+  connection->send("three");
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("three")) << client.text;
+  EXPECT_NE(client.text.find("two"), std::string::npos) << client.text;
+  EXPECT_EQ(service_.requests, 3);
+}
+
 TEST_F(HttpEndingTest, HalfClosedClientIsNotWaitedForLong) {
   Client client(*this);
   hold(client);

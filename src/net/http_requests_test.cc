@@ -35,6 +35,15 @@ TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
   }
 }
 
+TEST_F(HttpTest, PipelineThatEndsWithTheClientsSideIsAnswered) {
+  Client client(*this);
+  client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.half_close();
+  ASSERT_TRUE(closes(client));
+  EXPECT_NE(client.text.find("GET /1 "), std::string::npos) << client.text;
+  EXPECT_TRUE(client.text.ends_with("GET /2 ")) << client.text;
+}
+
 TEST_F(HttpTest, EachByteAlone) {
   Client client(*this);
   for (const char c : std::string(
@@ -77,6 +86,19 @@ TEST_F(HttpTest, AnswerInTheHeadDropsTheBodyAndGoesOn) {
   client.send("cdeGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(ends_with(client, "GET /next "));
   EXPECT_EQ(service_.requests, 1);
+}
+
+// The client is not to take the connection for one that goes on: its body will not be read.
+TEST_F(HttpTest, AnswerBeforeABodyThatWasAskedAboutSaysThatItCloses) {
+  service_.head = [](HttpConnection& connection) -> std::uint64_t {
+    connection.begin(404);
+    connection.send("none");
+    return 0;
+  };
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("\r\nConnection: close\r\n\r\nnone")) << client.text;
 }
 
 TEST_F(HttpTest, BodyTooLarge) {
@@ -153,6 +175,22 @@ TEST_F(HttpTest, StatusesWithoutBody) {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     ASSERT_TRUE(ends_with(client, "X-A: b\r\n\r\n"));
     EXPECT_EQ(client.text.find("Content-Length"), std::string::npos);
+  }
+}
+
+TEST_F(HttpTest, ResetContentHasAnEmptyBody) {
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(205);
+    connection.header("X-A", "b");
+    if (connection.request().target == "/whole") return connection.send("never seen");
+    connection.begin_stream(std::nullopt);
+    connection.write("never seen");
+    connection.finish();
+  };
+  for (const std::string target : {"/whole", "/stream"}) {
+    Client client(*this);
+    client.send("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_TRUE(ends_with(client, "\r\nContent-Length: 0\r\nX-A: b\r\n\r\n")) << target;
   }
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
 constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
+constexpr int kAcceptShare = 128;  // clients, before those that are there have their turn
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 
 // Whether a client is in the backlog.
@@ -135,7 +136,8 @@ void HttpServer::on_event(std::uint32_t) {
 }
 
 void HttpServer::accept_all() {
-  while (socket_) {
+  for (int accepted = 0; socket_; ++accepted) {
+    if (accepted == kAcceptShare) return loop_.tell_again(*this, EPOLLIN);
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     UniqueFd client(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length,

@@ -13,6 +13,9 @@ namespace sterna::net {
 
 class HttpServer;
 
+// Bytes that are read from one client before the others and the timers have their turn.
+inline constexpr std::size_t kReadShare = 128U << 10;
+
 // Told of events only while it is in the server's list. One loop.
 class ServerConnection : public EventHandler, public TurnEnd {
  public:

@@ -1,0 +1,162 @@
+// Clients that send without end or do not read: each has its share of a turn, and no more memory than others.
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <array>
+
+#include "net/testing/http_fixture.h"
+
+namespace sterna::net {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+constexpr std::size_t kMaxWaiting = 64U << 10;  // docs/http.md
+
+class HttpFloodTest : public HttpTest {
+ protected:
+  // A client on a socket of which much fits into the kernel, before the server reads it.
+  class Sender {
+   public:
+    explicit Sender(HttpFloodTest& test) {
+      std::array<int, 2> ends{};
+      EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+      socket_.reset(ends[0]);
+      const int large = 1 << 20;
+      ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+      test.server().adopt(UniqueFd(ends[1]), "127.0.0.1");
+    }
+    // How much of it the kernel takes at once.
+    std::size_t offer(std::string_view bytes) {
+      std::size_t taken = 0;
+      while (taken < bytes.size()) {
+        const ssize_t sent =
+            ::send(socket_.get(), bytes.data() + taken, bytes.size() - taken, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent <= 0) break;
+        taken += static_cast<std::size_t>(sent);
+      }
+      return taken;
+    }
+    // Whether the server has not read all.
+    bool waits() const {
+      int bytes = 0;
+      EXPECT_EQ(::ioctl(socket_.get(), SIOCOUTQ, &bytes), 0);
+      return bytes > 0;
+    }
+    // Takes what is there. False when the server has closed.
+    bool read() {
+      std::string room(64U << 10, '\0');
+      ssize_t got = 0;
+      while ((got = ::recv(socket_.get(), room.data(), room.size(), 0)) > 0)
+        text.append(room, 0, static_cast<std::size_t>(got));
+      closed = closed || got == 0 || errno != EAGAIN;
+      return !closed;
+    }
+    std::string text;
+    bool closed = false;
+
+   private:
+    UniqueFd socket_;
+  };
+
+  static std::string times(std::string_view text, std::size_t count) {
+    std::string all;
+    for (std::size_t i = 0; i < count; ++i) all += text;
+    return all;
+  }
+};
+
+TEST_F(HttpFloodTest, BodyIsReadInTurnWithTheOthers) {
+  const HttpConnection* seen = nullptr;
+  service_.head = [&](HttpConnection& connection) {
+    seen = &connection;
+    return 1'000'000;
+  };
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+  const std::string all = head + std::string(1'000'000, 'x');
+  Sender client(*this);
+  std::size_t sent = client.offer(all);
+  ASSERT_GT(sent, head.size() + kReadShare + (64U << 10));
+  turn();
+  ASSERT_NE(seen, nullptr);
+  EXPECT_LE(seen->body().size(), kReadShare + (64U << 10));
+  // The rest follows, though the kernel says nothing of it again.
+  EXPECT_TRUE(until([&] { return seen->body().size() == sent - head.size(); }));
+  EXPECT_TRUE(until([&] {
+    sent += client.offer(std::string_view(all).substr(sent));
+    return service_.requests == 1;
+  }));
+}
+
+TEST_F(HttpFloodTest, PipelineIsAnsweredInTurnWithTheOthers) {
+  constexpr std::size_t kRequests = 6000;
+  Sender client(*this);
+  const std::string all = times(kGet, kRequests);
+  ASSERT_EQ(client.offer(all), all.size());
+  turn();
+  EXPECT_GT(service_.requests, 0);
+  EXPECT_LT(service_.requests, 2000);
+  EXPECT_TRUE(until([&] { return client.read(), service_.requests == kRequests; })) << service_.requests;
+}
+
+TEST_F(HttpFloodTest, WhoDoesNotReadIsNotAnsweredOn) {
+  std::size_t most = 0;
+  service_.request = [&](HttpConnection& connection) {
+    most = std::max(most, connection.buffered());
+    connection.begin(200);
+    connection.send(std::string(1000, 'x'));
+  };
+  Sender client(*this);
+  const std::string block = times(kGet, 1000);
+  std::size_t sent = 0;
+  for (int i = 0; i < 200; ++i) {
+    sent += client.offer(std::string_view(block).substr(sent % block.size()));
+    turn();
+  }
+  EXPECT_LE(most, kMaxWaiting);
+  EXPECT_TRUE(client.waits());
+  const int asked = static_cast<int>(sent / kGet.size());
+  EXPECT_LT(service_.requests, asked);
+  EXPECT_TRUE(until([&] { return client.read(), service_.requests == asked; })) << service_.requests;
+  EXPECT_LE(most, kMaxWaiting);
+}
+
+TEST_F(HttpFloodTest, BodyThatNobodyWantsEnds) {
+  service_.head = [](HttpConnection& connection) -> std::uint64_t {
+    connection.begin(404);
+    connection.send("none");
+    return 0;
+  };
+  Sender client(*this);
+  client.offer("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::string chunks = times("1\r\nx\r\n", 10'000);
+  std::size_t sent = 0;
+  while (!client.closed && sent < 2 * kMaxDropped) {
+    sent += client.offer(std::string_view(chunks).substr(sent % chunks.size()));
+    turn();
+    client.read();
+  }
+  EXPECT_TRUE(client.closed);
+  EXPECT_TRUE(client.text.ends_with("\r\n\r\nnone")) << client.text;
+  EXPECT_EQ(server().connections(), 1U);  // it lingers
+  pass(kLinger + seconds(1));
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpFloodTest, Http2FramesAreReadInTurnWithTheOthers) {
+  constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+  constexpr std::string_view kWindowUpdate("\0\0\4\10\0\0\0\0\0\0\0\0\1", 13);  // of the connection, by 1
+  const std::string all = std::string(kPreface) + times(kWindowUpdate, 20'000);
+  Sender client(*this);
+  ASSERT_EQ(client.offer(all), all.size());
+  turn();  // to HTTP/1.1, which hands over
+  turn();
+  EXPECT_TRUE(client.waits());
+  EXPECT_TRUE(until([&] { return !client.waits(); }));
+  EXPECT_EQ(server().connections(), 1U);
+}
+
+}  // namespace
+}  // namespace sterna::net
