@@ -97,10 +97,12 @@ void BuildRun::on_body(pool::Call& /*call*/, std::string_view /*part*/, wire::Mo
   if (more == wire::More::kNo) finish({});
 }
 
-void BuildRun::on_log(const pool::FunctionConfig& /*config*/, std::string_view /*instance*/,
+void BuildRun::on_log(const pool::FunctionConfig& /*config*/, std::string_view instance,
                       std::string_view stream, std::string_view /*call_id*/, std::string_view text) {
   // Not the worker's own words about how the tool ended.
   if (stream == "stderr" && !text.starts_with(kShell)) take(text);
+  // What is said of no worker: that lines were dropped, that none could be started.
+  if (stream == "platform" && instance.empty()) take(std::string(text) + '\n');
 }
 
 void BuildRun::take(std::string_view part) {

@@ -181,6 +181,16 @@ TEST_F(BuilderTest, AFailureIsToldToAllAndNotKept) {
   EXPECT_EQ(results_.lines.back(), "a 1 layer");
 }
 
+TEST_F(BuilderTest, WhatAToolPrintedTooFastIsCountedInItsLog) {
+  build("a", version("one"));
+  const auto request = run(0);
+  launcher_.worker(0).log(&request, std::string(pool::LogMeter::kLinesPerSecond + 5, '\n'));
+  launcher_.worker(0).fail(request, wire::FailKind::kRaised, "/bin/sh exited with status 1");
+  end(0);
+  ASSERT_TRUE(until_results(1));
+  EXPECT_THAT(log_of("a"), HasSubstr("5 more lines were dropped"));
+}
+
 TEST_F(BuilderTest, AToolThatMakesNothingHasFailed) {
   build("a", version("one"));
   const auto request = run(0);

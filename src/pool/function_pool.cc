@@ -249,7 +249,7 @@ void FunctionPool::on_log(Worker& worker, wire::Stream stream, const Call* call,
 
 void FunctionPool::tell_dropped_lines() {
   if (log_meter_.dropped() == 0) return;
-  platform_log({}, fmt::format("{} more lines were dropped: a function may log {} lines in a second",
+  platform_log({}, fmt::format("{} more lines were dropped: {} lines a second are logged",
                                log_meter_.dropped(), LogMeter::kLinesPerSecond));
   log_meter_.forget_dropped();
 }

@@ -151,10 +151,10 @@ def test_a_stopped_function_stops_its_workers(server):
 
 
 def test_a_function_that_is_deleted_while_a_call_runs_says_so(server):
-    server.deploy("gone", NONCE)
+    server.deploy("gone", 'import time\ndef handle(req):\n    print("begun")\n    time.sleep(30)\n')
     with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(server.call, "gone", "?nonce=1&seconds=30")
-        eventually(lambda: 'sterna_function_running{function="gone",space="default"} 1' in server.request("GET", "/metrics").text)
+        call = pool.submit(server.call, "gone")
+        eventually(lambda: server.logs("gone"))
         assert server.request("DELETE", function_path("gone")).status_code == 204
         document = problem_of(call.result(), 503, "function_not_running", "platform")
     assert "deleted" in document["detail"] and "ran" in document["detail"]
