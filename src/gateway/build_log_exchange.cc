@@ -81,6 +81,16 @@ void BuildLogExchange::on_build_end() {
   connection->finish();
 }
 
+void BuildLogExchange::on_server_ends() {
+  if (self_ == nullptr) return;  // the whole log is on its way
+  logs_.unfollow(*this);
+  if (connection_->buffered() > 0 && !std::exchange(ending_, true)) return;
+  const auto keep = std::move(self_);
+  net::HttpConnection* const ended = std::exchange(connection_, nullptr);
+  ended->observe(nullptr);
+  end_lines(*ended);
+}
+
 void BuildLogExchange::on_client_gone() {
   connection_ = nullptr;
   logs_.unfollow(*this);

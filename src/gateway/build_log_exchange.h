@@ -35,11 +35,13 @@ class BuildLogExchange final : public std::enable_shared_from_this<BuildLogExcha
  private:
   void on_client_gone() override;
   void on_drained() override {}
+  void on_server_ends() override;
   void on_build_line(std::string_view ndjson) override;
   void on_build_end() override;
   void answer(const Result<std::string>& text);
 
   net::HttpConnection* connection_;  // loop only; null when nothing is to be written any more
+  bool ending_ = false;              // the server ends, and the client has a moment for what it has not taken
   logs::BuildLogs& logs_;
   std::shared_ptr<BuildLogExchange> self_;  // a follower lives as long as its client
 };

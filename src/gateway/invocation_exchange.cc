@@ -107,6 +107,14 @@ void InvocationExchange::on_client_gone() {
   stop_waiting();
 }
 
+// The state as it is: the end may come after the next start.
+void InvocationExchange::on_server_ends() {
+  if (!may_wait_) return;
+  const auto keep = shared_from_this();
+  stop_waiting();
+  look();
+}
+
 void InvocationExchange::refuse(const Error& error) {
   if (connection_ == nullptr) return;
   net::HttpConnection& connection = *std::exchange(connection_, nullptr);

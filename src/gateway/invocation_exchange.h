@@ -44,6 +44,7 @@ class InvocationExchange final : public std::enable_shared_from_this<InvocationE
  private:
   void on_client_gone() override;
   void on_drained() override {}
+  void on_server_ends() override;
 
   void list(std::string_view query);
   void get(std::string_view query);

@@ -26,6 +26,10 @@ void answer_head_of_lines(net::HttpConnection& connection) {
   connection.finish();
 }
 
+void end_lines(net::HttpConnection& connection) {
+  return connection.buffered() == 0 ? connection.finish() : connection.abort();
+}
+
 Result<LogQuery> parse_log_query(std::string_view query) {
   LogQuery parsed;
   std::string value;
@@ -120,6 +124,18 @@ void LogExchange::on_removed() {
     net::HttpConnection* ended = std::exchange(connection_, nullptr);
     ended->observe(nullptr);
     ended->finish();
+  }
+  self_.reset();
+}
+
+void LogExchange::on_server_ends() {
+  follow_ = false;
+  subscription_.reset();
+  if (streaming_) {
+    if (connection_->buffered() > 0 && !std::exchange(ending_, true)) return;
+    net::HttpConnection* ended = std::exchange(connection_, nullptr);
+    ended->observe(nullptr);
+    end_lines(*ended);
   }
   self_.reset();
 }

@@ -26,6 +26,13 @@ void SubmitExchange::on_client_gone() {
   stop_waiting();
 }
 
+void SubmitExchange::on_server_ends() {
+  if (plan_.answer != Answer::kPreferAsync || !waiting_) return;
+  const auto keep = shared_from_this();
+  stop_waiting();
+  answer_accepted(queue::State::kRunning);
+}
+
 void SubmitExchange::on_accepted(Result<queue::Accepted> accepted) {
   if (connection_ == nullptr) return;  // it is accepted all the same, and runs
   if (!accepted) return refuse(accepted.error());

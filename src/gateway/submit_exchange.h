@@ -57,6 +57,7 @@ class SubmitExchange final : public std::enable_shared_from_this<SubmitExchange>
  private:
   void on_client_gone() override;
   void on_drained() override {}
+  void on_server_ends() override;
   void on_accepted(Result<queue::Accepted> accepted);
   void await();
   void stop_waiting();

@@ -482,7 +482,10 @@ void Http1Connection::close() {
 
 void Http1Connection::drain() {
   close_after_ = true;
-  if (reading_ == Reading::kHead && in_.empty() && buffered() == 0) close();
+  if (observer_ != nullptr) observer_->on_server_ends();
+  if (!transport_ || buffered() > 0) return;
+  if (answer_ == Answer::kFinished) return linger();
+  if (reading_ == Reading::kHead && !transport_.has_unread()) close();
 }
 
 bool Http1Connection::give_way() {
@@ -495,7 +498,7 @@ bool Http1Connection::give_way() {
 
 MonotonicTime Http1Connection::deadline() const {
   const HttpLimits& limits = server_.limits_;
-  if (lingering_) return progress_ + kLinger;
+  if (lingering_) return progress_ + server_.patience(kLinger);
   if (buffered() > 0) return progress_ + limits.write_stall;
   if (half_closed_) {
     const bool may_read_on = answer_ == Answer::kStreaming && !server_.draining_;
@@ -507,7 +510,9 @@ MonotonicTime Http1Connection::deadline() const {
              (in_.empty() && !transport_.in_handshake() ? limits.keepalive : limits.header_timeout);
     case Reading::kBody:
     case Reading::kDiscard:
-      return arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
+      return server_.draining_
+                 ? server_.draining_since_ + kDrainPatience
+                 : arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
     case Reading::kDone:
     case Reading::kRefused:
       break;
@@ -521,6 +526,7 @@ void Http1Connection::check_deadline(MonotonicTime now) {
   if (transport_.in_handshake()) return close();
   const bool waits_for_client = (reading_ == Reading::kHead && !in_.empty()) || reading_ == Reading::kBody;
   if (lingering_ || buffered() > 0 || !waits_for_client || answer_ != Answer::kNone) return peer_closed();
+  if (server_.draining_) return refuse(503, server_ends());
   refuse(408, request_timeout(reading_ == Reading::kHead ? "the request head did not arrive in time"
                                                          : "the request body did not arrive in time"));
 }

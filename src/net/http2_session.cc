@@ -311,6 +311,11 @@ void Http2Session::end(std::uint32_t error_code) {
 
 void Http2Session::drain() {
   end(NGHTTP2_NO_ERROR);
+  for (auto& [id, stream] : streams_) stream->tell_server_ends();
+  const bool only_half_a_head = streams_.size() == 1 && is_in_head();
+  if (!only_half_a_head || transport_.has_unread()) return;
+  flush();  // the GOAWAY
+  close();
 }
 
 bool Http2Session::give_way() {
@@ -328,9 +333,13 @@ void Http2Session::close() {
 }
 
 void Http2Session::check_deadline(MonotonicTime now) {
+  if (!transport_) return;
   const HttpLimits& limits = server_.limits_;
-  if (!out_.empty() && now >= progress_ + limits.write_stall) return close();
-  if (head_since_ != MonotonicTime::max() && now >= head_since_ + limits.header_timeout) return close();
+  const bool is_needed =
+      !std::ranges::all_of(streams_, [](const auto& each) { return each.second->aborted_; });
+  const Duration stall = is_needed ? limits.write_stall : server_.patience(limits.write_stall);
+  if (!out_.empty() && now >= progress_ + stall) return close();
+  if (is_in_head() && now >= head_since_ + limits.header_timeout) return close();
   if (streams_.empty()) {
     if (now < idle_since_ + limits.keepalive) return;
     if (ending_) return close();  // it does not take our GOAWAY

@@ -54,6 +54,8 @@ class Http2Session final : public ServerConnection {
   void open_stream(std::int32_t id);
   void close_stream(std::int32_t id, std::uint32_t error_code);
   void count_reset();
+  // A request's head has begun and is not complete.
+  bool is_in_head() const { return head_since_ != MonotonicTime::max(); }
   void read();
   void feed(std::string_view bytes);
   void flush();

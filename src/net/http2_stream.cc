@@ -243,16 +243,28 @@ void Http2Stream::tell_drained() {
     observer_->on_drained();
 }
 
+void Http2Stream::tell_server_ends() {
+  if (observer_ != nullptr) observer_->on_server_ends();
+}
+
+MonotonicTime Http2Stream::body_deadline() const {
+  const HttpServer& server = session_.server();
+  if (server.draining_) return server.draining_since_ + kDrainPatience;
+  return arrived_ + server.limits_.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
+}
+
 void Http2Stream::check_deadline(MonotonicTime now) {
-  const HttpLimits& limits = session_.server().limits_;
-  if ((buffered() > 0 || aborted_) && now >= progress_ + limits.write_stall) {
+  HttpServer& server = session_.server();
+  const Duration stall = server.limits_.write_stall;
+  if ((buffered() > 0 || aborted_) && now >= progress_ + (aborted_ ? server.patience(stall) : stall)) {
     return session_.reset(id_, NGHTTP2_CANCEL);  // the client gives no window
   }
-  if (left_at_ && now >= *left_at_ + kLinger) return session_.reset(id_, NGHTTP2_NO_ERROR);
-  if (complete_ || now < arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate))
-    return;
-  if (answer_ == Answer::kNone)
-    return refuse(408, request_timeout("the request body did not arrive in time"));
+  if (left_at_ && now >= *left_at_ + server.patience(kLinger)) return session_.reset(id_, NGHTTP2_NO_ERROR);
+  if (complete_ || now < body_deadline()) return;
+  if (answer_ == Answer::kNone) {
+    return server.draining_ ? refuse(503, server_ends())
+                            : refuse(408, request_timeout("the request body did not arrive in time"));
+  }
   session_.reset(id_, NGHTTP2_CANCEL);
 }
 

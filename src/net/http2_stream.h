@@ -53,7 +53,9 @@ class Http2Stream final : public HttpConnection {
   bool has_left() const { return left_at_.has_value(); }
   bool is_answered() const { return answer_ == Answer::kFinished; }
   void tell_drained();
+  void tell_server_ends();
   void check_deadline(MonotonicTime now);
+  MonotonicTime body_deadline() const;
 
   // Makes the request of the fields; the answer is what is wrong with it, or empty.
   std::string_view read_request();

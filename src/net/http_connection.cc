@@ -16,4 +16,9 @@ Error request_timeout(std::string detail) {
   return {Code::kTimeout, Component::kGateway, "request_timeout", std::move(detail)};
 }
 
+Error server_ends() {
+  return {Code::kUnavailable, Component::kGateway, "draining",
+          "the server ends, and the request had not come as a whole: nothing ran; send it again"};
+}
+
 }  // namespace sterna::net

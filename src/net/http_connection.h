@@ -46,6 +46,9 @@ class ResponseObserver {
   virtual void on_client_gone() = 0;
   // What was written has left, down to kLowWater.
   virtual void on_drained() = 0;
+  // The server ends when all exchanges have: one that waits for what need not come is brought to its end, one
+  // in which something runs goes on. Told again every half a second, as long as the exchange lasts.
+  virtual void on_server_ends() {}
 };
 
 inline constexpr std::size_t kLowWater = 64U << 10;
@@ -55,6 +58,8 @@ inline constexpr std::uint64_t kMaxDropped =
 // How long what a client still sends is taken and dropped when it has its answer: clients that are cut off
 // while they send do not read it.
 inline constexpr Duration kLinger = std::chrono::seconds(3);
+// How long a server that ends waits for what clients still send.
+inline constexpr Duration kDrainPatience = std::chrono::seconds(1);
 
 // One request of one client at a time, and its response: an HTTP/1.1 connection, or one stream of an HTTP/2
 // session. A response is begun with `begin`, given headers, and ended with `send`, or streamed with
@@ -130,5 +135,7 @@ class HttpConnection {
 Error body_too_large(std::uint64_t limit);
 Error head_too_large(std::string reason, std::size_t limit);
 Error request_timeout(std::string detail);
+// Of a request that has not come as a whole.
+Error server_ends();
 
 }  // namespace sterna::net

@@ -354,6 +354,92 @@ TEST_F(HttpEndingTest, DrainEndsIdleConnectionsAndLetsOthersFinish) {
   EXPECT_EQ(server().connections(), 0U);
 }
 
+TEST_F(HttpEndingTest, DrainClosesHalfAHead) {
+  Client client(*this);
+  client.send("GET / HT");
+  ASSERT_TRUE(until([&] { return server().connections() == 1; }));
+  turn();
+  server().drain();
+  ASSERT_TRUE(closes(client));
+  EXPECT_EQ(client.text, "");
+}
+
+TEST_F(HttpEndingTest, DrainGivesHalfABodyAMoment) {
+  Client slow(*this);
+  Client quick(*this);
+  for (Client* client : {&slow, &quick}) {
+    client->send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+  }
+  for (int i = 0; i < 5; ++i) turn();
+  server().drain();
+  pass(milliseconds(500));
+  EXPECT_EQ(service_.refused, 0U);
+  HttpConnection& connection = hold(quick, "cd");
+  connection.begin(200);
+  connection.send("whole");
+  ASSERT_TRUE(closes(quick));
+  EXPECT_TRUE(quick.text.ends_with("whole")) << quick.text;
+  pass(kDrainPatience);
+  EXPECT_EQ(service_.refused, 503U);
+  EXPECT_TRUE(ends_with(slow, "draining"));
+  pass(kDrainPatience + seconds(1));
+  EXPECT_EQ(server().connections(), 0U);
+}
+
+TEST_F(HttpEndingTest, WhoAnswersIsToldOfTheDrain) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  observer_.server_ends = [&] { connection.finish(); };
+  connection.begin(200);
+  connection.begin_stream(std::nullopt);
+  connection.write("line");
+  server().drain();
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("line\r\n0\r\n\r\n")) << client.text;
+}
+
+TEST_F(HttpEndingTest, WhoBeginsToAnswerDuringTheDrainIsToldToo) {
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+  for (int i = 0; i < 5; ++i) turn();
+  server().drain();
+  HttpConnection& connection = hold(client, "cd");
+  int told = 0;
+  observer_.server_ends = [&] { ++told; };
+  pass(seconds(1));
+  EXPECT_EQ(told, 1);
+  connection.begin(204);
+  connection.send({});
+  ASSERT_TRUE(closes(client));
+}
+
+TEST_F(HttpEndingTest, WhoHasAskedIsHeardDuringTheDrain) {
+  Client client(*this);
+  client.send(kGet);
+  ASSERT_EQ(service_.requests, 0);  // accepted, and not read yet
+  ASSERT_EQ(server().connections(), 1U);
+  server().drain();
+  ASSERT_TRUE(until([&] { return held_ != nullptr; }));
+  held_->begin(200);
+  held_->send("heard");
+  ASSERT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("heard")) << client.text;
+}
+
+TEST_F(HttpEndingTest, DrainDoesNotWaitForWhatIsDropped) {
+  service_.head = [](HttpConnection& connection) {
+    connection.begin(404);
+    connection.send("no");
+    return 0;
+  };
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+  ASSERT_TRUE(ends_with(client, "no"));
+  server().drain();
+  pass(kDrainPatience + seconds(1));
+  EXPECT_EQ(server().connections(), 0U);
+}
+
 TEST_F(HttpEndingTest, AbortCutsAStream) {
   Client client(*this);
   HttpConnection& connection = hold(client);

@@ -232,6 +232,7 @@ bool HttpServer::make_room() {
 }
 
 void HttpServer::sweep() {
+  if (draining_) drain_connections();  // what has begun since then, and who was given a moment
   const MonotonicTime now = loop_.now();
   for (auto next = connections_.begin(); next != connections_.end();) {
     ServerConnection& connection = **next++;  // it may take itself out of the list
@@ -242,10 +243,15 @@ void HttpServer::sweep() {
 }
 
 void HttpServer::drain() {
-  draining_ = true;
   if (!socket_) return;
+  draining_ = true;
+  draining_since_ = loop_.now();
   loop_.remove(socket_.get(), *this);
   socket_.reset();
+  drain_connections();
+}
+
+void HttpServer::drain_connections() {
   for (auto next = connections_.begin(); next != connections_.end();) {
     ServerConnection& connection = **next++;
     connection.drain();

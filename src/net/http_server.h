@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -56,7 +57,8 @@ class HttpServer final : private EventHandler {
   // and tests without a network.
   void adopt(UniqueFd socket, std::string client, ClientCounts::Place counted = {});
 
-  // Stops accepting and closes idle connections; those with a request in flight close after its answer.
+  // Stops accepting and closes connections that are idle or in the midst of a head; those with a request in
+  // flight close after its answer, and bodies have kDrainPatience to come.
   void drain();
   // Ends all connections at once, whatever is under way; who answers is told that the client is gone.
   void cut_off();
@@ -73,6 +75,9 @@ class HttpServer final : private EventHandler {
   void accept_later();
   bool make_room();
   void sweep();
+  void drain_connections();
+  // How long clients are waited for that are otherwise given `usual`.
+  Duration patience(Duration usual) const { return draining_ ? std::min(usual, kDrainPatience) : usual; }
   // The end of a status line and the header Date.
   std::string_view date_line();
   // The value of that header alone.
@@ -89,6 +94,7 @@ class HttpServer final : private EventHandler {
   const std::unique_ptr<TlsContext> tls_;
   std::uint16_t port_ = 0;
   bool draining_ = false;
+  MonotonicTime draining_since_ = MonotonicTime::max();
   std::uint64_t accepted_ = 0;
   Refused refused_;
   ClientCounts clients_;

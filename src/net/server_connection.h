@@ -25,7 +25,8 @@ class ServerConnection : public EventHandler, public TurnEnd {
 
   // Ends what has taken too long.
   virtual void check_deadline(MonotonicTime now) = 0;
-  // Ends when nothing is under way, now or later.
+  // Ends when nothing is under way, now or later; who answers is told that the server ends. May be told
+  // again.
   virtual void drain() = 0;
   // Closes when it waits for its client and not the other way round; false: it does not.
   virtual bool give_way() = 0;

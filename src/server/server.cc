@@ -47,6 +47,7 @@ namespace {
 constexpr Duration kWarmUpPatience = std::chrono::seconds(5);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
+constexpr Duration kLastAnswers = std::chrono::seconds(1);  // may take that long to leave
 
 std::string_view text(const std::string& value) {
   return value;
@@ -89,10 +90,11 @@ std::uint64_t connection_limit(std::uint64_t wanted) {
   return std::min(wanted, most);
 }
 
-// SIGTERM and SIGINT as events of the loop.
+// SIGTERM, SIGINT, and SIGHUP of a terminal that is closed, as events of the loop.
 class Signals final : public net::EventHandler {
  public:
-  Signals(net::Loop& loop, std::function<void()> on_signal) : loop_(loop), on_signal_(std::move(on_signal)) {
+  Signals(net::Loop& loop, std::function<void(int)> on_signal)
+      : loop_(loop), on_signal_(std::move(on_signal)) {
     const sigset_t set = mask();
     fd_.reset(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
     STERNA_ASSERT(fd_ && loop_.add(fd_.get(), *this, EPOLLIN));
@@ -104,17 +106,20 @@ class Signals final : public net::EventHandler {
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    // nohup has it ignored, and the kernel ignores no signal that is blocked.
+    struct sigaction hang_up{};
+    if (::sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
     return set;
   }
 
   void on_event(std::uint32_t) override {
     signalfd_siginfo info{};
-    while (::read(fd_.get(), &info, sizeof info) == sizeof info) on_signal_();
+    while (::read(fd_.get(), &info, sizeof info) == sizeof info) on_signal_(static_cast<int>(info.ssi_signo));
   }
 
  private:
   net::Loop& loop_;
-  const std::function<void()> on_signal_;
+  const std::function<void(int)> on_signal_;
   UniqueFd fd_;
 };
 
@@ -148,9 +153,9 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
-  void on_signal();
+  void on_signal(int signal);
   void drain();
-  void wait_for_workers(MonotonicTime until);
+  void end(MonotonicTime answers_until, MonotonicTime workers_until);
 
   const Config config_;
   const std::unique_ptr<Base> base_;
@@ -356,7 +361,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .queue = *queue_,
                      .audit = *audit_},
                     written_folders(config_.data_dir)),
-      signals_(loop_, [this] { on_signal(); }) {
+      signals_(loop_, [this](int signal) { on_signal(signal); }) {
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
 }
 
@@ -460,7 +465,8 @@ Status Server::listen() {
   return make_first_administrator(*registry_, scheme + "://" + address);
 }
 
-void Server::on_signal() {
+void Server::on_signal(int signal) {
+  if (draining_ && signal == SIGHUP) return;  // a terminal that is closed may send more than one
   if (draining_) {
     log::warn("second signal: stopping at once");
     if (http_) http_->cut_off();
@@ -486,20 +492,23 @@ void Server::drain() {
   if (!quiet) {
     log::warn("the drain time is over; calls are cut off",
               {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
-    if (http_) http_->cut_off();
   }
-  functions_.shut_down();
+  functions_.shut_down();  // who still waits for a call is told that it was stopped
   builder_.shut_down();
-  wait_for_workers(loop_.now() + kStopPatience);
+  end(loop_.now() + kLastAnswers, loop_.now() + kStopPatience);
 }
 
-void Server::wait_for_workers(MonotonicTime until) {
-  if ((functions_.idle() && builder_.idle()) || loop_.now() >= until) {
-    std::error_code ignored;
-    std::filesystem::remove(config_.data_dir / "address", ignored);
-    return loop_.stop();
+void Server::end(MonotonicTime answers_until, MonotonicTime workers_until) {
+  const bool answered = !http_ || http_->connections() == 0 || loop_.now() >= answers_until;
+  const bool stopped = (functions_.idle() && builder_.idle()) || loop_.now() >= workers_until;
+  if (!answered || !stopped) {
+    loop_.after(kDrainPoll, [this, answers_until, workers_until] { end(answers_until, workers_until); });
+    return;
   }
-  loop_.after(kDrainPoll, [this, until] { wait_for_workers(until); });
+  if (http_) http_->cut_off();
+  std::error_code ignored;
+  std::filesystem::remove(config_.data_dir / "address", ignored);
+  loop_.stop();
 }
 
 // What keeps functions in, on this machine.

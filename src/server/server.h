@@ -5,7 +5,7 @@
 
 namespace sterna::server {
 
-// Runs until SIGTERM or SIGINT and everything is drained, or a second signal. Call from the main thread,
+// Runs until SIGTERM, SIGINT or SIGHUP and everything is drained, or a second one. Call from the main thread,
 // before any other thread exists. Fails when the server cannot start, with what to do about it.
 Status serve(const Config& config);
 

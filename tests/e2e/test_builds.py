@@ -357,6 +357,18 @@ def test_a_build_can_be_followed(start_server):
         assert "cancelled" in list(lines)[-1]
 
 
+def test_who_follows_a_build_does_not_keep_the_server(start_server):
+    server = start_server("--build-offline", "--drain-seconds", "600")
+    deploy_endless(server, "followed")
+    with server.open() as client:
+        client.request("GET", f"{function_path('followed')}/builds/1/logs?follow=true")
+        assert client.read_head().status == 200
+        assert b"building" in client.read_chunk()
+        assert server.stop() == 0, server.log()[-4000:]
+        while client.read_chunk():  # to the last one
+            pass
+
+
 def test_code_that_needs_no_build_has_no_log(builder):
     builder.deploy("plain", "def handle(req): return 'x'")
     problem_of(builder.request("GET", f"{function_path('plain')}/builds/1/logs"), 404, "build_not_found")

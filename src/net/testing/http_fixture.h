@@ -53,6 +53,8 @@ class TestObserver final : public ResponseObserver {
   std::function<void()> drained = [] {};
   void on_client_gone() override { gone = true; }
   void on_drained() override { drained(); }
+  std::function<void()> server_ends = [] {};
+  void on_server_ends() override { server_ends(); }
 };
 
 class HttpTest : public ::testing::Test {
