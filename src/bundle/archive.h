@@ -16,9 +16,9 @@ enum class ArchiveKind : std::uint8_t { kZip, kTarGz };
 inline constexpr std::size_t kMaxRatio = 200;
 inline constexpr std::size_t kFreeUnpackedBytes = 16 << 20;
 
-// Fails with invalid: `bad_archive` (broken, encrypted, a bomb), `bad_bundle_path` (links and devices too),
-// `bundle_too_large`.
-Result<Files> unpack(std::string_view archive, ArchiveKind kind);
+// To `max_bytes` at most. Fails with invalid: `bad_archive` (broken, encrypted, a bomb), `bad_bundle_path`
+// (links and devices too), `bundle_too_large`.
+Result<Files> unpack(std::string_view archive, ArchiveKind kind, std::size_t max_bytes);
 
 // The same files always give the same bytes.
 Result<std::string> pack(const Files& files, ArchiveKind kind);

@@ -56,6 +56,7 @@ Result<std::string> pack(const Files& files, ArchiveKind kind) {
   const ArchivePtr to(archive_write_new(), &archive_write_free);
   STERNA_ASSERT(to != nullptr);
   if (!set_up(to.get(), kind) ||
+      archive_write_set_bytes_in_last_block(to.get(), 1) != ARCHIVE_OK ||  // else it is filled with zeros
       archive_write_open2(to.get(), &bytes, nullptr, &append, nullptr, nullptr) != ARCHIVE_OK) {
     return pack_failed(to.get());
   }

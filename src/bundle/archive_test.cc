@@ -10,6 +10,8 @@
 namespace sterna::bundle {
 namespace {
 
+constexpr std::size_t kMaxBytes = 64U << 20;
+
 // One raw entry of a hostile archive.
 struct Raw {
   std::string name;
@@ -51,7 +53,7 @@ std::string make(ArchiveKind kind, const std::vector<Raw>& entries) {
 class ArchiveTest : public ::testing::TestWithParam<ArchiveKind> {
  protected:
   static std::string refusal(const std::string& bytes) {
-    const auto files = unpack(bytes, GetParam());
+    const auto files = unpack(bytes, GetParam(), kMaxBytes);
     return files ? "unpacked" : files.error().reason;
   }
   static std::string refusal(const std::vector<Raw>& entries) { return refusal(make(GetParam(), entries)); }
@@ -65,7 +67,7 @@ TEST_P(ArchiveTest, PacksAndUnpacks) {
                        {"ünï/日本.txt", "x", Executable::kNo}};
   const auto bytes = pack(files, GetParam());
   ASSERT_TRUE(bytes) << bytes.error().detail;
-  const auto again = unpack(*bytes, GetParam());
+  const auto again = unpack(*bytes, GetParam(), kMaxBytes);
   ASSERT_TRUE(again) << again.error().detail;
   EXPECT_EQ(*again, files);
   EXPECT_EQ(pack(files, GetParam()).value(), *bytes);
@@ -76,7 +78,7 @@ TEST_P(ArchiveTest, LeadingDotsAndFoldersAreFine) {
                                               {"./pkg/", "", AE_IFDIR, "", ""},
                                               {"./pkg/a.py", "1", AE_IFREG, "", ""},
                                               {"./handler.py", "2", AE_IFREG, "", ""}}),
-                            GetParam());
+                            GetParam(), kMaxBytes);
   ASSERT_TRUE(files) << files.error().detail;
   ASSERT_EQ(files->size(), 2U);
   EXPECT_EQ((*files)[0].path, "handler.py");
@@ -102,6 +104,20 @@ TEST_P(ArchiveTest, RefusesDuplicatesAndFilesThatAreFolders) {
 TEST_P(ArchiveTest, RefusesBombs) {
   const std::string zeros(std::size_t{20} << 20, '\0');
   EXPECT_EQ(refusal({{"a", zeros, AE_IFREG, "", ""}}), "bad_archive");
+}
+
+TEST_P(ArchiveTest, RefusesMoreThanItMayUnpackTo) {
+  const std::string bytes = make(GetParam(), {{"a", std::string(600, 'a'), AE_IFREG, "", ""},
+                                              {"b", std::string(400, 'b'), AE_IFREG, "", ""}});
+  EXPECT_TRUE(unpack(bytes, GetParam(), 1000));
+  EXPECT_EQ(unpack(bytes, GetParam(), 999).error().reason, "bundle_too_large");
+}
+
+// libarchive fills what it takes for a tape up to 10,240 bytes.
+TEST_P(ArchiveTest, NothingIsBehindTheEnd) {
+  const auto bytes = pack({{"handler.py", "x", Executable::kNo}}, GetParam());
+  ASSERT_TRUE(bytes);
+  EXPECT_LT(bytes->size(), 500U);
 }
 
 TEST_P(ArchiveTest, RefusesTooManyFiles) {
@@ -142,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ArchiveTest, ::testing::Values(ArchiveKind::kZip
 
 TEST(TarGz, RefusesHardLinksDevicesAndPipes) {
   const auto reason = [](const Raw& raw) {
-    return unpack(make(ArchiveKind::kTarGz, {raw}), ArchiveKind::kTarGz).error().reason;
+    return unpack(make(ArchiveKind::kTarGz, {raw}), ArchiveKind::kTarGz, kMaxBytes).error().reason;
   };
   EXPECT_EQ(reason({"a", "", AE_IFREG, "", "/etc/passwd"}), "bad_bundle_path");
   EXPECT_EQ(reason({"a", "", AE_IFCHR, "", ""}), "bad_bundle_path");
@@ -152,16 +168,16 @@ TEST(TarGz, RefusesHardLinksDevicesAndPipes) {
 
 TEST(Zip, OneKindIsNotTakenForTheOther) {
   const std::string zip = make(ArchiveKind::kZip, {{"handler.py", "x", AE_IFREG, "", ""}});
-  EXPECT_FALSE(unpack(zip, ArchiveKind::kTarGz));
+  EXPECT_FALSE(unpack(zip, ArchiveKind::kTarGz, kMaxBytes));
   const std::string tar = make(ArchiveKind::kTarGz, {{"handler.py", "x", AE_IFREG, "", ""}});
-  EXPECT_FALSE(unpack(tar, ArchiveKind::kZip));
+  EXPECT_FALSE(unpack(tar, ArchiveKind::kZip, kMaxBytes));
 }
 
 // Found by tests/fuzz: libarchive takes an end record that is damaged for the end of an empty archive.
 TEST(Archive, WithoutAFileIsBroken) {
   std::string damaged = *pack({{"handler.py", "x", Executable::kNo}}, ArchiveKind::kZip);
   damaged.insert(damaged.rfind("PK\5\6") + 8, 1, '\0');
-  const auto files = unpack(damaged, ArchiveKind::kZip);
+  const auto files = unpack(damaged, ArchiveKind::kZip, kMaxBytes);
   ASSERT_FALSE(files);
   EXPECT_EQ(files.error().reason, "bad_archive");
 }

@@ -25,8 +25,8 @@ std::unexpected<Error> bad_archive(archive* from) {
 
 class Unpacker {
  public:
-  explicit Unpacker(std::string_view bytes)
-      : bytes_(bytes), archive_(archive_read_new(), &archive_read_free) {}
+  Unpacker(std::string_view bytes, std::size_t max_bytes)
+      : bytes_(bytes), archive_(archive_read_new(), &archive_read_free), collector_(max_bytes) {}
 
   Status open(ArchiveKind kind) {
     STERNA_ASSERT(archive_ != nullptr);
@@ -108,9 +108,9 @@ class Unpacker {
 
 }  // namespace
 
-Result<Files> unpack(std::string_view archive, ArchiveKind kind) {
+Result<Files> unpack(std::string_view archive, ArchiveKind kind, std::size_t max_bytes) {
   const Utf8Locale utf8;
-  Unpacker unpacker(archive);
+  Unpacker unpacker(archive, max_bytes);
   if (Status opened = unpacker.open(kind); !opened) return std::unexpected(opened.error());
   return unpacker.run();
 }

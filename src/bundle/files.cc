@@ -85,9 +85,9 @@ Result<std::string> clean_path(std::string_view raw) {
 }
 
 Status Collector::reserve(std::size_t bytes) {
-  if (bytes > kMaxBytes - bytes_) {
-    return fail(Code::kInvalid, Component::kRegistry, "bundle_too_large",
-                fmt::format("the files are more than {} MiB together", kMaxBytes >> 20));
+  if (bytes > max_bytes_ - bytes_) {
+    return fail(Code::kInvalid, Component::kRegistry, std::string(kTooLarge),
+                fmt::format("the code is larger than limits.max_code_bytes ({}), unpacked", max_bytes_));
   }
   bytes_ += bytes;
   return {};
@@ -95,7 +95,7 @@ Status Collector::reserve(std::size_t bytes) {
 
 Status Collector::count() {
   if (++entries_ <= kMaxFiles) return {};
-  return fail(Code::kInvalid, Component::kRegistry, "bundle_too_large",
+  return fail(Code::kInvalid, Component::kRegistry, std::string(kTooLarge),
               fmt::format("more than {} files and folders", kMaxFiles));
 }
 

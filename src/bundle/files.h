@@ -12,9 +12,10 @@
 namespace sterna::bundle {
 
 inline constexpr std::size_t kMaxFiles = 5'000;
-inline constexpr std::size_t kMaxBytes = 256 << 20;  // of all contents together
 inline constexpr std::size_t kMaxPathBytes = 512;
 inline constexpr std::size_t kMaxPathDepth = 32;
+
+inline constexpr std::string_view kTooLarge = "bundle_too_large";  // the reason
 
 enum class Executable : std::uint8_t { kNo, kYes };
 
@@ -37,6 +38,9 @@ Result<std::string> clean_path(std::string_view raw);
 // Gathers files and refuses what does not fit together. Reasons `bad_bundle_path`, `bundle_too_large`.
 class Collector {
  public:
+  // `max_bytes`: of all contents together, limits.max_code_bytes.
+  explicit Collector(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+
   // Whether `bytes` more fit; call it while unpacking, before the bytes are kept.
   Status reserve(std::size_t bytes);
   // `path` comes from clean_path; its content has been reserved.
@@ -49,6 +53,7 @@ class Collector {
  private:
   Status count();
 
+  const std::size_t max_bytes_;
   Files files_;
   std::set<std::string, std::less<>> paths_;
   std::set<std::string, std::less<>> folders_;

@@ -39,19 +39,28 @@ Status add_file(Collector& collector, std::string_view raw_path, std::string con
   return collector.add(std::move(*path), std::move(content), executable);
 }
 
-void read_files(const api::Json& json, const std::string& field, Collector& collector,
-                api::FieldErrors& errors) {
-  if (!json.is_object()) return api::add_error(errors, field, "must be an object of paths and base64");
-  if (json.size() > kMaxFiles)
-    return api::add_error(errors, field, fmt::format("at most {} files", kMaxFiles));
-  for (const auto& [path, value] : json.items()) {
-    const std::string name = api::join_field(field, path);
-    std::optional<std::string> content = decode(value, name, errors);
-    if (!content) continue;
-    if (Status added = add_file(collector, path, std::move(*content)); !added) {
-      api::add_error(errors, name, added.error().detail);
-    }
+// Reads one file into the collection. What is wrong with it is a field error; fails when nothing more fits.
+Status read_file(const api::Json& value, std::string_view path, const std::string& field,
+                 Collector& collector, api::FieldErrors& errors) {
+  std::optional<std::string> content = decode(value, field, errors);
+  if (!content) return {};
+  Status added = add_file(collector, path, std::move(*content));
+  if (added || added.error().reason == kTooLarge) return added;
+  api::add_error(errors, field, added.error().detail);
+  return {};
+}
+
+Status read_files(const api::Json& json, const std::string& field, Collector& collector,
+                  api::FieldErrors& errors) {
+  if (!json.is_object()) {
+    api::add_error(errors, field, "must be an object of paths and base64");
+    return {};
   }
+  for (const auto& [path, value] : json.items()) {
+    const Status read = read_file(value, path, api::join_field(field, path), collector, errors);
+    if (!read) return read;
+  }
+  return {};
 }
 
 std::string found_instead(const Files& files) {
@@ -93,32 +102,30 @@ std::string folder_hint(const Files& files, std::string_view handler) {
 
 }  // namespace
 
-api::Validated<Files> parse_source(const api::Json& json, std::string_view field,
-                                   const api::FunctionSpec& spec) {
+std::expected<Files, api::Problem> parse_source(const api::Json& json, std::string_view field,
+                                                const api::FunctionSpec& spec, std::size_t max_bytes) {
   api::FieldErrors errors;
-  Collector collector;
+  Collector collector(max_bytes);
   api::ObjectReader reader(json, std::string(field), errors);
   const api::Json* code = reader.find("code");
   const api::Json* files = reader.find("files");
   reader.finish();
+  Status read;
   if (errors.empty() && (code == nullptr) == (files == nullptr)) {
     reader.error("code", "either code or files must be given");
   } else if (code != nullptr) {
-    const std::string name = api::join_field(field, "code");
-    std::optional<std::string> content = decode(*code, name, errors);
-    Status added;
-    if (content) added = add_file(collector, handlers_of(spec).front(), std::move(*content));
-    if (!added) api::add_error(errors, name, added.error().detail);
+    read = read_file(*code, handlers_of(spec).front(), api::join_field(field, "code"), collector, errors);
   } else if (files != nullptr) {
-    read_files(*files, api::join_field(field, "files"), collector, errors);
+    read = read_files(*files, api::join_field(field, "files"), collector, errors);
   }
+  if (!read) return std::unexpected(api::to_problem(read.error()));
   Result<Files> collected = collector.finish();
   if (!collected) api::add_error(errors, api::join_field(field, "files"), collected.error().detail);
   Status handler = collected ? check_handler(*collected, spec) : Status();
   if (errors.empty() && !handler) {
     api::add_error(errors, api::join_field(field, "files"), handler.error().detail);
   }
-  if (!errors.empty()) return std::unexpected(std::move(errors));
+  if (!errors.empty()) return std::unexpected(api::to_problem(std::move(errors)));
   return std::move(*collected);
 }
 

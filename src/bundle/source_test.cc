@@ -15,15 +15,17 @@ api::FunctionSpec spec_of(std::string_view template_name, std::vector<std::strin
 }
 const api::FunctionSpec kPython = spec_of("python3-http");
 
-api::Validated<Files> parse(const std::string& text) {
-  return parse_source(api::Json::parse(text), "source", kPython);
+constexpr std::size_t kMaxBytes = 1000;
+
+std::expected<Files, api::Problem> parse(const std::string& text) {
+  return parse_source(api::Json::parse(text), "source", kPython, kMaxBytes);
 }
 
 std::string wrong_field(const std::string& text) {
   const auto files = parse(text);
   if (files) return "none";
-  EXPECT_EQ(files.error().size(), 1U) << text;
-  return files.error()[0].field;
+  EXPECT_EQ(files.error().errors.size(), 1U) << text;
+  return files.error().errors.at(0).field;
 }
 
 TEST(CleanPath, KeepsWhatIsInside) {
@@ -49,7 +51,7 @@ TEST(CleanPath, RefusesTheRest) {
 }
 
 TEST(Collector, BoundsTheWhole) {
-  Collector collector;
+  Collector collector(kMaxBytes);
   EXPECT_TRUE(collector.reserve(kMaxBytes));
   EXPECT_EQ(collector.reserve(1).error().reason, "bundle_too_large");
 }
@@ -79,12 +81,12 @@ TEST(ParseSource, FilesAreSorted) {
 }
 
 TEST(ParseSource, ProgramsAreExecutable) {
-  const auto script =
-      parse_source(api::Json::parse(R"({"code":"IyEvYmluL3NoCg=="})"), "source", spec_of("command"));
+  const auto script = parse_source(api::Json::parse(R"({"code":"IyEvYmluL3NoCg=="})"), "source",
+                                   spec_of("command"), kMaxBytes);
   ASSERT_TRUE(script);
   EXPECT_EQ(*script, (Files{{"bootstrap", "#!/bin/sh\n", Executable::kYes}}));
   const auto program = parse_source(api::Json::parse(R"({"files":{"bootstrap":"f0VMRg==","notes":"eA=="}})"),
-                                    "source", spec_of("lambda"));
+                                    "source", spec_of("lambda"), kMaxBytes);
   ASSERT_TRUE(program);
   EXPECT_EQ(program->at(0).executable, Executable::kYes);
   EXPECT_EQ(program->at(1).executable, Executable::kNo);

@@ -19,7 +19,8 @@ struct PackedFile {
 };
 
 inline constexpr std::size_t kMaxFiles = 5'000;
-inline constexpr std::size_t kMaxCodeBytes = 256U << 20;
+// The most that limits.max_code_bytes may be; what a server takes, it says itself.
+inline constexpr std::size_t kMaxCodeBytes = std::size_t{4} << 30;
 
 // Code up to this size goes as JSON with the settings, so that both make one version; more goes as a tar.gz.
 inline constexpr std::size_t kMaxInlineBytes = 4U << 20;

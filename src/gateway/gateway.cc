@@ -138,7 +138,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       return kNoBody;
     case RouteKind::kManagement:
       if (!check_management(connection, target) || !count_management(connection, target)) return 0;
-      return limits_.max_code_bytes / 3 * 4 + kNoBody;  // base64 in JSON is a third larger
+      return parts_.management.max_body_bytes();
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:
       if (connection.request().method != "POST") {
@@ -418,7 +418,10 @@ void Gateway::metrics(net::HttpConnection& connection) {
 }
 
 void Gateway::on_refused(net::HttpConnection& connection, unsigned status, const Error& error) {
-  answer_invocation_error(connection, status, error, call_id_of(connection.request(), parts_.ids));
+  const bool has_large_code =
+      error.reason == "body_too_large" && target_of(connection).route.kind == RouteKind::kManagement;
+  answer_invocation_error(connection, status, has_large_code ? parts_.management.body_too_large() : error,
+                          call_id_of(connection.request(), parts_.ids));
 }
 
 }  // namespace sterna::gateway

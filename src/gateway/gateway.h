@@ -24,7 +24,6 @@ namespace sterna::gateway {
 
 struct GatewayLimits {
   std::size_t max_path_levels = 3;
-  std::uint64_t max_code_bytes = 64U << 20;
   bool open_metrics = false;  // /metrics needs no token
 };
 

@@ -85,6 +85,7 @@ class GatewayTest : public ServingTest {
                          *bundles_,
                          *audit_,
                          {},
+                         1000,
                          [](const std::string&) { return FunctionMetrics(); },
                          [](const std::string&) { return SpaceLoad(); },
                          [](const auto&, const auto&) { return api::OrderedJson::object(); }};

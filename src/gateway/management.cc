@@ -1,5 +1,7 @@
 #include "gateway/management.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -36,15 +38,28 @@ std::string reason_of(const ManagementReply& reply) {
 }  // namespace
 
 Management::Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-                       api::SpecRules rules, MetricsSource metrics, SpaceLoadSource load,
-                       SandboxSource sandbox)
+                       api::SpecRules rules, std::uint64_t max_code_bytes, MetricsSource metrics,
+                       SpaceLoadSource load, SandboxSource sandbox)
     : registry_(registry),
       bundles_(bundles),
       audit_(audit),
       rules_(std::move(rules)),
+      max_code_bytes_(max_code_bytes),
       metrics_(std::move(metrics)),
       load_(std::move(load)),
       sandbox_(std::move(sandbox)) {}
+
+std::uint64_t Management::max_body_bytes() const {
+  constexpr std::uint64_t kRest = bundle::kMaxFiles * bundle::kMaxPathBytes + (1U << 20);
+  return (max_code_bytes_ + 2) / 3 * 4 + kRest;  // base64 is a third larger
+}
+
+Error Management::body_too_large() const {
+  return {Code::kInvalid, Component::kGateway, "body_too_large",
+          fmt::format("the request body is larger than {} bytes, in which code of limits.max_code_bytes ({}) "
+                      "finds room",
+                      max_body_bytes(), max_code_bytes_)};
+}
 
 ManagementReply Management::handle(const ManagementRequest& request) {
   ManagementReply reply = answer(request);
@@ -61,10 +76,6 @@ ManagementReply Management::answer(const ManagementRequest& request) {
   if (!route) {
     return problem_reply(api::to_problem(Error{Code::kNotFound, Component::kGateway, "not_found",
                                                "there is nothing at this path; /openapi.json lists all"}));
-  }
-  if (request.body.size() > kMaxManagementBodyBytes) {
-    return problem_reply(api::to_problem(
-        Error{Code::kInvalid, Component::kGateway, "body_too_large", "the body is larger than 64 MiB"}));
   }
   Answer answer = dispatch({request, std::move(*route)});
   return answer ? std::move(*answer) : failure_reply(std::move(answer.error()), request);

@@ -23,8 +23,6 @@
 
 namespace sterna::gateway {
 
-inline constexpr std::size_t kMaxManagementBodyBytes = 64 << 20;
-
 struct ManagementRequest {
   std::string method;
   std::string path;   // raw, without query
@@ -67,9 +65,11 @@ api::OrderedJson traffic_json(const registry::Function& function);
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
-  // All of them must outlive it; the sources are called on the thread of the request.
+  // All of them must outlive it; the sources are called on the thread of the request. `max_code_bytes`: of a
+  // function's code, unpacked.
   Management(registry::Registry& registry, bundle::BundleStore& bundles, audit::AuditLog& audit,
-             api::SpecRules rules, MetricsSource metrics, SpaceLoadSource load, SandboxSource sandbox);
+             api::SpecRules rules, std::uint64_t max_code_bytes, MetricsSource metrics, SpaceLoadSource load,
+             SandboxSource sandbox);
 
   // Told of each request that was refused for a quota of the space, on the thread of the request.
   void on_quota_exceeded(std::function<void(const std::string& space)> told) {
@@ -79,6 +79,11 @@ class Management {
   // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
   // whether the caller may do what the body says.
   ManagementReply handle(const ManagementRequest& request);
+
+  // Of a request: code of limits.max_code_bytes in base64, the names of its files, and the settings.
+  std::uint64_t max_body_bytes() const;
+  // What is said to who sends more.
+  Error body_too_large() const;
 
   // Keeps in the audit log that the request was refused, before its body came.
   void refused(const ManagementRequest& request, int status, const std::string& reason);
@@ -196,6 +201,7 @@ class Management {
   bundle::BundleStore& bundles_;
   audit::AuditLog& audit_;
   const api::SpecRules rules_;
+  const std::uint64_t max_code_bytes_;
   const MetricsSource metrics_;
   const SpaceLoadSource load_;
   const SandboxSource sandbox_;

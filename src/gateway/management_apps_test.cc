@@ -171,9 +171,9 @@ TEST(ManagementAccess, IsKnownFromMethodAndPath) {
     EXPECT_FALSE(access.open);
   }
   EXPECT_TRUE(Management::access_of("/openapi.json", "GET").open);
-  // Names are decoded as the resource itself decodes them.
-  EXPECT_EQ(Management::access_of("/spaces//%61/functions/%66%66/", "GET").function, "ff");
-  EXPECT_EQ(Management::access_of("/spaces//%61/functions/%66%66/", "GET").space, "a");
+  // Names are taken as the resource itself takes them.
+  EXPECT_EQ(Management::access_of("/spaces/%61/functions/%66%66/", "GET").function, "%66%66");
+  EXPECT_EQ(Management::access_of("/spaces/%61/functions/%66%66/", "GET").space, "%61");
 }
 
 TEST(ManagementAccess, OfWhatIsNotThereTakesAnyToken) {

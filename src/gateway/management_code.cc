@@ -13,26 +13,25 @@ bool is_gzip(std::string_view type) {
 }
 
 std::expected<bundle::Files, api::Problem> unpacked(const ManagementRequest& request,
-                                                    bundle::ArchiveKind kind, const api::FunctionSpec& spec) {
-  Result<bundle::Files> files = bundle::unpack(request.body, kind);
+                                                    bundle::ArchiveKind kind, const api::FunctionSpec& spec,
+                                                    std::uint64_t max_bytes) {
+  Result<bundle::Files> files = bundle::unpack(request.body, kind, max_bytes);
   if (!files) return problem(files.error());
   if (Status handler = bundle::check_handler(*files, spec); !handler) return problem(handler.error());
   return std::move(*files);
 }
 
 std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& request,
-                                                   const api::FunctionSpec& spec) {
+                                                   const api::FunctionSpec& spec, std::uint64_t max_bytes) {
   const std::string type = content_type(request);
-  if (type == kZipType) return unpacked(request, bundle::ArchiveKind::kZip, spec);
-  if (is_gzip(type)) return unpacked(request, bundle::ArchiveKind::kTarGz, spec);
+  if (type == kZipType) return unpacked(request, bundle::ArchiveKind::kZip, spec, max_bytes);
+  if (is_gzip(type)) return unpacked(request, bundle::ArchiveKind::kTarGz, spec, max_bytes);
   if (!type.empty() && type != kJsonType) {
     return unsupported_media_type("application/json, application/zip or application/gzip");
   }
   const auto json = json_body(request);
   if (!json) return std::unexpected(json.error());
-  auto files = bundle::parse_source(*json, "", spec);
-  if (!files) return problem(std::move(files.error()));
-  return std::move(*files);
+  return bundle::parse_source(*json, "", spec, max_bytes);
 }
 
 // The first of the types that we have which `Accept` names; JSON when it names none.
@@ -77,7 +76,7 @@ Management::Answer Management::put_code(const Call& call) {
   const auto found = registry_.find(call.route.space, call.route.function);
   if (!found) return problem(found.error());
   // Unpacking may take long: before the lock, which others wait for.
-  auto files = code_of(call.request, found->newest.spec);
+  auto files = code_of(call.request, found->newest.spec, max_code_bytes_);
   if (!files) return std::unexpected(files.error());
   const std::scoped_lock lock(writes_);
   const auto before = registry_.find(call.route.space, call.route.function);

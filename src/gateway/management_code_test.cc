@@ -1,3 +1,5 @@
+#include <functional>
+
 #include "bundle/archive.h"
 #include "gateway/management_fixture.h"
 
@@ -31,13 +33,13 @@ TEST_F(ManagementCodeTest, ArchivesGoInAndComeOut) {
   expect(200, "PUT", code_, zip, "application/zip");
   const ManagementReply as_tar = send("GET", code_, "", "", "text/html, application/gzip;q=0.9");
   EXPECT_EQ(header(as_tar, "Content-Type"), "application/gzip");
-  EXPECT_EQ(bundle::unpack(as_tar.body, ArchiveKind::kTarGz).value(), files_);
+  EXPECT_EQ(bundle::unpack(as_tar.body, ArchiveKind::kTarGz, kMaxCodeBytes).value(), files_);
   for (const char* type : {"application/gzip", "application/x-gzip", "application/x-tar+gzip"}) {
     expect(200, "PUT", code_, tar, type);
   }
   const ManagementReply as_zip = send("GET", code_, "", "", "application/zip");
   EXPECT_EQ(header(as_zip, "Content-Disposition"), "attachment; filename=\"motion.zip\"");
-  EXPECT_EQ(bundle::unpack(as_zip.body, ArchiveKind::kZip).value(), files_);
+  EXPECT_EQ(bundle::unpack(as_zip.body, ArchiveKind::kZip, kMaxCodeBytes).value(), files_);
   EXPECT_EQ(bundle_count(), 2);
 }
 
@@ -53,6 +55,65 @@ TEST_F(ManagementCodeTest, BadCodeChangesNothing) {
   EXPECT_EQ(reason(404, "PUT", "/spaces/default/functions/nobody/code", "{}"), "function_not_found");
   EXPECT_EQ(expect(200, "GET", kMotion)["version"], 1);
   EXPECT_EQ(bundle_count(), 1);
+}
+
+// Every way that code comes in.
+TEST_F(ManagementCodeTest, LargestCodeIsTheSameHoweverItComes) {
+  struct Way {
+    std::string_view method;
+    std::string path;
+    std::string_view type;
+    std::function<std::string(const std::string& content)> body;
+  };
+  const auto code = [](const std::string& content) {
+    return api::OrderedJson{{"code", api::base64_encode(content)}};
+  };
+  const auto files = [](const std::string& content) {
+    return api::OrderedJson{
+        {"files", {{"handler.py", api::base64_encode("1")}, {"a", api::base64_encode(content.substr(1))}}}};
+  };
+  const auto function = [](const api::OrderedJson& source) {
+    return api::dump(api::OrderedJson{{"name", "motion"}, {"source", source}});
+  };
+  const auto packed = [](const std::string& content, ArchiveKind kind) {
+    return bundle::pack({{"a", content.substr(1), Executable::kNo}, {"handler.py", "1", Executable::kNo}},
+                        kind)
+        .value();
+  };
+  const std::string functions = "/spaces/default/functions";
+  const std::string motion(kMotion);
+  const Way ways[] = {
+      {"POST", functions, "", [&](const auto& content) { return function(code(content)); }},
+      {"POST", functions, "", [&](const auto& content) { return function(files(content)); }},
+      {"PUT", motion, "", [&](const auto& content) { return function(code(content)); }},
+      {"PUT", motion, "", [&](const auto& content) { return function(files(content)); }},
+      {"PATCH", motion, "", [&](const auto& content) { return function(files(content)); }},
+      {"PUT", code_, "", [&](const auto& content) { return api::dump(code(content)); }},
+      {"PUT", code_, "", [&](const auto& content) { return api::dump(files(content)); }},
+      {"PUT", code_, "application/zip",
+       [&](const auto& content) { return packed(content, ArchiveKind::kZip); }},
+      {"PUT", code_, "application/gzip",
+       [&](const auto& content) { return packed(content, ArchiveKind::kTarGz); }},
+  };
+  int row = 0;
+  for (const Way& way : ways) {
+    const bool creates = way.method == "POST";
+    if (!creates) static_cast<void>(send("POST", functions, R"({"name":"motion"})"));
+    const std::string largest(kMaxCodeBytes, static_cast<char>('a' + row++));
+    const ManagementReply refused =
+        send(way.method, way.path, way.body(largest + "x"), std::string(way.type));
+    EXPECT_EQ(refused.status, 413) << row;
+    const api::Json problem = api::Json::parse(refused.body);
+    EXPECT_EQ(problem["reason"], "bundle_too_large") << row;
+    EXPECT_EQ(problem["detail"], "the code is larger than limits.max_code_bytes (100000), unpacked") << row;
+    expect(creates ? 201 : 200, way.method, way.path, way.body(largest), std::string(way.type));
+    if (creates) expect(204, "DELETE", motion);
+  }
+}
+
+TEST_F(ManagementCodeTest, BodiesMayBeAsLargeAsTheCodeInBase64) {
+  EXPECT_GE(management_->max_body_bytes(), api::base64_encode(std::string(kMaxCodeBytes, 'x')).size());
+  EXPECT_NE(management_->body_too_large().detail.find("limits.max_code_bytes (100000)"), std::string::npos);
 }
 
 TEST_F(ManagementCodeTest, VersionsAndRollback) {

@@ -13,6 +13,7 @@
 
 namespace sterna::gateway {
 
+inline constexpr std::uint64_t kMaxCodeBytes = 100'000;
 inline constexpr std::string_view kMotion = "/spaces/default/functions/motion";
 
 class ManagementFixture : public ::testing::Test {
@@ -28,7 +29,8 @@ class ManagementFixture : public ::testing::Test {
     rules.templates = {"python3-http", "python3", "python3.11-http"};
     audit_ = std::move(*audit::AuditLog::open(":memory:", clock_));
     management_ = std::make_unique<Management>(
-        *registry_, *bundles_, *audit_, rules, [](const std::string&) { return FunctionMetrics{7, 2, 1}; },
+        *registry_, *bundles_, *audit_, rules, kMaxCodeBytes,
+        [](const std::string&) { return FunctionMetrics{7, 2, 1}; },
         [](const std::string&) { return SpaceLoad{.replicas = 2, .memory_mb = 256, .backlog = 5}; },
         [](const auto&, const auto&) { return api::OrderedJson::object(); });
   }

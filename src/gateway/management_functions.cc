@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "base/log.h"
 #include "bundle/source.h"
@@ -15,20 +16,23 @@ struct Wanted {
 };
 
 // Spec and source together, so that the caller learns everything that is wrong at once.
-api::Validated<Wanted> parse_function(const api::Json& json, const api::SpecRules& rules) {
+std::expected<Wanted, api::Problem> parse_function(const api::Json& json, const api::SpecRules& rules,
+                                                   std::uint64_t max_code_bytes) {
   api::Validated<api::FunctionSpec> spec = api::parse_spec(json, rules);
   api::FieldErrors errors = spec ? api::FieldErrors() : std::move(spec.error());
   std::optional<bundle::Files> files;
   if (json.is_object() && json.contains("source") && !json["source"].is_null()) {
-    api::Validated<bundle::Files> source =
-        bundle::parse_source(json["source"], "source", spec ? *spec : api::FunctionSpec());
+    auto source =
+        bundle::parse_source(json["source"], "source", spec ? *spec : api::FunctionSpec(), max_code_bytes);
     if (source) {
       files = std::move(*source);
+    } else if (source.error().errors.empty()) {  // it is too large
+      return std::unexpected(std::move(source.error()));
     } else {
-      errors.insert(errors.end(), source.error().begin(), source.error().end());
+      std::ranges::move(source.error().errors, std::back_inserter(errors));
     }
   }
-  if (!errors.empty()) return std::unexpected(std::move(errors));
+  if (!errors.empty()) return problem(std::move(errors));
   return Wanted{std::move(*spec), std::move(files)};
 }
 
@@ -109,8 +113,8 @@ Management::Answer Management::create_function(const Call& call) {
   if (const auto space = registry_.find_space(call.route.space); !space) return problem(space.error());
   const auto body = json_body(call.request);
   if (!body) return std::unexpected(body.error());
-  auto wanted = parse_function(*body, rules_);
-  if (!wanted) return problem(std::move(wanted.error()));
+  auto wanted = parse_function(*body, rules_, max_code_bytes_);
+  if (!wanted) return std::unexpected(std::move(wanted.error()));
   if (const Status may = auth::check(*call.request.caller, {.function = wanted->spec.name}); !may)
     return problem(may.error());
   const std::scoped_lock lock(writes_);
@@ -153,8 +157,8 @@ Management::Answer Management::put_function(const Call& call) {
   auto body = json_body(call.request);
   if (!body) return std::unexpected(body.error());
   if (body->is_object() && !body->contains("name")) (*body)["name"] = call.route.function;
-  auto wanted = parse_function(*body, rules_);
-  if (!wanted) return problem(std::move(wanted.error()));
+  auto wanted = parse_function(*body, rules_, max_code_bytes_);
+  if (!wanted) return std::unexpected(std::move(wanted.error()));
   if (wanted->spec.name != call.route.function)
     return problem(api::FieldErrors{{"name", "cannot be changed"}});
   const std::scoped_lock lock(writes_);
@@ -169,8 +173,8 @@ Management::Answer Management::patch_function(const Call& call) {
   if (!before) return problem(before.error());
   api::Json merged = api::to_json(before->newest.spec);
   merged.merge_patch(*patch);
-  auto wanted = parse_function(merged, rules_);
-  if (!wanted) return problem(std::move(wanted.error()));
+  auto wanted = parse_function(merged, rules_, max_code_bytes_);
+  if (!wanted) return std::unexpected(std::move(wanted.error()));
   if (wanted->spec.name != call.route.function)
     return problem(api::FieldErrors{{"name", "cannot be changed"}});
   const bool is_same = !wanted->files && api::to_json(wanted->spec) == api::to_json(before->newest.spec);

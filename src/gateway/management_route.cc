@@ -2,26 +2,26 @@
 
 #include <array>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/number.h"
-#include "gateway/route.h"
 
 namespace sterna::gateway {
 namespace {
 
 constexpr std::size_t kMaxSegments = 8;
 
-// nullopt when there are too many, or an escape is broken.
-std::optional<std::vector<std::string>> split(std::string_view path) {
-  std::vector<std::string> segments;
-  while (!path.empty()) {
+// As they stand: no name needs an escape, and /invoke takes none either. nullopt when there are too many, or
+// an empty one that is not the last.
+std::optional<std::vector<std::string_view>> split(std::string_view path) {
+  std::vector<std::string_view> segments;
+  while (path.size() > 1) {
+    path.remove_prefix(1);
     const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(segment.size() < path.size() ? segment.size() + 1 : segment.size());
-    if (segment.empty()) continue;
-    std::string decoded;
-    if (segments.size() == kMaxSegments || !percent_decode(segment, decoded)) return std::nullopt;
-    segments.push_back(std::move(decoded));
+    path.remove_prefix(segment.size());
+    if (segment.empty() || segments.size() == kMaxSegments) return std::nullopt;
+    segments.push_back(segment);
   }
   return segments;
 }
@@ -46,7 +46,7 @@ bool read_number(std::string_view text, std::int64_t& number) {
 }
 
 // What stands after {fn}/versions.
-std::optional<Resource> version_part(std::span<const std::string> part, ManagementRoute& route) {
+std::optional<Resource> version_part(std::span<const std::string_view> part, ManagementRoute& route) {
   if (!read_number(part[0], route.version)) return std::nullopt;
   if (part.size() == 1) return Resource::kVersion;
   if (part.size() == 3 && part[1] == "diff" && read_number(part[2], route.other_version))
@@ -55,7 +55,7 @@ std::optional<Resource> version_part(std::span<const std::string> part, Manageme
 }
 
 // What stands after /apps or /spaces/{space}/apps.
-std::optional<Resource> app_part(std::span<const std::string> part, ManagementRoute& route) {
+std::optional<Resource> app_part(std::span<const std::string_view> part, ManagementRoute& route) {
   if (part.empty()) return Resource::kApps;
   route.app = part[0];
   if (part.size() == 1) return Resource::kApp;
@@ -64,7 +64,7 @@ std::optional<Resource> app_part(std::span<const std::string> part, ManagementRo
 }
 
 // What stands after /spaces/{space}.
-std::optional<Resource> space_part(std::span<const std::string> part, ManagementRoute& route) {
+std::optional<Resource> space_part(std::span<const std::string_view> part, ManagementRoute& route) {
   if (part[0] == "signing-secret") {
     if (part.size() == 1) return Resource::kSigningSecret;
     if (part.size() == 2 && part[1] == "rotate") return Resource::kRotateSecret;
@@ -89,9 +89,10 @@ std::optional<Resource> space_part(std::span<const std::string> part, Management
 }  // namespace
 
 std::optional<ManagementRoute> parse_management_route(std::string_view path) {
+  if (!path.starts_with('/')) return std::nullopt;
   const auto segments = split(path);
   if (!segments || segments->empty()) return std::nullopt;
-  const std::span<const std::string> part = *segments;
+  const std::span<const std::string_view> part = *segments;
   ManagementRoute route;
   std::optional<Resource> resource;
   if (part[0] == "openapi.json" && part.size() == 1) resource = Resource::kOpenApi;

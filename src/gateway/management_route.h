@@ -35,15 +35,15 @@ enum class Resource : std::uint8_t {
 
 struct ManagementRoute {
   Resource resource = Resource::kSpaces;
-  std::string space;     // percent-decoded; of apps of the server empty
-  std::string function;  // percent-decoded
-  std::string secret;    // percent-decoded
-  std::string app;       // percent-decoded id or name
+  std::string space;  // of apps of the server empty
+  std::string function;
+  std::string secret;
+  std::string app;  // id or name
   std::int64_t version = 0;
   std::int64_t other_version = 0;
 };
 
-// `path` is raw; empty segments do not count. nullopt: there is no such resource.
+// `path` is taken as it stands, but for one slash at its end. nullopt: there is no such resource.
 std::optional<ManagementRoute> parse_management_route(std::string_view path);
 
 }  // namespace sterna::gateway

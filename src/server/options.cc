@@ -103,7 +103,7 @@ const std::array kOptions = {
     Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
            "Largest request body of an invocation; above it 413 body_too_large."},
     Option{"limits.max_code_bytes", STERNA_NUMBER(limits.max_code_bytes, 1, 4 * kGiB),
-           "Largest code of a function, unpacked."},
+           "Largest code of a function, unpacked; above it 413 bundle_too_large."},
     Option{"limits.max_path_levels", STERNA_NUMBER(limits.max_path_levels, 0, 64),
            "Path levels after /invoke; deeper is 404 path_too_deep."},
     Option{"limits.queue_wait_seconds", STERNA_SECONDS(limits.queue_wait, 0s, 3600s),

@@ -296,7 +296,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                  std::string_view line) { log_line(id, name, instance, stream, call, line); },
           invocation_metrics_),
       management_(
-          *registry_, *bundles_, *audit_, spec_rules(config_, runtimes_),
+          *registry_, *bundles_, *audit_, spec_rules(config_, runtimes_), config_.limits.max_code_bytes,
           [this](const std::string& id) { return bridge_.metrics_of(id); },
           [this](const std::string& space) { return bridge_.load_of(space, *queue_); },
           [this](const registry::Function& f, const registry::Version& v) { return sandbox_of(f, v); }),
@@ -350,9 +350,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                  if (http_) connection_metrics_.update(*http_);
                  build_metrics_.update(builder_);
                }},
-          {.max_path_levels = config_.limits.max_path_levels,
-           .max_code_bytes = config_.limits.max_code_bytes,
-           .open_metrics = config_.open_metrics}),
+          {.max_path_levels = config_.limits.max_path_levels, .open_metrics = config_.open_metrics}),
       health_watch_(loop_, health_,
                     {.launcher = launcher_,
                      .functions = functions_,

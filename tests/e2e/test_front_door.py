@@ -189,9 +189,12 @@ def test_paths_lead_nowhere_else(server, method, path):
     assert server.get("seen")["status"] == "Running"
 
 
-def test_empty_segments_are_one_path_and_not_another(server):
-    for path in ("//spaces//default/functions/seen", "/spaces/default//functions/seen/"):
-        assert server.request("GET", path).status_code in (200, 404)
+def test_empty_segments_and_escapes_are_another_path(server):
+    """The same for management and for calls."""
+    for path in ("//spaces/default/functions/seen", "/spaces/default//functions/seen", "/spaces/default/functions/%73een"):
+        for part in ("", "/code", "/invoke", "/logs", "/invocations"):
+            with server.open() as client:
+                assert client.request("GET", path + part).read().status == 404, path + part
     answer = server.request("GET", invoke_path("seen") + "//a//b")
     assert answer.status_code == 200 and answer.json()["path"] == "//a//b"
 

@@ -325,6 +325,25 @@ def files_with(text):
     return {path: code.replace("%s", text) for path, code in FILES.items()}
 
 
+def test_the_largest_code_is_what_the_setting_says(start_server):
+    server = start_server("--max-code-bytes", "100000")
+    for size, status in ((100_000 - len(FINE), 200), (100_001 - len(FINE), 413)):
+        files = {"handler.py": FINE, "a": "x" * size}
+        encoded = {"files": {name: to_base64(text) for name, text in files.items()}}
+        server.deploy("large", FINE, wait_for=None)
+        for answer in (
+            put_code(server, "large", zip_of(files), "application/zip"),
+            put_code(server, "large", tar_of(files), "application/gzip"),
+            put_code(server, "large", json.dumps(encoded).encode(), "application/json"),
+            server.request("PATCH", function_path("large"), json={"source": encoded}),
+        ):
+            assert answer.status_code == status, answer.text
+            if status == 413:
+                assert "limits.max_code_bytes (100000)" in problem_of(answer, 413, "bundle_too_large")["detail"]
+    answer = put_code(server, "large", b" " * 5_000_000, "application/json")
+    assert "limits.max_code_bytes (100000)" in problem_of(answer, 413, "body_too_large")["detail"]
+
+
 def test_code_as_zip_and_as_tar(server):
     server.deploy("archived", FINE)
     assert put_code(server, "archived", zip_of(files_with("zipped")), "application/zip").status_code == 200

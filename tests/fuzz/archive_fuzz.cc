@@ -28,6 +28,8 @@ std::string gzip(std::string_view bytes) {
   return out;
 }
 
+constexpr std::size_t kMaxCodeBytes = 256U << 20;
+
 void check(const bundle::Files& files) {
   for (const bundle::File& file : files) {
     const auto clean = bundle::clean_path(file.path);
@@ -36,7 +38,7 @@ void check(const bundle::Files& files) {
   for (const auto kind : {bundle::ArchiveKind::kZip, bundle::ArchiveKind::kTarGz}) {
     const auto packed = bundle::pack(files, kind);
     must(packed.has_value(), "what was unpacked can be packed");
-    const auto again = bundle::unpack(*packed, kind);
+    const auto again = bundle::unpack(*packed, kind, kMaxCodeBytes);
     must(again && *again == files, "what was packed unpacks to the same files");
   }
 }
@@ -50,9 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view rest = text_of(data, size);
   const char kind = rest.empty() ? '\0' : rest.front();
   rest.remove_prefix(rest.empty() ? 0 : 1);
-  const auto files = kind == 'z'   ? bundle::unpack(rest, bundle::ArchiveKind::kZip)
-                     : kind == 'g' ? bundle::unpack(rest, bundle::ArchiveKind::kTarGz)
-                                   : bundle::unpack(gzip(rest), bundle::ArchiveKind::kTarGz);
+  const auto files = kind == 'z'   ? bundle::unpack(rest, bundle::ArchiveKind::kZip, kMaxCodeBytes)
+                     : kind == 'g' ? bundle::unpack(rest, bundle::ArchiveKind::kTarGz, kMaxCodeBytes)
+                                   : bundle::unpack(gzip(rest), bundle::ArchiveKind::kTarGz, kMaxCodeBytes);
   if (files) check(*files);
   return 0;
 }
