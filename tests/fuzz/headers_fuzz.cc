@@ -68,7 +68,11 @@ void read_header(std::string_view value, std::string_view target, UlidGenerator&
     request.headers = {{name, value}};
     (void)gateway::parse_async_headers(request, clock.wall());
   }
-  if (gateway::is_traceparent(value)) must(value.size() == 55, "a traceparent of version 00");
+  if (const auto trace = gateway::read_traceparent(value)) {
+    const std::string_view read(trace->data(), trace->size());
+    must(read.starts_with("00-") && gateway::read_traceparent(read) == trace,
+         "what is read of a traceparent is one of version 00");
+  }
   if (const auto after = callback::parse_retry_after(value, clock.wall())) {
     must(*after >= Duration::zero(), "no wait before now");
   }
