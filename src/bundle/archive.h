@@ -15,9 +15,11 @@ enum class ArchiveKind : std::uint8_t { kZip, kTarGz };
 // is a bomb.
 inline constexpr std::size_t kMaxRatio = 200;
 inline constexpr std::size_t kFreeUnpackedBytes = 16 << 20;
+// What a tar.gz may unpack to that is no file's content: headers, names, attributes, padding.
+inline constexpr std::size_t kMaxHeaderBytes = 32 << 20;
 
-// To `max_bytes` at most. Fails with invalid: `bad_archive` (broken, encrypted, a bomb), `bad_bundle_path`
-// (links and devices too), `bundle_too_large`.
+// To `max_bytes` at most. Fails with invalid: `bad_archive` (broken, encrypted, a bomb, gzip in gzip),
+// `bad_bundle_path` (links and devices too), `bundle_too_large`.
 Result<Files> unpack(std::string_view archive, ArchiveKind kind, std::size_t max_bytes);
 
 // The same files always give the same bytes.

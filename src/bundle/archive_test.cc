@@ -2,10 +2,12 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 namespace sterna::bundle {
 namespace {
@@ -20,6 +22,56 @@ struct Raw {
   std::string link;
   std::string hardlink;
 };
+
+std::string gzip(std::string_view content) {
+  std::string bytes(std::size_t{2} << 20, '\0');
+  std::size_t used = 0;
+  std::unique_ptr<archive, decltype(&archive_write_free)> to(archive_write_new(), &archive_write_free);
+  archive_write_set_format_raw(to.get());
+  archive_write_add_filter_gzip(to.get());
+  EXPECT_EQ(archive_write_open_memory(to.get(), bytes.data(), bytes.size(), &used), ARCHIVE_OK);
+  std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
+                                                                      &archive_entry_free);
+  archive_entry_set_filetype(entry.get(), AE_IFREG);
+  EXPECT_EQ(archive_write_header(to.get(), entry.get()), ARCHIVE_OK);
+  archive_write_data(to.get(), content.data(), content.size());
+  EXPECT_EQ(archive_write_close(to.get()), ARCHIVE_OK);
+  bytes.resize(used);
+  return bytes;
+}
+
+// Files that are empty, each with a pax header of a million bytes.
+enum class Members : std::uint8_t { kOne, kMany };
+std::string comments(std::size_t count, Members members) {
+  constexpr std::size_t kSize = 1'000'000;
+  std::string body = std::to_string(kSize) + " comment=";
+  body.append(kSize - body.size() - 1, 'a').append(1, '\n');
+  std::string tar;
+  std::string packed;
+  const auto write = [&](std::string block) {
+    block.resize((block.size() + 511) / 512 * 512);
+    tar += block;
+  };
+  const auto header = [&](const std::string& name, std::string_view size, char type) {
+    std::string block(512, '\0');
+    block.replace(0, name.size(), name)
+        .replace(100, 7, "0000644")
+        .replace(124, 11, size)
+        .replace(136, 11, "00000000000");
+    block.replace(148, 8, "        ").replace(156, 1, 1, type).replace(257, 8, std::string("ustar\00000", 8));
+    unsigned int sum = 0;
+    for (const char c : block) sum += static_cast<unsigned char>(c);
+    block.replace(148, 7, fmt::format("{:06o}", sum) + '\0');
+    write(block);
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    header("pax", fmt::format("{:011o}", kSize), 'x');
+    write(body);
+    header(std::to_string(i), "00000000000", '0');
+    if (members == Members::kMany) packed += gzip(std::exchange(tar, {}));
+  }
+  return members == Members::kMany ? packed : gzip(tar);
+}
 
 std::string make(ArchiveKind kind, const std::vector<Raw>& entries) {
   std::string bytes(1 << 20, '\0');
@@ -164,6 +216,24 @@ TEST(TarGz, RefusesHardLinksDevicesAndPipes) {
   EXPECT_EQ(reason({"a", "", AE_IFCHR, "", ""}), "bad_bundle_path");
   EXPECT_EQ(reason({"a", "", AE_IFBLK, "", ""}), "bad_bundle_path");
   EXPECT_EQ(reason({"a", "", AE_IFIFO, "", ""}), "bad_bundle_path");
+}
+
+TEST(TarGz, RefusesHeadersWithoutEnd) {
+  for (const Members members : {Members::kOne, Members::kMany}) {
+    const auto few = unpack(comments(1, members), ArchiveKind::kTarGz, kMaxBytes);
+    EXPECT_TRUE(few) << few.error().detail;
+    const auto many = unpack(comments(100, members), ArchiveKind::kTarGz, kMaxBytes);
+    ASSERT_FALSE(many);
+    EXPECT_EQ(many.error().reason, "bad_archive");
+    EXPECT_TRUE(many.error().detail.contains("says about its files")) << many.error().detail;
+  }
+}
+
+TEST(TarGz, IsCompressedOnce) {
+  const std::string once = make(ArchiveKind::kTarGz, {{"handler.py", "x", AE_IFREG, "", ""}});
+  const auto twice = unpack(gzip(once), ArchiveKind::kTarGz, kMaxBytes);
+  ASSERT_FALSE(twice);
+  EXPECT_TRUE(twice.error().detail.contains("gzip in gzip")) << twice.error().detail;
 }
 
 TEST(Zip, OneKindIsNotTakenForTheOther) {

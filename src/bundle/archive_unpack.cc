@@ -2,6 +2,7 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -10,6 +11,10 @@
 
 namespace sterna::bundle {
 namespace {
+
+// What may come of one part is known before the next one is read: gzip makes at most 1,032 bytes of one.
+constexpr std::size_t kPartBytes = 16 << 10;
+constexpr int kFiltersOfTarGz = 2;  // gzip, and the archive itself
 
 using ArchivePtr = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
@@ -38,9 +43,11 @@ class Unpacker {
       archive_read_support_filter_gzip(archive_.get());
       archive_read_support_format_tar(archive_.get());
     }
-    if (archive_read_open_memory(archive_.get(), bytes_.data(), bytes_.size()) != ARCHIVE_OK) {
-      return bad_archive(archive_.get());
-    }
+    const int code = kind == ArchiveKind::kZip
+                         ? archive_read_open_memory(archive_.get(), bytes_.data(), bytes_.size())
+                         : archive_read_open(archive_.get(), this, nullptr, &Unpacker::next_part, nullptr);
+    if (code != ARCHIVE_OK) return bad_archive(archive_.get());
+    if (archive_filter_count(archive_.get()) > kFiltersOfTarGz) return bad_archive("it is gzip in gzip");
     return {};
   }
 
@@ -48,13 +55,33 @@ class Unpacker {
     archive_entry* entry = nullptr;
     while (true) {
       const int code = archive_read_next_header(archive_.get(), &entry);
+      if (stopped_ || code < ARCHIVE_WARN) return broken();
       if (code == ARCHIVE_EOF) return finish();
-      if (code < ARCHIVE_WARN) return bad_archive(archive_.get());
       if (Status taken = take(entry); !taken) return std::unexpected(taken.error());
     }
   }
 
  private:
+  // Headers are read through within a single call of libarchive, however many there are and however long:
+  // only from here they can be stopped.
+  static la_ssize_t next_part(archive* to, void* self, const void** part) {
+    auto& unpacker = *static_cast<Unpacker*>(self);
+    const auto passed = static_cast<std::size_t>(std::max<la_int64_t>(archive_filter_bytes(to, 0), 0));
+    unpacker.stopped_ = passed > unpacker.unpacked_ + kMaxHeaderBytes;
+    if (unpacker.stopped_) return ARCHIVE_FATAL;
+    const std::string_view next = unpacker.unread_.substr(0, kPartBytes);
+    unpacker.unread_.remove_prefix(next.size());
+    *part = next.data();
+    return static_cast<la_ssize_t>(next.size());
+  }
+
+  // The filter may take the stop for the end of the archive, or for a damage.
+  std::unexpected<Error> broken() {
+    if (!stopped_) return bad_archive(archive_.get());
+    return bad_archive(
+        fmt::format("what it says about its files takes more than {} MB", kMaxHeaderBytes >> 20U));
+  }
+
   // libarchive reads some damaged archives as empty ones.
   Result<Files> finish() {
     Result<Files> files = collector_.finish();
@@ -88,7 +115,7 @@ class Unpacker {
     std::array<char, 65536> part{};
     while (true) {
       const la_ssize_t length = archive_read_data(archive_.get(), part.data(), part.size());
-      if (length < 0) return bad_archive(archive_.get());
+      if (stopped_ || length < 0) return broken();
       if (length == 0) return content;
       const auto bytes = static_cast<std::size_t>(length);
       if (Status room = collector_.reserve(bytes); !room) return std::unexpected(room.error());
@@ -101,6 +128,8 @@ class Unpacker {
   }
 
   std::string_view bytes_;
+  std::string_view unread_ = bytes_;  // of a tar.gz
+  bool stopped_ = false;              // its headers are too long
   ArchivePtr archive_;
   Collector collector_;
   std::size_t unpacked_ = 0;
