@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "build/failure.h"
+#include "build/open_files.h"
+#include "build/workshop.h"
 #include "bundle/folder_tree.h"
 
 namespace sterna::build {
@@ -31,12 +33,17 @@ pool::FunctionConfig config_of(const Recipe& recipe, const BuildRun::Place& plac
   config.runtime = kRuntime;
   config.template_name = "command";
   // Both streams in one, so that their lines stay in order: the log's, which is kept when the tool fails.
-  config.command = {kShell, "-c", R"(exec "$$@" >&2)", "build"};
+  // Only the recipe's environment: a function's own, and that of a CGI program, is not in the layer's key.
+  // ulimit counts in 512 bytes; the sandbox has a limit of its own, which may be lower.
+  config.command = {
+      kShell, "-c",
+      fmt::format(R"(ulimit -f {} 2>/dev/null; exec /usr/bin/env -i "$$@" >&2)", limits.disk_bytes / 512 + 1),
+      "build"};
+  for (const auto& [name, value] : recipe.env) config.command.push_back(escaped(name + "=" + value));
   for (const std::string& word : recipe.argv) config.command.push_back(escaped(word));
   config.bundle_dir = place.folder;
   config.bundle_writable = true;
   config.warm_parent = false;
-  config.env = recipe.env;
   config.network = recipe.network;
   // Where packages come from is the administrator's choice, a private place too if he opens it
   // (egress_private).
@@ -133,6 +140,10 @@ std::string BuildRun::describe(pool::Failure failure, std::string_view detail) c
             "npm error signal SIGKILL", "npm error code 137"}) {
         if (output.contains(told)) return too_much_memory;
       }
+      for (const std::string_view told :
+           {"File size limit exceeded", "npm error signal SIGXFSZ", "[Errno 27] File too large"}) {
+        if (output.contains(told)) return too_much_disk(limits_.disk_bytes);
+      }
       return failure_reason(recipe_, output, detail);
     }
     case Failure::kOutOfMemory:
@@ -163,17 +174,16 @@ void BuildRun::tick() {
 
 void BuildRun::measure() {
   measuring_ = true;
-  disk_.run([this, alive = std::weak_ptr<int>(alive_), folder = folder_, &loop = loop_] {
-    const bundle::TreeSize size = bundle::tree_size(folder);
-    loop.post([this, alive, size] {
-      if (!alive.lock()) return;
-      measuring_ = false;
-      measure_next_ = loop_.now() + kMeasureEvery;
-      if (size.bytes <= limits_.disk_bytes || failure_) return;
-      stop(fmt::format("it used more disk than the server allows builds ({} MB, build.disk_mb)",
-                       mebibytes(limits_.disk_bytes)));
-    });
-  });
+  disk_.run(
+      [this, alive = std::weak_ptr<int>(alive_), folder = folder_, most = limits_.disk_bytes, &loop = loop_] {
+        const std::string excess = excess_of(bundle::tree_size(folder, most), unnamed_bytes(folder), most);
+        loop.post([this, alive, excess] {
+          if (!alive.lock()) return;
+          measuring_ = false;
+          measure_next_ = loop_.now() + kMeasureEvery;
+          if (!excess.empty() && !failure_) stop(excess);
+        });
+      });
 }
 
 }  // namespace sterna::build

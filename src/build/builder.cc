@@ -80,10 +80,10 @@ void Builder::build(const registry::Function& function, const registry::Version&
           .joined = false};
   logs_.begin(wait.id, wait.version);
   on_disk(
-      [this, spec = wait.spec, bundle = wait.bundle]() -> Result<std::optional<Recipe>> {
+      [this, space = wait.space, spec = wait.spec, bundle = wait.bundle]() -> Result<std::optional<Recipe>> {
         const auto files = bundles_.load(bundle);
         if (!files) return std::unexpected(files.error());
-        return plan_build(spec, *files, tools_);
+        return plan_build(space, spec, *files, tools_);
       },
       [this, ticket = Ticket(wait.id, wait.ticket)](const auto& recipe) { planned(ticket, recipe); });
 }

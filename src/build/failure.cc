@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "build/requirements.h"
@@ -38,11 +39,17 @@ std::string_view after(std::string_view line, std::string_view mark) {
 
 // --- C++ ---
 
-std::string cpp_reason(const Lines& lines) {
-  for (const std::string_view mark : {": fatal error: ", ": error: ", "undefined reference to", "error: "}) {
-    if (const std::string_view line = first_with(lines, mark); !line.empty()) return std::string(line);
+std::string cpp_reason(const Recipe& recipe, const Lines& lines) {
+  std::string reason;
+  // A linker's complaint comes before the compiler's own, that the linker has failed.
+  for (const std::string_view mark : {"undefined reference to", ": fatal error: ", ": error: ", "error: "}) {
+    reason = first_with(lines, mark);
+    if (!reason.empty()) break;
   }
-  return {};
+  const bool undefined = reason.contains("undefined reference to") || reason.contains("undefined symbol: ");
+  if (undefined && recipe.what.contains(", without "))
+    reason += fmt::format("; built{}", after(recipe.what, ","));
+  return reason;
 }
 
 // --- pip ---
@@ -83,6 +90,40 @@ std::string unreachable_index(const Recipe& recipe, const Lines& lines) {
       index.empty() ? "of pip's own settings" : index, names_nothing ? "no answer in time" : why);
 }
 
+std::string_view trimmed(std::string_view line) {
+  while (line.starts_with(' ')) line.remove_prefix(1);
+  return line;
+}
+
+// "The conflict is caused by:", the requirements, one a line, and advice.
+std::string contradiction(const Lines& lines) {
+  const auto is = [](std::string_view begin) {
+    return [begin](std::string_view line) { return line.starts_with(begin); };
+  };
+  auto line = std::ranges::find_if(lines, is("The conflict is caused by"));
+  if (line == lines.end()) return {};
+  std::string reason = "requirements.txt: these cannot be installed together: ";
+  const char* joint = "";
+  for (++line; line != lines.end() && line->starts_with(' '); ++line) {
+    reason.append(std::exchange(joint, "; ")).append(trimmed(*line));
+  }
+  return reason;
+}
+
+// A program that pip has started says what is wrong before pip's own lines.
+std::string failed_program(const Lines& lines) {
+  if (first_with(lines, "error: subprocess-exited-with-error").empty()) return {};
+  std::string_view what = after(first_with(lines, " did not run successfully"), "\u00d7 ");
+  what = what.substr(0, what.find(" did not run successfully"));
+  std::string_view why = first_with(lines, "fatal: ");
+  const auto end =
+      std::ranges::find_if(lines, [](std::string_view line) { return line.contains("[end of output]"); });
+  if (why.empty() && end != lines.end() && end != lines.begin()) why = *(end - 1);
+  why = trimmed(why);
+  if (why.empty() || what.empty()) return {};
+  return fmt::format("requirements.txt: {}: {}", what, why);
+}
+
 std::string pip_reason(const Recipe& recipe, const Lines& lines) {
   if (!first_with(lines, "No module named pip").empty()) {
     return fmt::format("{} has no pip; install python3-pip on the server", recipe.argv.front());
@@ -112,6 +153,8 @@ std::string pip_reason(const Recipe& recipe, const Lines& lines) {
   if (const auto wrong = after(first_with(lines, "ERROR: Invalid requirement:"), "ERROR: "); !wrong.empty()) {
     return fmt::format("requirements.txt: {}; correct the line", wrong);
   }
+  if (std::string reason = contradiction(lines); !reason.empty()) return reason;
+  if (std::string reason = failed_program(lines); !reason.empty()) return reason;
   std::string_view last;
   for (const std::string_view line : lines) {
     if (line.starts_with("ERROR: ")) last = line.substr(7);
@@ -153,7 +196,31 @@ bool is_unreachable(std::string_view code) {
   return std::ranges::find(kCodes, code) != std::end(kCodes);
 }
 
+// A script's own words stand between its announcement, "> command", and npm's errors. The first that speaks
+// of an error tells most, else the last that belongs to no list of calls.
+std::string_view words_of_script(const Lines& lines) {
+  const auto end =
+      std::ranges::find_if(lines, [](std::string_view line) { return !npm_error(line).empty(); });
+  auto begin = end;
+  while (begin != lines.begin() && !(begin - 1)->starts_with("> ")) --begin;
+  std::string_view last;
+  for (auto line = begin; line != end; ++line) {
+    if (line->contains("rror:") || line->contains("not found")) return *line;
+    if (!line->starts_with(' ') && !line->starts_with("Node.js v")) last = *line;
+  }
+  return last;
+}
+
+// Empty: it was not a script that failed.
+std::string failed_script(const Lines& lines) {
+  const std::string_view command = after(first_with(lines, "command sh -c "), "command sh -c ");
+  const std::string_view why = words_of_script(lines);
+  if (command.empty() || why.empty()) return {};
+  return fmt::format("package.json: the script `{}` failed: {}", command, why);
+}
+
 std::string npm_reason(const Recipe& recipe, const Lines& lines) {
+  if (std::string reason = failed_script(lines); !reason.empty()) return reason;
   std::string told;
   std::string code;
   for (const std::string_view line : lines) {
@@ -195,7 +262,7 @@ std::string tool_reason(const Recipe& recipe, const Lines& lines) {
     case api::BuildKind::kNode:
       return npm_reason(recipe, lines);
     default:
-      return cpp_reason(lines);
+      return cpp_reason(recipe, lines);
   }
 }
 

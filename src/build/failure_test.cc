@@ -81,6 +81,61 @@ TEST(Failure, NpmsUnreachableRegistry) {
   EXPECT_TRUE(told.contains("build.npm_registry") && told.contains("egress_private")) << told;
 }
 
+TEST(Failure, WhatIsMissingWhenLinkedWithTheSourcesLeftOut) {
+  Recipe cpp = recipe_of(api::BuildKind::kCpp);
+  const std::string output =
+      "/usr/bin/ld: /tmp/x.o: in function `f':\nx.cc:(.text+0x1): undefined reference to `add'\n"
+      "collect2: error: ld returned 1 exit status\n";
+  EXPECT_EQ(reason(cpp, output), "x.cc:(.text+0x1): undefined reference to `add'");
+  cpp.what = "handler.cc with c++, without add.c (only .cc and .cpp are compiled)";
+  EXPECT_EQ(
+      reason(cpp, output),
+      "x.cc:(.text+0x1): undefined reference to `add'; built without add.c (only .cc and .cpp are compiled)");
+}
+
+TEST(Failure, PipsContradictionWithBothSides) {
+  EXPECT_EQ(
+      reason(recipe_of(api::BuildKind::kPython),
+             "ERROR: Cannot install a==1 and a==2 because these package versions have conflicting "
+             "dependencies.\n\nThe conflict is caused by:\n    The user requested a==1\n    b 2 depends on "
+             "a>=2\n\nTo fix this you could try to:\n1. loosen the range\n\nERROR: ResolutionImpossible: for "
+             "help visit https://x\n"),
+      "requirements.txt: these cannot be installed together: The user requested a==1; b 2 depends on a>=2");
+}
+
+TEST(Failure, TheProgramsThatPipStartsAreHeard) {
+  const Recipe pip = recipe_of(api::BuildKind::kPython);
+  EXPECT_EQ(
+      reason(
+          pip,
+          "  fatal: unable to access 'https://h/x/': Could not resolve host: h\n  error: "
+          "subprocess-exited-with-error\n  \u00d7 git clone x did not run successfully.\n  \u2502 exit code: "
+          "128\n  \u2570\u2500> See above for output.\n  note: This error originates from a subprocess\n"),
+      "requirements.txt: git clone x: fatal: unable to access 'https://h/x/': Could not resolve host: h");
+  EXPECT_EQ(
+      reason(
+          pip,
+          "  error: subprocess-exited-with-error\n  \u00d7 Getting requirements to build wheel did not run "
+          "successfully.\n  \u2502 exit code: 1\n  \u2570\u2500> [2 lines of output]\n      Traceback:\n     "
+          " "
+          "ModuleNotFoundError: No module named 'x'\n      [end of output]\n  note: This error originates\n"),
+      "requirements.txt: Getting requirements to build wheel: ModuleNotFoundError: No module named 'x'");
+}
+
+TEST(Failure, NpmsScriptsAreHeard) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  const std::string end =
+      "npm error code 127\nnpm error path /function\nnpm error command failed\nnpm error command sh -c husky "
+      "install\n";
+  EXPECT_EQ(reason(npm, "> prepare\n> husky install\n\nsh: 1: husky: not found\n" + end),
+            "package.json: the script `husky install` failed: sh: 1: husky: not found");
+  EXPECT_EQ(
+      reason(npm,
+             "> prepare\n> husky install\n/x.js:1\nthrow\nError: no .git\n    at x\n\nNode.js v20\n" + end),
+      "package.json: the script `husky install` failed: Error: no .git");
+  EXPECT_EQ(reason(npm, end), "package.json: command failed; command sh -c husky install");
+}
+
 TEST(Failure, NpmsMarksAreLeftOut) {
   const Recipe npm = recipe_of(api::BuildKind::kNode);
   EXPECT_EQ(reason(npm, "npm ERR! npm ERR! cmake is missing\nnpm ERR!\n"), "package.json: cmake is missing");

@@ -96,15 +96,11 @@ Result<fs::path> LayerStore::add(const std::string& key, const fs::path& made) {
   if (::mkdtemp(temporary.data()) == nullptr) return failed("cannot keep a layer", errno);
   const fs::path files = fs::path(temporary) / kFiles;
   std::error_code error;
-  fs::create_directory(files, error);
   // A folder without the right to write cannot be moved elsewhere: its ".." changes.
-  if (!error && fs::is_directory(made, error) && ::chmod(made.c_str(), 0755) != 0)
-    return failed("cannot keep a layer", errno);
-  if (!error) fs::rename(made, files / made.filename(), error);
-  if (!error && fs::is_directory(files / made.filename(), error) &&
-      ::chmod((files / made.filename()).c_str(), 0555) != 0)
-    return failed("cannot keep a layer", errno);
+  if (::chmod(made.c_str(), 0755) != 0) return failed("cannot keep a layer", errno);
+  fs::rename(made, files, error);
   if (error) return failed("cannot keep a layer", error.value());
+  if (::chmod(files.c_str(), 0555) != 0) return failed("cannot keep a layer", errno);
   if (!(std::ofstream(fs::path(temporary) / kBytes) << size->bytes << "\n").flush())
     return failed("cannot keep a layer", EIO);
   if (Status synced = bundle::sync_file_system(temporary); !synced) return std::unexpected(synced.error());

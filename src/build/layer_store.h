@@ -28,8 +28,8 @@ class LayerStore {
   // The folder with the layer's files; counts as a use. nullopt: there is none.
   std::optional<std::filesystem::path> find(const std::string& key);
 
-  // Takes over `made`, a file or folder in a workshop whose build has ended, as the only entry of a layer.
-  // Answers the layer's folder; one that is there already stays.
+  // Takes over what is in `made`, a folder on the same file system that nobody writes to any more, as a
+  // layer. Answers the layer's folder; one that is there already stays.
   Result<std::filesystem::path> add(const std::string& key, const std::filesystem::path& made);
 
   // Removes layers until the limit is kept, but none of `spared`. `add` leaves that to the caller, who may

@@ -27,10 +27,10 @@ class LayerStoreTest : public ::testing::Test {
   }
   // A workshop with a folder "made" that holds a file.
   static fs::path work(LayerStore& store, std::size_t bytes = 10) {
-    const fs::path made = *store.make_workshop() / "made";
-    fs::create_directory(made);
-    std::ofstream(made / "file") << std::string(bytes, 'x');
-    return made;
+    const fs::path workshop = *store.make_workshop();
+    fs::create_directory(workshop / "made");
+    std::ofstream(workshop / "made/file") << std::string(bytes, 'x');
+    return workshop;
   }
   static mode_t mode_of(const fs::path& path) {
     struct stat info{};
@@ -56,12 +56,13 @@ TEST_F(LayerStoreTest, KeepsWhatWasMadeAcrossARestart) {
 
 TEST_F(LayerStoreTest, SealsWhatUserCodeHasLeft) {
   const auto store = open();
-  const fs::path made = work(*store);
+  const fs::path workshop = work(*store);
+  const fs::path made = workshop / "made";
   std::ofstream(made / "program") << "#!/bin/sh\n";
   ::chmod((made / "program").c_str(), 04777);
   ::mkfifo((made / "pipe").c_str(), 0666);
   fs::create_symlink("/etc/passwd", made / "link");
-  const fs::path files = *store->add("key", made) / "made";
+  const fs::path files = *store->add("key", workshop) / "made";
   EXPECT_EQ(mode_of(files), 0555U);
   EXPECT_EQ(mode_of(files / "file"), 0444U);
   EXPECT_EQ(mode_of(files / "program"), 0555U);

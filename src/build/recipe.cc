@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "api/json.h"
 #include "build/requirements.h"
@@ -23,12 +24,14 @@ constexpr std::string_view kHandlerSource = "handler.cc";
 constexpr std::string_view kFolder = "/function";
 constexpr const char* kPath = "/usr/local/bin:/usr/bin:/bin";
 // Scripts of the project itself that npm runs when it installs: they may look at all its files.
-constexpr const char* kInstallScripts[] = {"preinstall", "install", "postinstall", "prepublish",
-                                           "preprepare", "prepare", "postprepare"};
-// What of package.json decides which packages there are.
-constexpr const char* kDependencyFields[] = {
-    "dependencies", "optionalDependencies", "peerDependencies",   "peerDependenciesMeta", "overrides",
-    "engines",      "bundleDependencies",   "bundledDependencies"};
+constexpr const char* kInstallScripts[] = {
+    "preinstall", "install",     "postinstall",     "prepublish",   "preprepare",
+    "prepare",    "postprepare", "predependencies", "dependencies", "postdependencies"};
+// npm compiles a project that has this file, without a script of its own that says so.
+constexpr std::string_view kGypFile = "binding.gyp";
+// Fields of package.json that may lead to folders of the project.
+constexpr const char* kDependencyFields[] = {"dependencies", "optionalDependencies", "peerDependencies",
+                                             "overrides"};
 
 std::unexpected<Error> impossible(std::string detail) {
   return fail(Code::kInvalid, Component::kFunction, "build_impossible", std::move(detail));
@@ -53,15 +56,30 @@ std::string in_scratch(std::string_view name) {
 }
 
 std::map<std::string, std::string> environment_of(std::string path) {
-  return {{"PATH", std::move(path)}, {"HOME", in_scratch("home")}, {"TMPDIR", in_scratch("tmp")}};
+  return {{"PATH", std::move(path)},
+          {"LANG", "C.UTF-8"},
+          {"HOME", in_scratch("home")},
+          {"TMPDIR", in_scratch("tmp")}};
 }
 
-// The key covers the inputs, or `stand_ins` for some of them that say the same, and how they are built.
-std::string key_of(const Recipe& recipe, const std::vector<std::string>& circumstances, Files files) {
+bool is_scratch(const File& file) {
+  return file.path == kScratch || file.path.starts_with(std::string(kScratch) + "/");
+}
+
+// All that the build gets, to the last byte, and whose it is: code that runs in one team's build must not
+// reach another's function.
+std::string key_of(std::string_view space, const Recipe& recipe) {
   std::string text;
-  for (const std::string& each : circumstances) text.append(each).append(1, '\0');
-  for (const std::string& word : recipe.argv) text.append(word).append(1, '\0');
-  files.push_back({std::string(kScratch), std::move(text)});  // no bundle has a file of that name as input
+  const auto add = [&](std::string_view word) { text.append(word).append(1, '\0'); };
+  add(space);
+  add(recipe.tool);
+  add(recipe.output);
+  add(recipe.network == Network::kNone ? "none" : "egress");
+  add(std::to_string(recipe.argv.size()));
+  for (const std::string& word : recipe.argv) add(word);
+  for (const auto& [name, value] : recipe.env) add(name + "=" + value);
+  Files files = recipe.inputs;
+  files.push_back({std::string(kScratch), std::move(text)});  // no input has that name
   std::ranges::sort(files, {}, &File::path);
   return bundle::hash_of(files);
 }
@@ -75,11 +93,26 @@ const Tool* tool_of(const std::map<std::string, Tool>& tools, const std::string&
 
 // --- Python ---
 
+// Writes requirements.txt, and what it includes, as pip can install it with --target.
+void prepare_requirements(Files& inputs) {
+  std::vector<std::string> paths = {std::string(kRequirements)};
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const auto file = std::ranges::find(inputs, paths[i], &File::path);
+    if (file == inputs.end()) continue;
+    file->content = without_editables(decoded(file->content));
+    const std::filesystem::path folder = std::filesystem::path(paths[i]).parent_path();
+    for (const std::string& included : included_files(file->content)) {
+      std::string path = (folder / included).lexically_normal();
+      if (std::ranges::find(paths, path) == paths.end()) paths.push_back(std::move(path));
+    }
+  }
+}
+
 Result<std::optional<Recipe>> plan_python(const api::FunctionSpec& spec, const Files& files,
                                           const Toolbox& tools) {
   const File* const list = find(files, kRequirements);
   if (list == nullptr || has_below(files, kPythonPackages)) return std::nullopt;
-  const Requirements requirements = read_requirements(list->content);
+  const Requirements requirements = read_requirements(decoded(list->content));
   if (!requirements.any) return std::nullopt;
   const Tool* const python = tool_of(tools.pythons, spec.template_name, "python3-http");
   if (python == nullptr) {
@@ -88,6 +121,7 @@ Result<std::optional<Recipe>> plan_python(const api::FunctionSpec& spec, const F
   }
   Recipe recipe;
   recipe.kind = BuildKind::kPython;
+  recipe.tool = python->identity;
   recipe.what = fmt::format("requirements.txt with {}", python->path);
   recipe.output = kPythonPackages;
   recipe.network = tools.offline ? Network::kNone : Network::kEgress;
@@ -117,7 +151,7 @@ Result<std::optional<Recipe>> plan_python(const api::FunctionSpec& spec, const F
   std::ranges::copy_if(files, std::back_inserter(recipe.inputs), [&](const File& file) {
     return requirements.local || file.path == kRequirements || file.path.starts_with("wheels/");
   });
-  recipe.key = key_of(recipe, {"python", python->identity}, recipe.inputs);
+  prepare_requirements(recipe.inputs);
   return recipe;
 }
 
@@ -129,58 +163,31 @@ bool has_any(const api::Json& package, const char* field) {
   return found != package.end() && (found->is_object() || found->is_array()) && !found->empty();
 }
 
+// Whether a wanted version, or one of those in an object of `overrides`, is a folder.
+bool names_a_folder(const api::Json& wanted) {
+  if (wanted.is_object()) {
+    for (const api::Json& each : wanted) {
+      if (names_a_folder(each)) return true;
+    }
+  }
+  if (!wanted.is_string()) return false;
+  const auto& text = wanted.get_ref<const std::string&>();
+  return text.starts_with("file:") || text.starts_with("link:") || text.starts_with('.') ||
+         text.starts_with('/');
+}
+
 // Whether npm would look at more of the project than package.json and its lock file.
-bool is_local(const api::Json& package) {
-  if (has_any(package, "workspaces")) return true;
+bool is_local(const api::Json& package, const Files& files) {
+  if (has_any(package, "workspaces") || find(files, kGypFile) != nullptr) return true;
   if (const auto scripts = package.find("scripts"); scripts != package.end() && scripts->is_object()) {
     for (const char* name : kInstallScripts) {
       if (scripts->contains(name)) return true;
     }
   }
-  for (const char* field : kDependencyFields) {
+  return std::ranges::any_of(kDependencyFields, [&](const char* field) {
     const auto found = package.find(field);
-    if (found == package.end() || !found->is_object()) continue;
-    for (const auto& [name, wanted] : found->items()) {
-      if (!wanted.is_string()) continue;
-      const auto& text = wanted.get_ref<const std::string&>();
-      if (text.starts_with("file:") || text.starts_with("link:") || text.starts_with('.') ||
-          text.starts_with('/'))
-        return true;
-    }
-  }
-  return false;
-}
-
-// Two projects that differ in name and the like only have the same packages.
-std::string dependencies_of(const api::Json& package) {
-  api::Json kept = api::Json::object();
-  for (const char* field : kDependencyFields) {
-    if (const auto found = package.find(field); found != package.end()) kept[field] = *found;
-  }
-  return kept.dump(-1, ' ', false, api::Json::error_handler_t::replace);
-}
-
-std::string nameless(const std::string& lock_file) {
-  Result<api::Json> lock = api::parse_json(lock_file);
-  if (!lock || !lock->is_object()) return lock_file;
-  const auto strip = [](api::Json& object) {
-    object.erase("name");
-    object.erase("version");
-  };
-  strip(*lock);
-  if (const auto packages = lock->find("packages"); packages != lock->end() && packages->is_object()) {
-    if (const auto root = packages->find(""); root != packages->end() && root->is_object()) strip(*root);
-  }
-  return lock->dump(-1, ' ', false, api::Json::error_handler_t::replace);
-}
-
-Files node_key_files(const Files& inputs, const api::Json& package) {
-  Files files = inputs;
-  for (File& file : files) {
-    if (file.path == kPackageJson) file.content = dependencies_of(package);
-    if (is_lock_file(file.path)) file.content = nameless(file.content);
-  }
-  return files;
+    return found != package.end() && found->is_object() && names_a_folder(*found);
+  });
 }
 
 Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Files& files,
@@ -204,6 +211,7 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
   }
   Recipe recipe;
   recipe.kind = BuildKind::kNode;
+  recipe.tool = node->identity;
   recipe.what = fmt::format("package.json with {}", node->path);
   recipe.output = kNodeModules;
   recipe.network = tools.offline ? Network::kNone : Network::kEgress;
@@ -225,12 +233,10 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
   if (!locked) recipe.argv.emplace_back("--no-package-lock");
   if (!tools.npm_registry.empty()) recipe.argv.push_back("--registry=" + tools.npm_registry);
   if (tools.offline) recipe.argv.emplace_back("--offline");
-  const bool local = is_local(*package);
+  const bool local = is_local(*package, files);
   std::ranges::copy_if(files, std::back_inserter(recipe.inputs), [&](const File& file) {
     return local || file.path == kPackageJson || file.path == ".npmrc" || is_lock_file(file.path);
   });
-  recipe.key = key_of(recipe, {"node", node->identity},
-                      local ? recipe.inputs : node_key_files(recipe.inputs, *package));
   return recipe;
 }
 
@@ -238,6 +244,18 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
 
 bool is_source(const File& file) {
   return !file.path.contains('/') && (file.path.ends_with(".cc") || file.path.ends_with(".cpp"));
+}
+
+// Sources at the top that look as if they were to be compiled too: "a.c, b.cxx".
+std::string other_sources(const Files& files) {
+  std::string names;
+  for (const File& file : files) {
+    const bool other =
+        std::ranges::any_of(std::initializer_list<std::string_view>{".c", ".cxx", ".c++", ".C"},
+                            [&](std::string_view end) { return file.path.ends_with(end); });
+    if (other && !file.path.contains('/')) names.append(names.empty() ? "" : ", ").append(file.path);
+  }
+  return names;
 }
 
 Result<std::optional<Recipe>> plan_cpp(const Files& files, const Toolbox& tools) {
@@ -249,7 +267,11 @@ Result<std::optional<Recipe>> plan_cpp(const Files& files, const Toolbox& tools)
   }
   Recipe recipe;
   recipe.kind = BuildKind::kCpp;
+  recipe.tool = tools.compiler->identity;
   recipe.what = fmt::format("handler.cc with {}", tools.compiler->path);
+  const std::string left_out = other_sources(files);
+  if (!left_out.empty())
+    recipe.what += fmt::format(", without {} (only .cc and .cpp are compiled)", left_out);
   recipe.output = kLibrary;
   recipe.env = environment_of(kPath);
   recipe.argv = {tools.compiler->path,
@@ -258,6 +280,7 @@ Result<std::optional<Recipe>> plan_cpp(const Files& files, const Toolbox& tools)
                  "-fPIC",
                  "-shared",
                  "-pthread",
+                 "-Wl,-z,defs",  // what is missing is told here, not when it is loaded
                  "-fvisibility=hidden",
                  "-Wall",
                  "-fdiagnostics-color=never",
@@ -271,7 +294,6 @@ Result<std::optional<Recipe>> plan_cpp(const Files& files, const Toolbox& tools)
   for (const File& header : tools.headers) {
     recipe.inputs.push_back({fmt::format("{}/include/{}", kScratch, header.path), header.content});
   }
-  recipe.key = key_of(recipe, {"cpp", tools.compiler->identity}, recipe.inputs);
   return recipe;
 }
 
@@ -279,6 +301,22 @@ BuildKind kind_of(const api::FunctionSpec& spec) {
   const api::Template* const row = api::find_template(spec.template_name);
   STERNA_ASSERT(row != nullptr);
   return row->build;
+}
+
+Result<std::optional<Recipe>> plan_kind(const api::FunctionSpec& spec, const Files& files,
+                                        const Toolbox& tools) {
+  switch (kind_of(spec)) {
+    case BuildKind::kPython:
+      return plan_python(spec, files, tools);
+    case BuildKind::kNode:
+      return plan_node(spec, files, tools);
+    case BuildKind::kCpp:
+      return plan_cpp(files, tools);
+    case BuildKind::kPackages:
+      break;
+  }
+  if (find(files, kRequirements) != nullptr) return plan_python(spec, files, tools);
+  return plan_node(spec, files, tools);
 }
 
 }  // namespace
@@ -303,20 +341,13 @@ bool may_need_build(const api::FunctionSpec& spec, const std::filesystem::path& 
   return python || node;
 }
 
-Result<std::optional<Recipe>> plan_build(const api::FunctionSpec& spec, const Files& files,
-                                         const Toolbox& tools) {
-  switch (kind_of(spec)) {
-    case BuildKind::kPython:
-      return plan_python(spec, files, tools);
-    case BuildKind::kNode:
-      return plan_node(spec, files, tools);
-    case BuildKind::kCpp:
-      return plan_cpp(files, tools);
-    case BuildKind::kPackages:
-      break;
-  }
-  if (find(files, kRequirements) != nullptr) return plan_python(spec, files, tools);
-  return plan_node(spec, files, tools);
+Result<std::optional<Recipe>> plan_build(std::string_view space, const api::FunctionSpec& spec,
+                                         const Files& files, const Toolbox& tools) {
+  Files seen;
+  std::ranges::copy_if(files, std::back_inserter(seen), std::not_fn(is_scratch));
+  auto recipe = plan_kind(spec, seen, tools);
+  if (recipe && *recipe) (*recipe)->key = key_of(space, **recipe);
+  return recipe;
 }
 
 std::optional<Tool> tool_at(const std::filesystem::path& path) {

@@ -41,27 +41,29 @@ inline constexpr std::string_view kWheelsFolder = "/wheels";
 inline constexpr std::string_view kPythonPackages = "python_packages";  // in the bundle, as in the layer
 inline constexpr std::string_view kNodeModules = "node_modules";
 inline constexpr std::string_view kLibrary = "handler.so";
-// Of the build's own below its folder: `home`, `tmp`, `include`.
+// Of the build's own below its folder: `home`, `tmp`, `include`. Files of the code there are left out.
 inline constexpr std::string_view kScratch = ".build";
 
 struct Recipe {
   api::BuildKind kind = api::BuildKind::kPackages;
-  std::string what;               // for people: "requirements.txt with python3.11"
-  std::string key;                // of the layer: the same key, the same result
-  bundle::Files inputs;           // all that the build sees; what is not in the key is not in here
-  std::vector<std::string> argv;  // run in the folder with the inputs
-  std::map<std::string, std::string> env;
-  std::string output;  // the file or folder that it makes there: the layer's only entry
+  std::string what;                        // for people: "requirements.txt with python3.11"
+  std::string key;                         // of the layer; covers the space and all of the following
+  std::string tool;                        // Tool::identity
+  bundle::Files inputs;                    // all files that the build sees
+  std::vector<std::string> argv;           // run in the folder with the inputs
+  std::map<std::string, std::string> env;  // nothing else is in its environment
+  std::string output;                      // the file or folder that it makes there: the layer's only entry
   Network network = Network::kNone;
 };
 
 // Whether a version with the code in `folder` may need a build; false is certain. Looks at a few names only.
 bool may_need_build(const api::FunctionSpec& spec, const std::filesystem::path& folder);
 
-// nullopt: nothing is to be built. Fails with invalid, reason `build_impossible`, when a file cannot be read
-// or a tool is missing; the detail says what to do.
-Result<std::optional<Recipe>> plan_build(const api::FunctionSpec& spec, const bundle::Files& files,
-                                         const Toolbox& tools);
+// For a function of `space`: others share nothing with it. nullopt: nothing is to be built. Fails with
+// invalid, reason `build_impossible`, when a file cannot be read or a tool is missing; the detail says what
+// to do.
+Result<std::optional<Recipe>> plan_build(std::string_view space, const api::FunctionSpec& spec,
+                                         const bundle::Files& files, const Toolbox& tools);
 
 // The tool at a path: which file it is and when that was changed. nullopt when it cannot be executed.
 std::optional<Tool> tool_at(const std::filesystem::path& path);

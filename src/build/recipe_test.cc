@@ -33,15 +33,16 @@ api::FunctionSpec spec_of(std::string_view template_name) {
   return spec;
 }
 
-std::optional<Recipe> plan(std::string_view template_name, Files files, const Toolbox& tools = toolbox()) {
+std::optional<Recipe> plan(std::string_view template_name, Files files, const Toolbox& tools = toolbox(),
+                           std::string_view space = "default") {
   std::ranges::sort(files, {}, &bundle::File::path);
-  auto planned = plan_build(spec_of(template_name), files, tools);
+  auto planned = plan_build(space, spec_of(template_name), files, tools);
   EXPECT_TRUE(planned) << planned.error().detail;
   return planned ? std::move(*planned) : std::nullopt;
 }
 
 std::string refusal(std::string_view template_name, const Files& files, const Toolbox& tools) {
-  const auto planned = plan_build(spec_of(template_name), files, tools);
+  const auto planned = plan_build("default", spec_of(template_name), files, tools);
   EXPECT_FALSE(planned);
   return planned ? "" : planned.error().detail;
 }
@@ -85,11 +86,32 @@ TEST(Plan, PipSeesRequirementsAndWheelsOnly) {
 }
 
 TEST(Plan, PipSeesAllThatRequirementsLeadTo) {
-  for (const char* text : {"-r more.txt", "./lib", "--constraint c.txt\nflask", "lib/", "-e ."}) {
+  for (const char* text :
+       {"-r more.txt", "./lib", "--constraint c.txt\nflask", "lib/", "-e .", "x-1.2.0-py3-none-any.whl",
+        "x-1.0.tar.gz ; python_version > '3'", "\xEF\xBB\xBF-r more.txt"}) {
     const auto recipe = plan("python3-http", {{"handler.py", ""}, {"requirements.txt", text}});
     ASSERT_TRUE(recipe) << text;
     EXPECT_EQ(recipe->inputs.size(), 2U) << text;
   }
+}
+
+TEST(Plan, PipInstallsWhatWouldStayEditable) {
+  const auto recipe =
+      plan("python3-http", {{"handler.py", ""},
+                            {"requirements.txt", "\xEF\xBB\xBF-r more/base.txt\n-e ./a  # mine"},
+                            {"more/base.txt", "-r ../last.txt\n# -e ./no\n--editable=./b[x]\r\n"},
+                            {"last.txt", "--extra-index-url x\n-r last.txt\n"}});
+  const auto content = [&](std::string_view path) {
+    return std::ranges::find(recipe->inputs, path, &bundle::File::path)->content;
+  };
+  EXPECT_EQ(content("requirements.txt"), "-r more/base.txt\n./a\n");
+  EXPECT_EQ(content("more/base.txt"), "-r ../last.txt\n# -e ./no\n./b[x]\n");
+  EXPECT_EQ(content("last.txt"), "--extra-index-url x\n-r last.txt\n");
+}
+
+TEST(Plan, SourcesThatAreNotCompiledAreNamed) {
+  EXPECT_THAT(plan("cpp", {{"add.c", ""}, {"handler.cc", ""}})->what, HasSubstr("without add.c"));
+  EXPECT_THAT(plan("cpp", {{"deep/add.c", ""}, {"handler.cc", ""}})->what, Not(HasSubstr("without")));
 }
 
 TEST(Plan, OptionsReachThePackageManagers) {
@@ -136,17 +158,49 @@ TEST(Plan, NpmNeedsALockFileForCi) {
   EXPECT_EQ(plan("node-http", {manifest, {"package-lock.json", "{}"}})->argv[1], "ci");
 }
 
-TEST(Key, IsTheSameForTheSamePackagesWhateverTheProjectIsCalled) {
-  const auto key = [](std::string name, std::string wanted) {
-    return plan("node-http",
-                {{"package.json", R"({"name":")" + name + R"(","dependencies":{"a":")" + wanted + R"("}})"},
-                 {"package-lock.json", R"({"name":")" + name + R"(","packages":{"":{"name":")" + name +
-                                           R"(","dependencies":{"a":")" + wanted + R"("}}}})"},
-                 {"handler.js", name}})
+// Otherwise a script, or a lock file that says something else, makes what another function gets.
+TEST(Key, CoversAllThatTheBuildGets) {
+  const auto key = [](std::string package, std::string lock = "{}", std::string settings = "") {
+    return plan("node-http", {{"package.json", std::move(package)},
+                              {"package-lock.json", std::move(lock)},
+                              {".npmrc", std::move(settings)}})
         ->key;
   };
-  EXPECT_EQ(key("one", "1"), key("two", "1"));
-  EXPECT_NE(key("one", "1"), key("one", "2"));
+  const std::string plain = key(R"({"dependencies":{"a":"1"}})");
+  EXPECT_EQ(key(R"({"dependencies":{"a":"1"}})"), plain);
+  EXPECT_NE(key(R"({"dependencies":{"a":"1"},"devDependencies":{"b":"npm:c@1"}})"), plain);
+  EXPECT_NE(key(R"({"dependencies":{"a":"1"},"scripts":{"dependencies":"x"}})"), plain);
+  EXPECT_NE(key(R"({"dependencies":{"a":"1"}})", R"({"name":"b"})"), plain);
+  EXPECT_NE(key(R"({"dependencies":{"a":"1"}})", "{}", "omit=x"), plain);
+}
+
+TEST(Key, IsAnotherOneInAnotherSpace) {
+  const Files files[] = {{{"package.json", R"({"dependencies":{"a":"1"}})"}}, {{"requirements.txt", "a"}}};
+  for (const Files& each : files) {
+    EXPECT_EQ(plan("http", each)->key, plan("http", each)->key);
+    EXPECT_NE(plan("http", each)->key, plan("http", each, toolbox(), "other")->key);
+  }
+  EXPECT_NE(plan("cpp", {{"handler.cc", ""}})->key,
+            plan("cpp", {{"handler.cc", ""}}, toolbox(), "other")->key);
+}
+
+TEST(Plan, ScriptsAndFoldersOfTheProjectSeeAllOfIt) {
+  for (const char* package :
+       {R"({"dependencies":{"a":"1"},"scripts":{"dependencies":"x"}})",
+        R"({"dependencies":{"a":"1"},"scripts":{"postdependencies":"x"}})",
+        R"({"dependencies":{"a":"1"},"overrides":{"b":{"c":"file:./c"}}})", R"({"workspaces":["p/*"]})"}) {
+    EXPECT_EQ(plan("node-http", {{"package.json", package}, {"c/package.json", "{}"}})->inputs.size(), 2U)
+        << package;
+  }
+  const Files addon = {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"binding.gyp", "{}"}, {"x.c", ""}};
+  EXPECT_EQ(plan("node-http", addon)->inputs.size(), 3U);
+}
+
+TEST(Plan, WhatLiesInTheBuildsOwnFolderIsLeftOut) {
+  const auto recipe = plan("cpp", {{"handler.cc", ""}, {".build/include/sterna/function.h", "#error"}});
+  EXPECT_EQ(input_paths(*recipe),
+            (std::vector<std::string>{"handler.cc", ".build/include/sterna/function.h"}));
+  EXPECT_EQ(recipe->inputs.back().content, "// header");
 }
 
 TEST(Key, CoversAllFilesThatScriptsMayRead) {
@@ -190,6 +244,24 @@ TEST(Requirements, CommentsAndContinuationsAreNoPackages) {
   EXPECT_TRUE(read.any && read.hashes);
   EXPECT_FALSE(read.local);
   EXPECT_FALSE(read_requirements("a @ https://host/a.whl").local);
+}
+
+TEST(Requirements, AreReadByTheirMark) {
+  const auto wide = [](std::u16string_view text, bool little) {
+    std::string bytes;
+    for (const char16_t unit : text) {
+      const char low = static_cast<char>(unit & 0xFFU);
+      const char high = static_cast<char>(unit >> 8U);
+      bytes += little ? low : high;
+      bytes += little ? high : low;
+    }
+    return bytes;
+  };
+  for (const bool little : {true, false})
+    EXPECT_EQ(decoded(wide(u"\xFEFF-r \u00E9\u20AC\U0001F600.txt", little)),
+              "-r \xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80.txt");
+  EXPECT_EQ(decoded("\xEF\xBB\xBFx"), "x");
+  EXPECT_EQ(decoded("x"), "x");
 }
 
 TEST(Tool, IsAnotherOneWhenItsFileIs) {

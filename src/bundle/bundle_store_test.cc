@@ -83,7 +83,10 @@ TEST_F(BundleStoreTest, ComposedBundlesShareTheirFiles) {
   const fs::path layer = root_.parent_path() / "layer";
   fs::create_directories(layer / "packages/deep");
   std::ofstream(layer / "packages/deep/file") << "x";
-  std::ofstream(layer / "handler.py") << "hidden";
+  std::ofstream(layer / "handler.py") << "changed";
+  fs::create_directories(layer / "bin/deep/made");
+  std::ofstream(layer / "bin/deep/made/file") << "x";
+  fs::create_symlink("/etc", layer / "bin/deep/made/link");
   fs::create_symlink("deep/file", layer / "packages/link");
   ASSERT_TRUE(store_->compose(hash, "layer1", layer));
   ASSERT_TRUE(store_->compose(hash, "layer1", layer));
@@ -93,7 +96,11 @@ TEST_F(BundleStoreTest, ComposedBundlesShareTheirFiles) {
   EXPECT_EQ(fs::read_symlink(made / "packages/link"), "deep/file");
   EXPECT_EQ(mode(made), 0555U);
   EXPECT_EQ(mode(made / "packages/deep"), 0555U);
-  EXPECT_EQ(fs::file_size(made / "handler.py"), 4U);  // the bundle's own
+  EXPECT_EQ(fs::file_size(made / "handler.py"), 7U);  // by the build
+  EXPECT_EQ(fs::file_size(store_->path_of(hash) / "handler.py"), 4U);
+  EXPECT_EQ(mode(made / "bin/deep"), 0555U);  // filled by both
+  EXPECT_TRUE(fs::exists(made / "bin/deep/made/file"));
+  EXPECT_EQ(fs::read_symlink(made / "bin/deep/made/link"), "/etc");
 
   ASSERT_TRUE(store_->compose(hash, "layer2", layer));
   ASSERT_TRUE(store_->sweep_composed({{hash, "layer2"}}));

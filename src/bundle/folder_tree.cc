@@ -1,11 +1,15 @@
 #include "bundle/folder_tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -17,9 +21,14 @@ namespace fs = std::filesystem;
 
 constexpr mode_t kFolderMode = 0555;
 constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
+constexpr std::uint64_t kLeastBytes = 4096;
 
 std::unexpected<Error> failed(std::string_view what, int error) {
   return fail_errno(Component::kRegistry, what, error);
+}
+
+std::uint64_t disk_bytes(const struct stat& info) {
+  return std::max(static_cast<std::uint64_t>(info.st_blocks) * kBlock, kLeastBytes);
 }
 
 // What is found in a folder: no symbolic link is followed on the way.
@@ -46,7 +55,7 @@ Status seal_one(const fs::path& path, TreeSize& size) {
     const mode_t mode = S_ISDIR(info.st_mode) || (info.st_mode & S_IXUSR) != 0 ? kFolderMode : 0444;
     if (::chmod(path.c_str(), mode) != 0) return failed("cannot seal what was built", errno);
   }
-  size.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlock;
+  size.bytes += disk_bytes(info);
   ++size.entries;
   return {};
 }
@@ -71,29 +80,97 @@ Status link_file(const fs::path& from, const fs::path& to) {
   return no_links ? duplicate(from, to) : failed("cannot link a file", errno);
 }
 
-// One entry at the top, with all that is below it.
-Status link_entry(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  const fs::file_type type = fs::symlink_status(from, error).type();
-  if (type == fs::file_type::symlink) return copy_link(from, to);
-  if (type != fs::file_type::directory) return link_file(from, to);
-  std::vector<fs::path> folders = {to};
-  if (::mkdir(to.c_str(), 0700) != 0) return failed("cannot make a folder", errno);
-  const Status done = visit(from, [&](const fs::path& path) -> Status {
-    const fs::path place = to / path.lexically_relative(from);
-    std::error_code unknown;
-    const fs::file_type kind = fs::symlink_status(path, unknown).type();
-    if (kind == fs::file_type::symlink) return copy_link(path, place);
-    if (kind != fs::file_type::directory) return link_file(path, place);
-    folders.push_back(place);
-    if (::mkdir(place.c_str(), 0700) != 0) return failed("cannot make a folder", errno);
+// One entry of a tree, at its place in another.
+Status link_entry(const fs::path& from, const fs::path& place, std::vector<fs::path>& opened) {
+  std::error_code unknown;
+  const fs::file_type type = fs::symlink_status(from, unknown).type();
+  const fs::file_type there = fs::symlink_status(place, unknown).type();
+  if (there == fs::file_type::directory) {
+    if (type != fs::file_type::directory) return {};
+    if (::chmod(place.c_str(), 0700) != 0) return failed("cannot fill a folder", errno);
+    opened.push_back(place);
     return {};
-  });
-  for (const fs::path& folder : folders) {
-    if (::chmod(folder.c_str(), kFolderMode) != 0) return failed("cannot make a folder", errno);
   }
-  return done;
+  if (there != fs::file_type::not_found && ::unlink(place.c_str()) != 0)
+    return failed("cannot replace a file", errno);
+  if (type == fs::file_type::symlink) return copy_link(from, place);
+  if (type != fs::file_type::directory) return link_file(from, place);
+  if (::mkdir(place.c_str(), 0700) != 0) return failed("cannot make a folder", errno);
+  opened.push_back(place);
+  return {};
 }
+
+using FolderPtr = std::unique_ptr<DIR, decltype([](DIR* open) { ::closedir(open); })>;
+
+FolderPtr open_folder(int parent, const char* name) {
+  const int folder = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) return nullptr;
+  FolderPtr opened(::fdopendir(folder));
+  if (!opened) ::close(folder);
+  return opened;
+}
+
+// Goes by descriptors, which lead on where a path would be too long.
+class SizeWalk {
+ public:
+  explicit SizeWalk(std::uint64_t enough) : enough_(enough) {}
+
+  TreeSize run(const fs::path& root) {
+    enter(AT_FDCWD, root.c_str(), 0);
+    while (!way_.empty() && size_.bytes <= enough_) {
+      errno = 0;
+      const dirent* const entry = ::readdir(way_.back().folder.get());
+      if (entry != nullptr) {
+        look(entry->d_name);
+        continue;
+      }
+      if (errno != 0) size_.whole = false;
+      way_.pop_back();
+    }
+    if (size_.bytes > enough_) size_.whole = false;
+    return size_;
+  }
+
+ private:
+  struct Step {
+    FolderPtr folder;
+    std::size_t path_bytes;
+  };
+
+  void look(const char* name) {
+    const std::string_view word = name;
+    if (word == "." || word == "..") return;
+    const int parent = ::dirfd(way_.back().folder.get());
+    struct stat info{};
+    if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      size_.whole = size_.whole && errno == ENOENT;
+      return;
+    }
+    size_.bytes += disk_bytes(info);
+    ++size_.entries;
+    const std::size_t path_bytes = way_.back().path_bytes + 1 + word.size();
+    if (path_bytes > kMaxTreePath) size_.whole = false;
+    if (S_ISDIR(info.st_mode)) enter(parent, name, path_bytes);
+  }
+
+  // What is no folder any more, or gone, is left out.
+  void enter(int parent, const char* name, std::size_t path_bytes) {
+    if (way_.size() > kMaxTreeDepth) {
+      size_.whole = false;
+      return;
+    }
+    FolderPtr folder = open_folder(parent, name);
+    if (folder) {
+      way_.push_back({.folder = std::move(folder), .path_bytes = path_bytes});
+    } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+      size_.whole = false;
+    }
+  }
+
+  const std::uint64_t enough_;
+  TreeSize size_;
+  std::vector<Step> way_;  // from the root to where it is
+};
 
 }  // namespace
 
@@ -109,18 +186,8 @@ void remove_tree(const fs::path& root) {
   fs::remove_all(root, ignored);
 }
 
-TreeSize tree_size(const fs::path& root) {
-  TreeSize size;
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied, error),
-       end;
-       !error && entry != end; entry.increment(error)) {
-    struct stat info{};
-    if (::lstat(entry->path().c_str(), &info) != 0) continue;
-    size.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlock;
-    ++size.entries;
-  }
-  return size;
+TreeSize tree_size(const fs::path& root, std::uint64_t enough) {
+  return SizeWalk(enough).run(root);
 }
 
 Result<TreeSize> seal_tree(const fs::path& root) {
@@ -145,18 +212,18 @@ Result<TreeSize> seal_tree(const fs::path& root) {
 
 Status link_tree(const fs::path& from, const fs::path& to) {
   std::error_code error;
-  fs::directory_iterator entries(from, error);
-  if (error == std::errc::no_such_file_or_directory) {
+  if (!fs::exists(from, error) && !error) {
     return fail(Code::kNotFound, Component::kRegistry, "bundle_not_found", "what was to be used is gone");
   }
-  for (const fs::directory_iterator end; !error && entries != end; entries.increment(error)) {
-    const fs::path place = to / entries->path().filename();
-    std::error_code unknown;
-    if (fs::symlink_status(place, unknown).type() != fs::file_type::not_found) continue;
-    if (Status done = link_entry(entries->path(), place); !done) return done;
-  }
   if (error) return failed("cannot read a folder", error.value());
-  return {};
+  std::vector<fs::path> opened;
+  const Status done = visit(from, [&](const fs::path& path) {
+    return link_entry(path, to / path.lexically_relative(from), opened);
+  });
+  for (const fs::path& folder : opened) {
+    if (::chmod(folder.c_str(), kFolderMode) != 0) return failed("cannot make a folder", errno);
+  }
+  return done;
 }
 
 Status sync_file_system(const fs::path& path) {

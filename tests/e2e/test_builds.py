@@ -91,6 +91,15 @@ def test_a_failed_build_leaves_the_running_version_alone(builder):
     assert builder.call("stays").text == "one"
 
 
+def test_what_is_missing_is_told_when_it_is_built(builder):
+    files = {"handler.cc": HEAD + 'extern "C" int add(int, int);\n' + HANDLE[len(HEAD):] + "return sterna::text(std::to_string(add(1, 2)));}",
+             "add.c": "int add(int a, int b) { return a + b; }\n"}  # fmt: skip
+    builder.deploy("unlinked", files, template="cpp", wait_for="Failed")
+    reason = builder.get("unlinked")["status_reason"]
+    assert reason.startswith("the build failed: ") and "add" in reason, reason
+    assert "built without add.c (only .cc and .cpp are compiled)" in reason, reason
+
+
 def test_other_settings_need_no_new_build(builder):
     code = {"handler.cc": HANDLE + 'return sterna::text(std::getenv("WORD"));}'}
     builder.deploy("again", code, template="cpp", env={"WORD": "one"})
@@ -166,6 +175,26 @@ def test_the_same_packages_are_installed_once(builder):
     assert len(made) == 1
     files = list((builder.data_dir / "bundles/composed").glob(f"*/{made.pop()}/python_packages/shapes/__init__.py"))
     assert len(files) == 3 and os.stat(files[0]).st_nlink == 4  # the layer's own, and one for each function
+
+
+def test_spaces_share_nothing(builder):
+    """What one team's build has made, by whatever scripts, is not given to another."""
+    for space in ("one-team", "other-team"):
+        assert builder.request("POST", "/spaces", json={"name": space}).status_code == 201
+    source = {"handler.py": USES_SHAPES, "requirements.txt": "shapes\n# of two spaces\n"}
+    before = layers(builder)
+    for space in ("one-team", "other-team"):
+        builder.deploy("mine", source, space=space)
+    assert len(set(layers(builder)) - set(before)) == 2
+
+
+def test_a_local_package_is_installed_though_it_is_editable(builder):
+    name, content = make_wheel("plain", "1.0", {"plain.py": "NAME = 'plain'\n"})
+    source = {"handler.py": "import plain\ndef handle(req): return {'body': plain.NAME}\n",
+              "requirements.txt": b"\xef\xbb\xbf-r more.txt\n".decode(), "more.txt": f"-e ./{name}\n",
+              name: content}  # fmt: skip
+    builder.deploy("editable", source)
+    assert builder.call("editable").text == "plain"
 
 
 def counted(server, metric):
@@ -248,6 +277,29 @@ def test_a_package_json_that_is_none(builder):
     assert builder.get("broken")["status_reason"].startswith("the build failed: package.json: ")
 
 
+def test_all_that_scripts_make_is_kept(builder):
+    """In the project too, and in the packages of its workspaces: not only node_modules at the top."""
+    script = ("mkdir -p gen words/node_modules/inner && echo 'module.exports = 6' > gen/six.js"
+              " && echo 'module.exports = 7' > words/node_modules/inner/index.js && echo 'module.exports = 8' > changed.js")  # fmt: skip
+    files = {**node_project(script), "changed.js": "module.exports = 0",
+             "words/index.js": "module.exports = require('inner');",
+             "handler.js": "exports.handle = () => ({ body: [require('words'), require('./gen/six'), require('./changed')].join() });"}  # fmt: skip
+    builder.deploy("makes", files, template="node-http")
+    assert builder.call("makes").text == "7,6,8"
+
+
+def test_a_build_sees_its_own_environment_only(builder):
+    builder.deploy("looks", node_project("node -p 'Object.keys(process.env).join()'"), template="node-http")
+    seen = words(build_log(builder, "looks"))
+    assert "npm_config_cache" in seen and not re.search(r"STERNA_|GATEWAY_INTERFACE|REQUEST_METHOD", seen), seen
+
+
+def test_why_a_script_fails_is_told(builder):
+    builder.deploy("script", node_project("no-such-tool install"), template="node-http", wait_for="Failed")
+    reason = builder.get("script")["status_reason"]
+    assert "the script `no-such-tool install` failed: " in reason and "not found" in reason, reason
+
+
 # --- Limits ---
 
 
@@ -259,6 +311,30 @@ def test_a_build_has_limits(start_server):
     grow = "node -e 'const kept = []; for (;;) kept.push(Buffer.alloc(1 << 24, 1))'"
     server.deploy("memory", node_project(grow), template="node-http", wait_for="Failed")
     assert "more memory than the server allows builds (300 MB" in server.get("memory")["status_reason"]
+    eventually(lambda: not workshops(server) and not layers(server))
+
+
+UNLINKED = """
+import os, time
+for n in range(3):
+    file = os.open(f"/function/{n}", os.O_CREAT | os.O_RDWR)
+    os.unlink(f"/function/{n}")
+    for _ in range(15): os.write(file, b"x" * (1 << 20))
+time.sleep(1000)
+"""
+MANY = """
+import os, time
+for n in range(10_000): os.close(os.open(f"/function/words/{n}", os.O_CREAT | os.O_WRONLY))
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("script", [UNLINKED, MANY], ids=["unlinked", "many"])
+def test_what_no_folder_shows_counts_too(start_server, script):
+    server = start_server("--build-offline", "--build-disk-mb", "30")
+    files = {**node_project("python3 fill.py"), "fill.py": script}
+    server.deploy("fills", files, template="node-http", wait_for="Failed")
+    assert "more disk than the server allows builds (30 MB" in server.get("fills")["status_reason"]
     eventually(lambda: not workshops(server) and not layers(server))
 
 
