@@ -189,7 +189,8 @@ class CurlSender::Thread final : private AnswerObserver {
 
   void give_back(TargetTable::Refusal refusal) {
     results_.emplace_back(std::move(refusal.post->done),
-                          not_attempted(std::move(refusal.detail), refusal.retry_after));
+                          refusal.rests ? target_rests(std::move(refusal.detail), refusal.retry_after)
+                                        : not_attempted(std::move(refusal.detail), refusal.retry_after));
   }
 
   // As many are made as posts were ever under way at once; the newest one idle has the warmest memory.

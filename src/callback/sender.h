@@ -55,6 +55,7 @@ struct PostResult {
   std::optional<Duration> retry_after;  // not before this time has passed
   // False: nothing was sent, because the target rests after failures or has enough in hand; costs no attempt.
   bool attempted = true;
+  bool target_rests = false;  // nothing was sent, and the target has not answered lately
 };
 
 class Sender {

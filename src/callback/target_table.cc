@@ -182,8 +182,10 @@ void TargetTable::mark_ready(TargetState& state) {
 
 TargetTable::Refusal TargetTable::refuse_resting(TargetState& state, PendingPostPtr post, MonotonicTime now) {
   const Duration left = state.probing ? state.rest : state.rests_until - now;
-  return refuse(state, std::move(post), left,
-                fmt::format("the target rests after {} failures in a row", state.failures), now);
+  Refusal refusal = refuse(state, std::move(post), left,
+                           fmt::format("the target rests after {} failures in a row", state.failures), now);
+  refusal.rests = true;
+  return refusal;
 }
 
 // Books a time for the next try, as close after the one before as the target has taken posts so far: all at

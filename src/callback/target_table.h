@@ -39,6 +39,7 @@ class TargetTable {
     PendingPostPtr post;
     Duration retry_after;
     std::string detail;
+    bool rests = false;  // it has not answered lately
   };
 
   explicit TargetTable(const SenderLimits& limits);

@@ -185,5 +185,15 @@ TEST_F(TargetTableTest, TheLongestIdleTargetIsForgotten) {
   table_.end(*busy, Reach::kAnswered, now_);
 }
 
+TEST_F(TargetTableTest, ARefusalTellsWhetherTheTargetAnswers) {
+  fail("dead", 3);
+  EXPECT_TRUE(add("dead")->rests);
+  stall("slow");
+  std::optional<TargetTable::Refusal> refused;
+  for (int i = 0; i < 16 && !refused; ++i) refused = add("slow");
+  ASSERT_TRUE(refused);
+  EXPECT_FALSE(refused->rests);
+}
+
 }  // namespace
 }  // namespace sterna::callback

@@ -92,4 +92,10 @@ PostResult not_attempted(std::string detail, Duration retry_after) {
           .attempted = false};
 }
 
+PostResult target_rests(std::string detail, Duration retry_after) {
+  PostResult result = not_attempted(std::move(detail), retry_after);
+  result.target_rests = true;
+  return result;
+}
+
 }  // namespace sterna::callback

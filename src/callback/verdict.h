@@ -30,5 +30,7 @@ PostResult undeliverable(std::string detail);
 
 // Nothing was sent.
 PostResult not_attempted(std::string detail, Duration retry_after);
+// Nothing was sent, because the target has not answered lately.
+PostResult target_rests(std::string detail, Duration retry_after);
 
 }  // namespace sterna::callback

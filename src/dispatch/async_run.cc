@@ -28,6 +28,22 @@ bool is_platform_fault(const invoke::FailureInfo& failure) {
 
 }  // namespace
 
+void answer_problem(queue::Answer& answer, const invoke::FailureInfo& failure, std::string_view call_id) {
+  answer.status_code = static_cast<int>(failure.status);
+  answer.headers.clear();
+  answer.header_count = 0;
+  const auto add = [&](std::string_view name, std::string_view value) {
+    wire::append_header(answer.headers, name, value);
+    ++answer.header_count;
+  };
+  add("Content-Type", api::kProblemType);
+  add("X-Sterna-Fault", invoke::to_string(failure.fault));
+  if (failure.retry_after_seconds > 0) add("Retry-After", std::to_string(failure.retry_after_seconds));
+  answer.body.clear();
+  // A document of a few hundred bytes; without room for it the status and the reason still tell.
+  static_cast<void>(answer.body.append(invoke::problem_document(failure, call_id)));
+}
+
 AsyncRun::AsyncRun(const Clock& clock, invoke::FunctionTable& table, net::BodyBudget& bodies,
                    std::uint64_t max_result_bytes, queue::Lease lease, RunOwner& owner)
     : clock_(clock),
@@ -54,7 +70,9 @@ queue::Attempt AsyncRun::attempt(const AttemptEnd& end) const {
           .reason = std::string(end.reason),
           .status_code = end.status_code,
           .instance = invocation_.instance(),
-          .cold = timings.was_cold};
+          .cold = timings.was_cold,
+          .queued = timings.queued,
+          .starting = timings.cold};
 }
 
 std::optional<queue::Interruption> AsyncRun::interruption() const {
@@ -96,7 +114,7 @@ void AsyncRun::take_headers(const wire::ResponseHead& head) {
 void AsyncRun::take_part(std::string_view part, wire::More more) {
   if (answer_.body.size() + part.size() > max_result_bytes_) {
     invocation_.cancel(kTooLarge.detail);
-    answer_problem(kTooLarge);
+    answer_problem(answer_, kTooLarge, lease_.id);
     return end({.kind = Kind::kTooLarge,
                 .status_code = static_cast<int>(kTooLarge.status),
                 .reason = kResultTooLarge,
@@ -114,23 +132,12 @@ void AsyncRun::take_part(std::string_view part, wire::More more) {
 }
 
 void AsyncRun::on_failure(const invoke::FailureInfo& failure) {
-  answer_problem(failure);
+  answer_problem(answer_, failure, lease_.id);
   end({.kind = is_platform_fault(failure) ? Kind::kPlatformFault : Kind::kFailed,
        .status_code = static_cast<int>(failure.status),
        .reason = failure.reason,
-       .retry_after = {}});
-}
-
-// What a synchronous caller would have got.
-void AsyncRun::answer_problem(const invoke::FailureInfo& failure) {
-  answer_.status_code = static_cast<int>(failure.status);
-  answer_.headers.clear();
-  wire::append_header(answer_.headers, "Content-Type", api::kProblemType);
-  wire::append_header(answer_.headers, "X-Sterna-Fault", invoke::to_string(failure.fault));
-  answer_.header_count = 2;
-  answer_.body.clear();
-  // A document of a few hundred bytes; without room for it the status and the reason still tell.
-  static_cast<void>(answer_.body.append(invoke::problem_document(failure, lease_.id)));
+       .retry_after = {},
+       .was_begun = failure.was_begun});
 }
 
 void AsyncRun::end(const AttemptEnd& end) {

@@ -12,6 +12,9 @@ namespace sterna::dispatch {
 
 class AsyncRun;
 
+// Makes it what a synchronous caller would have got of such a failure.
+void answer_problem(queue::Answer& answer, const invoke::FailureInfo& failure, std::string_view call_id);
+
 class RunOwner {
  public:
   virtual ~RunOwner() = default;
@@ -45,7 +48,6 @@ class AsyncRun final : private invoke::OutcomeObserver {
 
   void take_headers(const wire::ResponseHead& head);
   void take_part(std::string_view part, wire::More more);
-  void answer_problem(const invoke::FailureInfo& failure);
   void end(const AttemptEnd& end);
 
   const Clock& clock_;

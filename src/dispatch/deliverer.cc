@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "callback/target.h"
+#include "callback/verdict.h"
 #include "dispatch/delivery_policy.h"
 #include "invoke/timings.h"
 #include "net/http_parser.h"
@@ -100,13 +101,12 @@ void Deliverer::on_turn_end() {
 }
 
 void Deliverer::send(queue::DueDelivery delivery) {
+  Under under{
+      .seq = delivery.seq, .function = delivery.function, .tried = delivery.tried, .since = delivery.since};
   const auto space = functions_.find_space(delivery.function.space);
-  if (!space) {
-    return ended(delivery.seq, delivery.function, delivery.tried,
-                 {.verdict = callback::Verdict::kUndeliverable,
-                  .status_code = {},
-                  .detail = "the space was deleted",
-                  .retry_after = {}});
+  // Another one of that name has another secret, and other owners.
+  if (!space || delivery.function.space_made_at.value_or(space->created_at) != space->created_at) {
+    return ended(under, callback::undeliverable("the space was deleted"));
   }
   callback::Post post{.url = delivery.callback_url,
                       .headers = headers_of(delivery),
@@ -116,13 +116,12 @@ void Deliverer::send(queue::DueDelivery delivery) {
                       .body = std::move(delivery.body),
                       .large_body = {}};
   if (delivery.large) post.large_body = std::make_unique<StoredSource>(std::move(delivery.large));
-  sender_.post(std::move(post),
-               [this, alive = alive_, seq = delivery.seq, function = delivery.function,
-                tried = delivery.tried, url = delivery.callback_url](const callback::PostResult& result) {
-                 if (!*alive) return;
-                 note_reach(url, result);
-                 ended(seq, function, tried, result);
-               });
+  sender_.post(std::move(post), [this, alive = alive_, under = std::move(under),
+                                 url = delivery.callback_url](const callback::PostResult& result) {
+    if (!*alive) return;
+    note_reach(url, result);
+    ended(under, result);
+  });
 }
 
 void Deliverer::note_reach(const std::string& url, const callback::PostResult& result) {
@@ -130,18 +129,18 @@ void Deliverer::note_reach(const std::string& url, const callback::PostResult& r
   if (target) reach_.note(target->origin(), result, loop_.now());
 }
 
-void Deliverer::ended(std::uint64_t seq, const queue::FunctionName& function, std::int64_t tried,
-                      const callback::PostResult& result) {
+void Deliverer::ended(const Under& under, const callback::PostResult& result) {
   --sending_;
-  const invoke::FunctionEntry* entry = functions_.find_id(function.id);
+  const invoke::FunctionEntry* entry = functions_.find_id(under.function.id);
   queue::DeliveryEnd end = decide(
       result,
-      {.tried = tried,
+      {.tried = under.tried,
        .max_attempts = entry == nullptr ? api::CallbackPolicy{}.max_attempts : entry->callback.max_attempts,
+       .since = under.since,
        .now = loop_.clock().wall(),
        .random = std::uniform_real_distribution<>(0, 1)(random_)});
-  if (end.tried) on_delivery_(function, end.tried->outcome);
-  outbox_.end_delivery(seq, std::move(end));
+  if (end.tried) on_delivery_(under.function, end.tried->outcome);
+  outbox_.end_delivery(under.seq, std::move(end));
   loop_.at_turn_end(*this);
 }
 

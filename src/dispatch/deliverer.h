@@ -42,9 +42,16 @@ class Deliverer final : private net::TurnEnd {
   };
 
   void on_turn_end() override;
+  // What the end of a delivery needs to know of it.
+  struct Under {
+    std::uint64_t seq = 0;
+    queue::FunctionName function;
+    std::int64_t tried = 0;
+    WallTime since;
+  };
+
   void send(queue::DueDelivery delivery);
-  void ended(std::uint64_t seq, const queue::FunctionName& function, std::int64_t tried,
-             const callback::PostResult& result);
+  void ended(const Under& under, const callback::PostResult& result);
   void note_reach(const std::string& url, const callback::PostResult& result);
   std::shared_ptr<const callback::AllowList> allowed(const std::shared_ptr<const registry::Space>& space);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "callback/verdict.h"
 #include "dispatch/dispatch_fixture.h"
 #include "net/http_parser.h"
 
@@ -192,6 +193,37 @@ TEST_F(DelivererTest, DrainingSendsNothingMore) {
   pass(seconds(1));
   EXPECT_TRUE(sender_.sent.empty());
   EXPECT_EQ(record("call-1").delivery, Delivery::kPending);
+}
+
+TEST_F(DelivererTest, ASpaceThatWasMadeAgainSendsNothingOfTheOneBefore) {
+  registry::Space space{.spec = {.name = "default", .callback_allow = {}},
+                        .created_at = clock_.wall(),
+                        .signing = {.current = "whsec_other", .previous = {}, .previous_until = {}}};
+  table_.set_space(space);
+  run_function();
+  warm_ = true;
+  queue::Submission made = submission("call-1");
+  made.callback_url = "https://example.com/";
+  made.function.space_made_at = space.created_at - std::chrono::hours(1);
+  enqueue(std::move(made));
+  wait_until_warm();
+  respond(request(), 200, {}, "secret");
+  EXPECT_TRUE(sender_.sent.empty());
+  EXPECT_EQ(record("call-1").delivery, Delivery::kUndeliverable);
+  EXPECT_EQ(record("call-1").deliveries.at(0).detail, "the space was deleted");
+}
+
+TEST_F(DelivererTest, ADeadTargetIsGivenUp) {
+  finish("call-1");
+  for (std::size_t i = 0; record("call-1").delivery == Delivery::kPending && i < 200; ++i) {
+    ASSERT_EQ(sender_.sent.size(), i + 1);
+    end(i, callback::target_rests("the target rests", seconds(30)));
+    pass(seconds(32));
+  }
+  EXPECT_EQ(record("call-1").delivery, Delivery::kUndeliverable);
+  EXPECT_EQ(outcomes_, Values{"undeliverable"});
+  ASSERT_EQ(record("call-1").deliveries.size(), 1U);
+  EXPECT_NE(record("call-1").deliveries[0].detail.find("the target has not answered"), std::string::npos);
 }
 
 }  // namespace

@@ -16,15 +16,21 @@ constexpr Duration kLongestPause = 600s;
 constexpr Duration kRestingPause = 1s;   // of a target that takes nothing now and does not say until when
 constexpr Duration kRestingSpread = 1s;  // those that wait for one target come back one after another
 constexpr Duration kLongestWish = 24h;   // a Retry-After that asks for more counts as this
+constexpr Duration kLongestTry = 30s;    // a receiver that does not answer takes so long to show it
+constexpr Duration kLastRest = 10min;    // and its target may rest for so long beside
 
 // After try number `tried`: the first pause is a second, each next one four times as long, at most ten
 // minutes. Half of it is certain, the other half a matter of chance ("equal jitter"): a receiver that comes
 // back is not met by all callbacks at once, and the eight tries of the default take 13 to 26 minutes whatever
 // chance says.
-Duration pause_after(std::int64_t tried, double random) {
+Duration longest_pause_after(std::int64_t tried) {
   Duration longest = kFirstPause;
   for (std::int64_t i = 1; i < tried && longest < kLongestPause; ++i) longest *= kPauseGrowth;
-  longest = std::min(longest, kLongestPause);
+  return std::min(longest, kLongestPause);
+}
+
+Duration pause_after(std::int64_t tried, double random) {
+  const Duration longest = longest_pause_after(tried);
   return std::chrono::duration_cast<Duration>(longest / 2 + longest / 2 * random);
 }
 
@@ -40,15 +46,39 @@ std::string_view word(Verdict verdict) {
   return "undeliverable";
 }
 
+// Posts that are not sent cost no try: without an end of their own, those to a dead target would wait for
+// ever.
+queue::DeliveryEnd give_up(const callback::PostResult& result, const DeliveryContext& context) {
+  const auto minutes = std::chrono::floor<std::chrono::minutes>(context.now - context.since).count();
+  return {
+      .tried =
+          queue::DeliveryAttempt{.at = context.now,
+                                 .outcome = std::string(word(Verdict::kUndeliverable)),
+                                 .status_code = {},
+                                 .detail = "the target has not answered, and the callback has waited for " +
+                                           std::to_string(minutes) + " minutes (" + result.detail + ")"},
+      .again_at = {},
+      .end = queue::Delivery::kUndeliverable};
+}
+
 }  // namespace
+
+Duration longest_wait(std::int64_t max_attempts) {
+  Duration longest = kLastRest + max_attempts * kLongestTry;
+  for (std::int64_t tried = 1; tried < max_attempts; ++tried) longest += longest_pause_after(tried);
+  return longest;
+}
 
 queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryContext& context) {
   const auto after = [&](Duration wait) {
     return context.now + std::chrono::ceil<std::chrono::milliseconds>(wait);
   };
+  const Duration patience = longest_wait(context.max_attempts) - (context.now - context.since);
+  if (result.target_rests && patience <= Duration::zero()) return give_up(result, context);
   if (!result.attempted) {
-    const Duration rest = result.retry_after.value_or(kRestingPause) +
-                          backoff(1, kRestingSpread, kRestingSpread, context.random);
+    Duration rest = result.retry_after.value_or(kRestingPause) +
+                    backoff(1, kRestingSpread, kRestingSpread, context.random);
+    if (result.target_rests) rest = std::min(rest, patience);
     return {.tried = {}, .again_at = after(rest), .end = queue::Delivery::kPending};
   }
 

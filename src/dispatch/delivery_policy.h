@@ -9,9 +9,14 @@ namespace sterna::dispatch {
 struct DeliveryContext {
   std::int64_t tried = 0;  // before this one
   std::int64_t max_attempts = 8;
+  WallTime since{};  // when the callback became due
   WallTime now;
   double random = 0;  // from [0, 1)
 };
+
+// For how long a callback waits for a target that does not answer: as long as all its tries may take, and a
+// little more.
+Duration longest_wait(std::int64_t max_attempts);
 
 queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryContext& context);
 

@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "callback/verdict.h"
+
 namespace sterna::dispatch {
 namespace {
 
@@ -95,6 +97,27 @@ TEST(DecideDelivery, WhatWasNotSentCostsNoTry) {
       7);
   EXPECT_FALSE(end.tried);
   EXPECT_EQ(end.again_at, kNow + 3500ms);  // and up to a second, so that not all come back at once
+}
+
+TEST(DecideDelivery, ACallbackWaitsForADeadTargetAsLongAsAllItsTriesMayTake) {
+  PostResult rests = callback::target_rests("the target rests after 9 failures in a row", 30s);
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(longest_wait(8));
+  EXPECT_GT(wait, 26min);
+  EXPECT_LT(wait, 1h);
+  const auto at = [&](const PostResult& result, std::chrono::milliseconds age) {
+    return decide(result, {.tried = 1, .max_attempts = 8, .since = kNow - age, .now = kNow, .random = 0.5});
+  };
+  EXPECT_TRUE(at(rests, wait - 1h).again_at);
+  EXPECT_EQ(at(rests, wait - 5s).again_at, kNow + 5s);  // not later than its end
+  const auto end = at(rests, wait);
+  EXPECT_FALSE(end.again_at);
+  EXPECT_EQ(end.end, Delivery::kUndeliverable);
+  EXPECT_EQ(end.tried->outcome, "undeliverable");
+  EXPECT_THAT(end.tried->detail, ::testing::HasSubstr("the target has not answered"));
+  EXPECT_THAT(end.tried->detail, ::testing::HasSubstr("rests after 9 failures"));
+
+  // A target that answers, but slowly, is waited for.
+  EXPECT_TRUE(at(callback::not_attempted("the target has its share", 30s), 24h).again_at);
 }
 
 }  // namespace

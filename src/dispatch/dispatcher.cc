@@ -19,6 +19,22 @@ std::size_t limit_of(const invoke::FunctionEntry& entry) {
   return std::max<std::size_t>(1, replicas - 1) * entry.active->concurrency();
 }
 
+// Whether the function will not take calls before somebody does something about it.
+bool is_shut(const invoke::FunctionEntry& entry) {
+  return entry.status == registry::FunctionStatus::kStopped ||
+         entry.status == registry::FunctionStatus::kFailed;
+}
+
+std::size_t count_in(const std::unordered_map<std::string, std::size_t>& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void take_one(std::unordered_map<std::string, std::size_t>& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  if (--found->second == 0) counts.erase(found);
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(net::Loop& loop, invoke::FunctionTable& functions, queue::LeaseQueue& queue,
@@ -61,31 +77,54 @@ void Dispatcher::tick() {
 queue::Gate Dispatcher::may_run(const queue::FunctionName& function) {
   const invoke::FunctionEntry* entry = functions_.find_id(function.id);
   if (entry != nullptr && invoke::admit(*entry) == nullptr && entry->active->waiting() == 0) {
-    const auto count = under_way_.find(function.id);
-    if (count == under_way_.end() || count->second < limit_of(*entry)) return queue::Gate::kOpen;
+    if (count_in(under_way_, function.id) < limit_of(*entry) && has_share(function))
+      return queue::Gate::kOpen;
   }
   // Who does not run is woken when it runs again, and costs nothing until then.
   if (entry != nullptr && invoke::admit(*entry) == nullptr) parked_.insert(function.id);
   return queue::Gate::kNotNow;
 }
 
+// Who has nothing under way may begin as long as there is a place.
+bool Dispatcher::has_share(const queue::FunctionName& function) const {
+  const std::size_t own = count_in(under_way_, function.id);
+  const std::size_t free = limits_.max_runs - held_;
+  return own == 0 || (own < free && count_in(under_way_in_space_, function.space) < free);
+}
+
+// The function's line of callers says when there is a worker, as to synchronous callers. One that is shut
+// answers so.
+queue::Gate Dispatcher::may_run_at_once(const queue::FunctionName& function) const {
+  const invoke::FunctionEntry* entry = functions_.find_id(function.id);
+  const bool answers = entry != nullptr && (invoke::admit(*entry) == nullptr || is_shut(*entry));
+  return answers ? queue::Gate::kOpen : queue::Gate::kNotNow;
+}
+
 void Dispatcher::on_turn_end() {
-  while (!draining_ && held_ < limits_.max_runs) {
-    // The lease may come in a later turn, or not at all: its place is taken from now on.
-    auto place = std::make_shared<Place>();
-    const auto gate = [&](const queue::FunctionName& asked) {
-      place->function_id = asked.id;
-      return may_run(asked);
-    };
-    const bool taken = queue_.take(gate, kLease, [this, alive = alive_, place](Result<queue::Lease> lease) {
-      if (!*alive) return;
-      occupy(*place);
-      if (!lease) return leave(place->function_id);
-      start(std::move(*lease));
-    });
-    if (!taken) return;
-    occupy(*place);
+  while (!draining_ && take(queue::Turn::kAtOnce)) {
   }
+  while (!draining_ && held_ < limits_.max_runs && take(queue::Turn::kInLine)) {
+  }
+}
+
+bool Dispatcher::take(queue::Turn turn) {
+  // The lease may come in a later turn, or not at all: its place is taken from now on.
+  auto place = std::make_shared<Place>();
+  place->turn = turn;
+  const auto gate = [&](const queue::FunctionName& asked) {
+    place->function_id = asked.id;
+    place->space = asked.space;
+    return turn == queue::Turn::kAtOnce ? may_run_at_once(asked) : may_run(asked);
+  };
+  const bool taken =
+      queue_.take(turn, gate, kLease, [this, alive = alive_, place](Result<queue::Lease> lease) {
+        if (!*alive) return;
+        occupy(*place);
+        if (!lease) return leave(place->function_id, place->space, place->turn);
+        start(std::move(*lease));
+      });
+  if (taken) occupy(*place);
+  return taken;
 }
 
 void Dispatcher::wake(const std::string& function_id) {
@@ -96,15 +135,22 @@ void Dispatcher::wake(const std::string& function_id) {
 
 void Dispatcher::occupy(Place& place) {
   if (std::exchange(place.occupied, true)) return;
-  ++held_;
+  ++held(place.turn);
+  if (place.turn == queue::Turn::kAtOnce) return;
   ++under_way_[place.function_id];
+  ++under_way_in_space_[place.space];
 }
 
 void Dispatcher::start(queue::Lease lease) {
   invoke::FunctionEntry* entry = functions_.find_id(lease.function.id);
-  if (entry == nullptr || invoke::admit(*entry) != nullptr || draining_) {
+  const invoke::FailureInfo* refusal = entry == nullptr ? nullptr : invoke::admit(*entry);
+  if (refusal != nullptr && lease.turn == queue::Turn::kAtOnce && is_shut(*entry)) {
+    refuse(lease, *refusal);
+    return leave(lease.function.id, lease.function.space, lease.turn);
+  }
+  if (entry == nullptr || refusal != nullptr || draining_) {
     queue_.give_back(lease.receipt, Duration::zero());
-    return leave(lease.function.id);
+    return leave(lease.function.id, lease.function.space, lease.turn);
   }
   const std::uint64_t seq = lease.receipt.seq;
   auto made = std::make_unique<AsyncRun>(loop_.clock(), functions_, bodies_, limits_.max_result_bytes,
@@ -124,7 +170,9 @@ void Dispatcher::on_run_ended(AsyncRun& run, const AttemptEnd& end) {
                                     .max_attempts = lease.max_attempts,
                                     .now = loop_.clock().wall(),
                                     .expires_at = lease.expires_at,
-                                    .random = std::uniform_real_distribution<>(0, 1)(random_)});
+                                    .random = std::uniform_real_distribution<>(0, 1)(random_),
+                                    // The next server runs what this one could not.
+                                    .turn = draining_ ? queue::Turn::kInLine : lease.turn});
   if (decision.next == Decision::Next::kGiveBack) {
     queue_.give_back(lease.receipt, decision.wait);
     return forget(lease.receipt.seq);
@@ -140,38 +188,57 @@ void Dispatcher::settle(AsyncRun& run, const AttemptEnd& end, const Decision& de
                                .state = decision.state,
                                .reason = decision.reason,
                                .answer = {}};
-  settlement.attempt.reason = decision.reason;
+  settlement.attempt->reason = decision.reason;
+  if (decision.next == Decision::Next::kRefuse) settlement.attempt.reset();
   if (decision.next == Decision::Next::kRetry) {
     settlement.retry_at = loop_.clock().wall() + std::chrono::ceil<std::chrono::milliseconds>(decision.wait);
     on_retry_(lease.function);
   } else {
     settlement.answer.emplace(run.take_answer());
   }
-  // Until it is on disk it counts as held: a disk that stands still must not let answers pile up.
-  ++held_;
+  write(lease, std::move(settlement));
+  forget(lease.receipt.seq);
+}
+
+// It was not run, and who waits for it is told so.
+void Dispatcher::refuse(const queue::Lease& lease, const invoke::FailureInfo& why) {
+  queue::Answer answer{.headers = {}, .body = net::Body(bodies_)};
+  answer_problem(answer, why, lease.id);
+  write(lease, {.attempt = {},
+                .version = 0,
+                .retry_at = {},
+                .state = queue::State::kExpired,
+                .reason = std::string(why.reason),
+                .answer = std::move(answer)});
+}
+
+// Until it is on disk it counts as held: a disk that stands still must not let answers pile up.
+void Dispatcher::write(const queue::Lease& lease, queue::Settlement settlement) {
+  ++held(lease.turn);
   queue_.settle(
       lease.receipt, std::move(settlement),
-      [this, alive = alive_, id = lease.id](const Result<void>& settled) {
+      [this, alive = alive_, id = lease.id, turn = lease.turn](const Result<void>& settled) {
         if (!*alive) return;
-        --held_;
+        --held(turn);
         wanted();
         if (settled) return;
         log::info("an attempt ended after its lease",
                   {{"call_id", std::string_view(id)}, {"reason", std::string_view(settled.error().reason)}});
       });
-  forget(lease.receipt.seq);
 }
 
 // The run is over; the function may have room for another.
 void Dispatcher::forget(std::uint64_t seq) {
   const auto run = runs_.extract(seq);
-  leave(run.mapped()->lease().function.id);
+  const queue::Lease& lease = run.mapped()->lease();
+  leave(lease.function.id, lease.function.space, lease.turn);
 }
 
-void Dispatcher::leave(const std::string& function_id) {
-  --held_;
-  const auto count = under_way_.find(function_id);
-  if (--count->second == 0) under_way_.erase(count);
+void Dispatcher::leave(const std::string& function_id, const std::string& space, queue::Turn turn) {
+  --held(turn);
+  if (turn == queue::Turn::kAtOnce) return;
+  take_one(under_way_, function_id);
+  take_one(under_way_in_space_, space);
   if (parked_.erase(function_id) != 0) queue_.wake(function_id);
   wanted();
 }

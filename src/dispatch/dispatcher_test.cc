@@ -316,5 +316,100 @@ TEST_F(DispatchTest, AllFunctionsTogetherHaveALimit) {
   EXPECT_EQ(dispatcher_->running(), 2U);
 }
 
+// --- who waits as for a synchronous call ---
+
+class AtOnceTest : public DispatchTest {
+ protected:
+  void enqueue_at_once(const std::string& id, const std::string& key = "key") {
+    queue::Submission made = submission(id);
+    made.max_attempts = 1;
+    made.turn = queue::Turn::kAtOnce;
+    made.idempotency = queue::IdempotencyKey{
+        .key = key, .fingerprint = "print", .forgotten_at = clock_.wall() + std::chrono::hours(24)};
+    enqueue(std::move(made));
+  }
+};
+
+TEST_F(AtOnceTest, BeginsThoughAsynchronousRunsTakeAllTheyMay) {
+  dispatch_limits_.max_runs = 1;
+  start();
+  run_function({.concurrency = 1});
+  enqueue("call-1");
+  enqueue("call-2");
+  EXPECT_EQ(queue_.depth(name().id).leased, 1U);
+  enqueue_at_once("now");
+  EXPECT_EQ(queue_.depth(name().id).leased, 2U);
+  EXPECT_EQ(dispatcher_->running(), 2U);
+  EXPECT_EQ(record("now").state, State::kRunning);
+}
+
+TEST_F(AtOnceTest, WithoutAWorkerInTimeItIsRefusedAndItsKeyIsFree) {
+  registry::Function made = running(1);
+  made.active->spec.limits.max_replicas = 1;
+  made.active->spec.limits.timeout = minutes(30);
+  table_.apply(made);
+  enqueue("call-1");
+  wait_until_warm();
+  request();  // the only worker is busy from here on
+  enqueue_at_once("now");
+  EXPECT_EQ(record("now").state, State::kRunning);
+  for (int i = 0; i < 30; ++i) pass(seconds(10));
+  EXPECT_EQ(record("now").state, State::kExpired);
+  EXPECT_EQ(record("now").reason, "no_capacity");
+  EXPECT_TRUE(record("now").attempts.empty());
+  const Stored answer = answer_of("now");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.headers, (pool::testing::PlayedHeaders{{"Content-Type", "application/problem+json"},
+                                                          {"X-Sterna-Fault", "platform"},
+                                                          {"Retry-After", "1"}}));
+  EXPECT_EQ(dispatcher_->running(), 1U);
+  enqueue_at_once("again");
+  EXPECT_EQ(record("again").id, "again");
+}
+
+TEST_F(AtOnceTest, OfAFunctionThatWasStoppedItIsRefused) {
+  table_.apply(stopped(1));
+  enqueue_at_once("now");
+  EXPECT_EQ(record("now").state, State::kExpired);
+  EXPECT_EQ(record("now").reason, "function_not_running");
+  EXPECT_EQ(answer_of("now").status, 503);
+  EXPECT_EQ(dispatcher_->running(), 0U);
+}
+
+TEST_F(AtOnceTest, OfAFunctionThatIsComingItWaits) {
+  table_.apply(function(1, VersionState::kPending, 0));
+  enqueue_at_once("now");
+  pass(minutes(1));
+  EXPECT_EQ(record("now").state, State::kQueued);
+  wait_until_warm();
+  run_function();
+  settle();
+  EXPECT_EQ(record("now").state, State::kRunning);
+}
+
+TEST_F(DispatchTest, ASpaceLeavesAsManyPlacesAsItHasTaken) {
+  dispatch_limits_.max_runs = 6;
+  start();
+  registry::Function hog = running(1);
+  hog.active->spec.limits.concurrency = 100;
+  hog.active->spec.async.concurrency = 100;
+  table_.apply(hog);
+  enqueue("call-0");
+  wait_until_warm();
+  for (int i = 1; i < 10; ++i) enqueue("call-" + std::to_string(i));
+  EXPECT_EQ(queue_.depth(name().id).leased, 3U);
+  registry::Function made = running(1, "other");
+  made.space = "elsewhere";
+  table_.apply(made);
+  for (int i = 0; i < 10; ++i) {
+    auto other = submission("other-" + std::to_string(i));
+    other.function = name("other");
+    other.function.space = "elsewhere";
+    enqueue(std::move(other));
+  }
+  EXPECT_GE(queue_.depth(name("other").id).leased, 1U);
+  EXPECT_LE(dispatcher_->running(), 6U);
+}
+
 }  // namespace
 }  // namespace sterna::dispatch

@@ -38,7 +38,7 @@ AsyncMetrics::AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQue
       depth_(gauges(registry, "sterna_queue_depth", "Asynchronous invocations that have not ended.")),
       running_(gauges(registry, "sterna_queue_running", "Asynchronous invocations that are being run.")),
       oldest_(gauges(registry, "sterna_queue_oldest_seconds",
-                     "Age of the oldest invocation that waits to be run or runs.")),
+                     "For how long the invocation that is due for longest has waited to be run.")),
       callbacks_pending_(
           gauges(registry, "sterna_callbacks_pending", "Callbacks that have not been delivered.").Add({})),
       exists_(std::move(exists)) {}

@@ -14,6 +14,14 @@ constexpr Duration kPlatformPause = 500ms;
 
 using Next = Decision::Next;
 
+// Who calls as synchronous callers do is told at once; the rest waits until the platform can.
+Decision decide_fault(const AttemptEnd& end, queue::Turn turn) {
+  if (turn == queue::Turn::kInLine) return {.next = Next::kGiveBack, .reason = {}, .wait = kPlatformPause};
+  if (end.was_begun) return {.state = queue::State::kFailed, .reason = std::string(end.reason), .wait = {}};
+  return {
+      .next = Next::kRefuse, .state = queue::State::kExpired, .reason = std::string(end.reason), .wait = {}};
+}
+
 }  // namespace
 
 Duration backoff(std::int64_t tried, Duration first, Duration longest, double random) {
@@ -24,8 +32,7 @@ Duration backoff(std::int64_t tried, Duration first, Duration longest, double ra
 
 Decision decide(const AttemptEnd& end, const api::AsyncPolicy& policy, const AttemptContext& context) {
   using Kind = AttemptEnd::Kind;
-  if (end.kind == Kind::kPlatformFault)
-    return {.next = Next::kGiveBack, .reason = {}, .wait = kPlatformPause};
+  if (end.kind == Kind::kPlatformFault) return decide_fault(end, context.turn);
   if (end.kind == Kind::kTooLarge)
     return {.state = queue::State::kFailed, .reason = std::string(kResultTooLarge), .wait = {}};
 

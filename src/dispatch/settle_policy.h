@@ -7,7 +7,7 @@
 
 #include "api/function_spec.h"
 #include "base/clock.h"
-#include "queue/record.h"
+#include "queue/lease_queue.h"
 
 namespace sterna::dispatch {
 
@@ -21,8 +21,9 @@ struct AttemptEnd {
   };
   Kind kind = Kind::kAnswered;
   int status_code = 200;
-  std::string_view reason;              // of kFailed
+  std::string_view reason;              // of kFailed and kPlatformFault
   std::optional<Duration> retry_after;  // what the function asked for
+  bool was_begun = true;                // of kPlatformFault: code of the function's has run
 };
 
 // What is known beside it.
@@ -32,12 +33,14 @@ struct AttemptContext {
   WallTime now;
   WallTime expires_at;
   double random = 0;  // from [0, 1)
+  queue::Turn turn = queue::Turn::kInLine;
 };
 
 struct Decision {
-  enum class Next : std::uint8_t { kSettle, kRetry, kGiveBack };
+  // kRefuse: it is settled without an attempt, since who waits for it is told that it did not run.
+  enum class Next : std::uint8_t { kSettle, kRetry, kGiveBack, kRefuse };
   Next next = Next::kSettle;
-  queue::State state = queue::State::kSucceeded;  // of kSettle
+  queue::State state = queue::State::kSucceeded;  // of kSettle and kRefuse
   std::string reason;
   Duration wait{};  // until the retry, or until it may be taken again
 };

@@ -91,5 +91,20 @@ TEST(Backoff, DoublesUpToItsBoundWithFullJitter) {
   EXPECT_EQ(backoff(1'000'000, 1s, 60s, 0.5), 30s);
 }
 
+TEST(Decide, WhoWaitsAsForASynchronousCallIsToldOfAFaultAtOnce) {
+  AttemptContext waits = context(0, 1);
+  waits.turn = queue::Turn::kAtOnce;
+  const Decision refused =
+      decide({.kind = Kind::kPlatformFault, .reason = "no_capacity", .retry_after = {}, .was_begun = false},
+             {}, waits);
+  EXPECT_EQ(refused.next, Next::kRefuse);
+  EXPECT_EQ(refused.state, queue::State::kExpired);
+  EXPECT_EQ(refused.reason, "no_capacity");
+  const Decision broken =
+      decide({.kind = Kind::kPlatformFault, .reason = "function_not_running", .retry_after = {}}, {}, waits);
+  EXPECT_EQ(broken.next, Next::kSettle);  // it has run, so its key stands for that
+  EXPECT_EQ(broken.state, queue::State::kFailed);
+}
+
 }  // namespace
 }  // namespace sterna::dispatch

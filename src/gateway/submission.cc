@@ -10,10 +10,6 @@ using Answer = SubmitExchange::Answer;
 
 constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of Idempotency-Key
 
-std::chrono::milliseconds in_milliseconds(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-}
-
 }  // namespace
 
 Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
@@ -46,10 +42,12 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
                                           const std::string& call_id, const AsyncWish& wish, WallTime now,
                                           UlidGenerator& ids) {
   const net::HttpRequest& request = connection.request();
-  const bool is_synchronous = wish.plan.answer == Answer::kFunctionsOwn;
   const WallTime not_before = wish.headers.earliest(now);
   queue::Submission submission{
-      .function = {.id = entry.id, .space = entry.space, .name = entry.name},
+      .function = {.id = entry.id,
+                   .space = entry.space,
+                   .name = entry.name,
+                   .space_made_at = entry.in_space->made_at},
       .id = call_id,
       .request = encode_request(request,
                                 {.client = connection.client(),
@@ -62,10 +60,11 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
       .callback_url = wish.headers.callback_url,
       .created_at = now,
       .not_before = not_before,
-      .expires_at = not_before + in_milliseconds(is_synchronous ? entry.queue_wait : entry.async.max_age),
+      .expires_at = not_before + std::chrono::duration_cast<std::chrono::milliseconds>(entry.async.max_age),
       .max_attempts = wish.plan.answer == Answer::kAccepted ? 0U : 1U,  // one, as for a synchronous call
       .idempotency = {},
-      .space_backlog = entry.in_space->max_backlog};
+      .space_backlog = entry.in_space->max_backlog,
+      .turn = wish.plan.answer == Answer::kFunctionsOwn ? queue::Turn::kAtOnce : queue::Turn::kInLine};
   if (!wish.headers.idempotency_key.empty()) {
     auto fingerprint = fingerprint_of(request.method, path, query, submission.body);
     if (!fingerprint) return std::unexpected(fingerprint.error());

@@ -9,6 +9,17 @@
 #include "queue/failures.h"
 
 namespace sterna::gateway {
+namespace {
+
+// As those of a run that nobody had to keep first: it waited from its acceptance on.
+invoke::Timings timings_of(WallTime accepted_at, const queue::Attempt& attempt) {
+  return {.queued = attempt.started_at - accepted_at + attempt.queued,
+          .cold = attempt.starting,
+          .run = attempt.duration - attempt.queued - attempt.starting,
+          .was_cold = attempt.cold};
+}
+
+}  // namespace
 
 void SubmitExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                            net::HttpConnection& connection, queue::Submission submission, const Plan& plan,
@@ -102,12 +113,6 @@ void SubmitExchange::on_ended() {
 }
 
 void SubmitExchange::answer_function(const queue::Record& record, Result<queue::StoredAnswer> answer) {
-  if (record.state == queue::State::kExpired && plan_.answer == Answer::kFunctionsOwn) {
-    // As for every synchronous caller for whom there was no worker in time.
-    net::HttpConnection& connection = *std::exchange(connection_, nullptr);
-    connection.observe(nullptr);
-    return answer_failure(connection, invoke::info_of(pool::Failure::kNoCapacity), call_id_);
-  }
   if (record.state == queue::State::kCancelled) {
     return refuse({Code::kConflict, Component::kQueue, "cancelled", "the invocation was cancelled"});
   }
@@ -118,7 +123,7 @@ void SubmitExchange::answer_function(const queue::Record& record, Result<queue::
   if (repeated_) connection.header("Idempotency-Replayed", "true");
   if (!record.attempts.empty()) {
     const queue::Attempt& last = record.attempts.back();
-    add_timings(connection, {.queued = last.started_at - record.created_at, .run = last.duration});
+    add_timings(connection, timings_of(record.created_at, last));
     if (last.outcome == "answered" && answer->status_code >= 400)
       connection.header("X-Sterna-Fault", "function");
   }

@@ -209,6 +209,7 @@ void FunctionTable::set_space(registry::Space settings) {
   const api::Quota quota = api::with_defaults(settings.spec.quota, default_quota_);
   space.use->share->max_replicas = static_cast<std::size_t>(quota.replicas.value_or(0));
   space.use->share->max_memory_bytes = static_cast<std::uint64_t>(quota.memory_mb.value_or(0)) << 20U;
+  space.use->made_at = settings.created_at;
   space.use->max_backlog.reset();
   if (quota.backlog) {
     space.use->max_backlog = *quota.backlog == 0 ? std::numeric_limits<std::size_t>::max()

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/clock.h"
 #include "base/rate_limit.h"
 #include "pool/space_share.h"
 
@@ -16,6 +17,7 @@ struct SpaceUse {
   // Shared: workers outlive it too.
   std::shared_ptr<pool::SpaceShare> share = std::make_shared<pool::SpaceShare>();
   std::optional<std::size_t> max_backlog;  // nullopt: what the queue says
+  std::optional<WallTime> made_at;         // nullopt: its settings have not come yet
 };
 
 }  // namespace sterna::invoke

@@ -199,5 +199,30 @@ TEST_P(AcceptTest, AFunctionThatIsGoneTakesNothing) {
   EXPECT_FALSE(try_take());
 }
 
+TEST_P(AcceptTest, AKnownKeyIsAnsweredWhereThereIsNoRoomForMore) {
+  open({.function_backlog = 1});
+  accept(with_key("01A", "ended", "print"));
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, succeeded(lease, "")));
+  accept(with_key("01B", "waiting", "print"));
+  for (const char* key : {"ended", "waiting"}) {
+    const auto again = enqueue(with_key("01C", key, "print"));
+    ASSERT_TRUE(again) << key << ": " << again.error().reason;
+    EXPECT_TRUE(again->repeated) << key;
+  }
+  EXPECT_EQ(enqueue(with_key("01C", "waiting", "another")).error().reason, "idempotency_key_reused");
+  EXPECT_EQ(enqueue(with_key("01C", "new", "print")).error().reason, "backlog_full");
+  ASSERT_TRUE(cancel("01B"));
+  EXPECT_FALSE(enqueue(with_key("01C", "new", "print"))->repeated);  // the refusal has taken no key
+}
+
+TEST_P(AcceptTest, WhoStandsInNoLineNeedsNoRoomInTheBacklog) {
+  open({.function_backlog = 1, .space_backlog = 1});
+  accept(kResize, "01A");
+  Submission at_once = with_key("01B", "key", "print");
+  at_once.turn = Turn::kAtOnce;
+  accept(std::move(at_once));
+}
+
 }  // namespace
 }  // namespace sterna::queue::testing

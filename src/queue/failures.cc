@@ -30,6 +30,13 @@ std::unexpected<Error> idempotency_key_reused() {
                  "this Idempotency-Key was used for another request; use a new key");
 }
 
+std::unexpected<Error> answer_not_kept() {
+  return failure(
+      Code::kConflict, "answer_not_kept",
+      "the first call with this Idempotency-Key has ended, but its answer is not kept any more: the queue's "
+      "database had reached async.keep_settled_bytes. Nothing was run again; to have it run, use a new key");
+}
+
 std::unexpected<Error> function_gone() {
   return failure(Code::kNotFound, "function_not_found", "the function has been deleted");
 }

@@ -13,6 +13,7 @@ Error unavailable(const Error& cause);
 std::unexpected<Error> backlog_full(std::string_view of);  // "function" or "space"
 std::unexpected<Error> call_id_in_use();
 std::unexpected<Error> idempotency_key_reused();
+std::unexpected<Error> answer_not_kept();
 std::unexpected<Error> function_gone();
 std::unexpected<Error> stale_receipt();
 std::unexpected<Error> invocation_not_found();

@@ -24,6 +24,10 @@ struct IdempotencyKey {
   WallTime forgotten_at;
 };
 
+// When its turn comes. kAtOnce: a caller waits for it as for a synchronous call, so it stands in no line and
+// counts for no backlog.
+enum class Turn : std::uint8_t { kInLine, kAtOnce };
+
 // What a caller hands in.
 struct Submission {
   FunctionName function;
@@ -37,6 +41,7 @@ struct Submission {
   std::int64_t max_attempts = 0;  // 0: as the function says when it is run
   std::optional<IdempotencyKey> idempotency;
   std::optional<std::size_t> space_backlog{};  // nullopt: QueueLimits::space_backlog
+  Turn turn = Turn::kInLine;                   // kAtOnce needs a `not_before` that has passed
 };
 
 struct Accepted {
@@ -66,6 +71,7 @@ struct Lease {
   std::int64_t spent = 0;         // attempts that count, since it was enqueued or redriven
   std::int64_t max_attempts = 0;  // 0: as the function says
   std::string callback_url;
+  Turn turn = Turn::kInLine;
 };
 
 // What a function answered, or the problem document that stands for its failure.
@@ -77,8 +83,10 @@ struct Answer {
 };
 
 // How an attempt ended. `retry_at`: it is run again then; else this is the end, with `state` and the answer.
+// Without an attempt no run has begun: this is the end, and the idempotency key that stands for it is
+// forgotten.
 struct Settlement {
-  Attempt attempt;
+  std::optional<Attempt> attempt;
   std::int64_t version = 0;
   std::optional<WallTime> retry_at;
   State state = State::kSucceeded;
@@ -124,7 +132,7 @@ using MayRun = std::function<Gate(const FunctionName&)>;
 struct Depth {
   std::size_t waiting = 0;  // ready, delayed and leased
   std::size_t leased = 0;
-  std::optional<WallTime> oldest;  // acceptance of the oldest that is ready or leased
+  std::optional<WallTime> oldest;  // since when the one that has been due for longest waits to be run
 };
 
 // All calls and answers on the loop's thread. Failures of the disk: unavailable, reason `queue_unavailable`.
@@ -135,15 +143,16 @@ class LeaseQueue {
   virtual void observe(QueueObserver& observer) = 0;
 
   // Answers when it is on disk. Fails with conflict `call_id_in_use`, invalid `idempotency_key_reused`,
-  // exhausted `backlog_full`, unavailable `queue_unavailable`, not_found `function_not_found` when it was
-  // forgotten.
+  // conflict `answer_not_kept` (the key's first call has ended, and is not kept any more), exhausted
+  // `backlog_full` (not for a key that is known), unavailable `queue_unavailable`, not_found
+  // `function_not_found` when it was forgotten.
   virtual void enqueue(Submission submission, Done<Accepted> done) = 0;
 
-  // Takes the next invocation of a function that `may_run`: spaces in turn, functions of a space in turn, of
-  // a function the one that has been due for longest. False when there is none, then `done` is not called.
-  // `done` fails when the invocation could not be read (it is tried again later) or was settled meanwhile
-  // (not_found).
-  virtual bool take(const MayRun& may_run, Duration lease, Done<Lease> done) = 0;
+  // Takes the next invocation of this turn of a function that `may_run`: of those in line, spaces in turn,
+  // functions of a space in turn, of a function the one that has been due for longest; of the others the
+  // oldest. False when there is none, then `done` is not called. `done` fails when the invocation could not
+  // be read (it is tried again later) or was settled meanwhile (not_found).
+  virtual bool take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) = 0;
   // The function may be able to run again.
   virtual void wake(const std::string& function_id) = 0;
   // Fails with conflict `stale_receipt`.

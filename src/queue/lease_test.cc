@@ -184,8 +184,8 @@ TEST_P(LeaseTest, CancelledWhileItIsTaken) {
   accept(kResize, "01B");
   std::vector<Result<Lease>> leases;
   std::vector<Status> cancelled;
-  ASSERT_TRUE(
-      queue().take(may_run_, kLease, [&](Result<Lease> taken) { leases.push_back(std::move(taken)); }));
+  ASSERT_TRUE(queue().take(Turn::kInLine, may_run_, kLease,
+                           [&](Result<Lease> taken) { leases.push_back(std::move(taken)); }));
   queue().cancel(kResize.id, "01A", [&](Status status) { cancelled.push_back(std::move(status)); });
   until([&] { return !leases.empty() && !cancelled.empty(); });
   EXPECT_TRUE(cancelled[0]);
@@ -223,15 +223,72 @@ TEST_P(LeaseTest, TellsHowMuchWaits) {
   depth = queue().depth(kResize.id);
   EXPECT_EQ(depth.waiting, 3U);
   EXPECT_EQ(depth.leased, 2U);
-  EXPECT_EQ(depth.oldest, first);
+  EXPECT_EQ(depth.oldest, std::nullopt);  // nor what runs
   for (const Lease& lease : leases) {
     if (lease.id == "01A") ASSERT_TRUE(settle(lease, succeeded(lease, "")));
   }
   depth = queue().depth(kResize.id);
   EXPECT_EQ(depth.waiting, 2U);
   EXPECT_EQ(depth.leased, 1U);
-  EXPECT_EQ(depth.oldest, second);
   EXPECT_EQ(queue().depth(kMail.id).waiting, 1U);
+  for (const Lease& lease : leases) {
+    if (lease.id == "01B") queue().give_back(lease.receipt, Duration::zero());
+  }
+  EXPECT_EQ(queue().depth(kResize.id).oldest, second);
+}
+
+TEST_P(LeaseTest, WhatIsDelayedIsLateFromItsTimeOn) {
+  Submission later = submission(kResize, "01A");
+  later.not_before = now() + hours(1);
+  const WallTime due = later.not_before;
+  accept(std::move(later));
+  pass(hours(1) + seconds(1));
+  EXPECT_EQ(queue().depth(kResize.id).oldest, due);
+  reopen();
+  pass(seconds(1));
+  EXPECT_EQ(queue().depth(kResize.id).oldest, due);
+}
+
+TEST_P(LeaseTest, WhoWaitsAsForASynchronousCallStandsInNoLine) {
+  const auto at_once = [&](const FunctionName& function, const char* id) {
+    Submission made = submission(function, id);
+    made.turn = Turn::kAtOnce;
+    accept(std::move(made));
+  };
+  accept(kResize, "line");
+  at_once(kResize, "first");
+  at_once(kMail, "second");
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 2U);
+  may_run_ = [](const FunctionName& function) {
+    return function.id == kResize.id ? Gate::kNotNow : Gate::kOpen;
+  };
+  const Lease second = take(kLease, Turn::kAtOnce);
+  EXPECT_EQ(second.id, "second");
+  EXPECT_EQ(second.turn, Turn::kAtOnce);
+  EXPECT_FALSE(try_take(kLease, Turn::kAtOnce));
+
+  reopen();
+  may_run_ = [](const FunctionName&) { return Gate::kOpen; };
+  EXPECT_THAT(take_all(), ElementsAre("line"));
+  const Lease first = take(kLease, Turn::kAtOnce);
+  EXPECT_EQ(first.id, "first");
+  queue().give_back(first.receipt, Duration::zero());
+  EXPECT_EQ(take(kLease, Turn::kAtOnce).id, "first");
+  ASSERT_TRUE(cancel("second", kMail));
+  EXPECT_FALSE(try_take(kLease, Turn::kAtOnce));
+  EXPECT_EQ(queue().depth(kMail.id).waiting, 0U);
+}
+
+TEST_P(LeaseTest, WhatWaitsForAFunctionThatMayRunAgainIsTakenAtOnce) {
+  Submission made = submission(kResize, "01A");
+  made.turn = Turn::kAtOnce;
+  accept(std::move(made));
+  may_run_ = [](const FunctionName&) { return Gate::kNotNow; };
+  EXPECT_FALSE(try_take(kLease, Turn::kAtOnce));
+  may_run_ = [](const FunctionName&) { return Gate::kOpen; };
+  EXPECT_FALSE(try_take(kLease, Turn::kAtOnce));
+  queue().wake(kResize.id);
+  EXPECT_TRUE(try_take(kLease, Turn::kAtOnce));
 }
 
 TEST_P(LeaseTest, WhatIsCancelledIsNotTheOldestAnyMore) {

@@ -25,6 +25,7 @@ struct DueDelivery {
   WallTime started_at;
   Duration duration{};     // of that run
   std::int64_t tried = 0;  // deliveries that were tried, since it was settled or redelivered
+  WallTime since{};        // when it was settled or redelivered
   std::uint32_t header_count = 0;
   std::string headers;
   std::string body;                     // a small one whole

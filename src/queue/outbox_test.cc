@@ -32,7 +32,7 @@ TEST_P(OutboxTest, TellsAllThatACallbackCarries) {
   accept(std::move(wanted));
   const Lease lease = take();
   Settlement settlement = succeeded(lease, "answer");
-  const Attempt made = settlement.attempt;
+  const Attempt made = *settlement.attempt;
   ASSERT_TRUE(settle(lease, std::move(settlement)));
   EXPECT_EQ(watcher_.settled.at(0).callback, Delivery::kPending);
   EXPECT_GT(deliveries_wanted_, 0);

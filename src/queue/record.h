@@ -30,6 +30,9 @@ struct FunctionName {
   std::string id;
   std::string space;
   std::string name;
+  // When the space was made: tells it from a later one of the same name. nullopt: not known (from an older
+  // release).
+  std::optional<WallTime> space_made_at{};
 
   friend bool operator==(const FunctionName&, const FunctionName&) = default;
 };
@@ -45,6 +48,8 @@ struct Attempt {
   int status_code = 0;
   std::string instance;  // the worker
   bool cold = false;
+  Duration queued{};    // of `duration`, until a worker had room
+  Duration starting{};  // of `duration`, until that worker was ready
 };
 
 // One try to send the callback.

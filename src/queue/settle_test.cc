@@ -18,7 +18,7 @@ TEST_P(SettleTest, TheEndIsOnRecord) {
   const Lease lease = take();
   pass(seconds(2));
   Settlement settlement = succeeded(lease, "answer");
-  const Attempt made = settlement.attempt;
+  const Attempt made = *settlement.attempt;
   ASSERT_TRUE(settle(lease, std::move(settlement)));
   EXPECT_THAT(watcher_.settled,
               ElementsAre(Watcher::Settled{"resize", "01A", State::kSucceeded, "", Delivery::kNone}));
@@ -270,7 +270,7 @@ TEST_P(SettleTest, WhatACancellationBreaksOffIsOnRecord) {
   ASSERT_TRUE(settle(first, retried(first, now() + seconds(1))));
   pass(seconds(2));
   const Lease lease = take();
-  Attempt run = succeeded(lease, "").attempt;
+  Attempt run = *succeeded(lease, "").attempt;
   run.outcome = "cancelled";
   watcher_.running = lease.receipt;
   watcher_.interrupted = Interruption{.attempt = run, .version = 7};
@@ -450,6 +450,76 @@ TEST_P(SettleTest, WhatHasEndedIsKeptForATime) {
   EXPECT_EQ(state_of("01B"), State::kSucceeded);  // its callback has still to be sent
   EXPECT_EQ(state_of("01C"), State::kQueued);
   EXPECT_EQ(accept(kResize, "01A"), "01A");
+}
+
+TEST_P(SettleTest, AnAnswerIsKeptAsLongAsItsKey) {
+  open({.keep_settled = hours(1)});
+  Submission keyed = submission(kResize, "01A");
+  keyed.idempotency = IdempotencyKey{.key = "key", .fingerprint = "print", .forgotten_at = now() + hours(24)};
+  accept(std::move(keyed));
+  const Lease lease = take();
+  ASSERT_TRUE(settle(lease, succeeded(lease, "answer")));
+  run(kResize, "01B");
+  pass(hours(23));
+  until([&] {
+    pass(seconds(2));
+    return !find("01B");
+  });
+  EXPECT_EQ(state_of("01A"), State::kSucceeded);
+  pass(hours(1));
+  until([&] {
+    pass(seconds(2));
+    return !find("01A");
+  });
+}
+
+TEST_P(SettleTest, WhatWasRefusedWithoutARunLetsGoOfItsKey) {
+  const auto keyed = [&](std::string id) {
+    Submission made = submission(kResize, std::move(id));
+    made.turn = Turn::kAtOnce;
+    made.idempotency =
+        IdempotencyKey{.key = "key", .fingerprint = "print", .forgotten_at = now() + hours(24)};
+    return made;
+  };
+  accept(keyed("01A"));
+  const auto lease = try_take(kLease, Turn::kAtOnce);
+  ASSERT_TRUE(lease && *lease);
+  Settlement refused = failed(**lease, "no worker");
+  refused.attempt.reset();
+  refused.state = State::kExpired;
+  refused.reason = "no_capacity";
+  ASSERT_TRUE(settle(**lease, std::move(refused)));
+  const auto record = find("01A");
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->state, State::kExpired);
+  EXPECT_EQ(record->reason, "no_capacity");
+  EXPECT_EQ(record->status_code, 500);
+  EXPECT_EQ(record->started_at, std::nullopt);
+  EXPECT_THAT(record->attempts, IsEmpty());
+  EXPECT_EQ(bytes_of(*answer("01A")->body, 100), "no worker");
+
+  EXPECT_FALSE(enqueue(keyed("01B"))->repeated);
+  EXPECT_EQ(enqueue(keyed("01C"))->id, "01B");
+  ASSERT_TRUE(redrive("01A"));  // as every one that has expired, and then in line
+  EXPECT_EQ(take().id, "01A");
+}
+
+TEST_P(SettleTest, WhatExpiresInNoLineLetsGoOfItsKeyAndWhatExpiresInLineDoesNot) {
+  for (const Turn turn : {Turn::kAtOnce, Turn::kInLine}) {
+    const bool at_once = turn == Turn::kAtOnce;
+    const std::string id = at_once ? "01A" : "01B";
+    const auto keyed = [&](std::string call) {
+      Submission made = submission(kResize, std::move(call));
+      made.turn = turn;
+      made.expires_at = now() + seconds(5);
+      made.idempotency = IdempotencyKey{.key = id, .fingerprint = "print", .forgotten_at = now() + hours(24)};
+      return made;
+    };
+    accept(keyed(id));
+    pass(seconds(6));
+    until([&] { return state_of(id) == State::kExpired; });
+    EXPECT_EQ(enqueue(keyed(id + "2"))->repeated, !at_once) << id;
+  }
 }
 
 }  // namespace

@@ -174,7 +174,8 @@ const std::array kOptions = {
     Option{"async.keep_settled_seconds", STERNA_SECONDS(async.keep, 1s, 31'536'000s),
            "How long ended invocations can be looked at, redriven and redelivered."},
     Option{"async.keep_settled_bytes", STERNA_NUMBER(async.keep_bytes, 1ULL << 20, 1024 * kGiB),
-           "Size of the queue's database above which ended invocations go earlier, the oldest first."},
+           "Size of the queue's database, without what waits to be run, above which ended invocations go "
+           "earlier, the oldest first."},
     Option{"async.max_result_bytes", STERNA_NUMBER(async.max_result_bytes, 1024, kGiB),
            "Largest output of an asynchronous invocation."},
     Option{"build.timeout_seconds", STERNA_SECONDS(build.timeout, 1s, 86400s),

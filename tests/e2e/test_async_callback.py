@@ -7,6 +7,7 @@ import pytest
 
 from async_calls import RFC3339, call, signature, signatures_of
 from handlers import SCRIPTED
+from polling import eventually
 from receiver import Answer
 from sterna import function_path
 
@@ -188,6 +189,19 @@ def test_every_space_has_a_secret_of_its_own(scripted):
     assert secrets_of(scripted, "another")["current"] != secrets_of(scripted, "default")["current"]
     assert scripted.request("GET", "/spaces/nowhere/signing-secret").status_code == 404
     assert scripted.request("POST", "/spaces/nowhere/signing-secret/rotate").status_code == 404
+
+
+def test_a_space_that_is_made_again_sends_no_callbacks_of_the_one_before(start_server, receiver):
+    running = start_server("--callback-allow", "127.0.0.0/8")
+    running.request("POST", "/spaces", json={"name": "twice"})
+    running.deploy("scripted", SCRIPTED, space="twice")
+    url = receiver.script("/twice", Answer(503, (("Retry-After", "1"),)), Answer(200))
+    call(running, "scripted", callback=url, space="twice", content=b"{'body': 'of the first space'}")
+    receiver.wait("/twice", 1)
+    assert running.request("DELETE", "/spaces/twice", params={"force": "true"}).is_success
+    assert running.request("POST", "/spaces", json={"name": "twice"}).is_success
+    eventually(lambda: "\nsterna_callbacks_pending 0\n" in running.request("GET", "/metrics").text)
+    assert len(receiver.received("/twice")) == 1
 
 
 def test_a_repeated_delivery_has_the_same_id_and_body(scripted, receiver):

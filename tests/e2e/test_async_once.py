@@ -1,8 +1,10 @@
 """One request, one run: Idempotency-Key, and Prefer: respond-async on /invoke."""
 
+import contextlib
 import threading
 import time
 
+import httpx
 import pytest
 
 from async_calls import Call, accepted, call, invocation_path, submit
@@ -131,6 +133,82 @@ def test_the_same_sync_request_while_the_first_runs(counting):
     assert good and len({each.content for each in good}) == 1
     assert all(each.status_code in (201, 409) for each in answers)
     eventually(lambda: runs(counting) == before + 1)
+
+
+def keyed(server, key, path="", content=b"x"):
+    return server.call("counter", path, "POST", headers={"Idempotency-Key": key}, content=content)
+
+
+def test_a_sync_call_with_a_key_goes_before_the_backlog(counting):
+    backlog = [call(counting, "counter", "?seconds=0.1") for _ in range(60)]
+    assert keyed(counting, "sync-5").status_code == 201
+    assert backlog[-1].get()["state"] == "queued"
+    for each in backlog:
+        each.cancel()
+
+
+def test_a_key_is_answered_though_the_backlog_is_full(start_server):
+    running = start_server("--function-backlog", "2")
+    running.deploy("counter", COUNTER, limits={"max_replicas": 1})
+    first = keyed(running, "ended")
+    later = {"X-Delay-Seconds": "600"}
+    waits = [call(running, "counter", headers={**later, "Idempotency-Key": f"waits-{i}"}) for i in range(2)]
+    problem_of(submit(running, "counter", headers=later), 429, "backlog_full", "platform")
+    again = keyed(running, "ended")
+    assert (again.status_code, again.content) == (201, first.content)
+    assert call(running, "counter", headers={**later, "Idempotency-Key": "waits-0"}).id == waits[0].id
+    assert keyed(running, "new").status_code == 201  # a synchronous call needs no room there
+
+
+def test_a_call_that_was_refused_lets_go_of_its_key(start_server):
+    running = start_server("--queue-wait-seconds", "0.2")
+    running.deploy("counter", COUNTER, limits={"max_replicas": 1})
+    long = threading.Thread(target=running.call, args=("counter", "?seconds=3", "POST"))
+    long.start()
+    eventually(lambda: runs(running) == 1)
+    refused = keyed(running, "busy")
+    problem_of(refused, 429, "no_capacity", "platform")
+    assert int(refused.headers["Retry-After"]) >= 1
+    long.join()
+    answer = keyed(running, "busy")
+    assert answer.status_code == 201 and "Idempotency-Replayed" not in answer.headers
+    assert keyed(running, "busy").headers["Idempotency-Replayed"] == "true"
+    eventually(lambda: runs(running) == 2)
+
+
+def test_a_call_that_the_server_died_with_runs_after_its_waiting_time(start_server):
+    running = start_server("--queue-wait-seconds", "1")
+    running.deploy("counter", COUNTER)
+
+    def cut_off():
+        with contextlib.suppress(httpx.HTTPError):
+            keyed(running, "cut", "?seconds=3")
+
+    began = time.monotonic()
+    first = threading.Thread(target=cut_off)
+    first.start()
+    eventually(lambda: runs(running) == 1)
+    eventually(lambda: time.monotonic() - began > 1.5)
+    running.kill()
+    first.join()
+    running.start()
+    answer = keyed(running, "cut", "?seconds=3")
+    assert answer.status_code == 201 and answer.headers["Idempotency-Replayed"] == "true"
+    found = Call(running, "counter", answer.headers["X-Call-Id"]).get()
+    assert (found["state"], len(found["attempts"])) == ("succeeded", 1)
+
+
+def test_a_cold_start_is_told_with_a_key_as_without(counting):
+    counting.deploy("chilly", "import time\ntime.sleep(0.5)\n" + COUNTER, limits={"idle_seconds": 1})
+
+    def timing(key):
+        answer = counting.call("chilly", method="POST", headers={"Idempotency-Key": key}, content=b"x")
+        return dict(part.strip().split(";dur=") for part in answer.headers["Server-Timing"].split(","))
+
+    eventually(lambda: counting.replicas("chilly") == 0, within=20)
+    cold = timing("cold")
+    assert float(cold["run"]) < float(cold["cold"]), cold
+    assert "cold" not in timing("warm")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 300])

@@ -160,6 +160,9 @@ class TableTest : public ::testing::Test {
                          config.name = of.name;
                          config.version = static_cast<std::uint32_t>(version.number);
                          config.timeout = version.spec.limits.timeout;
+                         config.max_replicas = static_cast<std::uint32_t>(version.spec.limits.max_replicas);
+                         if (const auto concurrency = version.spec.limits.concurrency)
+                           config.concurrency = static_cast<std::uint32_t>(*concurrency);
                          config.refusal = refusal_;
                          config.secrets = of.secret_values;
                          return config;

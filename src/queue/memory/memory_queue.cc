@@ -41,7 +41,7 @@ void MemoryQueue::restart() {
     entry.held.reset();
     entry.sending = entry.superseded = false;
   }
-  for (auto& [id, lane] : lanes_) lane.parked = false;
+  for (auto& [id, lane] : lanes_) lane.parked = lane.held_up = false;
 }
 
 void MemoryQueue::post(net::Job job) {
@@ -73,6 +73,7 @@ void MemoryQueue::end_leases() {
 void MemoryQueue::expire() {
   for (auto& [seq, entry] : entries_) {
     if (!entry.waits() || entry.held || entry.expires_at > now()) continue;
+    if (entry.turn == Turn::kAtOnce) forget_key(entry);
     ExpiredAnswer answer = expired_answer(entry.record.id);
     entry.record.status_code = answer.status_code;
     entry.answer = Kept{.header_count = 1,
@@ -86,10 +87,23 @@ void MemoryQueue::remove_old() {
   std::erase_if(entries_, [this](const auto& known) {
     const Record& record = known.second.record;
     return record.ended_at && record.delivery != Delivery::kPending &&
-           now() - *record.ended_at > limits_.keep_settled;
+           now() - *record.ended_at > limits_.keep_settled && !has_live_key(known.second);
   });
   for (auto& [id, lane] : lanes_)
     std::erase_if(lane.keys, [this](const auto& key) { return key.second.forgotten_at < now(); });
+}
+
+bool MemoryQueue::has_live_key(const Entry& entry) const {
+  const auto lane = lanes_.find(entry.record.function.id);
+  return lane != lanes_.end() && std::ranges::any_of(lane->second.keys, [&](const auto& key) {
+           return key.second.id == entry.record.id && key.second.forgotten_at > now();
+         });
+}
+
+// The next call with the key of this one, which has not run, runs.
+void MemoryQueue::forget_key(const Entry& entry) {
+  std::erase_if(lanes_[entry.record.function.id].keys,
+                [&](const auto& key) { return key.second.id == entry.record.id; });
 }
 
 // --- enqueue ---
@@ -133,6 +147,7 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
   entry.expires_at = submission.expires_at;
   entry.ready_at = std::max(submission.not_before, now());
   entry.max_attempts = submission.max_attempts;
+  entry.turn = submission.turn;
   return Accepted{.id = std::move(submission.id)};
 }
 
@@ -140,13 +155,14 @@ Result<std::optional<Accepted>> MemoryQueue::repeated(Lane& lane, const Submissi
   if (!submission.idempotency) return std::nullopt;
   const auto known = lane.keys.find(submission.idempotency->key);
   if (known == lane.keys.end() || known->second.forgotten_at <= submission.created_at) return std::nullopt;
-  const Entry* first = entry_of(lane.function.id, known->second.id);
-  if (first == nullptr) return std::nullopt;
   if (known->second.fingerprint != submission.idempotency->fingerprint) return idempotency_key_reused();
+  const Entry* first = entry_of(lane.function.id, known->second.id);
+  if (first == nullptr) return answer_not_kept();
   return Accepted{.id = first->record.id, .state = first->record.state, .repeated = true};
 }
 
 Status MemoryQueue::check_room(const Submission& submission) const {
+  if (submission.turn == Turn::kAtOnce) return {};
   const FunctionName& function = submission.function;
   const auto same_function = [&](const FunctionName& other) { return other.id == function.id; };
   const auto same_space = [&](const FunctionName& other) { return other.space == function.space; };
@@ -170,7 +186,8 @@ bool MemoryQueue::may_be_taken(const Entry& entry) const {
 const MemoryQueue::Entry* MemoryQueue::next_of(const Lane& lane) const {
   const Entry* next = nullptr;
   for (const auto& [seq, entry] : entries_) {
-    if (entry.record.function.id != lane.function.id || !may_be_taken(entry)) continue;
+    if (entry.record.function.id != lane.function.id || entry.turn != Turn::kInLine || !may_be_taken(entry))
+      continue;
     if (next == nullptr || entry.ready_at < next->ready_at) next = &entry;
   }
   return next;
@@ -189,20 +206,34 @@ MemoryQueue::Lane* MemoryQueue::next_lane() {
   return next;
 }
 
-bool MemoryQueue::take(const MayRun& may_run, Duration lease, Done<Lease> done) {
+bool MemoryQueue::take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) {
+  Entry* next = turn == Turn::kAtOnce ? take_at_once(may_run) : take_in_line(may_run);
+  if (next == nullptr) return false;
+  next->held = Held{.epoch = next_epoch_++, .until = loop_.clock().now() + lease, .taken_at = now()};
+  const Receipt receipt{.seq = next->seq, .epoch = next->held->epoch};
+  post([this, receipt, done = std::move(done)]() mutable { done(lease_of(receipt)); });
+  return true;
+}
+
+MemoryQueue::Entry* MemoryQueue::take_in_line(const MayRun& may_run) {
   while (Lane* lane = next_lane()) {
-    if (may_run(lane->function) == Gate::kNotNow) {
-      lane->parked = true;
-      continue;
-    }
-    Entry& entry = entries_.at(next_of(*lane)->seq);
+    lane->parked = may_run(lane->function) == Gate::kNotNow;
+    if (lane->parked) continue;
     spaces_[lane->function.space] = lane->served = turn_++;
-    entry.held = Held{.epoch = next_epoch_++, .until = loop_.clock().now() + lease, .taken_at = now()};
-    const Receipt receipt{.seq = entry.seq, .epoch = entry.held->epoch};
-    post([this, receipt, done = std::move(done)]() mutable { done(lease_of(receipt)); });
-    return true;
+    return &entries_.at(next_of(*lane)->seq);
   }
-  return false;
+  return nullptr;
+}
+
+MemoryQueue::Entry* MemoryQueue::take_at_once(const MayRun& may_run) {
+  for (auto& [seq, entry] : entries_) {
+    if (entry.turn != Turn::kAtOnce || !may_be_taken(entry)) continue;
+    Lane& lane = lanes_[entry.record.function.id];
+    if (lane.held_up) continue;
+    lane.held_up = may_run(lane.function) == Gate::kNotNow;
+    if (!lane.held_up) return &entry;
+  }
+  return nullptr;
 }
 
 Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
@@ -224,11 +255,13 @@ Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
                .attempt = static_cast<std::int64_t>(held->record.attempts.size()) + 1,
                .spent = held->spent,
                .max_attempts = held->max_attempts,
-               .callback_url = held->record.callback_url};
+               .callback_url = held->record.callback_url,
+               .turn = held->turn};
 }
 
 void MemoryQueue::wake(const std::string& function_id) {
-  if (const auto lane = lanes_.find(function_id); lane != lanes_.end()) lane->second.parked = false;
+  const auto lane = lanes_.find(function_id);
+  if (lane != lanes_.end()) lane->second.parked = lane->second.held_up = false;
 }
 
 MemoryQueue::Entry* MemoryQueue::leased(const Receipt& receipt) {
@@ -278,15 +311,21 @@ Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
                 .body = std::make_shared<const std::string>(std::move(*body))};
   }
   entry.held.reset();
-  ++entry.spent;
   Record& record = entry.record;
   record.version = settlement.version;
-  if (!record.started_at) record.started_at = settlement.attempt.started_at;
-  record.attempts.push_back(settlement.attempt);
+  if (settlement.attempt) {
+    ++entry.spent;
+    if (!record.started_at) record.started_at = settlement.attempt->started_at;
+    record.attempts.push_back(*settlement.attempt);
+  } else {
+    forget_key(entry);
+  }
   if (settlement.retry_at) {
-    record.status_code = settlement.attempt.status_code;
+    STERNA_ASSERT(settlement.attempt);
+    record.status_code = settlement.attempt->status_code;
     record.reason = settlement.reason;
     entry.ready_at = *settlement.retry_at;
+    entry.turn = Turn::kInLine;
     return {};
   }
   record.status_code = settlement.answer ? settlement.answer->status_code : 0;
@@ -303,6 +342,7 @@ void MemoryQueue::end(Entry& entry, State state, std::string_view reason) {
   if (entry.answer && !record.callback_url.empty()) {
     record.delivery = Delivery::kPending;
     entry.delivery_due = loop_.clock().now();
+    entry.delivery_since = now();
     entry.delivery_tried = 0;
   }
   if (observer_ != nullptr)
@@ -329,7 +369,10 @@ void MemoryQueue::give_back(const Receipt& receipt, Duration pause) {
   Entry* entry = leased(receipt);
   if (entry == nullptr || entry->held->settling) return;
   entry->held.reset();
-  if (pause > Duration::zero()) entry->ready_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
+  if (pause > Duration::zero()) {
+    entry->ready_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
+    entry->turn = Turn::kInLine;
+  }
   post([this] {
     if (observer_ != nullptr) observer_->on_ready();
   });
@@ -380,6 +423,7 @@ void MemoryQueue::redrive(const std::string& function_id, const std::string& id,
     entry.answer.reset();
     entry.superseded = entry.sending;
     entry.spent = 0;
+    entry.turn = Turn::kInLine;
     entry.expires_at = expires_at;
     entry.ready_at = now();
     if (observer_ != nullptr) observer_->on_ready();

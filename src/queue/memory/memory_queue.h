@@ -30,7 +30,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   // LeaseQueue
   void observe(QueueObserver& observer) override { observer_ = &observer; }
   void enqueue(Submission submission, Done<Accepted> done) override;
-  bool take(const MayRun& may_run, Duration lease, Done<Lease> done) override;
+  bool take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) override;
   void wake(const std::string& function_id) override;
   Status renew(const Receipt& receipt, Duration lease) override;
   void settle(const Receipt& receipt, Settlement settlement, Done<void> done) override;
@@ -75,9 +75,11 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     WallTime ready_at;  // may run from then on; of two, the one that may for longer runs first
     std::int64_t max_attempts = 0;
     std::int64_t spent = 0;
+    Turn turn = Turn::kInLine;
     std::optional<Held> held;
     std::optional<Kept> answer;
     MonotonicTime delivery_due;  // the wall clock may jump
+    WallTime delivery_since;
     std::int64_t delivery_tried = 0;
     bool sending = false;
     bool superseded = false;  // what is being sent is an answer from before a redrive
@@ -92,6 +94,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   struct Lane {
     FunctionName function;
     bool parked = false;
+    bool held_up = false;  // the same, of what stands in no line
     bool forgotten = false;
     std::uint64_t served = 0;  // the turn in which it was last served
     std::map<std::string, Key> keys;
@@ -111,6 +114,10 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   bool may_be_taken(const Entry& entry) const;
   const Entry* next_of(const Lane& lane) const;
   Lane* next_lane();
+  Entry* take_in_line(const MayRun& may_run);
+  Entry* take_at_once(const MayRun& may_run);
+  bool has_live_key(const Entry& entry) const;
+  void forget_key(const Entry& entry);
   Result<Lease> lease_of(const Receipt& receipt);
   Entry* leased(const Receipt& receipt);
   Entry* entry_of(const std::string& function_id, const std::string& id);

@@ -65,16 +65,17 @@ bool MemoryQueue::take_delivery(Done<DueDelivery> done) {
 DueDelivery MemoryQueue::delivery_of(const Entry& entry, const Kept& answer) const {
   const Record& record = entry.record;
   const bool small = answer.body->size() <= kSmallBody;
-  const bool expired = record.state == State::kExpired;  // its answer is of no run
+  const bool ran = record.state != State::kExpired;  // an answer may be of no run
   return {.seq = entry.seq,
           .function = record.function,
           .id = record.id,
           .callback_url = record.callback_url,
           .status_code = record.status_code,
           .attempt = static_cast<std::int64_t>(record.attempts.size()),
-          .started_at = expired ? record.ended_at.value_or(now()) : record.attempts.back().started_at,
-          .duration = expired ? Duration() : record.attempts.back().duration,
+          .started_at = ran ? record.attempts.back().started_at : record.ended_at.value_or(now()),
+          .duration = ran ? record.attempts.back().duration : Duration(),
           .tried = entry.delivery_tried,
+          .since = entry.delivery_since,
           .header_count = answer.header_count,
           .headers = answer.headers,
           .body = small ? *answer.body : std::string(),
@@ -109,6 +110,7 @@ void MemoryQueue::redeliver(const std::string& function_id, const std::string& i
     if (entry.record.callback_url.empty() || !entry.answer) return done(no_callback());
     entry.record.delivery = Delivery::kPending;
     entry.delivery_due = loop_.clock().now();
+    entry.delivery_since = now();
     entry.delivery_tried = 0;
     delivery_wanted_();
     done({});
@@ -176,9 +178,8 @@ Depth MemoryQueue::depth(const std::string& function_id) const {
     if (entry.record.function.id != function_id || !entry.waits()) continue;
     ++depth.waiting;
     if (entry.held) ++depth.leased;
-    const bool delayed = !entry.held && entry.ready_at > now();
-    if (!delayed)
-      depth.oldest = std::min(depth.oldest.value_or(entry.record.created_at), entry.record.created_at);
+    if (entry.held || entry.ready_at > now()) continue;
+    depth.oldest = std::min(depth.oldest.value_or(entry.ready_at), entry.ready_at);
   }
   return depth;
 }

@@ -15,13 +15,17 @@ struct Placement {
 // Writes a new invocation. `accepted` tells whether it stands for an earlier one.
 Status insert(store::Database& database, const Placement& place, const Submission& submission,
               Accepted& accepted);
+// The invocation that the submission's idempotency key stands for; fails with not_found when there is none.
+Status find_accepted(store::Database& database, std::int64_t lane, const Submission& submission,
+                     Accepted& accepted);
 // What a settled row says about its callback.
 struct SettledRow {
   std::string id;
   std::string callback_url;  // empty: none
   std::int64_t attempt = 0;
 };
-// All fail with conflict `stale_receipt` when it is settled already.
+// All fail with conflict `stale_receipt` when it is settled already. What stood in no line and ends without
+// an attempt lets go of its idempotency key.
 Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, const Settlement& settlement,
                                   Millis now);
 Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, Millis now);

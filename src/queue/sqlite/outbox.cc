@@ -14,7 +14,8 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
   store::Statement row(database,
                        "SELECT i.id, i.callback_url, i.status, i.attempt_count, i.run_started_at,"
                        " i.run_us, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
-                       " l.function, l.space, l.name FROM invocations i JOIN lanes l ON l.lane = i.lane"
+                       " l.function, l.space, l.name, l.space_made_at, coalesce(i.delivery_since, i.ended_at)"
+                       " FROM invocations i JOIN lanes l ON l.lane = i.lane"
                        " WHERE i.seq = ?1 AND i.delivery = 1");
   row.bind(seq);
   const Result<bool> there = row.step();
@@ -29,10 +30,12 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
                   .started_at = from_millis(row.integer(4)),
                   .duration = std::chrono::microseconds(row.integer(5)),
                   .tried = row.integer(6),
+                  .since = from_millis(row.integer(15)),
                   .header_count = static_cast<std::uint32_t>(row.integer(7)),
                   .headers = std::string(row.blob(8)),
                   .body = std::string(row.blob(9)),
                   .large = {}};
+  if (const auto at = row.optional_integer(14)) due.function.space_made_at = from_millis(*at);
   const auto size = static_cast<std::uint64_t>(row.integer(10));
   if (size != due.body.size()) due.large = stored_body(answers, seq, size);
   return due;
@@ -44,6 +47,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
 void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow& row,
                                 const Settlement& settlement) {
   set_due(seq);
+  if (!settlement.attempt) return;
   if (settlement.answer && !is_inline(settlement.answer->body)) return;
   DueDelivery kept{.seq = seq,
                    .function = lane.function,
@@ -51,9 +55,10 @@ void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow&
                    .callback_url = std::move(row.callback_url),
                    .status_code = 0,
                    .attempt = row.attempt,
-                   .started_at = settlement.attempt.started_at,
-                   .duration = std::chrono::floor<std::chrono::microseconds>(settlement.attempt.duration),
+                   .started_at = settlement.attempt->started_at,
+                   .duration = std::chrono::floor<std::chrono::microseconds>(settlement.attempt->duration),
                    .tried = 0,
+                   .since = loop_.clock().wall(),
                    .header_count = 0,
                    .headers = {},
                    .body = {},
@@ -157,9 +162,11 @@ void SqliteQueue::redeliver(const std::string& function_id, const std::string& i
     write(
         256,
         [seq = found->seq, at = now()](store::Database& database) {
-          return store::Statement(database,
-                                  "UPDATE invocations SET delivery = 1, delivery_due = ?2, delivery_tried = 0"
-                                  " WHERE seq = ?1 AND state > 1")
+          return store::Statement(
+                     database,
+                     "UPDATE invocations SET delivery = 1, delivery_due = ?2, delivery_since = ?2,"
+                     " delivery_tried = 0"
+                     " WHERE seq = ?1 AND state > 1")
               .bind(seq, at)
               .run();
         },

@@ -82,23 +82,24 @@ class QueuePowerCut : public ::testing::TestWithParam<std::tuple<Unsynced, std::
 
   // Takes the next one and settles it with an answer made of its id.
   void run_next() {
-    const bool taken = queue_->take([](const FunctionName&) { return Gate::kOpen; }, std::chrono::minutes(1),
-                                    [this](Result<Lease> lease) { settle(std::move(lease)); });
+    const bool taken = queue_->take(
+        Turn::kInLine, [](const FunctionName&) { return Gate::kOpen; }, std::chrono::minutes(1),
+        [this](Result<Lease> lease) { settle(std::move(lease)); });
     EXPECT_TRUE(taken);
   }
   void settle(Result<Lease> lease) {
     ASSERT_TRUE(lease);
     const WallTime now = clock_.wall();
     Settlement settlement{
-        .attempt = {.number = 1,
-                    .started_at = now,
-                    .ended_at = now,
-                    .duration = {},
-                    .outcome = "answered",
-                    .reason = {},
-                    .status_code = 200,
-                    .instance = "worker",
-                    .cold = false},
+        .attempt = Attempt{.number = 1,
+                           .started_at = now,
+                           .ended_at = now,
+                           .duration = {},
+                           .outcome = "answered",
+                           .reason = {},
+                           .status_code = 200,
+                           .instance = "worker",
+                           .cold = false},
         .version = 1,
         .retry_at = {},
         .state = State::kSucceeded,
@@ -125,7 +126,8 @@ class QueuePowerCut : public ::testing::TestWithParam<std::tuple<Unsynced, std::
       ASSERT_TRUE(lease);
       found.insert(lease->id);
     };
-    while (queue_->take([](const FunctionName&) { return Gate::kOpen; }, std::chrono::minutes(1), note))
+    while (queue_->take(
+        Turn::kInLine, [](const FunctionName&) { return Gate::kOpen; }, std::chrono::minutes(1), note))
       ++asked;
     until([&] { return found.size() == asked; });
     return found;

@@ -38,7 +38,9 @@ std::vector<Attempt> parse_attempts(std::string text) {
                         .reason = text_or_empty(json, "reason"),
                         .status_code = static_cast<int>(integer_or(json, "status_code", 0)),
                         .instance = text_or_empty(json, "instance"),
-                        .cold = integer_or(json, "cold", 0) != 0});
+                        .cold = integer_or(json, "cold", 0) != 0,
+                        .queued = std::chrono::microseconds(integer_or(json, "queued_us", 0)),
+                        .starting = std::chrono::microseconds(integer_or(json, "starting_us", 0))});
   }
   return attempts;
 }
@@ -112,7 +114,9 @@ std::string attempt_text(const Attempt& attempt) {
                 {"reason", attempt.reason},
                 {"status_code", attempt.status_code},
                 {"instance", attempt.instance},
-                {"cold", attempt.cold ? 1 : 0}});
+                {"cold", attempt.cold ? 1 : 0},
+                {"queued_us", attempt.queued / std::chrono::microseconds(1)},
+                {"starting_us", attempt.starting / std::chrono::microseconds(1)}});
 }
 
 std::string delivery_text(const DeliveryAttempt& delivery) {
@@ -144,7 +148,7 @@ Record read_record(const store::Statement& row, const FunctionName& function) {
 Result<Loaded> load_request(store::Database& database, std::uint64_t seq, net::BodyBudget& budget) {
   store::Statement row(
       database,
-      "SELECT id, request, body, body_bytes, max_attempts, spent, attempt_count, callback_url"
+      "SELECT id, request, body, body_bytes, max_attempts, spent, attempt_count, callback_url, created_at"
       " FROM invocations WHERE seq = ?1 AND state <= ?2");
   row.bind(seq, StoredState::kDelayed);
   const Result<bool> there = row.step();
@@ -156,7 +160,8 @@ Result<Loaded> load_request(store::Database& database, std::uint64_t seq, net::B
                 .max_attempts = row.integer(4),
                 .spent = row.integer(5),
                 .attempt_count = row.integer(6),
-                .callback_url = row.text(7)};
+                .callback_url = row.text(7),
+                .created_at = row.integer(8)};
   if (const Status kept = loaded.body.append(row.blob(2)); !kept) return std::unexpected(kept.error());
   if (static_cast<std::uint64_t>(row.integer(3)) == loaded.body.size()) return loaded;
   store::Statement parts(database, "SELECT bytes FROM parts WHERE seq = ?1 AND kind = ?2 ORDER BY number");

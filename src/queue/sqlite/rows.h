@@ -42,6 +42,7 @@ struct Loaded {
   std::int64_t spent = 0;
   std::int64_t attempt_count = 0;
   std::string callback_url;
+  std::int64_t created_at = 0;  // milliseconds
 
   std::size_t bytes() const { return request.size() + body.memory().size() + id.size(); }
 };

@@ -4,6 +4,11 @@
 
 namespace sterna::queue::sqlite {
 
+// The row without its blobs, its headers and its places in the indexes come to about a KiB.
+std::uint64_t kib_of(std::uint64_t body_bytes) {
+  return (body_bytes >> 10U) + 1;
+}
+
 // --- lanes ---
 
 Lane& Schedule::lane(const FunctionName& function) {
@@ -39,23 +44,31 @@ void Schedule::erase_lane(std::int64_t key) {
 
 // --- waiting ---
 
-void Schedule::count(Lane& lane, std::ptrdiff_t by) {
-  lane.waiting += static_cast<std::size_t>(by);
-  lane.space->waiting += static_cast<std::size_t>(by);
+void Schedule::count(Lane& lane, const Ticket& ticket) {
+  ++lane.waiting;
+  ++lane.space->waiting;
+  waiting_kib_ += ticket.kib;
 }
 
-void Schedule::add(Lane& lane, const Ticket& ticket, Millis due) {
-  count(lane, 1);
-  if (due > 0) {
-    delayed_.push({due, ticket, &lane});
+void Schedule::uncount(Lane& lane, const Ticket& ticket) {
+  --lane.waiting;
+  --lane.space->waiting;
+  waiting_kib_ -= ticket.kib;
+}
+
+void Schedule::add_delayed(Lane& lane, const Ticket& ticket) {
+  count(lane, ticket);
+  delayed_.push({ticket, &lane});
+}
+
+void Schedule::add_ready(Lane& lane, const Ticket& ticket, Turn turn) {
+  count(lane, ticket);
+  if (turn == Turn::kAtOnce) {
+    at_once_.emplace_back(&lane, ticket);
   } else {
-    push_ready(lane, ticket);
+    lane.ready.push_back(ticket);
+    enter(lane, ticket);
   }
-}
-
-void Schedule::push_ready(Lane& lane, const Ticket& ticket) {
-  lane.ready.push_back(ticket);
-  enter(lane, ticket);
 }
 
 // It has been put into `ready`.
@@ -74,22 +87,18 @@ void Schedule::list(Lane& lane) {
 
 bool Schedule::promote(Millis now) {
   bool any = false;
-  for (; !delayed_.empty() && delayed_.top().due <= now; delayed_.pop()) {
+  for (; !delayed_.empty() && delayed_.top().ticket.due <= now; delayed_.pop()) {
     const Delayed& due = delayed_.top();
     if (is_dropped(due.ticket)) continue;
-    push_ready(*due.lane, due.ticket);
+    due.lane->ready.push_back(due.ticket);
+    enter(*due.lane, due.ticket);
     any = true;
   }
   return any;
 }
 
-std::optional<Millis> Schedule::next_due() const {
-  if (delayed_.empty()) return std::nullopt;
-  return delayed_.top().due;
-}
-
 void Schedule::wake(Lane& lane) {
-  lane.parked = false;
+  lane.parked = lane.held_up = false;
   list(lane);
 }
 
@@ -97,9 +106,11 @@ bool Schedule::is_dropped(const Ticket& ticket) {
   return !dropped_.empty() && dropped_.erase(ticket.seq) != 0;
 }
 
-void Schedule::drop(Lane& lane, std::uint64_t seq) {
-  dropped_.insert(seq);
-  count(lane, -1);
+void Schedule::drop(Lane& lane, const Ticket& ticket) {
+  uncount(lane, ticket);
+  const auto same = [&](const auto& waiting) { return waiting.second.seq == ticket.seq; };
+  if (std::erase_if(at_once_, same) != 0) return;
+  dropped_.insert(ticket.seq);
   trim(lane);
 }
 
@@ -110,16 +121,21 @@ void Schedule::trim(Lane& lane) {
 
 void Schedule::clear(Lane& lane) {
   for (const Ticket& ticket : lane.ready) {
-    if (!is_dropped(ticket)) count(lane, -1);
+    if (!is_dropped(ticket)) uncount(lane, ticket);
   }
   lane.ready.clear();
+  std::erase_if(at_once_, [&](const auto& waiting) {
+    if (waiting.first != &lane) return false;
+    uncount(lane, waiting.second);
+    return true;
+  });
   std::vector<Delayed> kept;
   for (; !delayed_.empty(); delayed_.pop()) {
     const Delayed& delayed = delayed_.top();
     if (delayed.lane != &lane) {
       kept.push_back(delayed);
     } else if (!is_dropped(delayed.ticket)) {
-      count(lane, -1);
+      uncount(lane, delayed.ticket);
     }
   }
   delayed_ = decltype(delayed_)(std::greater<>(), std::move(kept));
@@ -137,7 +153,23 @@ void Schedule::unlist_front(Space& space) {
   if (space.listed) round_.push_back(&space);
 }
 
-const Leased* Schedule::take(const MayRun& may_run, MonotonicTime until, Millis now) {
+const Leased* Schedule::take(Turn turn, const MayRun& may_run, MonotonicTime until, Millis now) {
+  return turn == Turn::kAtOnce ? take_at_once(may_run, until, now) : take_in_line(may_run, until, now);
+}
+
+const Leased* Schedule::take_at_once(const MayRun& may_run, MonotonicTime until, Millis now) {
+  for (auto next = at_once_.begin(); next != at_once_.end(); ++next) {
+    const auto [lane, ticket] = *next;
+    if (lane->held_up) continue;
+    lane->held_up = may_run(lane->function) == Gate::kNotNow;
+    if (lane->held_up) continue;
+    at_once_.erase(next);
+    return &hold(*lane, ticket, Turn::kAtOnce, until, now);
+  }
+  return nullptr;
+}
+
+const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until, Millis now) {
   while (!round_.empty()) {
     Space& space = *round_.front();
     Lane& lane = *space.round.front();
@@ -156,12 +188,19 @@ const Leased* Schedule::take(const MayRun& may_run, MonotonicTime until, Millis 
     if (lane.ready.empty()) lane.first_expiry = Lane::kNever;
     unlist_front(space);
     list(lane);
-    ++lane.leased;
-    Leased& leased = leases_[ticket.seq];
-    leased = {.ticket = ticket, .lane = &lane, .epoch = next_epoch_++, .until = until, .taken_at = now};
-    return &leased;
+    return &hold(lane, ticket, Turn::kInLine, until, now);
   }
   return nullptr;
+}
+
+const Leased& Schedule::hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Millis now) {
+  ++lane.leased;
+  return leases_[ticket.seq] = {.ticket = ticket,
+                                .lane = &lane,
+                                .epoch = next_epoch_++,
+                                .until = until,
+                                .taken_at = now,
+                                .turn = turn};
 }
 
 Leased* Schedule::leased(std::uint64_t seq) {
@@ -177,17 +216,24 @@ Leased* Schedule::leased(const Receipt& receipt) {
 void Schedule::end(std::uint64_t seq) {
   const Leased& held = leases_.at(seq);
   --held.lane->leased;
-  count(*held.lane, -1);
+  uncount(*held.lane, held.ticket);
   leases_.erase(seq);
 }
 
 void Schedule::put_back(std::uint64_t seq, Millis due) {
-  const Leased held = leases_.at(seq);
+  Leased held = leases_.at(seq);
   end(seq);
-  if (due > 0) return add(*held.lane, held.ticket, due);
-  count(*held.lane, 1);
-  held.lane->ready.push_front(held.ticket);
-  enter(*held.lane, held.ticket);
+  if (due > 0) {
+    held.ticket.due = due;
+    return add_delayed(*held.lane, held.ticket);
+  }
+  count(*held.lane, held.ticket);
+  if (held.turn == Turn::kAtOnce) {
+    at_once_.emplace_front(held.lane, held.ticket);
+  } else {
+    held.lane->ready.push_front(held.ticket);
+    enter(*held.lane, held.ticket);
+  }
 }
 
 std::vector<Receipt> Schedule::overdue(MonotonicTime now) const {
@@ -210,13 +256,19 @@ std::vector<std::pair<Lane*, Ticket>> Schedule::take_expired(Millis now) {
         return false;
       }
       if (!is_dropped(ticket)) {
-        count(lane, -1);
+        uncount(lane, ticket);
         expired.emplace_back(&lane, ticket);
       }
       return true;
     });
     trim(lane);
   }
+  std::erase_if(at_once_, [&](const auto& waiting) {
+    if (waiting.second.expires_at > now) return false;
+    uncount(*waiting.first, waiting.second);
+    expired.push_back(waiting);
+    return true;
+  });
   return expired;
 }
 
@@ -233,12 +285,10 @@ std::vector<std::uint64_t> Schedule::leased_of(const Lane& lane) const {
 
 std::optional<Millis> Schedule::oldest(const Lane& lane) const {
   std::optional<Millis> oldest;
-  const auto see = [&](Millis at) { oldest = std::min(oldest.value_or(at), at); };
-  if (!lane.ready.empty()) see(lane.ready.front().created_at);
-  if (lane.leased > 0) {
-    for (const auto& [seq, held] : leases_) {
-      if (held.lane == &lane) see(held.ticket.created_at);
-    }
+  const auto see = [&](Millis due) { oldest = std::min(oldest.value_or(due), due); };
+  if (!lane.ready.empty()) see(lane.ready.front().due);
+  for (const auto& [of, ticket] : at_once_) {
+    if (of == &lane) see(ticket.due);
   }
   return oldest;
 }

@@ -5,9 +5,10 @@
 namespace sterna::queue::sqlite {
 namespace {
 
-// Times are milliseconds since 1970. `lane` stands for a function, so that rows and indexes stay small. The
-// small columns stand before the blobs: what looks at many rows reads no blob. invocations_state holds all
-// that a start has to know of what waits.
+// Times are milliseconds since 1970. `lane` stands for a function, so that rows and indexes stay small. `due`
+// is 0 for what may run now and -1 for what stands in no line (Turn::kAtOnce). The small columns stand before
+// the blobs: what looks at many rows reads no blob. invocations_state holds all that a start has to know of
+// what waits.
 constexpr std::string_view kTables = R"sql(
 CREATE TABLE lanes(
   lane INTEGER PRIMARY KEY,
@@ -72,7 +73,17 @@ CREATE TABLE idempotency(
 CREATE INDEX idempotency_age ON idempotency(forgotten_at);
 )sql";
 
-constexpr std::array kSteps = {kTables};
+// What was settled longest ago goes first, but for what a key stands for: idempotency_id finds that. What
+// waits to be run does not count as kept: body_bytes in the index tells a start how much that is.
+constexpr std::string_view kKeptByKey = R"sql(
+ALTER TABLE lanes ADD COLUMN space_made_at INTEGER;
+ALTER TABLE invocations ADD COLUMN delivery_since INTEGER;
+CREATE INDEX idempotency_id ON idempotency(lane, id);
+DROP INDEX invocations_state;
+CREATE INDEX invocations_state ON invocations(lane, state, seq, due, created_at, expires_at, body_bytes);
+)sql";
+
+constexpr std::array kSteps = {kTables, kKeptByKey};
 
 }  // namespace
 

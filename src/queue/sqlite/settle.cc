@@ -104,8 +104,8 @@ void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
                          callback ? Delivery::kPending : Delivery::kNone);
         }
         if (status.error().code == Code::kConflict) return;  // ended meanwhile
-        if (Lane* still = schedule_.find_lane(function.id))
-          schedule_.add(*still, ticket, now() + kUnwritablePause.count());
+        Lane* still = schedule_.find_lane(function.id);
+        if (still != nullptr) add(*still, ticket, now() + kUnwritablePause.count());
       });
 }
 
@@ -117,7 +117,7 @@ void SqliteQueue::find_then(const std::string& function_id, const std::string& i
   read(
       [key = lane->key, id](store::Database& database) -> Result<Found> {
         store::Statement row(database,
-                             "SELECT seq, state, delivery, callback_url <> '', created_at FROM invocations"
+                             "SELECT seq, state, delivery, callback_url <> '', body_bytes FROM invocations"
                              " WHERE lane = ?1 AND id = ?2");
         row.bind(key, id);
         const Result<bool> there = row.step();
@@ -127,7 +127,7 @@ void SqliteQueue::find_then(const std::string& function_id, const std::string& i
                      .state = static_cast<StoredState>(row.integer(1)),
                      .delivery = static_cast<Delivery>(row.integer(2)),
                      .has_callback = row.integer(3) != 0,
-                     .created_at = row.integer(4)};
+                     .body_bytes = static_cast<std::uint64_t>(row.integer(4))};
       },
       std::move(done));
 }
@@ -141,11 +141,12 @@ void SqliteQueue::cancel(const std::string& function_id, const std::string& id, 
         [seq = found->seq, run = interruption_of(found->seq), at = now()](store::Database& database) {
           return update_cancelled(database, seq, run, at);
         },
-        [this, function_id, id, seq = found->seq, done = std::move(done)](const Status& status) mutable {
+        [this, function_id, id, ticket = Ticket{.seq = found->seq, .kib = kib_of(found->body_bytes)},
+         done = std::move(done)](const Status& status) mutable {
           if (!status && status.error().code == Code::kConflict) return done(already_ended());
           if (!status) return done(std::unexpected(unavailable(status.error())));
           if (Lane* lane = schedule_.find_lane(function_id)) {
-            take_out(*lane, seq, kCancelled);
+            take_out(*lane, ticket, kCancelled);
             settled(lane->function, id, State::kCancelled, kCancelled, Delivery::kNone);
           }
           done({});
@@ -160,10 +161,11 @@ std::optional<Interruption> SqliteQueue::interruption_of(std::uint64_t seq) {
 }
 
 // It is settled on disk: nobody takes it any more, and who holds it stops.
-void SqliteQueue::take_out(Lane& lane, std::uint64_t seq, std::string_view reason) {
+void SqliteQueue::take_out(Lane& lane, const Ticket& ticket, std::string_view reason) {
+  const std::uint64_t seq = ticket.seq;
   drop_kept(seq);
   const Leased* held = schedule_.leased(seq);
-  if (held == nullptr) return schedule_.drop(lane, seq);
+  if (held == nullptr) return schedule_.drop(lane, ticket);
   const Receipt receipt{.seq = seq, .epoch = held->epoch};
   // A settlement that is on its way finds the row settled, and ends as stale.
   if (!settling_.contains(seq)) schedule_.end(seq);
@@ -177,8 +179,10 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
               if (!found) return done(std::unexpected(found.error()));
               if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
                 return done(not_failed());
-              const Ticket ticket{
-                  .seq = found->seq, .created_at = found->created_at, .expires_at = to_millis(expires_at)};
+              const Ticket ticket{.seq = found->seq,
+                                  .kib = kib_of(found->body_bytes),
+                                  .due = now(),
+                                  .expires_at = to_millis(expires_at)};
               write(
                   256,
                   [ticket](store::Database& database) -> Status {
@@ -201,7 +205,7 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
                     if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
                     due_.remove(ticket.seq);
                     take_kept_delivery(ticket.seq);
-                    if (Lane* lane = schedule_.find_lane(function_id)) schedule_.add(*lane, ticket, 0);
+                    if (Lane* lane = schedule_.find_lane(function_id)) schedule_.add_ready(*lane, ticket);
                     tell_ready();
                     done({});
                   });
@@ -212,7 +216,8 @@ void SqliteQueue::redrive(const std::string& function_id, const std::string& id,
 void SqliteQueue::forget(const std::string& function_id) {
   Lane* lane = schedule_.find_lane(function_id);
   if (lane == nullptr) return;
-  for (const std::uint64_t seq : schedule_.leased_of(*lane)) take_out(*lane, seq, kFunctionDeleted);
+  for (const std::uint64_t seq : schedule_.leased_of(*lane))
+    take_out(*lane, schedule_.leased(seq)->ticket, kFunctionDeleted);
   schedule_.clear(*lane);
   lane->forgotten = true;
   kept_.clear();

@@ -14,6 +14,13 @@ constexpr store::DatabaseTuning kWriterTuning{
     .cache_kib = 16'000, .checkpoint_pages = 4'000, .log_limit_bytes = 64LL << 20U};
 constexpr std::int64_t kReservedLog = 17LL << 20U;  // what is written between two write-backs
 
+// As stored.
+Millis due_of(const Submission& submission) {
+  if (submission.turn == Turn::kAtOnce) return kDueAtOnce;
+  if (submission.not_before <= submission.created_at) return 0;
+  return to_millis(std::min(submission.not_before, submission.expires_at));
+}
+
 }  // namespace
 
 // --- start and end ---
@@ -57,28 +64,31 @@ SqliteQueue::~SqliteQueue() {
 }
 
 Status SqliteQueue::restore(store::Database& database) {
-  store::Statement lanes(database, "SELECT lane, function, space, name FROM lanes");
+  store::Statement lanes(database, "SELECT lane, function, space, name, space_made_at FROM lanes");
   std::vector<Lane*> known;
   for (Result<bool> row = lanes.step();; row = lanes.step()) {
     if (!row) return std::unexpected(row.error());
     if (!*row) break;
-    Lane& lane = schedule_.restore_lane({lanes.text(1), lanes.text(2), lanes.text(3)}, lanes.integer(0));
+    FunctionName function{.id = lanes.text(1), .space = lanes.text(2), .name = lanes.text(3)};
+    if (const auto at = lanes.optional_integer(4)) function.space_made_at = from_millis(*at);
+    Lane& lane = schedule_.restore_lane(function, lanes.integer(0));
     lane.stored = true;
     known.push_back(&lane);
   }
   for (Lane* lane : known) {
     store::Statement waiting(database,
-                             "SELECT seq, state, due, created_at, expires_at FROM invocations"
+                             "SELECT seq, due, created_at, expires_at, body_bytes FROM invocations"
                              " WHERE lane = ?1 AND state <= ?2 ORDER BY state, seq");
     waiting.bind(lane->key, StoredState::kDelayed);
     for (Result<bool> row = waiting.step();; row = waiting.step()) {
       if (!row) return std::unexpected(row.error());
       if (!*row) break;
-      schedule_.add(*lane,
-                    {.seq = static_cast<std::uint64_t>(waiting.integer(0)),
-                     .created_at = waiting.integer(3),
-                     .expires_at = waiting.integer(4)},
-                    waiting.integer(2));
+      add(*lane,
+          {.seq = static_cast<std::uint64_t>(waiting.integer(0)),
+           .kib = kib_of(static_cast<std::uint64_t>(waiting.integer(4))),
+           .due = waiting.integer(2),
+           .expires_at = waiting.integer(3)},
+          waiting.integer(1));
     }
   }
   store::Statement callbacks(database, "SELECT seq, delivery_due FROM invocations WHERE delivery = 1");
@@ -91,6 +101,13 @@ Status SqliteQueue::restore(store::Database& database) {
   if (const Result<bool> row = newest.step(); !row) return std::unexpected(row.error());
   next_seq_ = static_cast<std::uint64_t>(newest.integer(0)) + 1;
   return {};
+}
+
+// `due` as stored; for what may run now the ticket says since when.
+void SqliteQueue::add(Lane& lane, Ticket ticket, Millis due) {
+  if (due <= 0) return schedule_.add_ready(lane, ticket, due == kDueAtOnce ? Turn::kAtOnce : Turn::kInLine);
+  ticket.due = due;
+  schedule_.add_delayed(lane, ticket);
 }
 
 std::vector<FunctionName> SqliteQueue::functions() const {
@@ -130,24 +147,26 @@ void SqliteQueue::tell_ready() {
 void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   Lane& lane = schedule_.lane(submission.function);
   if (lane.forgotten) return done(function_gone());
-  if (lane.waiting >= limits_.function_backlog) return done(backlog_full("function"));
-  if (lane.space->waiting >= submission.space_backlog.value_or(limits_.space_backlog))
-    return done(backlog_full("space"));
+  std::optional<Error> full = no_room(lane, submission);
+  if (full && !submission.idempotency) return done(std::unexpected(std::move(*full)));
   if (writer_->waiting() >= limits_.unwritten) {
     return done(fail(Code::kUnavailable, Component::kQueue, "queue_unavailable",
                      "the disk does not keep up; nothing was accepted, try again later"));
   }
   struct Call {
     Submission submission;
+    std::optional<Error> full;  // only what is known already may be answered
     Accepted accepted;
     Done<Accepted> done;
   };
   const std::uint64_t seq = next_seq_++;
-  const Millis due = submission.not_before > submission.created_at
-                         ? to_millis(std::min(submission.not_before, submission.expires_at))
-                         : 0;
-  auto call = std::make_unique<Call>(
-      Call{.submission = std::move(submission), .accepted = {}, .done = std::move(done)});
+  const Millis due = due_of(submission);
+  if (!lane.function.space_made_at && submission.function.space_made_at) {
+    lane.function = submission.function;  // its row is from an older release
+    lane.stored = false;
+  }
+  auto call = std::make_unique<Call>(Call{
+      .submission = std::move(submission), .full = std::move(full), .accepted = {}, .done = std::move(done)});
   Call& in = *call;
   const std::size_t weight =
       in.submission.request.size() + static_cast<std::size_t>(in.submission.body.size());
@@ -156,33 +175,47 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   write(
       weight,
       [&in, key = lane.key, stored = lane.stored, seq, due](store::Database& database) {
+        if (in.full) return find_accepted(database, key, in.submission, in.accepted);
         return insert(database, {.lane = key, .lane_stored = stored, .seq = seq, .due = due}, in.submission,
                       in.accepted);
       },
       [this, call = std::move(call), &lane, seq, due](const Status& status) {
         --lane.arriving;
         if (!status && status.error().reason == "already_exists") return call->done(call_id_in_use());
+        if (!status && call->full && status.error().code == Code::kNotFound)
+          return call->done(std::unexpected(*call->full));
         if (!status) return call->done(std::unexpected(unavailable(status.error())));
-        lane.stored = true;
+        if (!call->full) lane.stored = true;
         if (!call->accepted.repeated && observer_ != nullptr) observer_->on_accepted(lane.function);
         if (!call->accepted.repeated) accepted(call->submission, lane, seq, due);
         call->done(std::move(call->accepted));
       });
 }
 
+// Why the backlog takes no more; nullopt: it does.
+std::optional<Error> SqliteQueue::no_room(const Lane& lane, const Submission& submission) const {
+  if (submission.turn == Turn::kAtOnce) return std::nullopt;
+  if (lane.waiting >= limits_.function_backlog) return backlog_full("function").error();
+  if (lane.space->waiting >= submission.space_backlog.value_or(limits_.space_backlog))
+    return backlog_full("space").error();
+  return std::nullopt;
+}
+
 void SqliteQueue::accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due) {
   if (lane.forgotten) return;  // cancelled with the rest
-  schedule_.add(lane,
-                {.seq = seq,
-                 .created_at = to_millis(submission.created_at),
-                 .expires_at = to_millis(submission.expires_at)},
-                due);
-  if (due == 0 && is_inline(submission.body)) {
+  add(lane,
+      {.seq = seq,
+       .kib = kib_of(submission.body.size()),
+       .due = to_millis(submission.created_at),
+       .expires_at = to_millis(submission.expires_at)},
+      due);
+  if (due <= 0 && is_inline(submission.body)) {
     keep(seq, Loaded{.id = submission.id,
                      .request = std::move(submission.request),
                      .body = std::move(submission.body),
                      .max_attempts = submission.max_attempts,
-                     .callback_url = std::move(submission.callback_url)});
+                     .callback_url = std::move(submission.callback_url),
+                     .created_at = to_millis(submission.created_at)});
   }
   tell_ready();
 }
@@ -213,9 +246,9 @@ void SqliteQueue::drop_kept(std::uint64_t seq) {
 
 // --- take ---
 
-bool SqliteQueue::take(const MayRun& may_run, Duration lease, Done<Lease> done) {
+bool SqliteQueue::take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) {
   while (true) {
-    const Leased* held = schedule_.take(may_run, loop_.clock().now() + lease, now());
+    const Leased* held = schedule_.take(turn, may_run, loop_.clock().now() + lease, now());
     if (held == nullptr) return false;
     const Receipt receipt{.seq = held->ticket.seq, .epoch = held->epoch};
     if (held->ticket.expires_at <= now()) {
@@ -240,12 +273,13 @@ Lease SqliteQueue::lease_of(const Leased& held, Loaded loaded) const {
           .id = std::move(loaded.id),
           .request = std::move(loaded.request),
           .body = std::move(loaded.body),
-          .created_at = from_millis(held.ticket.created_at),
+          .created_at = from_millis(loaded.created_at),
           .expires_at = from_millis(held.ticket.expires_at),
           .attempt = loaded.attempt_count + 1,
           .spent = loaded.spent,
           .max_attempts = loaded.max_attempts,
-          .callback_url = std::move(loaded.callback_url)};
+          .callback_url = std::move(loaded.callback_url),
+          .turn = held.turn};
 }
 
 // Reads the request, and those that come after it in the same lane.

@@ -35,7 +35,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   // LeaseQueue
   void observe(QueueObserver& observer) override { observer_ = &observer; }
   void enqueue(Submission submission, Done<Accepted> done) override;
-  bool take(const MayRun& may_run, Duration lease, Done<Lease> done) override;
+  bool take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) override;
   void wake(const std::string& function_id) override;
   Status renew(const Receipt& receipt, Duration lease) override;
   void settle(const Receipt& receipt, Settlement settlement, Done<void> done) override;
@@ -76,7 +76,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
     StoredState state{};
     Delivery delivery{};
     bool has_callback = false;
-    Millis created_at = 0;
+    std::uint64_t body_bytes = 0;
   };
   using Databases = std::array<std::unique_ptr<store::Database>, 3>;  // writer, reader, answers
 
@@ -96,9 +96,12 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   }
   void tick();
   void sweep();
+  void after_sweep(const struct Swept& swept);
   void tell_ready();
+  void add(Lane& lane, Ticket ticket, Millis due);
   void accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due);
-  void take_out(Lane& lane, std::uint64_t seq, std::string_view reason);
+  std::optional<Error> no_room(const Lane& lane, const Submission& submission) const;
+  void take_out(Lane& lane, const Ticket& ticket, std::string_view reason);
   std::optional<Interruption> interruption_of(std::uint64_t seq);
   bool keep(std::uint64_t seq, Loaded loaded);
   std::optional<Loaded> take_kept(std::uint64_t seq);
@@ -137,7 +140,10 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::unordered_map<std::uint64_t, std::vector<Awaiting>> loading_;
   std::unordered_set<std::uint64_t> settling_;  // their lease does not run out while they are written
   net::Loop::TimerId timer_;
-  std::uint64_t sweep_cursor_ = 0;
+  std::uint64_t sweep_cursor_ = 0;  // of what is too old
+  // Of what goes because there is too much: first without what an idempotency key stands for, then with it.
+  std::uint64_t size_cursor_ = 0;
+  bool spares_keys_ = true;
   bool sweeping_ = false;
   MonotonicTime next_sweep_;
   // Jobs that come back after the end find this false.

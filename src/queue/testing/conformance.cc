@@ -144,17 +144,17 @@ std::string Conformance::accept(const FunctionName& function, std::string id) {
 
 // --- leases ---
 
-std::optional<Result<Lease>> Conformance::try_take(Duration lease) {
+std::optional<Result<Lease>> Conformance::try_take(Duration lease, Turn turn) {
   auto result = std::make_shared<std::optional<Result<Lease>>>();
-  const bool taken =
-      queue().take(may_run_, lease, [result](Result<Lease> taken) { result->emplace(std::move(taken)); });
+  const bool taken = queue().take(turn, may_run_, lease,
+                                  [result](Result<Lease> taken) { result->emplace(std::move(taken)); });
   if (!taken) return std::nullopt;
   until([&] { return result->has_value(); });
   return std::move(*result);
 }
 
-Lease Conformance::take(Duration lease) {
-  auto taken = try_take(lease);
+Lease Conformance::take(Duration lease, Turn turn) {
+  auto taken = try_take(lease, turn);
   if (!taken || !*taken) {
     ADD_FAILURE() << (taken ? taken->error().reason : "nothing may be taken");
     return {.receipt = {},

@@ -118,9 +118,9 @@ class Conformance : public ::testing::TestWithParam<Implementation> {
   std::string accept(Submission submission);
 
   // The next one that is due; nullopt when there is none.
-  std::optional<Result<Lease>> try_take(Duration lease = kLease);
+  std::optional<Result<Lease>> try_take(Duration lease = kLease, Turn turn = Turn::kInLine);
   // One that must be there.
-  Lease take(Duration lease = kLease);
+  Lease take(Duration lease = kLease, Turn turn = Turn::kInLine);
   // The ids of all that may be taken now, in order, and the leases with them.
   std::vector<std::string> take_all(std::vector<Lease>* leases = nullptr);
 
