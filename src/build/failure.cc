@@ -47,6 +47,13 @@ std::string cpp_reason(const Recipe& recipe, const Lines& lines) {
     if (!reason.empty()) break;
   }
   const bool undefined = reason.contains("undefined reference to") || reason.contains("undefined symbol: ");
+  // What function.h calls, and every handler has to define.
+  constexpr std::string_view kHandle = "handle(sterna::Request const&)";
+  if (undefined &&
+      (reason.contains(fmt::format("`{}", kHandle)) || reason.ends_with(fmt::format(": {}", kHandle))))
+    return "handler.cc defines no `sterna::Response handle(const sterna::Request& request)`: define it, "
+           "outside "
+           "of any namespace";
   if (undefined && recipe.what.contains(", without "))
     reason += fmt::format("; built{}", after(recipe.what, ","));
   return reason;

@@ -93,6 +93,15 @@ TEST(Failure, WhatIsMissingWhenLinkedWithTheSourcesLeftOut) {
       "x.cc:(.text+0x1): undefined reference to `add'; built without add.c (only .cc and .cpp are compiled)");
 }
 
+TEST(Failure, AHandlerThatIsMissing) {
+  EXPECT_EQ(reason(recipe_of(api::BuildKind::kCpp),
+                   "handler.cc:(.text.sterna_handle_v1[sterna_handle_v1]+0x6c): undefined reference to "
+                   "`handle(sterna::Request const&)'\n"),
+            "handler.cc defines no `sterna::Response handle(const sterna::Request& request)`: define it, "
+            "outside of "
+            "any namespace");
+}
+
 TEST(Failure, PipsContradictionWithBothSides) {
   EXPECT_EQ(
       reason(recipe_of(api::BuildKind::kPython),
