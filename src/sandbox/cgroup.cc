@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "base/number.h"
 #include "sandbox/files.h"
 
 namespace sterna::sandbox {
@@ -199,11 +201,30 @@ std::uint64_t Cgroup::oom_kills() const {
   return read_counter(memory_ + file, "oom_kill");
 }
 
+void Cgroup::kill(pid_t spared) const {
+  const bool has_switch = version_ == CgroupVersion::kV2 && spared == 0 && !directories_.empty();
+  if (has_switch && write_file(directories_.front() + "/cgroup.kill", "1") == 0) return;
+  if (!pids_.empty()) write_file(pids_ + "/pids.max", "0");
+  // What was being forked during the first round is there in the second.
+  for (int round = 0; round < 2; ++round) {
+    for (const std::string& directory : directories_) kill_members(directory, spared);
+  }
+}
+
 bool Cgroup::remove() {
   std::erase_if(directories_, [](const std::string& directory) {
     return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
   });
   return directories_.empty();
+}
+
+void kill_members(const std::string& directory, pid_t spared) {
+  const auto text = read_file(directory + "/cgroup.procs", 1 << 20);
+  if (!text) return;
+  for (const std::string_view line : split(*text, '\n')) {
+    const pid_t pid = parse_number<pid_t>(line).value_or(0);
+    if (pid > 1 && pid != spared && pid != ::getpid()) ::kill(pid, SIGKILL);
+  }
 }
 
 int join_cgroups(const int* fds, std::size_t count) {

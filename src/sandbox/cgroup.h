@@ -84,6 +84,9 @@ void remove_orphan_groups(const CgroupLayout& layout);
 // The names of the groups in `directory` that zygotes have made.
 std::vector<std::string> zygote_groups(const std::string& directory);
 
+// SIGKILL to all processes of the group at `directory` but `spared` and the caller.
+void kill_members(const std::string& directory, pid_t spared = 0);
+
 // One worker's group. Its directories are removed by `remove`, not by the destructor.
 class Cgroup {
  public:
@@ -102,6 +105,10 @@ class Cgroup {
 
   // How many processes of the group the kernel has killed for memory. 0 without the controller.
   std::uint64_t oom_kills() const;
+
+  // SIGKILL to all in it but `spared`; none of them can start another process any more. For a group that is
+  // not used again.
+  void kill(pid_t spared = 0) const;
 
   // True when nothing is left of it; false when processes still leave it: call again.
   bool remove();

@@ -12,7 +12,6 @@
 #include <charconv>
 #include <memory>
 
-#include "base/number.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/files.h"
 
@@ -136,15 +135,6 @@ std::vector<std::string> subdirectories(const std::string& directory) {
       found.push_back(directory + "/" + std::string(name));
   }
   return found;
-}
-
-void kill_members(const std::string& group) {
-  const auto text = read_file(group + "/cgroup.procs", 1 << 20);
-  if (!text) return;
-  for (const std::string_view line : split(*text, '\n')) {
-    const pid_t pid = parse_number<pid_t>(line).value_or(0);
-    if (pid > 1 && pid != ::getpid()) ::kill(pid, SIGKILL);
-  }
 }
 
 // The pid in a group's name, 0 for a name that is not a zygote's.

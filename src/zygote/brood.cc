@@ -52,9 +52,7 @@ Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Pr
       program_uids_(program_uids),
       report_(std::move(report)),
       replicas_([this](Report each, int listener) { report_(std::move(each), listener); },
-                [this](sandbox::Cgroup group) {
-                  if (!group.remove()) leaving_.push_back(std::move(group));
-                }) {
+                [this](sandbox::Cgroup group) { leave(std::move(group)); }) {
   sandbox::remove_orphan_groups(cgroups_);
 }
 
@@ -97,16 +95,28 @@ void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
   if (auto status = assign(*child, start, fds); !status) refuse(status.error().detail);
 }
 
+// A sandbox in which nobody is to live any more ends as a whole, whatever those in it have done about their
+// own ends.
 void Brood::kill(const std::string& worker) {
-  if (replicas_.kill(worker)) return;
+  const std::optional<std::string> parent = replicas_.kill(worker);
   for (const auto& child : children_) {
-    if (child->worker != worker) continue;
-    if (replicas_.count(worker) > 0) {
-      send_signal(child->worker_process, SIGKILL);  // its replicas live on
-    } else {
+    if (child->worker != parent.value_or(worker)) continue;
+    child->killed = child->killed || !parent;
+    const bool deserted = (child->killed || child->told) && replicas_.living(child->worker) == 0;
+    if (!deserted && parent) continue;
+    if (deserted)
       ::kill(child->init, SIGKILL);
-    }
+    else
+      send_signal(child->worker_process, SIGKILL);  // its replicas live on
+    if (child->group) child->group->kill(deserted ? 0 : child->init);
   }
+}
+
+// Whatever is in it has outlived its worker.
+void Brood::leave(sandbox::Cgroup group) {
+  if (group.remove()) return;
+  group.kill();
+  leaving_.push_back(std::move(group));
 }
 
 Status Brood::start_replica(const Start& start, const std::vector<UniqueFd>& fds) {
@@ -356,7 +366,7 @@ void Brood::bury(Child& child, int init_status) {
   } else if (!child.told) {
     report_exit(child, child.wait_status.value_or(init_status));
   }
-  if (child.group && !child.group->remove()) leaving_.push_back(std::move(*child.group));
+  if (child.group) leave(std::move(*child.group));
 }
 
 void Brood::report_exit(Child& child, int status) {

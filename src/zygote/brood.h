@@ -68,6 +68,7 @@ class Brood {
     std::optional<int> wait_status;
     UniqueFd worker_process;  // a pidfd
     bool may_pause = false;
+    bool killed = false;
     bool told = false;  // the worker has ended, its sandbox lives on for its replicas
     UniqueFd socket;
     UniqueFd uid_map;  // open for the one write that the kernel takes
@@ -79,6 +80,7 @@ class Brood {
   Result<sandbox::Cgroup> make_group(const sandbox::CgroupLimits& limits);
   Status start_replica(const Start& start, const std::vector<UniqueFd>& fds);
   void report_exit(Child& child, int status);
+  void leave(sandbox::Cgroup group);
   Child* find_spare(sandbox::NetworkSpace space);
   Result<UniqueFd> filter_for(const sandbox::SandboxPlan& plan) const;
   Status assign(Child& child, const Start& start, const std::vector<UniqueFd>& fds);

@@ -1,6 +1,7 @@
 // Replicas forked from a paused worker: they are as separate from it and from each other as any two workers.
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -147,6 +148,24 @@ TEST_P(ParentTest, GroupsGoWithTheirReplicas) {
   EXPECT_TRUE(eventually([&] { return !sandbox::is_directory(group); }));
 }
 
+TEST_P(ParentTest, WhatIsInAReplicasGroupEndsWithIt) {
+  if (cgroups_.version == sandbox::CgroupVersion::kNone) GTEST_SKIP() << "no cgroups";
+  const auto parent = paused("p", pausing());
+  const auto replica = forked("a", "p", pausing());
+  const std::string group = cgroups_.directories().front() + "/" + sandbox::group_name(zygote_->pid(), 2);
+  const pid_t stranger = ::fork();  // in no namespace of the replica's
+  if (stranger == 0) {
+    while (true) ::pause();
+  }
+  EXPECT_EQ(sandbox::write_file(group + "/cgroup.procs", std::to_string(stranger)), 0);
+  ASSERT_TRUE(zygote_->send_kill("a"));
+  int status = 0;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(stranger, &status, WNOHANG) == stranger; }));
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_TRUE(await<Exited>("a"));
+  EXPECT_TRUE(eventually([&] { return !sandbox::is_directory(group); }));
+}
+
 TEST_P(ParentTest, ReplicasOutliveTheirParent) {
   const auto parent = paused("p", pausing());
   const auto replica = forked("a", "p", pausing());
@@ -169,6 +188,46 @@ TEST_P(ParentTest, AParentThatDoesNotForkIsAFailureOfTheReplica) {
   ASSERT_TRUE(exited);
   EXPECT_EQ(exited->error, "wait for the parent: Connection timed out");
   EXPECT_EQ(parent.ask("ids"), "1000 1000 2");
+}
+
+TEST_P(ParentTest, AParentWhoseFilterAnswersForTheKernelHasNoReplicas) {
+  const auto parent = started("p", pausing());
+  EXPECT_EQ(parent.ask("fake_setns"), "ok");
+  EXPECT_EQ(parent.ask("attempt setns"), "ok");  // so it looks to the parent
+  EXPECT_EQ(parent.ask("pause"), "paused");
+  const auto replica = start("a", pausing(), {}, "p");
+  EXPECT_EQ(await<Exited>("a").value().error,
+            "trust a parent that filters its own system calls: Operation not permitted");
+  ASSERT_TRUE(zygote_->send_kill("p"));
+  EXPECT_TRUE(await<Exited>("p"));
+  EXPECT_TRUE(await_children(0));
+}
+
+TEST_P(ParentTest, AForkThatStaysWhereItIsIsNoReplica) {
+  const auto parent = started("p", pausing());
+  EXPECT_EQ(parent.ask("pretend"), "paused");
+  const auto replica = start("a", pausing(), {}, "p");
+  EXPECT_EQ(await<Exited>("a").value().error, "become the replica's parent process: Operation not permitted");
+  await_hello(parent);  // it goes on when its fork has ended
+  EXPECT_EQ(parent.ask("numbers /proc"), "2");
+}
+
+TEST_P(ParentTest, AParentThatTakesItsOrphansInHasNoReplicas) {
+  const auto parent = started("p", pausing());
+  EXPECT_EQ(parent.ask("adopt_orphans"), "ok");
+  EXPECT_EQ(parent.ask("pause"), "paused");
+  const auto replica = start("a", pausing(), {}, "p");
+  EXPECT_EQ(await<Exited>("a").value().error, "become the replica's parent process: Operation not permitted");
+}
+
+TEST_P(ParentTest, WithItsParentAndItselfKilledAReplicasSandboxEndsAtOnce) {
+  const auto parent = paused("p", pausing());
+  const auto replica = forked("a", "p", pausing());
+  ASSERT_TRUE(zygote_->send_kill("p"));
+  ASSERT_TRUE(zygote_->send_kill("a"));
+  EXPECT_EQ(await<Exited>("p").value().signal, SIGKILL);
+  EXPECT_EQ(await<Exited>("a").value().signal, SIGKILL);
+  EXPECT_TRUE(await_children(0));
 }
 
 TEST_P(ParentTest, WhoMayNotPauseHasNoReplicas) {

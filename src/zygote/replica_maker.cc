@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/packet_filter.h"
 #include "zygote/child_steps.h"
+#include "zygote/confinement.h"
 
 namespace sterna::zygote {
 namespace {
@@ -37,16 +39,6 @@ constexpr int kFilterFd = kControlSocketFd + 1;
 void* there(std::uintptr_t address) {
   return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
 }
-
-struct Namespace {
-  const char* path;
-  int type;
-};
-constexpr Namespace kJoined[kMaxNamespaces] = {
-    {"/proc/self/ns/user", CLONE_NEWUSER}, {"/proc/self/ns/mnt", CLONE_NEWNS},
-    {"/proc/self/ns/pid", CLONE_NEWPID},   {"/proc/self/ns/ipc", CLONE_NEWIPC},
-    {"/proc/self/ns/uts", CLONE_NEWUTS},   {"/proc/self/ns/cgroup", CLONE_NEWCGROUP},
-    {"/proc/self/ns/net", CLONE_NEWNET}};
 
 // EINTR is the deadline's doing.
 StepError here(const char* step) {
@@ -102,7 +94,9 @@ class Deadline {
   const std::size_t namespaces = namespaces_of(order.network);
   int fds[kMaxJoined];
   for (std::size_t i = 0; i < namespaces; ++i) {
-    fds[i] = ::open(kJoined[i].path, O_RDONLY | O_CLOEXEC);
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/ns/%s", kReplicaNamespaces[i].name);
+    fds[i] = ::open(path, O_RDONLY | O_CLOEXEC);
     if (fds[i] < 0) give_up(socket, {"open the namespaces", errno});
   }
   std::size_t count = namespaces;
@@ -149,21 +143,6 @@ int write_map(pid_t process, const char* file, std::uint32_t id) {
   return written == length ? 0 : EIO;
 }
 
-// Whether every capability set of the process is empty, and it is under the filter.
-bool is_confined(pid_t process) {
-  char path[64];
-  char text[4096];
-  std::snprintf(path, sizeof path, "/proc/%d/status", process);
-  const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
-  const ssize_t length = file ? ::read(file.get(), text, sizeof text - 1) : -1;
-  if (length <= 0) return false;
-  text[length] = '\0';
-  const auto says = [&text](const char* line) { return std::strstr(text, line) != nullptr; };
-  return says("\nCapInh:\t0000000000000000\n") && says("\nCapPrm:\t0000000000000000\n") &&
-         says("\nCapEff:\t0000000000000000\n") && says("\nCapBnd:\t0000000000000000\n") &&
-         says("\nCapAmb:\t0000000000000000\n") && says("\nNoNewPrivs:\t1\n") && says("\nSeccomp:\t2\n");
-}
-
 // What init puts into the forked process's memory for calls that take a pointer.
 struct Scratch {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -173,7 +152,9 @@ struct Scratch {
 
 }  // namespace
 
-ReplicaMaker::ReplicaMaker(const ChildSetup& setup, int orders) : setup_(setup), orders_(orders) {
+// The parent has one filter beyond those that this process has, from the zygote.
+ReplicaMaker::ReplicaMaker(const ChildSetup& setup, int orders)
+    : setup_(setup), orders_(orders), outer_filters_(filters_of(::getpid())) {
   const int on = 1;
   ::setsockopt(orders_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
   ::fcntl(orders_, F_SETFL, O_NONBLOCK);
@@ -188,13 +169,16 @@ StepError ReplicaMaker::make(const ForkOrder& order, const RawPacket& raw, MadeR
     if (const StepError failed = receive(Said::Kind::kHere, &forked_)) return failed;
     if (const StepError failed = move(order, raw, made.listener)) return failed;
     if (const int failed = send_packet(orders_, {&kGo, 1})) return {"let the replica go", failed};
-    return receive(Said::Kind::kRuns, &made.worker);
+    if (const StepError failed = receive(Said::Kind::kRuns, &made.worker)) return failed;
+    return check_worker(order, made.worker);
   }();
   for (UniqueFd& fd : joined_) fd.reset();
   if (error) {
-    if (forked_ != 0) ::kill(forked_, SIGKILL);
-    if (made.init != 0) ::kill(made.init, SIGKILL);
+    for (const pid_t each : {forked_, made.init, made.worker}) {
+      if (each > 1) ::kill(each, SIGKILL);
+    }
   }
+  process_.reset();
   return error;
 }
 
@@ -274,17 +258,47 @@ StepError ReplicaMaker::call(const char* step, long number, const sandbox::Trace
   return answer < 0 ? StepError{step, static_cast<int>(-answer)} : StepError{};
 }
 
+int ReplicaMaker::filters_with(const ForkOrder& order) const {
+  const int parents = outer_filters_ + 1;
+  return order.network == Network::kEgress ? parents + 1 : parents;
+}
+
 StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener) {
+  if (const StepError error = tracee_.stop(forked_)) return error;
+  process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
+  if (!process_) return here("hold the replica");
+  if (outer_filters_ < 0) return {"count the filters of system calls", ENOSYS};
+  if (const StepError error = check_fork(forked_, outer_filters_ + 1)) return error;
+  if (const StepError error = join_groups(order, raw)) return error;
+  if (const StepError error = hand_over(order)) return error;
+  if (const StepError error = unshare_descriptors()) return error;
+  if (const StepError error = join_namespaces()) return error;
+  if (const StepError error = drop_privileges()) return error;
+  if (const StepError error = restrict_files()) return error;
+  if (order.network == Network::kEgress) {
+    if (const StepError error = install_filter(listener)) return error;
+  }
+  if (const StepError error = check_namespaces(forked_, Moved::kFork, {joined_, namespace_count_}))
+    return error;
+  if (const StepError error = check_confined(forked_, filters_with(order))) return error;
+  return tracee_.release();
+}
+
+// While it is stopped: what it had forked before stays the parent's.
+StepError ReplicaMaker::join_groups(const ForkOrder& order, const RawPacket& raw) const {
   char pid[16];
   const int length = std::snprintf(pid, sizeof pid, "%d", forked_);
   for (std::size_t i = first_group(order); i < raw.fd_count; ++i) {
     if (::write(raw.fds[i], pid, static_cast<std::size_t>(length)) != length)
       return here("move the replica to its cgroup");
   }
-  if (const StepError error = tracee_.stop(forked_)) return error;
-  const bool egress = order.network == Network::kEgress;
+  return {};
+}
+
+StepError ReplicaMaker::hand_over(const ForkOrder& order) const {
   Scratch scratch;
-  const std::size_t filter_bytes = egress ? setup_.notify_filter.size() * sizeof(sock_filter) : 0;
+  const std::size_t filter_bytes =
+      order.network == Network::kEgress ? setup_.notify_filter.size() * sizeof(sock_filter) : 0;
   if (sizeof scratch + filter_bytes > kScratchBytes) return {"hand the filter over", E2BIG};
   scratch.program.len = static_cast<unsigned short>(setup_.notify_filter.size());
   scratch.program.filter = static_cast<sock_filter*>(there(here_.scratch + sizeof scratch));
@@ -293,21 +307,37 @@ StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, Uniqu
   const iovec to{there(here_.scratch), sizeof scratch + filter_bytes};
   if (::process_vm_writev(forked_, from, 2, &to, 1, 0) != static_cast<ssize_t>(to.iov_len))
     return here("write into the replica");
-  if (const StepError error = join_namespaces()) return error;
-  if (const StepError error = drop_privileges()) return error;
-  if (const StepError error = restrict_files()) return error;
-  if (egress) {
-    if (const StepError error = install_filter(listener)) return error;
-  }
-  if (!is_confined(forked_)) return {"confine the replica", EPERM};
-  return tracee_.release();
+  return {};
+}
+
+// Another process that has the same table could put other descriptors in the place of those that are looked
+// at.
+StepError ReplicaMaker::unshare_descriptors() {
+  constexpr std::uint64_t kNone = ~0U;
+  return call("give the replica its own descriptors", SYS_close_range, {kNone, kNone, CLOSE_RANGE_UNSHARE});
+}
+
+// What the fork says of its child is only that there is one. The fork itself must be gone: it is not in the
+// namespace that ends with the replica's init, and while it lives it is told how the child ends.
+StepError ReplicaMaker::check_worker(const ForkOrder& order, pid_t worker) const {
+  ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+  pollfd ended{process_.get(), POLLIN, 0};
+  if (::poll(&ended, 1, -1) != 1) return here("wait for the fork's end");
+  if (const StepError error = check_is_child(worker)) return error;
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, worker, 0)));
+  if (!process) return here("hold the replica");
+  StepError error = check_namespaces(worker, Moved::kWorker, {joined_, namespace_count_});
+  if (!error) error = check_confined(worker, filters_with(order));
+  // One that has ended, with all its threads, is nowhere any more; its end is told like any.
+  pollfd dead{process.get(), POLLIN, 0};
+  return error && ::poll(&dead, 1, 0) != 1 ? error : StepError{};
 }
 
 StepError ReplicaMaker::join_namespaces() {
   for (std::size_t i = 0; i < namespace_count_; ++i) {
     const auto fd = static_cast<std::uint64_t>(static_cast<std::uint32_t>(here_.joined[i]));
     if (const StepError error =
-            call("join a namespace", SYS_setns, {fd, static_cast<std::uint64_t>(kJoined[i].type)}))
+            call("join a namespace", SYS_setns, {fd, static_cast<std::uint64_t>(kReplicaNamespaces[i].type)}))
       return error;
   }
   return {};
@@ -334,8 +364,8 @@ StepError ReplicaMaker::restrict_files() {
   const int ours = joined_[namespace_count_].get();
   const int theirs = here_.joined[namespace_count_];
   const long same = ::syscall(SYS_kcmp, ::getpid(), forked_, KCMP_FILE, ours, theirs);
+  if (same < 0) return here("find the replica's rules for files");  // without kcmp there are no replicas
   if (same > 0) return {"find the replica's rules for files", EPROTO};
-  if (same < 0 && errno != ENOSYS) return here("find the replica's rules for files");
   return call("restrict the replica's files", SYS_landlock_restrict_self,
               {static_cast<std::uint32_t>(theirs), 0});
 }
@@ -348,8 +378,8 @@ StepError ReplicaMaker::install_filter(UniqueFd& listener) {
                                    &theirs)) {
     return error;
   }
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
-  const auto taken = static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), static_cast<int>(theirs), 0));
+  const auto taken =
+      static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), static_cast<int>(theirs), 0));
   if (taken < 0) return here("take the replica's listener");
   listener.reset(taken);
   return call("close the replica's listener", SYS_close, {static_cast<std::uint64_t>(theirs)});

@@ -34,20 +34,27 @@ class ReplicaMaker {
   sandbox::StepError order_fork(const RawPacket& raw);
   sandbox::StepError receive(Said::Kind kind, pid_t* sender);
   sandbox::StepError move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener);
+  sandbox::StepError join_groups(const ForkOrder& order, const RawPacket& raw) const;
+  sandbox::StepError hand_over(const ForkOrder& order) const;
+  sandbox::StepError unshare_descriptors();
   sandbox::StepError join_namespaces();
   sandbox::StepError drop_privileges();
   sandbox::StepError restrict_files();
   sandbox::StepError install_filter(UniqueFd& listener);
   sandbox::StepError call(const char* step, long number, const sandbox::Tracee::Arguments& arguments,
                           std::int64_t* result = nullptr);
+  sandbox::StepError check_worker(const ForkOrder& order, pid_t worker) const;
+  int filters_with(const ForkOrder& order) const;  // of a replica
 
   const ChildSetup& setup_;
   const int orders_;
+  const int outer_filters_;  // of the machine's or the container's making
   UniqueFd joined_[kMaxJoined];
   std::size_t joined_count_ = 0;
   std::size_t namespace_count_ = 0;
   sandbox::Tracee tracee_;
   pid_t forked_ = 0;
+  UniqueFd process_;  // forked_, a pidfd
   Said here_;
 };
 

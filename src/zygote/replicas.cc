@@ -39,20 +39,29 @@ Status Replicas::start(const Start& start, int init_socket, const std::vector<Un
     if (group) leave_(std::move(*group));
     return fail_errno(Component::kWorker, "send the order to the parent", error);
   }
-  replicas_.push_back({order.replica, start.worker, start.parent, {}, std::move(group)});
+  replicas_.push_back({.number = order.replica,
+                       .worker = start.worker,
+                       .parent = start.parent,
+                       .init = {},
+                       .group = std::move(group),
+                       .killed = false});
   return {};
 }
 
-bool Replicas::kill(const std::string& worker) {
+// Its init's end takes along all that is in its namespace; whatever else is in its group goes too.
+std::optional<std::string> Replicas::kill(const std::string& worker) {
   const auto found = std::ranges::find(replicas_, worker, &Replica::worker);
-  if (found == replicas_.end()) return false;
+  if (found == replicas_.end()) return std::nullopt;
+  std::string parent = found->parent;
   if (found->init) {
+    found->killed = true;
     send_signal(found->init, SIGKILL);
+    if (found->group) found->group->kill();
   } else {
     // Its order may never be carried out; if it is, the note finds nobody.
     end(static_cast<std::size_t>(found - replicas_.begin()), exit_of(worker, SIGKILL, nullptr, {}));
   }
-  return true;
+  return parent;
 }
 
 void Replicas::take_note(const ChildNote& note, RawPacket& raw) {
@@ -106,6 +115,11 @@ bool Replicas::has(const std::string& worker) const {
 
 std::size_t Replicas::count(const std::string& parent) const {
   return static_cast<std::size_t>(std::ranges::count(replicas_, parent, &Replica::parent));
+}
+
+std::size_t Replicas::living(const std::string& parent) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      replicas_, [&](const Replica& replica) { return replica.parent == parent && !replica.killed; }));
 }
 
 }  // namespace sterna::zygote

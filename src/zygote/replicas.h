@@ -39,8 +39,8 @@ class Replicas {
   // `filter`: of the network, with network egress.
   Status start(const Start& start, int init_socket, const std::vector<UniqueFd>& fds, const UniqueFd& filter,
                std::optional<sandbox::Cgroup> group);
-  // SIGKILL to all its processes; false when there is none of that name.
-  bool kill(const std::string& worker);
+  // SIGKILL to all its processes. Answers its parent; nullopt when there is none of that name.
+  std::optional<std::string> kill(const std::string& worker);
 
   // What a parent's init has said about a replica. Takes the descriptors.
   void take_note(const ChildNote& note, RawPacket& raw);
@@ -50,6 +50,8 @@ class Replicas {
 
   bool has(const std::string& worker) const;
   std::size_t count(const std::string& parent) const;
+  // Those that were not killed.
+  std::size_t living(const std::string& parent) const;
   std::size_t size() const { return replicas_.size(); }
 
  private:
@@ -59,6 +61,7 @@ class Replicas {
     std::string parent;
     UniqueFd init;  // a pidfd, once it has entered its sandbox: with it everything inside ends
     std::optional<sandbox::Cgroup> group;
+    bool killed = false;
   };
   void end(std::size_t at, Exited exited);
 

@@ -3,12 +3,15 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -26,11 +30,14 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
 #include "zygote/adopt.h"
+#include "zygote/packet.h"
 #include "zygote/parent.h"
+#include "zygote/parent_words.h"
 #include "zygote/zygote.h"
 
 namespace {
@@ -135,6 +142,19 @@ std::string loopback_inside() {
   return connect_to("127.0.0.1", ntohs(address.sin_port));
 }
 
+// Each by a thread of its own, at the same time.
+std::string sockets(std::size_t count) {
+  std::atomic<std::size_t> made = 0;
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < count; ++i) {
+    threads.emplace_back([&made] {
+      if (UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))) ++made;
+    });
+  }
+  threads.clear();
+  return std::to_string(made.load());
+}
+
 std::string interfaces() {
   std::string all;
   struct if_nameindex* found = ::if_nameindex();
@@ -227,6 +247,15 @@ std::string attempt(const std::string& what) {
   return "unknown attempt";
 }
 
+// Answers system call `number` with success from now on, without the kernel's doing anything.
+std::string fake(unsigned number) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{.len = std::size(filter), .filter = filter};
+  return errno_name(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
+
 std::string obey(const std::string& verb, const std::string& argument) {
   if (verb == "ids")
     return std::to_string(::getuid()) + " " + std::to_string(::getgid()) + " " + std::to_string(::getpid());
@@ -252,11 +281,14 @@ std::string obey(const std::string& verb, const std::string& argument) {
     return name;
   }
   if (verb == "attempt") return attempt(argument);
+  if (verb == "fake_setns") return fake(SYS_setns);
+  if (verb == "adopt_orphans") return errno_name(::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
   if (verb == "capabilities") return capabilities();
   if (verb == "threads") return threads();
   if (verb == "interfaces") return interfaces();
   if (verb == "gateway") return gateway();
   if (verb == "loopback") return loopback_inside();
+  if (verb == "sockets") return sockets(std::stoul(argument));
   if (verb == "run_child") return run_child();
   if (verb == "connect") {
     const std::size_t colon = argument.find(':');
@@ -288,6 +320,32 @@ int pause_worker(const WorkerFds& fds) {
   }
 }
 
+// Does what a replica's fork is to do, but for the fork: stays where it is and says that the replica runs.
+int pretend_to_fork(const WorkerFds& fds) {
+  using sterna::zygote::Said;
+  const auto say = [&](const Said& said) {
+    sterna::zygote::send_packet(fds.orders, {reinterpret_cast<const char*>(&said), sizeof said});
+  };
+  static char scratch[sterna::zygote::kScratchBytes];
+  char word = 0;
+  sterna::zygote::RawPacket raw;
+  if (sterna::zygote::receive_raw(fds.orders, &word, sizeof word, raw) <= 0) return 3;
+  const pid_t forked = ::fork();
+  if (forked == 0) {
+    Said here{.kind = Said::Kind::kHere, .scratch = reinterpret_cast<std::uint64_t>(scratch)};
+    for (std::size_t i = sterna::zygote::kReplicaFds; i < raw.fd_count; ++i)
+      here.joined[i - sterna::zygote::kReplicaFds] = raw.fds[i];
+    say(here);
+    sterna::zygote::RawPacket none;
+    if (sterna::zygote::receive_raw(fds.orders, &word, sizeof word, none) <= 0) ::_exit(1);
+    say({.kind = Said::Kind::kRuns});
+    while (true) ::pause();
+  }
+  for (std::size_t i = 0; i < raw.fd_count; ++i) ::close(raw.fds[i]);
+  ::waitpid(forked, nullptr, 0);
+  return worker_main(fds);
+}
+
 int worker_main(const WorkerFds& fds) {
   if (::send(fds.socket, "hello", 5, MSG_NOSIGNAL) != 5) return 2;
   char buffer[4096];
@@ -300,6 +358,10 @@ int worker_main(const WorkerFds& fds) {
     if (command == "pause") {
       if (::send(fds.socket, "paused", 6, MSG_NOSIGNAL) != 6) return 2;
       return pause_worker(fds);
+    }
+    if (command == "pretend") {
+      if (::send(fds.socket, "paused", 6, MSG_NOSIGNAL) != 6) return 2;
+      return pretend_to_fork(fds);
     }
     const std::string answer = obey(command.substr(0, space), argument);
     if (::send(fds.socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) return 2;
