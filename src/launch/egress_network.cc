@@ -16,15 +16,36 @@ EgressNetwork::EgressNetwork(net::Loop& loop, net::Resolver& resolver, UniqueFd 
 
 EgressNetwork::~EgressNetwork() {
   loop_.cancel(timer_);
+  loop_.cancel(rest_timer_);
   unwatch_ready();
   if (starter_.listener_fd() >= 0) loop_.remove(starter_.listener_fd(), listener_watch_);
 }
 
 void EgressNetwork::on_listener() {
-  starter_.on_listener();
+  if (resting_) return;
+  const std::size_t looked_at = starter_.on_listener();
   // The call that asked is held until the network is up.
   if (starter_.state() == sandbox::EgressStarter::State::kStarting) serve_names();
   follow();
+  pace(looked_at);
+}
+
+void EgressNetwork::pace(std::size_t looked_at) {
+  const MonotonicTime now = loop_.now();
+  if (now >= window_end_) {
+    window_end_ = now + kWindow;
+    in_window_ = 0;
+  }
+  in_window_ += looked_at;
+  if (in_window_ >= kCallsInWindow) {
+    resting_ = true;
+    rest_timer_ = loop_.after(window_end_ - now, [this] {
+      resting_ = false;
+      on_listener();
+    });
+  } else if (looked_at == sandbox::EgressStarter::kCallsAtOnce) {
+    loop_.tell_again(listener_watch_, EPOLLIN);
+  }
 }
 
 void EgressNetwork::serve_names() {
@@ -60,6 +81,7 @@ void EgressNetwork::follow() {
     watched_ready_fd_ = starter_.ready_fd();
     static_cast<void>(loop_.add(watched_ready_fd_, ready_watch_, EPOLLIN));
     if (const auto deadline = starter_.deadline()) {
+      loop_.cancel(timer_);  // it may be watched a second time
       timer_ = loop_.after(*deadline - loop_.clock().now(), [this] { on_deadline(); });
     }
   }

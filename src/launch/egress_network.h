@@ -15,6 +15,11 @@ namespace sterna::launch {
 
 class EgressNetwork final {
  public:
+  // A function can ask for sockets as fast as its processors are, and each of its calls comes here for as
+  // long as it lives, at the cost of the loop's thread: so many are answered in each window.
+  static constexpr std::size_t kCallsInWindow = 32;
+  static constexpr Duration kWindow = std::chrono::milliseconds(10);
+
   // `on_failure` is told once, in words, when the network cannot be brought up. `policy` has the names that
   // the worker's own resolver answers, if any.
   EgressNetwork(net::Loop& loop, net::Resolver& resolver, UniqueFd listener, pid_t worker,
@@ -40,6 +45,8 @@ class EgressNetwork final {
   void on_ready();
   void on_deadline();
   void unwatch_ready();
+  // Lets others have their turn, and rests when there were too many calls.
+  void pace(std::size_t looked_at);
   // Before the first question can be asked.
   void serve_names();
   // Watches what the starter waits for now.
@@ -55,6 +62,10 @@ class EgressNetwork final {
   Watch ready_watch_{*this, &EgressNetwork::on_ready};
   int watched_ready_fd_ = -1;
   net::Loop::TimerId timer_;
+  MonotonicTime window_end_{};
+  std::size_t in_window_ = 0;  // calls
+  bool resting_ = false;       // until rest_timer_
+  net::Loop::TimerId rest_timer_;
   std::optional<NameServer> names_;
   bool told_ = false;
 };

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/number.h"
 #include "sandbox/files.h"
 #include "sandbox/launch.h"
 
@@ -37,9 +38,9 @@ std::size_t notification_bytes() {
 }
 
 // Joining the worker's user namespace makes pasta lose its death signal, so a shell holds it: it passes the
-// end on. Its own output is closed, so that the pipe's end tells pasta's.
+// end on. It says who pasta is, then its own output is closed, so that the pipe's end tells pasta's.
 constexpr const char* kHolder =
-    R"(trap 'kill -9 $p 2>/dev/null; exit' TERM; pasta "$@" & p=$!; exec >&-; wait $p)";
+    R"(trap 'kill -9 $p 2>/dev/null; exit' TERM; pasta "$@" & p=$!; echo $p; exec >&-; wait $p)";
 
 // In the foreground pasta tells that it is ready by writing its pid to the "file" which is our pipe. No port
 // is forwarded either way, and the gateway's address does not lead to the host's loopback.
@@ -97,28 +98,33 @@ EgressStarter::~EgressStarter() {
   // does not pass that on.
   ::kill(holder_, SIGSTOP);  // it starts nothing any more
   for (const pid_t pasta : children_of(holder_)) ::kill(pasta, SIGKILL);
+  if (pasta_) ::syscall(SYS_pidfd_send_signal, pasta_.get(), SIGKILL, nullptr, 0);
   ::kill(holder_, SIGKILL);
   ::waitpid(holder_, nullptr, 0);
 }
 
-void EgressStarter::on_listener() {
+std::size_t EgressStarter::on_listener() {
   std::vector<std::uint64_t> buffer;
-  while (true) {
-    // The receiving call waits when there is nothing, whatever the descriptor's mode: ask first.
-    pollfd polled{listener_.get(), POLLIN, 0};
-    if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLIN) == 0) return;
-    buffer.assign(notification_bytes() / sizeof(std::uint64_t) + 1, 0);
-    auto* notification = reinterpret_cast<seccomp_notif*>(buffer.data());
-    if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
-      if (errno == ENOENT || errno == EINTR) continue;  // its caller was killed meanwhile
-      return;
-    }
-    if (state_ == State::kIdle) begin();
-    if (state_ == State::kStarting)
-      held_.push_back(notification->id);
-    else
-      answer(notification->id);
-  }
+  std::size_t taken = 0;
+  while (taken < kCallsAtOnce && take_call(buffer)) ++taken;
+  return taken;
+}
+
+// False when there is none, or none any more.
+bool EgressStarter::take_call(std::vector<std::uint64_t>& buffer) {
+  // The receiving call waits when there is nothing, whatever the descriptor's mode: ask first.
+  pollfd polled{listener_.get(), POLLIN, 0};
+  if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLIN) == 0) return false;
+  buffer.assign(notification_bytes() / sizeof(std::uint64_t) + 1, 0);
+  auto* notification = reinterpret_cast<seccomp_notif*>(buffer.data());
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, notification) != 0)
+    return errno == ENOENT || errno == EINTR;  // its caller was killed meanwhile
+  if (state_ == State::kIdle) begin();
+  if (state_ == State::kStarting)
+    held_.push_back(notification->id);
+  else
+    answer(notification->id);
+  return true;
 }
 
 void EgressStarter::begin() {
@@ -138,14 +144,24 @@ void EgressStarter::begin() {
   deadline_ = clock_.now() + kPatience;
 }
 
+// The holder's line first, then pasta's own.
 void EgressStarter::on_ready() {
-  char text[32];
+  char text[64];
   const ssize_t got = ::read(ready_.get(), text, sizeof text);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0)
-    finish(State::kUp, {});
-  else
-    finish(State::kFailed, "pasta ended before the network was up");
+  if (got <= 0) return finish(State::kFailed, "pasta ended before the network was up");
+  told_.append(text, static_cast<std::size_t>(got));
+  const auto lines = split(told_, '\n');
+  if (!pasta_ && !lines.empty() && told_.find('\n') != std::string::npos)
+    hold_pasta(parse_number<pid_t>(lines[0]).value_or(0));
+  if (lines.size() > 1) finish(State::kUp, {});
+}
+
+// Its parent is the holder, so the pid is nobody else's yet.
+void EgressStarter::hold_pasta(pid_t pid) {
+  const std::vector<pid_t> held = children_of(holder_);
+  if (std::ranges::find(held, pid) != held.end())
+    pasta_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
 void EgressStarter::on_deadline() {

@@ -39,12 +39,15 @@ class EgressStarter {
   State state() const { return state_; }
   const std::string& error() const { return error_; }
 
-  // Readable when a socket is asked for; hung up when the worker is gone. Call `on_listener` then. Never
-  // blocks.
-  int listener_fd() const { return listener_.get(); }
-  void on_listener();
+  // How many calls `on_listener` looks at: a function can make any number of them.
+  static constexpr std::size_t kCallsAtOnce = 8;
 
-  // While starting: readable when pasta is ready or gone. Call `on_ready` then. Else -1.
+  // Readable when a socket is asked for; hung up when the worker is gone. Call `on_listener` then; it answers
+  // how many calls it has looked at, and when these are kCallsAtOnce there may be more. Never blocks.
+  int listener_fd() const { return listener_.get(); }
+  std::size_t on_listener();
+
+  // While starting: readable when pasta was started, is ready or is gone. Call `on_ready` then. Else -1.
   int ready_fd() const { return ready_.get(); }
   void on_ready();
 
@@ -54,6 +57,8 @@ class EgressStarter {
 
  private:
   void begin();
+  bool take_call(std::vector<std::uint64_t>& buffer);
+  void hold_pasta(pid_t pid);
   void finish(State state, std::string error);
   void answer(std::uint64_t call);
 
@@ -65,7 +70,9 @@ class EgressStarter {
   std::string error_;
   std::vector<std::uint64_t> held_;  // calls that wait; at most the worker's threads
   UniqueFd ready_;
+  std::string told_;  // through ready_
   pid_t holder_ = 0;  // the shell that holds pasta
+  UniqueFd pasta_;    // a pidfd: its holder may end before it
   std::optional<MonotonicTime> deadline_;
 };
 

@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -368,6 +370,18 @@ class EgressTest : public ZygoteFixture {
     starter_.emplace(std::move(report->listener), pid_, clock_, std::vector<int>());
   }
   std::string ask(const std::string& command) { return ask_with_egress(worker_, *starter_, command); }
+  // Until so many threads of the worker stand in a call that was answered to nobody yet.
+  bool await_threads(std::size_t count) const {
+    const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
+    return eventually([&] {
+      std::size_t found = 0;
+      for (const auto& each : std::filesystem::directory_iterator(tasks)) {
+        const auto call = sandbox::read_file(each.path().string() + "/syscall");
+        if (call && call->starts_with(std::to_string(SYS_socket) + " ")) ++found;
+      }
+      return found >= count;
+    });
+  }
 
   SystemClock clock_;
   TestWorker worker_;
@@ -406,6 +420,44 @@ TEST_P(EgressTest, PastaEndsWithItsStarter) {
   EXPECT_TRUE(runs_with(netns));
   starter_.reset();
   EXPECT_TRUE(eventually([&] { return !runs_with(netns); }));
+}
+
+TEST_P(EgressTest, PastaEndsThoughItsHolderWasKilled) {
+  const std::string netns = "/proc/" + std::to_string(pid_) + "/ns/net";
+  EXPECT_EQ(ask("loopback"), "ok");
+  std::size_t holders = 0;
+  for (const pid_t child : children_of(::getpid())) {
+    const auto command = sandbox::read_file("/proc/" + std::to_string(child) + "/cmdline");
+    if (!command || command->find("sterna-egress") == std::string::npos) continue;
+    ++holders;
+    ::kill(child, SIGKILL);
+  }
+  ASSERT_EQ(holders, 1U);
+  EXPECT_TRUE(runs_with(netns));
+  starter_.reset();
+  EXPECT_TRUE(eventually([&] { return !runs_with(netns); }));
+}
+
+TEST_P(EgressTest, CallsAreTakenAFewAtATime) {
+  constexpr std::size_t kCalls = 20;
+  const std::string command = "sockets " + std::to_string(kCalls);
+  ASSERT_GT(::send(worker_.socket.get(), command.data(), command.size(), MSG_NOSIGNAL), 0);
+  // All threads have come to their call before the network is up: then none can go on.
+  std::size_t most = 0;
+  std::size_t taken = 0;
+  while (taken < kCalls) {
+    pollfd polled{starter_->listener_fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&polled, 1, 10'000), 1) << taken;
+    if (starter_->state() == sandbox::EgressStarter::State::kIdle) {
+      ASSERT_TRUE(await_threads(kCalls));
+    }
+    const std::size_t now = starter_->on_listener();
+    most = std::max(most, now);
+    taken += now;
+  }
+  EXPECT_EQ(taken, kCalls);
+  EXPECT_EQ(most, sandbox::EgressStarter::kCallsAtOnce);
+  EXPECT_EQ(ask("ids"), std::to_string(kCalls)) << "the answer to the command before";
 }
 
 TEST_P(EgressTest, PastaEndsWithAKilledServer) {
