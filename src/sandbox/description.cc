@@ -22,7 +22,11 @@ Json mounts_of(const SandboxPlan& plan) {
        {{"path", "/tmp"}, {"access", kReadWrite}, {"bytes", plan.tmp_bytes}, {"files", kMaxTmpFiles}},
        {{"path", "/dev/shm"}, {"access", kReadWrite}, {"bytes", kShmBytes}, {"files", kMaxTmpFiles}},
        {{"path", "/dev"}, {"access", kReadOnly}, {"what", "null, zero, full, random, urandom"}},
-       {{"path", "/proc"}, {"access", kReadOnly}, {"what", "its own processes; nothing of the machine's"}},
+       {{"path", "/proc"},
+        {"access", kReadOnly},
+        {"what",
+         "its own processes; of the machine: cpuinfo, meminfo, stat, loadavg, uptime, version, filesystems, "
+         "cgroups, sys"}},
        {{"path", kSecretsDir}, {"access", kReadOnly}, {"what", "the function's secrets, if it has any"}}});
 }
 

@@ -17,14 +17,49 @@ constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 // Most of them are root's anyway; a mount more costs less than being wrong about one. What a kernel lacks is
 // left out.
-constexpr const char* kCoveredFiles[] = {
-    "proc/kcore",       "proc/kallsyms",      "proc/keys",          "proc/key-users", "proc/timer_list",
-    "proc/sched_debug", "proc/latency_stats", "proc/sysrq-trigger", "proc/kmsg",      "proc/modules",
-    "proc/config.gz",   "proc/cmdline",       "proc/interrupts",    "proc/iomem",     "proc/ioports",
-    "proc/diskstats",   "proc/partitions",    "proc/locks",         "proc/swaps",     "proc/slabinfo",
-    "proc/vmallocinfo", "proc/pagetypeinfo",  "proc/kpagecount",    "proc/kpageflags"};
-constexpr const char* kCoveredFolders[] = {"proc/acpi", "proc/asound", "proc/bus",  "proc/driver",
-                                           "proc/fs",   "proc/irq",    "proc/scsi", "proc/tty"};
+constexpr const char* kCoveredFiles[] = {"proc/kcore",
+                                         "proc/kallsyms",
+                                         "proc/keys",
+                                         "proc/key-users",
+                                         "proc/timer_list",
+                                         "proc/sched_debug",
+                                         "proc/latency_stats",
+                                         "proc/sysrq-trigger",
+                                         "proc/kmsg",
+                                         "proc/modules",
+                                         "proc/config.gz",
+                                         "proc/cmdline",
+                                         "proc/interrupts",
+                                         "proc/iomem",
+                                         "proc/ioports",
+                                         "proc/diskstats",
+                                         "proc/partitions",
+                                         "proc/locks",
+                                         "proc/swaps",
+                                         "proc/slabinfo",
+                                         "proc/vmallocinfo",
+                                         "proc/pagetypeinfo",
+                                         "proc/kpagecount",
+                                         "proc/kpageflags",
+                                         "proc/buddyinfo",
+                                         "proc/zoneinfo",
+                                         "proc/vmstat",
+                                         "proc/softirqs",
+                                         "proc/schedstat",
+                                         "proc/consoles",
+                                         "proc/devices",
+                                         "proc/misc",
+                                         "proc/crypto",
+                                         "proc/dma",
+                                         "proc/mdstat",
+                                         "proc/mtrr",
+                                         "proc/fb",
+                                         "proc/execdomains",
+                                         "proc/bootconfig",
+                                         "proc/allocinfo",
+                                         "proc/sys/kernel/ns_last_pid"};
+constexpr const char* kCoveredFolders[] = {"proc/acpi", "proc/asound", "proc/bus", "proc/driver",  "proc/fs",
+                                           "proc/irq",  "proc/scsi",   "proc/tty", "proc/pressure"};
 
 StepError here(const char* step) {
   return {step, errno};

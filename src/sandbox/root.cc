@@ -1,6 +1,7 @@
 #include "sandbox/root.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -8,6 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "sandbox/files.h"
@@ -83,6 +86,23 @@ Status add_system(const std::string& root) {
   return {};
 }
 
+// Certificates, and what languages and libraries in /usr are set up by: without it they do not start, or only
+// half. What others than root may not read there a function cannot either.
+constexpr const char* kEtcFolders[] = {"/etc/ssl/certs", "/etc/alternatives", "/etc/java-*",       "/etc/php",
+                                       "/etc/perl",      "/etc/fonts",        "/etc/ImageMagick-*"};
+
+std::vector<std::string> directories_like(const char* pattern) {
+  std::vector<std::string> found;
+  glob_t matches{};
+  if (::glob(pattern, 0, nullptr, &matches) == 0) {
+    for (const char* path : std::span(matches.gl_pathv, matches.gl_pathc)) {
+      if (is_directory(path)) found.emplace_back(path);
+    }
+  }
+  ::globfree(&matches);
+  return found;
+}
+
 // Small files are copied: every bind is one more mount to clone for every sandbox.
 Status add_etc(const std::string& root) {
   if (!make_directories(root, "/etc/ssl")) return failed("/etc");
@@ -98,9 +118,10 @@ Status add_etc(const std::string& root) {
     return failed("resolv.conf");
   if (!make_file(root + "/etc/passwd", kPasswd) || !make_file(root + "/etc/group", kGroup))
     return failed("passwd");
-  for (const char* name : {"/etc/ssl/certs", "/etc/alternatives"}) {
-    if (!is_directory(name)) continue;
-    if (auto status = bind_directory(root, {name, name}); !status) return status;
+  for (const char* pattern : kEtcFolders) {
+    for (const std::string& name : directories_like(pattern)) {
+      if (auto status = bind_directory(root, {name, name}); !status) return status;
+    }
   }
   return {};
 }

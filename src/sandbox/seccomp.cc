@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -24,6 +25,10 @@ using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 constexpr std::uint64_t kNamespaceFlags =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
+constexpr std::uint64_t kInt = 0xffffffffU;  // of a register
+
+constexpr std::uint64_t kMptcp = 262;  // IPPROTO_MPTCP, unknown to older C libraries
 
 // fchmodat2, unknown to libseccomp 2.5: without ENOSYS newer C libraries do not fall back.
 constexpr int kFchmodat2 = 452;
@@ -80,7 +85,6 @@ void add_processes(Rules& rules) {
 // Any limit but that of core dumps, which is one that could be lowered to hand cores to the host's handler
 // (enter.cc). The kernel takes the low half of the argument.
 void add_limits(Rules& rules) {
-  constexpr std::uint64_t kInt = 0xffffffffU;
   for (std::uint64_t resource = 0; resource < RLIM_NLIMITS; ++resource) {
     if (resource == RLIMIT_CORE) continue;
     rules.add(SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), masked_equal(0, kInt, resource));
@@ -89,13 +93,19 @@ void add_limits(Rules& rules) {
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), equal(2, 0));  // only asks
 }
 
-// Local sockets always; the internet and the route socket (which tells name resolution what addresses there
-// are) by `rule`.
+// Local sockets always; TCP, UDP and the route socket (which tells name resolution what addresses there are)
+// by `rule`. The kernel takes the low half of the protocol. Programs that try Multipath TCP first go on
+// without it when they hear that there is none.
 void add_sockets(Rules& rules, SocketRule rule) {
   const std::uint32_t action = rule == SocketRule::kNotify ? SCMP_ACT_NOTIFY : SCMP_ACT_ALLOW;
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socket), equal(0, AF_UNIX));
-  rules.add(action, SCMP_SYS(socket), equal(0, AF_INET));
-  rules.add(action, SCMP_SYS(socket), equal(0, AF_INET6));
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), equal(0, AF_UNIX));
+  for (const int family : {AF_INET, AF_INET6}) {
+    const scmp_arg_cmp of_family = equal(0, static_cast<std::uint64_t>(family));
+    for (const std::uint64_t protocol : {IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP})
+      rules.add(action, SCMP_SYS(socket), of_family, masked_equal(2, kInt, protocol));
+    rules.add(SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), of_family, masked_equal(2, kInt, kMptcp));
+  }
   rules.add(action, SCMP_SYS(socket), equal(0, AF_NETLINK), equal(2, 0));
 }
 

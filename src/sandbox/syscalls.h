@@ -253,7 +253,7 @@ inline constexpr const char* kAllowedCalls[] = {
     "timerfd_gettime",
     "timerfd_settime",
     "times",
-    // sockets that exist, and local pairs
+    // sockets that exist
     "accept",
     "accept4",
     "bind",
@@ -272,7 +272,6 @@ inline constexpr const char* kAllowedCalls[] = {
     "sendto",
     "setsockopt",
     "shutdown",
-    "socketpair",
     // System V and POSIX queues, semaphores, shared memory: in an own namespace
     "mq_getsetattr",
     "mq_notify",

@@ -1,6 +1,8 @@
 """The template `http`: servers that nobody wrote for Sterna, and what happens when one does not work."""
 
+import json
 import shutil
+import subprocess
 import threading
 
 import pytest
@@ -119,6 +121,45 @@ def test_node(server):
     eventually(lambda: "asked for /x/y?z" in [line["text"] for line in server.logs("node", call_id=call_id)])
     for number in range(300):
         assert server.call("node", f"/{number}", method="POST", content=b"x").content == b"x"
+
+
+PHP_EXTENSIONS = "<?php echo json_encode(get_loaded_extensions());"
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="php is not installed")
+def test_php_has_the_extensions_that_it_has_on_the_machine(server):
+    here = subprocess.run(["php", "-r", PHP_EXTENSIONS[6:]], capture_output=True, text=True, check=True).stdout
+    deploy(server, "php-extensions", {"index.php": PHP_EXTENSIONS}, ["php", "-S", "127.0.0.1:$PORT", "index.php"])
+    assert set(json.loads(here)) <= set(server.call("php-extensions").json())
+
+
+JAVA = """
+import com.sun.net.httpserver.*;
+import java.net.*;
+public class Server {
+  public static void main(String[] arguments) throws Exception {
+    var server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PORT"))), 0);
+    server.createContext("/", exchange -> {
+      byte[] body = (exchange.getRequestURI() + " " + java.security.Security.getProviders().length).getBytes();
+      exchange.sendResponseHeaders(200, body.length);
+      exchange.getResponseBody().write(body);
+      exchange.close();
+    });
+    server.start();
+  }
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="java is not installed")
+def test_javas_own_server_reads_how_java_is_set_up(server):
+    limits = {"memory_mb": 512, "max_pids": 128}
+    command = ["java", "-Xmx64m", "Server.java"]
+    deploy(server, "java", {"Server.java": JAVA}, command, limits=limits)
+    answer = server.call("java", "/a")
+    assert answer.status_code == 200, (answer.text, server.logs("java"))
+    path, providers = answer.text.split(" ")
+    assert path == "/a" and int(providers) > 0
 
 
 @pytest.mark.skipif(not shutil.which("php"), reason="php is not installed")

@@ -136,7 +136,23 @@ def what_controls_the_machine(_):
         return fd
 
     paths = ("/proc/sysrq-trigger", "/proc/acpi/wakeup", "/sys/power/state", "/sys/fs/cgroup/cgroup.procs", "/proc/irq/default_smp_affinity")
+    paths += ("/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io", "/proc/sys/kernel/ns_last_pid")
     return succeeded({path: lambda path=path: open_control(path) for path in paths})
+
+
+# Of the machine, and left because programs need it: docs/SECURITY.md has the list too.
+TOLD = {"cgroups", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version", "version_signature"}
+OWN = {"mounts", "net", "self", "sys", "sysvipc", "thread-self"}
+
+
+@attack
+def what_tells_about_the_machine(_):
+    files = []
+    for name in os.listdir("/proc"):
+        path = os.path.join("/proc", name)
+        if not name.isdigit() and name not in TOLD | OWN:
+            files += files_below(path) if os.path.isdir(path) else [path]
+    return [path for path in files if readable(path)]
 
 
 @attack
@@ -284,6 +300,19 @@ def sockets_of_odd_families(_):
                     reached.append(f"{family} {kind} {protocol}")
                 except OSError:
                     pass
+    # Kinds of TCP and UDP that the kernel has beside them: Multipath, SCTP, SMC, UDP-Lite, DCCP, L2TP.
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for kind, protocol in ((1, 262), (1, 132), (5, 132), (1, 256), (2, 136), (6, 33), (2, 115), (2, 1), (2, 58), (2, 136 | 1 << 32)):
+            reached += succeeded({f"{family} {kind} {protocol}": lambda f=family, k=kind, p=protocol: os.close(call(41, f, k, p))})
+    # No other family even hears of a pair.
+    for family in [each for each in range(46) if each != socket.AF_UNIX]:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+            try:
+                call(53, family, kind, 0, ctypes.create_string_buffer(8))
+                reached.append(f"pair {family} {kind}")
+            except OSError as error:
+                if error.errno != errno.EPERM:
+                    reached.append(f"pair {family} {kind}: {error.errno}")
     return reached
 
 
