@@ -19,13 +19,14 @@ std::string request_head(const wire::RequestHead& request, std::size_t body_byte
   append_encoded_path(out, request.path);
   if (!request.query.empty()) out.append("?").append(request.query);
   out.append(" HTTP/1.1\r\n");
+  const net::HopByHop always;  // the gateway has taken away what the request's own Connection headers list
   bool has_host = false;
   wire::HeaderWalk walk(request.headers, request.header_count);
   std::string_view name;
   std::string_view value;
   while (walk.next(name, value)) {
     const net::Header header(name, value);
-    if (header.known == net::KnownHeader::kContentLength || net::is_hop_by_hop(header, {})) continue;
+    if (header.known == net::KnownHeader::kContentLength || always.includes(header)) continue;
     has_host = has_host || header.known == net::KnownHeader::kHost;
     out.append(name).append(": ").append(value).append("\r\n");
   }
