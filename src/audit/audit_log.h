@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "api/paging.h"
+#include "audit/entry.h"
+#include "audit/failure_limit.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/ulid.h"
@@ -17,23 +19,13 @@
 
 namespace sterna::audit {
 
-// Never holds a body, a query, or a token: what is secret is in none of its fields.
-struct Entry {
-  std::string id;  // a ULID, which orders them; made by `record`
-  WallTime at;     // set by `record`
-  std::string space;
-  std::string app;       // id; empty: access was not checked
-  std::string app_name;  // as it was called then
-  std::string address;   // of the client
-  std::string method;
-  std::string path;
-  int status = 0;
-  std::string reason;  // of a refusal or failure; else empty
-};
-
 struct AuditLimits {
-  std::int64_t entries_per_space = 10'000;  // the oldest go; calls that belong to no space count as one
-  std::size_t max_path_bytes = 512;         // longer ones are cut
+  // The oldest go; calls that belong to no space count as one. What failed is counted apart, so that it
+  // cannot push out what was changed.
+  std::int64_t changes_per_space = 10'000;
+  std::int64_t failures_per_space = 2'000;
+  std::int64_t failures_per_minute = 60;  // of each app; the others are one entry with their number
+  std::size_t max_path_bytes = 512;       // longer ones are cut
 };
 
 struct Page {
@@ -47,9 +39,17 @@ class AuditLog {
   // Opens or creates the database file (or ":memory:"). `clock` must outlive it.
   static Result<std::unique_ptr<AuditLog>> open(const std::string& path, const Clock& clock,
                                                 const AuditLimits& limits = {});
+  ~AuditLog();  // writes down how many failures were left out
+  AuditLog(const AuditLog&) = delete;
+  AuditLog& operator=(const AuditLog&) = delete;
 
-  // The entry is on disk when this returns.
+  // The entry is on disk when this returns. Of failures ask `admits` before.
   Status record(Entry entry);
+
+  // These two do not block. Whether a failure is to be recorded; one that is not admitted, or is left out, is
+  // counted, and an entry with their number is written when the minute is over.
+  bool admits(const Entry& failed) { return failures_.admits(failed); }
+  void leave_out(const Entry& failed) { failures_.leave_out(failed); }
 
   // Why the last entry could not be written, when the disk was the reason; and a try that changes nothing.
   std::optional<Error> write_trouble() const { return database_->write_trouble(); }
@@ -60,10 +60,13 @@ class AuditLog {
 
  private:
   AuditLog(std::unique_ptr<store::Database> database, const Clock& clock, const AuditLimits& limits);
+  Status insert(Entry entry);
   Status drop_oldest(const std::string& space);
+  Status insert_all(std::vector<Entry> entries);
 
   const Clock& clock_;
   const AuditLimits limits_;
+  FailureLimit failures_;
   std::mutex mutex_;
   std::unique_ptr<store::Database> database_;  // guarded by mutex_
   UlidGenerator ids_;                          // guarded by mutex_

@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+#include "store/migrations.h"
+
 namespace sterna::audit {
 namespace {
 
@@ -25,20 +27,31 @@ class AuditLogTest : public ::testing::Test {
   void reopen() {
     log_.reset();
     log_ = std::move(*AuditLog::open((folder_ / "audit.db").string(), clock_,
-                                     {.entries_per_space = 150, .max_path_bytes = 20}));
+                                     {.changes_per_space = 150,
+                                      .failures_per_space = 50,
+                                      .failures_per_minute = 3,
+                                      .max_path_bytes = 20}));
   }
-  void record(const std::string& path, const std::string& space = "a") {
-    ASSERT_TRUE(log_->record({.id = {},
-                              .at = {},
-                              .space = space,
-                              .app = "app",
-                              .app_name = "name",
-                              .address = "127.0.0.1",
-                              .method = "PUT",
-                              .path = path,
-                              .status = 200,
-                              .reason = {}}));
+  static Entry entry(const std::string& path, const std::string& space = "a", int status = 200) {
+    return {.id = {},
+            .at = {},
+            .space = space,
+            .app = "app",
+            .app_name = "name",
+            .address = "127.0.0.1",
+            .method = "PUT",
+            .path = path,
+            .status = status,
+            .reason = {}};
+  }
+  void record(const std::string& path, const std::string& space = "a", int status = 200) {
+    ASSERT_TRUE(log_->record(entry(path, space, status)));
     clock_.advance(std::chrono::milliseconds(1));
+  }
+  // As the callers do it.
+  void refuse(const std::string& path) {
+    const Entry refused = entry(path, "a", 403);
+    if (log_->admits(refused)) record(path, "a", 403);
   }
   std::vector<std::string> paths(const std::optional<std::string>& space, WallTime since = {},
                                  const api::Page& page = {}) {
@@ -95,6 +108,63 @@ TEST_F(AuditLogTest, TheOldestOfASpaceGoWithoutTouchingOthers) {
   EXPECT_LT(all.size(), 260U);
   EXPECT_EQ(all.front(), "/399");
   EXPECT_THAT(paths("b"), ElementsAre("/kept"));
+}
+
+TEST_F(AuditLogTest, FailuresPushOutNoChanges) {
+  record("/kept");
+  for (int i = 0; i < 400; ++i) record("/" + std::to_string(i), "a", 403);
+  const auto all = paths("a", {}, {.limit = 1000, .after = ""});
+  EXPECT_GE(all.size(), 51U);
+  EXPECT_LT(all.size(), 160U);
+  EXPECT_EQ(all.back(), "/kept");
+}
+
+TEST_F(AuditLogTest, OfManyFailuresOfAnAppTheNumberIsKept) {
+  for (int i = 0; i < 10; ++i) refuse("/" + std::to_string(i));
+  EXPECT_THAT(paths("a"), ElementsAre("/2", "/1", "/0"));
+  clock_.advance(std::chrono::minutes(1));
+  EXPECT_THAT(paths("a"), ElementsAre("/3", "/2", "/1", "/0")) << "whoever looks";
+  EXPECT_EQ(log_->list("a", {}, {})->entries.front().left_out, 7);
+  refuse("/next");
+  clock_.advance(std::chrono::minutes(1));
+  EXPECT_THAT(paths("a"), ElementsAre("/next", "/3", "/2", "/1", "/0")) << "nothing more was left out";
+}
+
+TEST_F(AuditLogTest, FailuresOfOneAppAreNotThoseOfAnother) {
+  for (int i = 0; i < 5; ++i) refuse("/" + std::to_string(i));
+  Entry other = entry("/other", "b", 403);
+  other.app = "other";
+  EXPECT_TRUE(log_->admits(other));
+}
+
+TEST_F(AuditLogTest, TheNumberIsWrittenAtTheEnd) {
+  for (int i = 0; i < 5; ++i) refuse("/" + std::to_string(i));
+  log_->leave_out(entry("/busy", "a", 403));
+  reopen();
+  const Entry last = log_->list("a", {}, {})->entries.front();
+  EXPECT_EQ(last.path, "/3");
+  EXPECT_EQ(last.left_out, 3);
+}
+
+TEST_F(AuditLogTest, ALogOfTheVersionBeforeIsKept) {
+  log_.reset();
+  const std::string file = folder_ / "old.db";
+  constexpr std::string_view kBefore[] = {
+      "CREATE TABLE entries(id TEXT PRIMARY KEY, at INTEGER NOT NULL, space TEXT NOT NULL, app TEXT NOT NULL,"
+      " app_name TEXT NOT NULL, address TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,"
+      " status INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE INDEX entries_space ON entries(space, id);"};
+  {
+    auto database = std::move(*store::Database::open(file));
+    ASSERT_TRUE(store::migrate(*database, kBefore));
+    ASSERT_TRUE(
+        database->execute("INSERT INTO entries VALUES('01ARZ3NDEKTSV4RRFFQ69G5FAV', 1, 'a', 'app', 'name',"
+                          " '127.0.0.1', 'PUT', '/old', 200, '')"));
+  }
+  log_ = std::move(*AuditLog::open(file, clock_));
+  record("/new");
+  EXPECT_THAT(paths("a"), ElementsAre("/new", "/old"));
+  EXPECT_EQ(log_->list("a", {}, {})->entries.back().left_out, 0);
 }
 
 TEST_F(AuditLogTest, LongPathsAreCut) {

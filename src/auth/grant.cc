@@ -54,6 +54,12 @@ Status check(const Grant& grant, const Need& need) {
                   "the token lacks the scope " + either_of(need.any_of) +
                       "; ask for a token with it, or let an administrator grant it to the app");
   }
+  if (need.all_functions && !grant.reaches_all_functions()) {
+    return denied(
+        "function_not_granted",
+        "this concerns every function of the space, and the token's app is bound to some; use an app "
+        "that is bound to none");
+  }
   if (!need.function.empty() && !grant.reaches_function(need.function)) {
     return denied("function_not_granted",
                   "the token's app is bound to other functions; an administrator can change that");

@@ -30,6 +30,7 @@ struct Grant {
   bool reaches_all_spaces() const { return space.empty(); }
   bool reaches_space(std::string_view name) const { return space.empty() || space == name; }
   bool reaches_function(std::string_view name) const;
+  bool reaches_all_functions() const { return functions.empty(); }
   // Whether who has this may give `other` away: nothing in it goes further. How fast apps of a space may be,
   // those of the server decide.
   bool contains(const Grant& other) const;
@@ -45,6 +46,7 @@ struct Need {
   std::string_view space = {};     // empty: of none
   std::string_view function = {};  // empty: of none
   bool whole_server = false;       // only for apps of the server
+  bool all_functions = false;      // it concerns every function of the space: not for apps bound to some
 };
 
 // Success, or denied: `administrator_only`, `space_not_granted`, `function_not_granted`,

@@ -48,6 +48,13 @@ TEST(Check, KeepsToTheNamedFunctions) {
   EXPECT_EQ(refusal(bound, need("h")), "function_not_granted");
 }
 
+TEST(Check, KeepsWhoIsBoundToFunctionsFromWhatConcernsAll) {
+  const Need need{.any_of = scope_named("space.delete"), .space = "a", .all_functions = true};
+  EXPECT_EQ(refusal(grant("space", "a"), need), "");
+  EXPECT_EQ(refusal(grant("space", "a", {"f"}), need), "function_not_granted");
+  EXPECT_EQ(refusal(grant("space", "", {"f"}), need), "function_not_granted") << "an app of the server too";
+}
+
 TEST(Check, KeepsTheServerToItsOwnApps) {
   const Need need{.any_of = scope_named("space.create"), .whole_server = true};
   EXPECT_EQ(refusal(grant("space"), need), "administrator_only");

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <set>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/names.h"
 #include "base/network.h"
 #include "base/status_phrase.h"
@@ -33,6 +35,12 @@ TEST(StatusPhrase, KnowsWhatSternaAnswers) {
   EXPECT_EQ(status_phrase(451), "Unavailable For Legal Reasons");
   EXPECT_EQ(status_phrase(507), "Insufficient Storage");
   EXPECT_EQ(status_phrase(299), "Unknown");
+}
+
+TEST(Errno, AFullDiskHasOneWord) {
+  for (const int number : {ENOSPC, EDQUOT})
+    EXPECT_EQ(fail_errno(Component::kRegistry, "write", number).error().reason, "disk_full");
+  EXPECT_EQ(fail_errno(Component::kRegistry, "write", EACCES).error().reason, "io_error");
 }
 
 TEST(Time, FormatsAndReadsRfc3339) {

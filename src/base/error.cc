@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -60,7 +61,9 @@ std::unexpected<Error> fail_errno(Component component, std::string_view what, in
   std::string detail(what);
   detail += ": ";
   detail += std::strerror(error_number);
-  return fail(Code::kIo, component, "io_error", std::move(detail));
+  // No bytes, no inodes, or no quota for either.
+  const bool is_full = error_number == ENOSPC || error_number == EDQUOT;
+  return fail(Code::kIo, component, is_full ? "disk_full" : "io_error", std::move(detail));
 }
 
 void assertion_failed(const char* expression, const char* file, int line) {

@@ -103,7 +103,7 @@ std::string folder_hint(const Files& files, std::string_view handler) {
 }  // namespace
 
 std::expected<Files, api::Problem> parse_source(const api::Json& json, std::string_view field,
-                                                const api::FunctionSpec& spec, std::size_t max_bytes) {
+                                                const api::FunctionSpec* spec, std::size_t max_bytes) {
   api::FieldErrors errors;
   Collector collector(max_bytes);
   api::ObjectReader reader(json, std::string(field), errors);
@@ -114,14 +114,15 @@ std::expected<Files, api::Problem> parse_source(const api::Json& json, std::stri
   if (errors.empty() && (code == nullptr) == (files == nullptr)) {
     reader.error("code", "either code or files must be given");
   } else if (code != nullptr) {
-    read = read_file(*code, handlers_of(spec).front(), api::join_field(field, "code"), collector, errors);
+    const std::string_view name = spec == nullptr ? "code" : handlers_of(*spec).front();
+    read = read_file(*code, name, api::join_field(field, "code"), collector, errors);
   } else if (files != nullptr) {
     read = read_files(*files, api::join_field(field, "files"), collector, errors);
   }
   if (!read) return std::unexpected(api::to_problem(read.error()));
   Result<Files> collected = collector.finish();
   if (!collected) api::add_error(errors, api::join_field(field, "files"), collected.error().detail);
-  Status handler = collected ? check_handler(*collected, spec) : Status();
+  Status handler = collected && spec != nullptr ? check_handler(*collected, *spec) : Status();
   if (errors.empty() && !handler) {
     api::add_error(errors, api::join_field(field, "files"), handler.error().detail);
   }

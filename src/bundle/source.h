@@ -16,8 +16,9 @@ namespace sterna::bundle {
 // Reads the object; `field` is its name in error messages ("source", or "" when it is the whole body). The
 // template says what file `code` is. JSON has no executable bits: what begins with "#!" or as an ELF program
 // gets them. Fails with all that is wrong with the fields, or with `bundle_too_large` beyond `max_bytes`.
+// Without a spec, because that is wrong itself, only what it does not decide is checked.
 std::expected<Files, api::Problem> parse_source(const api::Json& json, std::string_view field,
-                                                const api::FunctionSpec& spec, std::size_t max_bytes);
+                                                const api::FunctionSpec* spec, std::size_t max_bytes);
 
 // {"code"} when the handler is all there is, else {"files"}. The executable bits are not in it.
 api::OrderedJson source_json(const Files& files, const api::FunctionSpec& spec);

@@ -18,7 +18,7 @@ const api::FunctionSpec kPython = spec_of("python3-http");
 constexpr std::size_t kMaxBytes = 1000;
 
 std::expected<Files, api::Problem> parse(const std::string& text) {
-  return parse_source(api::Json::parse(text), "source", kPython, kMaxBytes);
+  return parse_source(api::Json::parse(text), "source", &kPython, kMaxBytes);
 }
 
 std::string wrong_field(const std::string& text) {
@@ -80,13 +80,24 @@ TEST(ParseSource, FilesAreSorted) {
   EXPECT_EQ((*files)[0].path, "a/b.py");
 }
 
+TEST(ParseSource, WithoutASpecNoHandlerIsMissing) {
+  for (const char* text : {R"({"files":{"handler.js":"eA=="}})", R"({"code":"eA=="})"})
+    EXPECT_TRUE(parse_source(api::Json::parse(text), "source", nullptr, kMaxBytes)) << text;
+  const auto wrong =
+      parse_source(api::Json::parse(R"({"files":{"/a":"eA=="}})"), "source", nullptr, kMaxBytes);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().errors.size(), 1U) << "what no template changes is told";
+}
+
 TEST(ParseSource, ProgramsAreExecutable) {
-  const auto script = parse_source(api::Json::parse(R"({"code":"IyEvYmluL3NoCg=="})"), "source",
-                                   spec_of("command"), kMaxBytes);
+  const api::FunctionSpec command = spec_of("command");
+  const auto script =
+      parse_source(api::Json::parse(R"({"code":"IyEvYmluL3NoCg=="})"), "source", &command, kMaxBytes);
   ASSERT_TRUE(script);
   EXPECT_EQ(*script, (Files{{"bootstrap", "#!/bin/sh\n", Executable::kYes}}));
+  const api::FunctionSpec lambda = spec_of("lambda");
   const auto program = parse_source(api::Json::parse(R"({"files":{"bootstrap":"f0VMRg==","notes":"eA=="}})"),
-                                    "source", spec_of("lambda"), kMaxBytes);
+                                    "source", &lambda, kMaxBytes);
   ASSERT_TRUE(program);
   EXPECT_EQ(program->at(0).executable, Executable::kYes);
   EXPECT_EQ(program->at(1).executable, Executable::kNo);

@@ -1,5 +1,7 @@
 #include "gateway/build_log_exchange.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "api/problem.h"
@@ -11,7 +13,8 @@
 namespace sterna::gateway {
 namespace {
 
-constexpr std::size_t kMaxUnread = 4U << 20;  // a follower that reads slower than that is cut off
+constexpr std::size_t kMaxUnread = 4U << 20;       // of a follower; further lines are left out
+constexpr std::size_t kCaughtUp = kMaxUnread / 2;  // then they are told again: one gap, not one a line
 constexpr std::string_view kType = "application/x-ndjson";
 
 }  // namespace
@@ -67,14 +70,26 @@ void BuildLogExchange::answer(const Result<std::string>& text) {
 
 void BuildLogExchange::on_build_line(std::string_view ndjson) {
   if (connection_ == nullptr) return;
-  if (connection_->buffered() + ndjson.size() <= kMaxUnread) return connection_->write(ndjson);
-  net::HttpConnection* const slow = std::exchange(connection_, nullptr);
-  slow->observe(nullptr);
-  slow->abort();
+  const std::size_t most = left_out_ > 0 ? kCaughtUp : kMaxUnread;
+  if (connection_->buffered() + ndjson.size() > most) {
+    ++left_out_;
+    return;
+  }
+  tell_what_is_left_out();
+  connection_->write(ndjson);
+}
+
+void BuildLogExchange::tell_what_is_left_out() {
+  if (left_out_ == 0) return;
+  connection_->write(logs_.record(
+      logs::BuildStream::kPlatform,
+      fmt::format("... {} lines are left out here: they came faster than they were read ...", left_out_)));
+  left_out_ = 0;
 }
 
 void BuildLogExchange::on_build_end() {
   const auto keep = std::move(self_);
+  if (connection_ != nullptr) tell_what_is_left_out();
   net::HttpConnection* const connection = std::exchange(connection_, nullptr);
   if (connection == nullptr) return;
   connection->observe(nullptr);

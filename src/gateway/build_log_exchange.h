@@ -39,10 +39,12 @@ class BuildLogExchange final : public std::enable_shared_from_this<BuildLogExcha
   void on_build_line(std::string_view ndjson) override;
   void on_build_end() override;
   void answer(const Result<std::string>& text);
+  void tell_what_is_left_out();
 
   net::HttpConnection* connection_;  // loop only; null when nothing is to be written any more
   bool ending_ = false;              // the server ends, and the client has a moment for what it has not taken
   logs::BuildLogs& logs_;
+  std::uint64_t left_out_ = 0;              // lines since the follower fell behind
   std::shared_ptr<BuildLogExchange> self_;  // a follower lives as long as its client
 };
 

@@ -42,11 +42,17 @@ void answer_preflight(net::HttpConnection& connection, const api::Cors& cors, st
 
 }  // namespace
 
+bool is_allowed(const net::HttpRequest& request, const api::Cors& cors) {
+  if (api::allows_all(cors.allow_origins)) return true;
+  const std::string_view* origin = request.find("origin");
+  return origin != nullptr && api::allows(cors, *origin);
+}
+
 Preflight apply_cors(net::HttpConnection& connection, const api::Cors& cors) {
   const net::HttpRequest& request = connection.request();
   const std::string_view* origin = request.find("origin");
   const bool all = api::allows_all(cors.allow_origins);
-  const bool allowed = all || (origin != nullptr && api::allows(cors, *origin));
+  const bool allowed = is_allowed(request, cors);
   if (!all) connection.add_to_answer("Vary", "Origin");
   if (allowed) {
     connection.add_to_answer("Access-Control-Allow-Origin", all ? kAll : *origin);

@@ -11,6 +11,9 @@ namespace sterna::gateway {
 // Whether the rest of the request's way is spared.
 enum class Preflight : std::uint8_t { kNone, kAnswered };
 
+// Whether the page that asks, or every page, may read the answer.
+bool is_allowed(const net::HttpRequest& request, const api::Cors& cors);
+
 // Lets the page that asks read the answer, whoever gives it. Call before the answer is begun. A browser's
 // question whether its script may call at all (preflight) is answered: it carries no token and runs nothing.
 Preflight apply_cors(net::HttpConnection& connection, const api::Cors& cors);

@@ -2,6 +2,7 @@
 
 #include "api/problem.h"
 #include "gateway/rates.h"
+#include "gateway/web_pages.h"
 
 namespace sterna::gateway {
 namespace {
@@ -78,9 +79,22 @@ Refusal Gatekeeper::bad_token(std::string_view client) {
   return invalid();
 }
 
+// Whatever the pages, a foreign name of this server is a trick.
+std::expected<void, Refusal> Gatekeeper::check_pages(const net::HttpRequest& request, Pages pages) const {
+  if (check_ == TokenCheck::kOn) return {};
+  Status allowed = pages == Pages::kAll ? check_host(request) : check_page(request);
+  if (allowed) return {};
+  return std::unexpected(Refusal{.status = 403, .error = std::move(allowed.error()), .challenge = {}});
+}
+
 std::expected<auth::GrantPtr, Refusal> Gatekeeper::admit(const net::HttpRequest& request,
-                                                         std::string_view client, const auth::Need& need) {
-  if (check_ == TokenCheck::kOff) return everyone_;
+                                                         std::string_view client, const auth::Need& need,
+                                                         Pages pages) {
+  if (check_ == TokenCheck::kOff) {
+    auto page = check_pages(request, pages);
+    if (!page) return std::unexpected(std::move(page.error()));
+    return everyone_;
+  }
   const auto token = bearer_of(request);
   if (!token) return std::unexpected(token.error());
   const auth::GrantPtr& grant = table_.find(*token, clock_.wall());

@@ -24,6 +24,10 @@ struct Refusal {
 // Whether tokens are asked for: `--auth oauth2`, or `none`, which lets everyone do everything.
 enum class TokenCheck : std::uint8_t { kOff, kOn };
 
+// Of which web pages a request may come where no tokens are asked for; with tokens it does not matter,
+// because pages of others have none.
+enum class Pages : std::uint8_t { kOwn, kAll };
+
 // Loop only.
 class Gatekeeper {
  public:
@@ -33,7 +37,10 @@ class Gatekeeper {
 
   // Who sends the request, if that one may do what is needed. `client` is the address that it comes from.
   std::expected<auth::GrantPtr, Refusal> admit(const net::HttpRequest& request, std::string_view client,
-                                               const auth::Need& need);
+                                               const auth::Need& need, Pages pages = Pages::kOwn);
+
+  // Only whether the page may, for what has credentials of its own. Where tokens are asked for: every one.
+  std::expected<void, Refusal> check_pages(const net::HttpRequest& request, Pages pages) const;
 
  private:
   Refusal bad_token(std::string_view client);

@@ -30,11 +30,12 @@ class GatekeeperTest : public ::testing::Test {
   }
 
   // "200" when the request is let in, else status and reason.
-  std::string ask(std::vector<net::Header> headers, const auth::Need& need = {.any_of = kInvoke}) {
+  std::string ask(std::vector<net::Header> headers, const auth::Need& need = {.any_of = kInvoke},
+                  Pages pages = Pages::kOwn) {
     net::HttpRequest request;
     request.headers = std::move(headers);
     Gatekeeper gatekeeper(table_, clock_, check_, 0);
-    auto admitted = gatekeeper.admit(request, kClient, need);
+    auto admitted = gatekeeper.admit(request, kClient, need, pages);
     if (admitted) {
       caller_ = *admitted;
       return "200";
@@ -102,6 +103,18 @@ TEST_F(GatekeeperTest, LetsEveryoneInWhenTokensAreNotChecked) {
   EXPECT_EQ(ask({}, {.any_of = auth::Scope::kSpaceCreate, .whole_server = true}), "200");
   EXPECT_EQ(ask({{"Authorization", "Bearer bad"}}), "200");
   EXPECT_EQ(caller_->app, "");
+}
+
+TEST_F(GatekeeperTest, KeepsPagesOfOthersOutWhereNoTokensAreAskedFor) {
+  const std::vector<net::Header> foreign = {{"Host", "localhost"}, {"Origin", "https://evil.example"}};
+  const std::vector<net::Header> rebound = {{"Host", "evil.example"}};
+  EXPECT_EQ(ask(foreign), "401 token_missing") << "they have none";
+  check_ = TokenCheck::kOff;
+  EXPECT_EQ(ask(foreign), "403 origin_not_allowed");
+  EXPECT_EQ(challenge_, "");
+  EXPECT_EQ(ask(foreign, {.any_of = kInvoke}, Pages::kAll), "200");
+  EXPECT_EQ(ask(rebound), "403 host_not_allowed");
+  EXPECT_EQ(ask(rebound, {.any_of = kInvoke}, Pages::kAll), "403 host_not_allowed");
 }
 
 TEST_F(GatekeeperTest, SlowsDownWhoGuesses) {

@@ -141,11 +141,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       return parts_.management.max_body_bytes();
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:
-      if (connection.request().method != "POST") {
-        answer_method_not_allowed(connection, "POST");
-      } else if (is_guessing(connection, parts_.oauth, parts_.loop.now())) {
-        return 0;
-      }
+      check_oauth(connection);
       return kMaxOauthBodyBytes;
     default:
       return check_others(connection, target);
@@ -170,6 +166,13 @@ bool Gateway::answers_preflight(net::HttpConnection& connection, const Target& t
          apply_cors(connection, *target.entry->cors) == Preflight::kAnswered;
 }
 
+void Gateway::check_oauth(net::HttpConnection& connection) {
+  if (connection.request().method != "POST") return answer_method_not_allowed(connection, "POST");
+  if (const auto page = parts_.gatekeeper.check_pages(connection.request(), Pages::kOwn); !page)
+    return answer_refusal(connection, page.error());
+  is_guessing(connection, parts_.oauth, parts_.loop.now());
+}
+
 // What is only read.
 std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& target) {
   const Route& route = target.route;
@@ -177,7 +180,8 @@ std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& tar
     answer_method_not_allowed(connection, "GET, HEAD");
   } else if (route.kind == RouteKind::kMetrics && !limits_.open_metrics) {
     // It names the functions of all spaces.
-    admit(connection, target, {.any_of = auth::Scope::kSpaceRead, .whole_server = true});
+    admit(connection, target,
+          {.any_of = auth::Scope::kSpaceRead, .whole_server = true, .all_functions = true});
   } else if (route.kind == RouteKind::kLogs || route.kind == RouteKind::kBuilds) {
     admit(connection, target,
           {.any_of = auth::Scope::kFunctionRead, .space = route.space, .function = route.function});
@@ -185,8 +189,8 @@ std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& tar
   return kNoBody;
 }
 
-bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need) {
-  auto caller = parts_.gatekeeper.admit(connection.request(), connection.client(), need);
+bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need, Pages pages) {
+  auto caller = parts_.gatekeeper.admit(connection.request(), connection.client(), need, pages);
   if (!caller) {
     note_refusal(caller.error());
     if (target.route.kind == RouteKind::kManagement) {
@@ -200,8 +204,8 @@ bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth
   return true;
 }
 
-bool Gateway::admit(net::HttpConnection& connection, Target& target, const auth::Need& need) {
-  return let_in(connection, target, need) && count_management(connection, target);
+bool Gateway::admit(net::HttpConnection& connection, Target& target, const auth::Need& need, Pages pages) {
+  return let_in(connection, target, need, pages) && count_management(connection, target);
 }
 
 bool Gateway::count_management(net::HttpConnection& connection, const Target& target) {
@@ -245,7 +249,8 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
     // Whether there is such a function, only those learn who may call it.
     const auto caller = parts_.gatekeeper.admit(
         request, connection.client(),
-        {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function});
+        {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function},
+        Pages::kAll);
     if (!caller) {
       note_refusal(caller.error());
       answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
@@ -297,7 +302,10 @@ void Gateway::check_invocations(net::HttpConnection& connection, Target& target)
   auth::ScopeSet any_of = auth::Scope::kFunctionInvoke;
   if (found->resource == Resource::kList) any_of = auth::Scope::kFunctionRead;
   if (only_reads(method)) any_of = any_of | auth::Scope::kFunctionRead;
-  admit(connection, target, {.any_of = any_of, .space = route.space, .function = route.function});
+  const auto* entry = target.entry;
+  const bool by_cors = entry != nullptr && entry->cors && is_allowed(connection.request(), *entry->cors);
+  admit(connection, target, {.any_of = any_of, .space = route.space, .function = route.function},
+        by_cors ? Pages::kAll : Pages::kOwn);
 }
 
 void Gateway::on_request(net::HttpConnection& connection) {

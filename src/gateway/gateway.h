@@ -69,9 +69,12 @@ class Gateway final : public net::HttpService {
   bool check_management(net::HttpConnection& connection, Target& target);
   std::uint64_t check_others(net::HttpConnection& connection, Target& target);
   // Whether the caller may; otherwise the answer has been given.
-  bool let_in(net::HttpConnection& connection, Target& target, const auth::Need& need);
+  bool let_in(net::HttpConnection& connection, Target& target, const auth::Need& need,
+              Pages pages = Pages::kOwn);
   // Likewise, and no limit of that one's app is used up. Counts the request: once for each.
-  bool admit(net::HttpConnection& connection, Target& target, const auth::Need& need);
+  bool admit(net::HttpConnection& connection, Target& target, const auth::Need& need,
+             Pages pages = Pages::kOwn);
+  void check_oauth(net::HttpConnection& connection);
   void note_refusal(const Refusal& refusal);
   bool count_management(net::HttpConnection& connection, const Target& target);
   void invoke(net::HttpConnection& connection, const Target& target);

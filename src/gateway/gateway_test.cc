@@ -31,7 +31,7 @@ class GatewayTest : public ServingTest {
     return std::string(method)
         .append(" ")
         .append(target)
-        .append(" HTTP/1.1\r\nHost: x\r\n")
+        .append(" HTTP/1.1\r\nHost: localhost\r\n")
         .append(more)
         .append("\r\n");
   }
@@ -186,6 +186,38 @@ TEST_F(GatewayTest, CallIdOfTheClientIsKeptInRefusals) {
   const Answer answer =
       problem("GET", "/spaces/default/functions/no/invoke", "X-Call-Id: " + std::string(kCallId) + "\r\n");
   EXPECT_EQ(answer.problem.value("call_id", ""), kCallId);
+}
+
+TEST_F(GatewayTest, WhoFollowsABuildAndReadsSlowlyMissesLinesButNotTheEnd) {
+  build_logs_.begin("id", 1);
+  Client client(*this);
+  client.send(head("GET", "/spaces/default/functions/f/builds/1/logs?follow=true"));
+  ASSERT_TRUE(until([&] { return client.read(), client.text.contains("200 OK"); })) << client.text;
+  const std::string line(8'000, 'x');
+  for (int i = 0; i < 1'500; ++i) build_logs_.append("id", 1, logs::BuildStream::kOutput, line);
+  // What was left out is told with the first line after it.
+  ASSERT_TRUE(until([&] {
+    client.read();
+    build_logs_.append("id", 1, logs::BuildStream::kOutput, "later");
+    return client.text.contains("later");
+  }));
+  build_logs_.end("id", 1);
+  EXPECT_TRUE(ends_with(client, "0\r\n\r\n"));
+  const std::size_t gap = client.text.find("lines are left out here");
+  EXPECT_NE(gap, std::string::npos);
+  EXPECT_LT(gap, client.text.find("later"));
+  EXPECT_EQ(client.text.find("lines are left out here", gap + 1), std::string::npos) << "one notice";
+}
+
+TEST_F(GatewayTest, ServerWithoutTokensIsNotForPagesOfOthers) {
+  const std::string foreign = "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n";
+  for (const char* target : {"/spaces", "/metrics", "/spaces/default/functions/f/logs",
+                             "/spaces/default/functions/f/invocations"}) {
+    const Answer answer = problem("GET", target, foreign);
+    EXPECT_EQ(answer.status, 403) << target;
+    EXPECT_EQ(answer.problem.value("reason", ""), "origin_not_allowed") << target;
+  }
+  EXPECT_EQ(problem("POST", "/oauth2/token", foreign + "Content-Length: 0\r\n").status, 403);
 }
 
 TEST_F(GatewayTest, RefusalComesBeforeTheBody) {

@@ -87,10 +87,11 @@ std::span<const Management::Method> Management::methods() {
       {Resource::kSpaces, "GET", Scope::kSpaceRead, &Management::list_spaces},
       {Resource::kSpaces, "POST", Scope::kSpaceCreate, &Management::create_space},
       {Resource::kSpace, "GET", Scope::kSpaceRead, &Management::get_space},
-      {Resource::kSpace, "PATCH", Scope::kSpaceUpdate, &Management::patch_space},
-      {Resource::kSpace, "DELETE", Scope::kSpaceDelete, &Management::delete_space},
+      {Resource::kSpace, "PATCH", Scope::kSpaceUpdate, &Management::patch_space, Concerns::kAllFunctions},
+      {Resource::kSpace, "DELETE", Scope::kSpaceDelete, &Management::delete_space, Concerns::kAllFunctions},
       {Resource::kSigningSecret, "GET", Scope::kSecretRead, &Management::get_signing_secret},
-      {Resource::kRotateSecret, "POST", Scope::kSecretUpdate, &Management::rotate_signing_secret},
+      {Resource::kRotateSecret, "POST", Scope::kSecretUpdate, &Management::rotate_signing_secret,
+       Concerns::kAllFunctions},
       {Resource::kSecrets, "GET", Scope::kSecretRead, &Management::list_secrets},
       {Resource::kSecret, "GET", Scope::kSecretRead, &Management::get_secret},
       // Which of them, put_secret knows.
@@ -120,7 +121,7 @@ std::span<const Management::Method> Management::methods() {
       {Resource::kSandbox, "GET", Scope::kFunctionRead, &Management::get_sandbox},
       {Resource::kStop, "POST", Scope::kFunctionUpdate, &Management::stop_function},
       {Resource::kStart, "POST", Scope::kFunctionUpdate, &Management::start_function},
-      {Resource::kAudit, "GET", Scope::kAppRead, &Management::list_audit},
+      {Resource::kAudit, "GET", Scope::kAppRead, &Management::list_audit, Concerns::kAllFunctions},
       {Resource::kOpenApi, "GET", {}, &Management::open_api},
   };
   return kMethods;
@@ -137,6 +138,7 @@ Management::Access Management::access_of(std::string_view path, std::string_view
     if (entry.resource != route->resource || entry.method != method) continue;
     access.any_of = entry.any_of;
     access.open = entry.any_of.empty();
+    access.all_functions = entry.concerns == Concerns::kAllFunctions;
     const bool of_server = route->space.empty() &&
                            (route->resource != Resource::kSpaces || method != "GET");  // GET: its own space
     access.whole_server = of_server && !access.open;

@@ -85,7 +85,10 @@ class Management {
   // What is said to who sends more.
   Error body_too_large() const;
 
-  // Keeps in the audit log that the request was refused, before its body came.
+  // Whether the audit log is to keep that the request was refused before its body came, by `refused`; without
+  // room, and of what is refused all the time, it keeps the number only. Touches no disk.
+  enum class Room : std::uint8_t { kNone, kYes };
+  bool admits_refusal(const ManagementRequest& request, int status, const std::string& reason, Room room);
   void refused(const ManagementRequest& request, int status, const std::string& reason);
 
   // What a caller needs, apart from what the body asks for. Pure: touches neither disk nor members.
@@ -94,10 +97,15 @@ class Management {
     std::string space;     // empty: of none
     std::string function;  // empty: of none
     bool whole_server = false;
+    bool all_functions = false;
     bool open = false;  // needs no token
 
     auth::Need need() const {
-      return {.any_of = any_of, .space = space, .function = function, .whole_server = whole_server};
+      return {.any_of = any_of,
+              .space = space,
+              .function = function,
+              .whole_server = whole_server,
+              .all_functions = all_functions};
     }
   };
   // Of what does not exist: any token.
@@ -110,11 +118,15 @@ class Management {
     ManagementRoute route;
   };
 
+  // Whether what happens to a space happens to all of its functions.
+  enum class Concerns : std::uint8_t { kOne, kAllFunctions };
+
   struct Method {
     Resource resource;
     std::string_view method;
     auth::ScopeSet any_of;  // empty: needs no token
     Answer (Management::*handler)(const Call&);
+    Concerns concerns = Concerns::kOne;
   };
   static std::span<const Method> methods();
 
@@ -174,6 +186,7 @@ class Management {
   // management_audit.cc
   Answer list_audit(const Call& call);
   void record(const ManagementRequest& request, int status, std::string reason);
+  void keep(audit::Entry entry, const std::optional<ManagementRoute>& route);
 
   // management_sandbox.cc
   Answer get_sandbox(const Call& call);

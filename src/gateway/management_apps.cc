@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "gateway/management.h"
 #include "gateway/management_request.h"
 
@@ -60,6 +62,21 @@ std::expected<void, api::Problem> check_within(const auth::Grant& caller, const 
   return problem(Error{Code::kDenied, Component::kAuth, "beyond_own_grant", std::move(detail)});
 }
 
+// Whether who is bound to functions may know of the app: it is bound to some of those. Others see all.
+bool may_see(const auth::Grant& caller, const registry::App& app) {
+  return caller.reaches_all_functions() ||
+         (!app.spec.functions.empty() &&
+          std::ranges::all_of(app.spec.functions,
+                              [&](const std::string& name) { return caller.reaches_function(name); }));
+}
+
+std::expected<void, api::Problem> check_seen(const auth::Grant& caller, const registry::App& app) {
+  if (may_see(caller, app)) return {};
+  return problem(
+      Error{Code::kDenied, Component::kAuth, "beyond_own_grant",
+            "the app reaches functions that yours is not bound to; use an app that is bound to none"});
+}
+
 }  // namespace
 
 Management::Answer Management::list_apps(const Call& call) {
@@ -68,7 +85,9 @@ Management::Answer Management::list_apps(const Call& call) {
   const auto listed = registry_.list_apps(call.route.space, *page);
   if (!listed) return problem(listed.error());
   api::OrderedJson data = api::OrderedJson::array();
-  for (const registry::App& app : listed->items) data.push_back(app_json(app));
+  for (const registry::App& app : listed->items) {
+    if (may_see(*call.request.caller, app)) data.push_back(app_json(app));
+  }
   return json_reply(200, api::page_json(std::move(data), listed->next_cursor));
 }
 
@@ -92,6 +111,7 @@ Management::Answer Management::create_app(const Call& call) {
 Management::Answer Management::get_app(const Call& call) {
   const auto app = registry_.find_app(call.route.space, call.route.app);
   if (!app) return problem(app.error());
+  if (auto seen = check_seen(*call.request.caller, *app); !seen) return std::unexpected(seen.error());
   return json_reply(200, app_json(*app));
 }
 
@@ -117,7 +137,11 @@ Management::Answer Management::patch_app(const Call& call) {
 }
 
 Management::Answer Management::delete_app(const Call& call) {
-  const Status gone = registry_.delete_app(call.route.space, call.route.app);
+  const std::scoped_lock lock(writes_);
+  const auto app = registry_.find_app(call.route.space, call.route.app);
+  if (!app) return problem(app.error());
+  if (auto seen = check_seen(*call.request.caller, *app); !seen) return std::unexpected(seen.error());
+  const Status gone = registry_.delete_app(call.route.space, app->id);
   if (!gone) return problem(gone.error());
   return ManagementReply{204, {}, ""};
 }

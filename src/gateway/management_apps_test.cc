@@ -115,6 +115,45 @@ TEST_F(ManagementAppsTest, BoundCallersSeeTheirFunctionsOnly) {
   EXPECT_EQ(rest["paging"]["next_cursor"], nullptr);
 }
 
+TEST_F(ManagementAppsTest, BoundCallersReachTheAppsOfTheirFunctionsOnly) {
+  make("wide");
+  make("other", R"("scopes":["function.invoke"],"functions":["f","g"])");
+  make("same", R"("scopes":["function.invoke"],"functions":["f"])");
+  call_as("app function", {"f"});
+  const api::Json listed = expect(200, "GET", kApps);
+  ASSERT_EQ(listed["data"].size(), 1U) << listed;
+  EXPECT_EQ(listed["data"][0]["name"], "same");
+  for (const char* name : {"wide", "other"}) {
+    const std::string path = std::string(kApps) + "/" + name;
+    for (const char* method : {"GET", "DELETE"}) EXPECT_EQ(reason(403, method, path), "beyond_own_grant");
+  }
+  EXPECT_EQ(send("GET", std::string(kApps) + "/same").status, 200);
+  EXPECT_EQ(send("DELETE", std::string(kApps) + "/same").status, 204);
+  call_as("app.delete");
+  EXPECT_EQ(send("DELETE", std::string(kApps) + "/wide").status, 204) << "who is bound to none reaches all";
+}
+
+TEST_F(ManagementAppsTest, BoundCallersKeepOffTheSecretsOfOtherFunctions) {
+  for (const char* name : {"BOTH", "OTHERS", "OWN", "UNUSED"})
+    expect(201, "PUT", std::string("/spaces/default/secrets/") + name, R"({"value":"1"})");
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"f","secrets":["BOTH","OWN"]})");
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"g","secrets":["BOTH","OTHERS"]})");
+  call_as("secret", {"f"});
+  const api::Json listed = expect(200, "GET", "/spaces/default/secrets");
+  EXPECT_EQ(listed["data"][0]["used_by"], api::Json{"f"}) << "of its functions it hears";
+  EXPECT_TRUE(listed["data"][1]["used_by"].empty());
+  EXPECT_EQ(expect(200, "GET", "/spaces/default/secrets/BOTH")["used_by"], api::Json{"f"});
+  for (const char* name : {"BOTH", "OTHERS"}) {
+    const std::string path = std::string("/spaces/default/secrets/") + name;
+    EXPECT_EQ(reason(403, "PUT", path, R"({"value":"2"})"), "function_not_granted");
+    EXPECT_EQ(reason(403, "DELETE", path), "function_not_granted") << "and no names in a 409";
+    EXPECT_EQ(reason(403, "DELETE", path + "?force=true"), "function_not_granted");
+  }
+  expect(200, "PUT", "/spaces/default/secrets/OWN", R"({"value":"2"})");
+  EXPECT_EQ(send("DELETE", "/spaces/default/secrets/OWN?force=true").status, 204);
+  EXPECT_EQ(send("DELETE", "/spaces/default/secrets/UNUSED").status, 204);
+}
+
 TEST_F(ManagementAppsTest, CallersOfASpaceSeeTheirSpaceOnly) {
   expect(201, "POST", "/spaces", R"({"name":"lab"})");
   call_as("space", {}, "lab");
@@ -141,6 +180,17 @@ struct Needs {
   std::string_view scopes;
   bool whole_server = false;
 };
+
+TEST(ManagementAccess, TellsWhatConcernsEveryFunction) {
+  for (const auto& [method, path] : {std::pair{"PATCH", "/spaces/a"}, std::pair{"DELETE", "/spaces/a"},
+                                     std::pair{"POST", "/spaces/a/signing-secret/rotate"},
+                                     std::pair{"GET", "/spaces/a/audit"}, std::pair{"GET", "/audit"}})
+    EXPECT_TRUE(Management::access_of(path, method).need().all_functions) << method << path;
+  for (const auto& [method, path] :
+       {std::pair{"GET", "/spaces/a"}, std::pair{"GET", "/spaces/a/functions"},
+        std::pair{"DELETE", "/spaces/a/functions/f"}, std::pair{"GET", "/spaces/a/signing-secret"}})
+    EXPECT_FALSE(Management::access_of(path, method).need().all_functions) << method << path;
+}
 
 TEST(ManagementAccess, IsKnownFromMethodAndPath) {
   for (const Needs& each : {

@@ -15,6 +15,7 @@ api::OrderedJson entry_json(const audit::Entry& entry) {
   json["path"] = entry.path;
   json["status"] = entry.status;
   json["reason"] = entry.reason;
+  json["left_out"] = entry.left_out;
   return json;
 }
 
@@ -24,34 +25,58 @@ bool is_kept(const ManagementRequest& request, const std::optional<ManagementRou
   return route && route->resource == Resource::kSigningSecret;
 }
 
+// The path is kept without its query, and nothing of the body: no secret stands in a path.
+audit::Entry entry_of(const ManagementRequest& request, int status, std::string reason) {
+  const bool known = request.caller != nullptr;
+  return {.id = {},
+          .at = {},
+          .space = known ? request.caller->space : "",
+          .app = known ? request.caller->app : "",
+          .app_name = known ? request.caller->app_name : "",
+          .address = request.address,
+          .method = request.method,
+          .path = request.path,
+          .status = status,
+          .reason = std::move(reason)};
+}
+
 }  // namespace
 
-// The path is kept without its query, and nothing of the body: no secret stands in a path.
 void Management::record(const ManagementRequest& request, int status, std::string reason) {
   const std::optional<ManagementRoute> route = parse_management_route(request.path);
   if (!is_kept(request, route)) return;
-  const bool known = request.caller != nullptr;
+  audit::Entry entry = entry_of(request, status, std::move(reason));
+  if (entry.has_failed() && !audit_.admits(entry)) return;
+  keep(std::move(entry), route);
+}
+
+// An app of a space fills the log of its own space, whatever it asks for: those of others hold nothing that
+// it cannot do there. What is asked by apps of the server belongs to the space that they mean.
+void Management::keep(audit::Entry entry, const std::optional<ManagementRoute>& route) {
+  if (entry.space.empty() && route) entry.space = route->space;
   // Each space has room of its own: names that no space has must not make more of it.
-  const bool of_space = route && !route->space.empty() && registry_.find_space(route->space).has_value();
-  const Status kept = audit_.record({.id = {},
-                                     .at = {},
-                                     .space = of_space ? route->space : "",
-                                     .app = known ? request.caller->app : "",
-                                     .app_name = known ? request.caller->app_name : "",
-                                     .address = request.address,
-                                     .method = request.method,
-                                     .path = request.path,
-                                     .status = status,
-                                     .reason = std::move(reason)});
-  if (!kept) {
-    log::error("cannot write the audit log", {{"method", std::string_view(request.method)},
-                                              {"path", std::string_view(request.path)},
+  if (!entry.space.empty() && !registry_.find_space(entry.space)) entry.space.clear();
+  const std::string method = entry.method;
+  const std::string path = entry.path;
+  if (const Status kept = audit_.record(std::move(entry)); !kept) {
+    log::error("cannot write the audit log", {{"method", std::string_view(method)},
+                                              {"path", std::string_view(path)},
                                               {"error", std::string_view(kept.error().detail)}});
   }
 }
 
+bool Management::admits_refusal(const ManagementRequest& request, int status, const std::string& reason,
+                                Room room) {
+  if (!is_kept(request, parse_management_route(request.path))) return false;
+  const audit::Entry entry = entry_of(request, status, reason);
+  if (room == Room::kYes) return audit_.admits(entry);
+  audit_.leave_out(entry);
+  return false;
+}
+
 void Management::refused(const ManagementRequest& request, int status, const std::string& reason) {
-  record(request, status, reason);
+  const std::optional<ManagementRoute> route = parse_management_route(request.path);
+  if (is_kept(request, route)) keep(entry_of(request, status, reason), route);
 }
 
 Management::Answer Management::list_audit(const Call& call) {

@@ -7,18 +7,28 @@ namespace {
 
 class ManagementAuditTest : public ManagementFixture {
  protected:
+  static auth::GrantPtr app_of(std::string space) {
+    return std::make_shared<const auth::Grant>(auth::Grant{.app = "id",
+                                                           .app_name = "ci",
+                                                           .space = std::move(space),
+                                                           .scopes = auth::ScopeSet::all(),
+                                                           .functions = {},
+                                                           .expires_at = std::nullopt});
+  }
+  ManagementRequest deletion(std::string path) {
+    ManagementRequest request;
+    request.method = "DELETE";
+    request.path = std::move(path);
+    request.caller = caller_;
+    return request;
+  }
   api::Json entries(std::string_view path = "/spaces/default/audit") {
     return expect(200, "GET", path)["data"];
   }
 };
 
 TEST_F(ManagementAuditTest, KeepsWhoChangedWhatAndHowItEnded) {
-  caller_ = std::make_shared<const auth::Grant>(auth::Grant{.app = "id",
-                                                            .app_name = "ci",
-                                                            .space = "default",
-                                                            .scopes = auth::ScopeSet::all(),
-                                                            .functions = {},
-                                                            .expires_at = std::nullopt});
+  caller_ = app_of("default");
   create();
   send("GET", kMotion);
   send("DELETE", "/spaces/default/functions/absent?force=true");
@@ -72,6 +82,44 @@ TEST_F(ManagementAuditTest, KeepsWhatWasRefusedBeforeItsBody) {
   const api::Json seen = entries();
   ASSERT_EQ(seen.size(), 1U);
   EXPECT_EQ(seen[0]["status"], 403);
+}
+
+TEST_F(ManagementAuditTest, WhoIsOfAnotherSpaceFillsTheLogOfHisOwn) {
+  send("POST", "/spaces", R"({"name":"ops"})");
+  caller_ = app_of("ops");
+  management_->refused(deletion("/spaces/default/functions/f"), 403, "space_not_granted");
+  management_->refused(deletion("/spaces"), 403, "administrator_only");
+  caller_ = auth::unchecked_grant();
+  EXPECT_TRUE(entries().empty());
+  const api::Json seen = entries("/spaces/ops/audit");
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[1]["path"], "/spaces/default/functions/f");
+  EXPECT_EQ(seen[1]["space"], "ops");
+}
+
+TEST_F(ManagementAuditTest, OfRefusalsWithoutEndTheNumberIsKept) {
+  using Room = Management::Room;
+  caller_ = app_of("default");
+  const auto refuse = [&](Room room) {
+    const ManagementRequest request = deletion("/spaces/default/functions/f");
+    if (management_->admits_refusal(request, 403, "insufficient_scope", room))
+      management_->refused(request, 403, "insufficient_scope");
+  };
+  refuse(Room::kNone);
+  for (int i = 0; i < 1000; ++i) refuse(Room::kYes);
+  for (int i = 0; i < 1000; ++i) send("DELETE", "/spaces/default/functions/absent");
+  EXPECT_EQ(entries("/spaces/default/audit?limit=500").size(), 60U);
+  create();
+  clock_.advance(std::chrono::minutes(1));
+  const api::Json seen = entries("/spaces/default/audit?limit=500");
+  ASSERT_EQ(seen.size(), 62U);
+  EXPECT_EQ(seen[0]["left_out"], 1941);
+  EXPECT_EQ(seen[0]["app"]["name"], "ci");
+  EXPECT_EQ(seen[1]["status"], 201) << "what is changed is kept always";
+  EXPECT_EQ(seen[1]["left_out"], 0);
+  ManagementRequest look = deletion("/spaces/default/functions/f");
+  look.method = "GET";
+  EXPECT_FALSE(management_->admits_refusal(look, 403, "insufficient_scope", Room::kYes));
 }
 
 TEST_F(ManagementAuditTest, NamesThatNoSpaceHasShareTheRoomOfTheServer) {

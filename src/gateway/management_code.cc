@@ -31,7 +31,7 @@ std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& requ
   }
   const auto json = json_body(request);
   if (!json) return std::unexpected(json.error());
-  return bundle::parse_source(*json, "", spec, max_bytes);
+  return bundle::parse_source(*json, "", &spec, max_bytes);
 }
 
 // The first of the types that we have which `Accept` names; JSON when it names none.

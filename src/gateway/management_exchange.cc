@@ -43,11 +43,16 @@ void ManagementExchange::start(net::Loop& loop, net::Background& thread, Managem
 void ManagementExchange::refused(net::Background& thread, Management& management,
                                  const net::HttpConnection& connection, std::string_view path,
                                  const Refusal& refusal) {
-  if (refusal.caller == nullptr || thread.waiting() >= kMaxWaitingRequests) return;
+  if (refusal.caller == nullptr) return;
+  using Room = Management::Room;
   ManagementRequest request = copy_of(connection, path, {});
   request.caller = refusal.caller;
-  thread.run([&management, request = std::move(request), status = static_cast<int>(refusal.status),
-              reason = refusal.error.reason] { management.refused(request, status, reason); });
+  const auto status = static_cast<int>(refusal.status);
+  const Room room = thread.waiting() < kMaxWaitingRequests ? Room::kYes : Room::kNone;
+  if (!management.admits_refusal(request, status, refusal.error.reason, room)) return;
+  thread.run([&management, request = std::move(request), status, reason = refusal.error.reason] {
+    management.refused(request, status, reason);
+  });
 }
 
 void ManagementExchange::answer(const ManagementReply& reply) {

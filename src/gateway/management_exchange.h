@@ -21,7 +21,7 @@ class ManagementExchange final : public std::enable_shared_from_this<ManagementE
                     net::HttpConnection& connection, auth::GrantPtr caller, std::string_view path,
                     std::string_view query);
 
-  // Has the audit log keep that somebody who is known was refused; not when too many wait already.
+  // Has the audit log keep that somebody who is known was refused; of very many it keeps the number.
   static void refused(net::Background& thread, Management& management, const net::HttpConnection& connection,
                       std::string_view path, const Refusal& refusal);
 

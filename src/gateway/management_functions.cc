@@ -22,8 +22,8 @@ std::expected<Wanted, api::Problem> parse_function(const api::Json& json, const 
   api::FieldErrors errors = spec ? api::FieldErrors() : std::move(spec.error());
   std::optional<bundle::Files> files;
   if (json.is_object() && json.contains("source") && !json["source"].is_null()) {
-    auto source =
-        bundle::parse_source(json["source"], "source", spec ? *spec : api::FunctionSpec(), max_code_bytes);
+    // Which file is the handler, only a template that is known says.
+    auto source = bundle::parse_source(json["source"], "source", spec ? &*spec : nullptr, max_code_bytes);
     if (source) {
       files = std::move(*source);
     } else if (source.error().errors.empty()) {  // it is too large

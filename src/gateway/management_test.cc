@@ -216,6 +216,15 @@ TEST_F(ManagementTest, ShowsTheConcurrencyOfAnAsyncHandler) {
   EXPECT_EQ(expect(200, "PATCH", kMotion, R"({"limits":{"concurrency":2}})")["limits"]["concurrency"], 2);
 }
 
+TEST_F(ManagementTest, AMistakeInTheSettingsMakesNoSecondOneOfTheFiles) {
+  const api::Json wrong = expect(422, "POST", "/spaces/default/functions",
+                                 R"({"name":"f","template":"node-http","limits":{"timeout":3},)"
+                                 R"("source":{"files":{"handler.js":"eA=="}}})");
+  ASSERT_EQ(wrong["errors"].size(), 2U) << wrong;
+  EXPECT_EQ(wrong["errors"][0]["field"], "template") << "this server has none of it";
+  EXPECT_EQ(wrong["errors"][1]["field"], "limits.timeout");
+}
+
 TEST_F(ManagementTest, OwnFailuresDoNotTellTheirDetails) {
   create();
   std::filesystem::permissions(root_ / "bundles", std::filesystem::perms(0755));

@@ -49,6 +49,8 @@ class BuildLogs {
   // Tells `follower` what comes from now on, until the end or `unfollow`. False when no build runs.
   bool follow(const std::string& function_id, std::int64_t version, BuildLogFollower& follower);
   void unfollow(BuildLogFollower& follower);
+  // One record as followers get them, with its line feed.
+  std::string record(BuildStream stream, std::string_view text) const;
 
   // The disk, any thread but the loop's: save removes those of versions that are `kept` or more behind.
   Status save(const std::string& function_id, std::int64_t version, std::string_view text,
@@ -68,7 +70,6 @@ class BuildLogs {
   };
   using Key = std::pair<std::string, std::int64_t>;
 
-  std::string record(BuildStream stream, std::string_view text) const;
   std::string text_of(const Log& log) const;
   void add(Log& log, std::string line) const;
   std::filesystem::path path_of(const std::string& function_id, std::int64_t version) const;

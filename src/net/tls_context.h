@@ -9,7 +9,8 @@
 
 namespace sterna::net {
 
-// PEM files: the certificate with its chain behind it, and its private key.
+// PEM files: the certificate with its chain behind it, and its private key, which has no password. Regular
+// ones of at most 1 MiB.
 struct TlsFiles {
   std::filesystem::path certificate;
   std::filesystem::path key;

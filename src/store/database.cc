@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/unique_fd.h"
 #include "store/statement.h"
@@ -30,6 +31,14 @@ std::string pragmas(const DatabaseTuning& tuning) {
          ";PRAGMA journal_size_limit=" + std::to_string(tuning.log_limit_bytes);
 }
 
+// SQLite's own word for a full disk leaves out a quota, and that no file can be made beside the database.
+bool is_out_of_room(sqlite3* handle, int code) {
+  const int kind = code & 0xff;
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return false;
+  const int error = sqlite3_system_errno(handle);
+  return error == ENOSPC || error == EDQUOT;
+}
+
 }  // namespace
 
 Error last_error(sqlite3* handle) {
@@ -39,7 +48,7 @@ Error last_error(sqlite3* handle) {
   if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) {
     error.code = Code::kConflict;
     error.reason = "already_exists";
-  } else if ((code & 0xff) == SQLITE_FULL) {
+  } else if ((code & 0xff) == SQLITE_FULL || is_out_of_room(handle, code)) {
     error.code = Code::kExhausted;
     error.reason = kDiskFull;
   } else if ((code & 0xff) == SQLITE_BUSY) {

@@ -52,7 +52,7 @@ class RawClient:
         self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
         return self
 
-    def request(self, method, target, headers=(), body=b"", host="sterna.test", version="HTTP/1.1"):
+    def request(self, method, target, headers=(), body=b"", host="sterna.localhost", version="HTTP/1.1"):
         lines = [f"{method} {target} {version}"] + ([f"Host: {host}"] if host is not None else [])
         lines += [f"{name}: {value}" for name, value in headers]
         if body:

@@ -57,7 +57,7 @@ class Http2Client:
         self.send_bytes(self.frame(kind, flags, stream, payload))
         return self
 
-    def head(self, method, path, headers=(), authority="sterna.test"):
+    def head(self, method, path, headers=(), authority="sterna.localhost"):
         fields = [(":method", method), (":scheme", "http"), (":path", path)]
         fields += [(":authority", authority)] if authority is not None else []
         return self.encoder.encode([*fields, *headers], huffman=False)

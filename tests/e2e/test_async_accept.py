@@ -130,7 +130,7 @@ def test_headers(mirror, receiver):
     seen = json.loads(receiver.one("/headers").body)
     assert header_of(seen, "X-One") == ["1", "2"] and header_of(seen, "Content-Type") == ["text/x"]
     assert header_of(seen, "X-Forwarded-For")[0].split(",")[-1].strip() == "127.0.0.1"
-    assert header_of(seen, "X-Forwarded-Host") == ["sterna.test"]
+    assert header_of(seen, "X-Forwarded-Host") == ["sterna.localhost"]
     assert header_of(seen, "X-Call-Id") == receiver.one("/headers").all("X-Call-Id")
     assert len(header_of(seen, "traceparent")) == 1
     assert base64.b64decode(seen["body"]) == b"\x00\xff"

@@ -73,7 +73,7 @@ def test_idle_connections_give_way_to_those_that_ask(start_server):
             connection = socket.create_connection(server.address, 10)
             flood.append(connection)
             with contextlib.suppress(ConnectionError):
-                connection.sendall(b"" if number % 2 else b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1")
+                connection.sendall(b"" if number % 2 else b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1")
         answered = load.done()
         eventually(lambda: load.done() > answered + 50, 20)
     for connection in flood:
@@ -96,10 +96,10 @@ def test_idle_connections_give_way_to_those_that_ask(start_server):
     ],
 )
 def test_the_body_ends_where_the_chunks_say(server, head):
-    smuggled = f"GET {invoke_path('seen')}/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    smuggled = f"GET {invoke_path('seen')}/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     chunk = smuggled.encode()
     with server.open() as client:
-        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\n{head}\r\n")
+        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n")
         client.send(b"%x;name=\"value\"\r\n%s\r\n0\r\nX-Late: 3\r\nAuthorization: x\r\n\r\n" % (len(chunk), chunk))
         answer = client.read()
         assert (answer.status, answer.body) == (200, chunk)
@@ -128,7 +128,7 @@ def test_the_body_ends_where_the_chunks_say(server, head):
 def test_lengths_that_can_be_read_in_two_ways_are_refused(server, lines):
     with server.open() as client:
         with contextlib.suppress(ConnectionError):
-            client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\n{lines}\r\nabcdGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\nabcdGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = client.read()
         assert answer.status in (400, 501), answer
         assert b"HTTP/1.1" not in client.read_to_end(), "what follows must not be taken for a request"
@@ -292,7 +292,7 @@ def test_entries_that_share_their_bytes_do_not_multiply_them(server):
 @pytest.mark.parametrize("trailer", ["Content-Length: 3", "Host: b", "Transfer-Encoding: chunked"])
 def test_trailers_that_decide_how_a_message_is_read_are_refused(server, trailer):
     with server.open() as client:
-        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailer}\r\n\r\n")
+        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailer}\r\n\r\n")
         assert client.read().status == 400
 
 
@@ -301,7 +301,7 @@ def test_many_uploads_at_a_time_stay_within_memory(server):
     clients = [RawClient(server.address) for _ in range(60)]
     part = b"x" * (1 << 20)
     for client in clients:
-        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: a\r\nContent-Length: {6 << 20}\r\n\r\n").send(part * 4)
+        client.send(f"POST {invoke_path('echo')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {6 << 20}\r\n\r\n").send(part * 4)
     eventually(lambda: server.request("GET", "/healthz").status_code == 200, 5)
     assert server.memory_kib() < 400 << 10
     for client in clients:

@@ -75,7 +75,7 @@ def test_a_request_is_what_the_function_would_see_by_http_1(client):
     seen = json.loads(body)
     assert (seen["method"], seen["path"], seen["query"], seen["body"]) == ("POST", "/a", {"x": ["1", "2"]}, "body")
     names = {name.lower(): value for name, value in seen["headers"]}
-    assert names["host"] == "sterna.test" and names["x-own"] == "1" and names["cookie"] == "a=1; b=2"
+    assert names["host"] == "sterna.localhost" and names["x-own"] == "1" and names["cookie"] == "a=1; b=2"
     assert "te" not in names and not [name for name in names if name.startswith(":")]
     assert names["x-forwarded-proto"] == "http" and names["x-forwarded-for"] == "127.0.0.1"
 

@@ -227,7 +227,7 @@ def test_forwarded_headers_tell_where_the_call_came_from(mirror):
     seen = json.loads(raw_mirror(mirror, "", headers=[("X-Forwarded-Proto", "https")]).body)
     assert header_of(seen, "X-Forwarded-For")[0].split(",")[-1].strip() == "127.0.0.1"
     assert len(header_of(seen, "X-Forwarded-Proto")) == 1
-    assert header_of(seen, "X-Forwarded-Host") == ["sterna.test"]
+    assert header_of(seen, "X-Forwarded-Host") == ["sterna.localhost"]
     assert header_of(json.loads(raw_mirror(mirror, "").body), "X-Forwarded-Proto") == ["http"]
 
 

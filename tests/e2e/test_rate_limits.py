@@ -87,7 +87,7 @@ def test_the_body_of_a_refused_call_is_not_read(server, space):
     limit(server, space, requests_per_second=SLOW, burst=1)
     assert anonymous(server, space).status_code == 200
     with server.open() as client:
-        client.send(f"POST {invoke_path('f', space=space)} HTTP/1.1\r\nHost: x\r\nContent-Length: 6000000\r\nExpect: 100-continue\r\n\r\n")
+        client.send(f"POST {invoke_path('f', space=space)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000\r\nExpect: 100-continue\r\n\r\n")
         assert client.read().status == 429
 
 

@@ -1,6 +1,7 @@
 """HTTPS: the protocol's rules, certificates that change, clients that break off."""
 
 import concurrent.futures
+import os
 import socket
 import ssl
 import subprocess
@@ -134,6 +135,30 @@ def test_a_renewed_certificate_is_taken_and_drops_nothing(start_server, tmp_path
         assert ask(), "connections that are open stay"
         with pytest.raises(ssl.SSLError):
             connect(server, context_for(first)).close()
+
+
+def test_files_that_would_block_are_refused_and_hold_up_nobody(start_server, tmp_path):
+    used, first = certificates.make(tmp_path, "used"), certificates.make(tmp_path, "first")
+    used.replace_by(first)
+    server = start_server(*used.options(), ca=used.certificate)
+    for file in (used.key, used.certificate):
+        kept = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        eventually(lambda path=file: f"{path} cannot be used: it is no regular file" in server.log(), 20)
+        connect(server, context_for(first)).close()
+        file.unlink()
+        file.write_bytes(b"#" * (1 << 20) + kept)
+        eventually(lambda path=file: f"{path} cannot be used: it is larger than 1 MiB" in server.log(), 20)
+        connect(server, context_for(first)).close()
+        file.write_bytes(kept)
+    subprocess.run(
+        ["openssl", "ec", "-aes128", "-passout", "pass:x", "-in", first.key, "-out", tmp_path / "locked.key"], check=True, capture_output=True
+    )
+    warned = server.log().count("the changed certificate is not used")
+    used.key.write_bytes((tmp_path / "locked.key").read_bytes())
+    eventually(lambda: server.log().count("the changed certificate is not used") > warned, 20)
+    connect(server, context_for(first)).close()
 
 
 def test_what_cannot_be_used_is_told_at_the_start(tmp_path, certificate):

@@ -28,6 +28,23 @@ def test_what_changes_something_is_kept_in_the_audit_log(server, admin, new_app)
     assert admin.status("DELETE", "/spaces/default/secrets/AUDITED") == 204
 
 
+def test_an_app_of_another_space_cannot_fill_the_audit_log(admin, new_app):
+    for name in ("audited-lab", "audited-ops"):
+        assert admin.status("POST", "/spaces", json={"name": name}) == 201
+    intruder = admin.make_app("intruder", ["function.invoke"], "audited-ops")
+    for _ in range(100):
+        assert intruder.status("DELETE", "/spaces/audited-lab/functions/xx") == 403
+
+    def left_by_intruder(space):
+        return [entry for entry in audited(admin, f"/spaces/{space}/audit?limit=500") if entry["app"]["name"] == "intruder"]
+
+    # 60 a minute, and one with the number of the others when that minute ends meanwhile.
+    assert 60 <= len(eventually(lambda: (own := left_by_intruder("audited-ops"))[59:] and own, 10)) < 100
+    assert left_by_intruder("audited-lab") == []
+    for name in ("audited-lab", "audited-ops"):
+        assert admin.status("DELETE", f"/spaces/{name}?force=true") == 204
+
+
 def test_the_audit_log_survives_a_kill(start_server):
     server = start_server()
     assert server.client.put("/spaces/default/secrets/KEY", json={"value": "v"}).status_code == 201

@@ -201,6 +201,28 @@ def test_grants_may_be_bound_to_functions(admin, new_app):
     problem_of(app.request("POST", "/spaces/default/apps", json=unbound), 403, "beyond_own_grant")
 
 
+def test_what_concerns_all_functions_is_not_for_bound_apps(admin, new_app):
+    app = new_app(["function", "secret", "app", "space"], functions=["guarded"])
+    wide = new_app(["function.invoke"])
+    space = "/spaces/default"
+    for method, path in (
+        ("DELETE", f"{space}?force=true"),
+        ("PATCH", space),
+        ("POST", f"{space}/signing-secret/rotate"),
+        ("GET", f"{space}/audit"),
+    ):
+        problem_of(app.request(method, path, json={} if method == "PATCH" else None), 403, "function_not_granted")
+    assert admin.status("PUT", f"{space}/secrets/SHARED", json={"value": "v"}) == 201
+    assert admin.status("PATCH", function_path("inner"), json={"secrets": ["SHARED"]}) == 200
+    assert [each["used_by"] for each in app.request("GET", f"{space}/secrets").json()["data"]] == [[]]
+    problem_of(app.request("PUT", f"{space}/secrets/SHARED", json={"value": "w"}), 403, "function_not_granted")
+    problem_of(app.request("DELETE", f"{space}/secrets/SHARED?force=true"), 403, "function_not_granted")
+    problem_of(app.request("DELETE", f"{space}/apps/{wide.client_id}"), 403, "beyond_own_grant")
+    assert wide.client_id not in app.request("GET", f"{space}/apps").text
+    assert admin.status("GET", f"{space}/apps/{wide.client_id}") == 200
+    assert admin.status("DELETE", f"{space}/secrets/SHARED?force=true") == 204
+
+
 def test_nobody_gives_away_more_than_he_has(admin, new_app):
     app = new_app(["app", "function.read"])
     strong = new_app(["secret"])
