@@ -138,7 +138,7 @@ import com.sun.net.httpserver.*;
 import java.net.*;
 public class Server {
   public static void main(String[] arguments) throws Exception {
-    var server = HttpServer.create(new InetSocketAddress(Integer.parseInt(System.getenv("PORT"))), 0);
+    var server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PORT"))), 0);
     server.createContext("/", exchange -> {
       byte[] body = ("java " + exchange.getRequestURI()).getBytes();
       exchange.sendResponseHeaders(200, body.length);

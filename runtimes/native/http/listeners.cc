@@ -9,6 +9,9 @@ namespace sterna::native {
 namespace {
 
 constexpr std::string_view kListening = "0A";
+// How an address of version 4 begins in the table of version 6: Java binds to 127.0.0.1 so. It is reached by
+// version 4 only.
+constexpr std::string_view kMapped = "0000000000000000FFFF0000";
 
 std::string_view next_word(std::string_view& line) {
   const std::size_t begin = std::min(line.find_first_not_of(' '), line.size());
@@ -38,7 +41,8 @@ std::vector<Listener> parse_listeners(std::string_view table, Family family) {
     std::uint16_t port = 0;
     const auto [end, error] =
         std::from_chars(local.data() + colon + 1, local.data() + local.size(), port, 16);
-    if (error == std::errc() && end == local.data() + local.size()) found.push_back({family, port});
+    if (error != std::errc() || end != local.data() + local.size()) continue;
+    found.push_back({local.starts_with(kMapped) ? Family::kV4 : family, port});
   }
   return found;
 }

@@ -23,6 +23,13 @@ TEST(Listeners, SixthVersionsAddressesAreLonger) {
   EXPECT_EQ(found, (std::vector<Listener>{{Family::kV6, 3000}}));
 }
 
+TEST(Listeners, MappedAddressesAreOfTheFourthVersion) {
+  const auto found = parse_listeners(
+      "   0: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 0 0\n",
+      Family::kV6);
+  EXPECT_EQ(found, (std::vector<Listener>{{Family::kV4, 8080}}));
+}
+
 TEST(Listeners, BrokenTablesHoldNone) {
   EXPECT_TRUE(parse_listeners("", Family::kV4).empty());
   EXPECT_TRUE(parse_listeners("   0: nonsense x 0A\n 1: a:zz b 0A\n\n", Family::kV4).empty());
