@@ -7,7 +7,7 @@
 #include <array>
 #include <memory>
 
-#include "api/json.h"
+#include "api/utf8.h"
 
 namespace sterna::bundle {
 namespace {
@@ -24,16 +24,6 @@ std::string shown(std::string_view path) {
   return text;
 }
 
-bool is_utf8(std::string_view text) {
-  // The JSON writer is the UTF-8 check that is already here.
-  try {
-    static_cast<void>(api::Json(text).dump());
-    return true;
-  } catch (const api::Json::exception&) {
-    return false;
-  }
-}
-
 std::string_view path_problem(std::string_view raw) {
   if (raw.empty()) return "an empty name";
   if (raw.size() > kMaxPathBytes) return "longer than 512 bytes";
@@ -42,7 +32,7 @@ std::string_view path_problem(std::string_view raw) {
   if (std::ranges::any_of(raw, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
     return "a control character in the name";
   }
-  if (!is_utf8(raw)) return "a name that is not UTF-8";
+  if (!api::is_utf8(raw)) return "a name that is not UTF-8";
   return {};
 }
 

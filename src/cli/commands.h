@@ -49,7 +49,7 @@ struct InvokeArgs {
   bool async = false;  // what follows is for asynchronous invocations
   bool wait = false;   // until the end, then print the answer as if it were synchronous
   std::optional<std::string> callback;
-  std::optional<std::uint64_t> delay_seconds;
+  std::optional<double> delay_seconds;
   std::optional<std::string> not_before;  // RFC 3339
 };
 Result<int> invoke(const Target& target, const InvokeArgs& args);

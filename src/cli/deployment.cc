@@ -14,33 +14,47 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFirstPause{10};
 constexpr milliseconds kLongestPause{500};
 
-Result<bool> exists(Api& api, const Place& place) {
+// The function as it is; null when there is none.
+Result<Json> find(Api& api, const Place& place) {
   auto found = api.get(place.function);
-  if (found) return true;
-  if (found.error().reason == "function_not_found") return false;
-  return std::unexpected(found.error());
+  if (!found && found.error().reason == "function_not_found") return Json();
+  return found;
 }
 
-Result<Json> send_settings(Api& api, const Place& place, const Json& settings) {
-  auto there = exists(api, place);
-  if (!there) return std::unexpected(there.error());
-  return *there ? api.send("PUT", place.function + place.query, settings)
-                : api.send("POST", place.functions, settings);
+Result<Json> send_settings(Api& api, const Place& place, const Json& before, const Json& settings) {
+  return before.is_null() ? api.send("POST", place.functions, settings)
+                          : api.send("PUT", place.function + place.query, settings);
+}
+
+// After code that was refused: the settings that were sent before it must not stay alone. What fails here
+// leaves them; the refusal is what the user has to see.
+void take_back(Api& api, const Place& place, const Json& before) {
+  if (before.is_null()) {
+    static_cast<void>(api.send("DELETE", place.function));
+  } else if (const Json version = before.value("active_version", Json()); !version.is_null()) {
+    static_cast<void>(api.send("POST", place.function + "/rollback", Json{{"version", version}}));
+  }
 }
 
 // Settings and code in one request, so that they make one version.
 Result<Json> send_inline(Api& api, const Place& place, Deployable& code) {
+  const auto before = find(api, place);
+  if (!before) return before;
   code.settings["source"] = Json{{"files", files_json(code.files)}};
-  return send_settings(api, place, code.settings);
+  return send_settings(api, place, *before, code.settings);
 }
 
 // Code too large for JSON follows its settings as an archive.
 Result<Json> send_archive(Api& api, const Place& place, const Deployable& code) {
   auto archive = pack_tar_gz(code.files);
   if (!archive) return std::unexpected(archive.error());
-  auto saved = send_settings(api, place, code.settings);
+  const auto before = find(api, place);
+  if (!before) return before;
+  auto saved = send_settings(api, place, *before, code.settings);
   if (!saved) return saved;
-  return api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
+  auto sent = api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
+  if (!sent) take_back(api, place, *before);
+  return sent;
 }
 
 }  // namespace

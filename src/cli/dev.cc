@@ -8,6 +8,7 @@
 #include <csignal>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/deployment.h"
@@ -58,19 +59,9 @@ class Session {
         if (!deployed_once_ && done.error().reason == "unreachable") return std::unexpected(done.error());
         view_.trouble(done.error());
       }
-      switch (wait(std::nullopt)) {
-        case Event::kEnd:
-          return kExitOk;
-        case Event::kServerEnded:
-          return fail(Code::kUnavailable, Component::kGateway, "server_ended",
-                      fmt::format("the server has ended: {}", server_->last_words()));
-        case Event::kChange:
-        case Event::kNothing:
-          break;
-      }
-      auto changed = take_settled(watch_, kQuiet, kRestless);
-      if (!changed) return std::unexpected(changed.error());
-      changed_ = std::move(*changed);
+      const auto goes_on = wait_for_change();
+      if (!goes_on) return std::unexpected(goes_on.error());
+      if (!*goes_on) return kExitOk;
       began_ = clock_.now();
     }
   }
@@ -88,6 +79,36 @@ class Session {
     if (waiting[0].revents != 0) return Event::kEnd;
     if (waiting[2].revents != 0) return Event::kServerEnded;
     return waiting[1].revents != 0 ? Event::kChange : Event::kNothing;
+  }
+
+  // Fills changed_; false at the end. A file that is made tells so first and is complete when it is closed.
+  Result<bool> wait_for_change() {
+    do {
+      switch (changed_early_.empty() ? wait(std::nullopt) : Event::kChange) {
+        case Event::kEnd:
+          return false;
+        case Event::kServerEnded:
+          return fail(Code::kUnavailable, Component::kGateway, "server_ended",
+                      fmt::format("the server has ended: {}", server_->last_words()));
+        case Event::kChange:
+        case Event::kNothing:
+          break;
+      }
+      auto changed = take_settled(watch_, kQuiet, kRestless, std::exchange(changed_early_, {}));
+      if (!changed) return std::unexpected(changed.error());
+      changed_ = std::move(*changed);
+    } while (changed_.empty());
+    return true;
+  }
+
+  // Whether something comes within the pause that is more than a file that was made and is not written yet.
+  bool is_interrupted(milliseconds pause) {
+    const Event event = wait(pause);
+    if (event != Event::kChange) return event != Event::kNothing;
+    auto changed = watch_.take();
+    if (!changed) return true;  // the next look fails in the same way
+    changed_early_ = std::move(*changed);
+    return !changed_early_.empty();
   }
 
   // A server of our own has no other space than the default one.
@@ -121,7 +142,7 @@ class Session {
                             FollowUntil::kEnd, [this](std::string_view line) { view_.build(line); });
     const auto settled =
         watch_rollout(api_, *place, std::move(*sent),
-                      [this](const Json&, milliseconds pause) { return wait(pause) == Event::kNothing; });
+                      [this](const Json&, milliseconds pause) { return !is_interrupted(pause); });
     if (!settled) return std::unexpected(settled.error());
     if (rollout_of(*settled) != Rollout::kUnderWay) build_follower_->wait_until_ended(kFollowPatience);
     build_follower_.reset();
@@ -177,7 +198,8 @@ class Session {
   Api api_;
   MonotonicTime began_ = clock_.now();
   std::set<std::string> changed_;
-  std::optional<Deployable> last_;  // as it was sent
+  std::set<std::string> changed_early_;  // while a version was on its way
+  std::optional<Deployable> last_;       // as it was sent
   bool deployed_once_ = false;
   std::string followed_;  // the function
   // Last: their threads use the others.

@@ -37,6 +37,17 @@ bool is_ignored(const fs::path& name) {
          name == "__pycache__" || name.extension() == ".pyc";
 }
 
+// Without a slash at its end, which would hide its name.
+fs::path full_path(const fs::path& folder) {
+  std::error_code error;
+  const fs::path full = fs::absolute(folder, error).lexically_normal();
+  return full.has_filename() ? full : full.parent_path();
+}
+
+fs::path folder_around(const fs::path& folder) {
+  return full_path(folder).parent_path();
+}
+
 std::unexpected<Error> watch_error(const fs::path& folder, int number) {
   if (number == ENOSPC) {
     return fail(Code::kExhausted, Component::kGateway, "too_many_folders",
@@ -55,8 +66,12 @@ Result<FolderWatch> FolderWatch::open(const fs::path& path) {
   UniqueFd inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!inotify) return watch_error(path, errno);
   FolderWatch watch(std::move(inotify), is_file ? parent : path, is_file ? path.filename().native() : "");
-  Status added = is_file ? watch.add(parent) : watch.add_tree(path);
-  if (!added) return std::unexpected(added.error());
+  if (const Status added = is_file ? watch.add(parent) : watch.add_tree(path); !added)
+    return std::unexpected(added.error());
+  if (watch.paths_.empty()) return watch_error(path, ENOENT);
+  constexpr std::uint32_t kComesAndGoes = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
+  if (!is_file)
+    watch.parent_ = inotify_add_watch(watch.inotify_.get(), folder_around(path).c_str(), kComesAndGoes);
   return watch;
 }
 
@@ -68,7 +83,7 @@ Status FolderWatch::add(const fs::path& folder) {
   const int number = inotify_add_watch(inotify_.get(), folder.c_str(), kEvents);
   if (number >= 0) {
     paths_.insert_or_assign(number, folder);
-  } else if (errno != ENOENT || folder == folder_) {  // a folder that is gone again is no failure
+  } else if (errno != ENOENT) {  // a folder that is gone again is no failure
     return watch_error(folder, errno);
   }
   return {};
@@ -96,6 +111,12 @@ Result<std::set<std::string>> FolderWatch::take() {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
       if ((event->mask & IN_Q_OVERFLOW) != 0) changed.insert(".");
+      if (event->wd == parent_ && event->len > 0 && event->name == full_path(folder_).filename()) {
+        changed.insert(".");
+        const bool is_new = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0;
+        if (const Status added = is_new ? add_tree(folder_) : Status(); !added)
+          return std::unexpected(added.error());
+      }
       const auto folder = paths_.find(event->wd);
       if (folder == paths_.end()) continue;
       if ((event->mask & IN_IGNORED) != 0) {
@@ -119,10 +140,9 @@ Result<std::set<std::string>> FolderWatch::take() {
 }
 
 Result<std::set<std::string>> take_settled(FolderWatch& watch, std::chrono::milliseconds quiet,
-                                           std::chrono::milliseconds limit) {
+                                           std::chrono::milliseconds limit, std::set<std::string> changed) {
   const SystemClock clock;
   const MonotonicTime began = clock.now();
-  std::set<std::string> changed;
   pollfd waiting{.fd = watch.fd(), .events = POLLIN, .revents = 0};
   while (true) {
     auto more = watch.take();

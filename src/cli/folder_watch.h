@@ -18,7 +18,8 @@ inline constexpr std::size_t kMaxWatchedFolders = 2'000;
 // that links lead to.
 class FolderWatch {
  public:
-  // Watches a folder, or one file: the folder around it is watched then, for editors replace files. Fails
+  // Watches a folder, also when it is deleted and made again, or one file: the folder around it is watched
+  // then, for editors replace files. Fails
   // with bad_usage when it is not there, exhausted `too_many_folders` beyond kMaxWatchedFolders or the
   // kernel's limit.
   static Result<FolderWatch> open(const std::filesystem::path& path);
@@ -41,11 +42,14 @@ class FolderWatch {
   UniqueFd inotify_;
   std::filesystem::path folder_;
   std::string only_;                            // the one file; empty: all
+  int parent_ = -1;                             // the watch that tells when the folder is made again
   std::map<int, std::filesystem::path> paths_;  // of watched folders, by the kernel's number
 };
 
-// What `take` gives, once nothing has changed for `quiet`; what never rests is given after `limit`.
+// What `take` gives together with what has `changed` before, once nothing has changed for `quiet`; what never
+// rests is given after `limit`.
 Result<std::set<std::string>> take_settled(FolderWatch& watch, std::chrono::milliseconds quiet,
-                                           std::chrono::milliseconds limit);
+                                           std::chrono::milliseconds limit,
+                                           std::set<std::string> changed = {});
 
 }  // namespace sterna::cli

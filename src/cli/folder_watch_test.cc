@@ -53,6 +53,22 @@ TEST_F(FolderWatchTest, TellsWhatIsWrittenRenamedAndDeleted) {
   EXPECT_THAT(taken(watch), ElementsAre("lib/part.py"));
 }
 
+TEST_F(FolderWatchTest, FollowsAFolderThatIsDeletedAndMadeAgain) {
+  FolderWatch watch = open(folder_ / "lib");
+  fs::remove_all(folder_ / "lib");
+  EXPECT_THAT(taken(watch), ElementsAre("."));
+  fs::create_directory(folder_ / "lib");
+  EXPECT_THAT(taken(watch), ElementsAre("."));
+  write("lib/part.py");
+  EXPECT_THAT(taken(watch), ElementsAre("part.py"));
+  fs::create_directory(folder_ / "other");
+  EXPECT_THAT(taken(watch), IsEmpty());
+}
+
+TEST_F(FolderWatchTest, IsForFoldersThatAreThere) {
+  EXPECT_EQ(FolderWatch::open(folder_ / "nowhere").error().reason, "bad_usage");
+}
+
 TEST_F(FolderWatchTest, LeavesTemporaryFilesOut) {
   FolderWatch watch = open(folder_);
   write("sedA1b2C3");

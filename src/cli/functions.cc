@@ -3,13 +3,14 @@
 
 #include "cli/commands.h"
 #include "cli/report.h"
+#include "cli/rollout.h"
 
 namespace sterna::cli {
 namespace {
 
 using api::Json;
 
-// For answers of stop, start, and rollback.
+// For answers of stop and start.
 std::string status_text(const Json& function) {
   return fmt::format("{} version {} is {}\n", cell(function, "name"), cell(function, "version"),
                      cell(function, "status"));
@@ -72,7 +73,10 @@ Result<int> rollback(const Target& target, std::string_view name, std::int64_t v
   auto path = function_path(target, name);
   if (!path) return std::unexpected(path.error());
   Api api(target);
-  return report(target, api.send("POST", *path + "/rollback", Json{{"version", version}}), status_text);
+  auto made = api.send("POST", *path + "/rollback", Json{{"version", version}});
+  if (!made) return std::unexpected(made.error());
+  return see_through(api, target, {.functions = {}, .function = *path}, std::move(*made),
+                     {.quiet = target.json, .done = "rolled back"});
 }
 
 }  // namespace sterna::cli

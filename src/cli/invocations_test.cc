@@ -63,14 +63,14 @@ Json items_of(const std::vector<Json>& items, const char* cursor = nullptr) {
 TEST(AsyncInvoke, PrintsIdAndState) {
   TestServer server({accepted()});
   const Ran ran =
-      run({"invoke", "f", "--async", "-p", "/a?x=1", "-d", "hi", "--callback", "http://r/c", "--delay", "5",
+      run({"invoke", "f", "--async", "-p", "/a?x=1", "-d", "hi", "--callback", "HTTP://r/c", "--delay", "1.5",
            "--call-id", kId, "--idempotency-key", "k1", "--url", server.url().c_str()});
   EXPECT_EQ(ran.status, kExitOk) << ran.err;
   EXPECT_EQ(ran.out, std::string(kId) + " queued\n");
   const std::string request = server.requests().at(0);
   EXPECT_THAT(request, StartsWith("POST /spaces/default/functions/f/async-invoke/a?x=1 HTTP/1.1\r\n"));
-  EXPECT_THAT(request, HasSubstr("X-Callback-Url: http://r/c\r\n"));
-  EXPECT_THAT(request, HasSubstr("X-Delay-Seconds: 5\r\n"));
+  EXPECT_THAT(request, HasSubstr("X-Callback-Url: HTTP://r/c\r\n"));
+  EXPECT_THAT(request, HasSubstr("X-Delay-Seconds: 1.5\r\n"));
   EXPECT_THAT(request, HasSubstr("Idempotency-Key: k1\r\n"));
   EXPECT_THAT(request, HasSubstr(std::string("X-Call-Id: ") + kId + "\r\n"));
 }
@@ -89,6 +89,8 @@ TEST(AsyncInvoke, RefusesWhatCannotBeMeant) {
   EXPECT_EQ(run({"invoke", "f", "--callback", "http://r/"}).status, kExitUsage);
   EXPECT_EQ(run({"invoke", "f", "--delay", "1"}).status, kExitUsage);
   EXPECT_EQ(run({"invoke", "f", "--async", "--delay", "-1"}).status, kExitUsage);
+  EXPECT_THAT(run({"invoke", "f", "--async", "--delay", "2592001"}).err,
+              HasSubstr("write a number from 0 to 2592000"));
   EXPECT_EQ(run({"invoke", "f", "--async", "--delay", "1", "--not-before", "2030-01-01T00:00:00Z"}).status,
             kExitUsage);
   EXPECT_THAT(run({"invoke", "f", "--async", "--not-before", "noon"}).err, HasSubstr("--not-before noon"));
@@ -208,6 +210,8 @@ TEST(Invocations, RefuseWhatCannotBeMeant) {
   EXPECT_EQ(run({"invocations", "list", "f", "--state", "lost"}).status, kExitUsage);
   EXPECT_EQ(run({"invocations", "list", "f", "--delivery", "lost"}).status, kExitUsage);
   EXPECT_EQ(run({"invocations", "list", "f", "--limit", "0"}).status, kExitUsage);
+  EXPECT_THAT(run({"invocations", "list", "f", "--limit", "0"}).err,
+              HasSubstr("'0' is out of range: write a number from 1 to 1000000"));
   for (const char* command : {"get", "wait", "response", "cancel", "redrive", "redeliver"}) {
     EXPECT_EQ(run({"invocations", command, "f"}).status, kExitUsage) << command;
     const Ran ran = run({"invocations", command, "f", "../../other"});

@@ -30,6 +30,10 @@ bool has_header(const std::vector<std::string>& headers, std::string_view name) 
   });
 }
 
+bool is_http_url(const std::string& text) {
+  return ::strncasecmp(text.c_str(), "http://", 7) == 0 || ::strncasecmp(text.c_str(), "https://", 8) == 0;
+}
+
 // Sets the body or opens the file that it comes from; the file must live as long as the request.
 Result<File> attach_body(HttpRequest& request, const std::string& data) {
   const bool has_type = has_header(request.headers, "content-type");
@@ -103,7 +107,7 @@ Status check_async(const InvokeArgs& args) {
   if (!args.method.empty() && args.method != "POST") {
     return bad_usage(fmt::format("-X {}: an asynchronous invocation is always a POST", args.method));
   }
-  if (args.callback && !args.callback->starts_with("http://") && !args.callback->starts_with("https://")) {
+  if (args.callback && !is_http_url(*args.callback)) {
     return bad_usage(fmt::format("--callback {}: write an http or https URL", *args.callback));
   }
   if (args.not_before) {
@@ -120,7 +124,7 @@ Status add_platform_headers(HttpRequest& request, const InvokeArgs& args) {
     return bad_usage(fmt::format("--call-id {}: a call id is a ULID of 26 characters", *args.call_id));
   }
   std::optional<std::string> delay;
-  if (args.delay_seconds) delay = std::to_string(*args.delay_seconds);
+  if (args.delay_seconds) delay = fmt::format("{}", *args.delay_seconds);
   if (auto done = add_header(request, "X-Call-Id", "--call-id", args.call_id); !done) return done;
   if (auto done = add_header(request, "Idempotency-Key", "--idempotency-key", args.idempotency_key); !done)
     return done;

@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
+#include <map>
 #include <memory>
 
 #include "api/base64.h"
+#include "api/utf8.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -21,6 +24,12 @@ bool is_skipped(const fs::path& path) {
   const std::string name = path.filename();
   return name.starts_with('.') || name == "__pycache__" || name == "function.toml" ||
          path.extension() == ".pyc";
+}
+
+// What `python3 -m venv` makes: links into this machine's Python, of no use on another.
+bool is_python_environment(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(folder / "pyvenv.cfg", error);
 }
 
 bool is_executable(fs::perms perms) {
@@ -36,14 +45,18 @@ class Collector {
       return bad_usage(
           fmt::format("{} is a link or a special file; put the file itself there", entry.path().native()));
     }
-    if (files_.size() == kMaxFiles) {
-      return bad_usage(fmt::format("{} holds more than {} files", folder_.native(), kMaxFiles));
+    if (files_.size() == kMaxFiles) return too_many();
+    const fs::path inside = fs::relative(entry.path(), folder_);
+    if (!api::is_utf8(inside.generic_string())) {
+      return bad_usage(fmt::format("a file below {} has a name that is not UTF-8: rename it",
+                                   entry.path().parent_path().native()));
     }
     auto content = read_file(entry.path(), kMaxCodeBytes - bytes_);
     if (!content) return std::unexpected(content.error());
     bytes_ += content->size();
-    files_.push_back({fs::relative(entry.path(), folder_).generic_string(), std::move(*content),
-                      is_executable(entry.status().permissions())});
+    ++files_below_[*inside.begin()];
+    files_.push_back(
+        {inside.generic_string(), std::move(*content), is_executable(entry.status().permissions())});
     return {};
   }
 
@@ -53,8 +66,19 @@ class Collector {
   }
 
  private:
+  Status too_many() const {
+    const auto largest =
+        std::ranges::max_element(files_below_, {}, [](const auto& below) { return below.second; });
+    return bad_usage(
+        fmt::format("{} holds more than {} files, {} of them in {}: deploy a folder without what "
+                    "the function does not need; the build installs what package.json and "
+                    "requirements.txt name",
+                    folder_.native(), kMaxFiles, largest->second, largest->first.native()));
+  }
+
   const fs::path& folder_;
   std::vector<PackedFile> files_;
+  std::map<fs::path, std::size_t> files_below_;  // by the first part of their paths
   std::size_t bytes_ = 0;
 };
 
@@ -91,7 +115,7 @@ Result<std::vector<PackedFile>> collect_files(const fs::path& folder) {
   Collector collector(folder);
   for (const auto end = fs::end(entries); entries != end; entries.increment(error)) {
     const bool is_folder = entries->is_directory() && !entries->is_symlink();
-    if (is_skipped(entries->path())) {
+    if (is_skipped(entries->path()) || (is_folder && is_python_environment(entries->path()))) {
       if (is_folder) entries.disable_recursion_pending();
     } else if (!is_folder) {
       if (auto visited = collector.visit(*entries); !visited) return std::unexpected(visited.error());
@@ -142,6 +166,7 @@ Result<std::string> read_file(const fs::path& file, std::size_t max_bytes) {
         fmt::format("{} is too large: at most {} bytes of code in all", file.native(), kMaxCodeBytes));
   }
   std::ifstream in(file, std::ios::binary);
+  if (!in) return bad_usage(fmt::format("cannot read {}: {}", file.native(), std::strerror(errno)));
   std::string content(size, '\0');
   in.read(content.data(), static_cast<std::streamsize>(size));
   if (!in) return fail_errno(Component::kGateway, "reading " + file.native(), EIO);

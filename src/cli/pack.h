@@ -26,8 +26,9 @@ inline constexpr std::size_t kMaxCodeBytes = std::size_t{4} << 30;
 inline constexpr std::size_t kMaxInlineBytes = 4U << 20;
 
 // All regular files of a folder, sorted by path; without function.toml, and without what tools leave behind
-// (hidden files and folders, __pycache__, *.pyc). Fails with invalid `bad_usage` on links and
-// other special files, when nothing is left, or when there is too much.
+// (hidden files and folders, __pycache__, *.pyc, Python's virtual environments). Fails with invalid
+// `bad_usage` on links and other special files, names that are not UTF-8, when nothing is left, or when there
+// is too much.
 Result<std::vector<PackedFile>> collect_files(const std::filesystem::path& folder);
 
 std::size_t total_bytes(const std::vector<PackedFile>& files);

@@ -59,6 +59,9 @@ TEST_F(FolderTest, CollectsFilesSortedAndSkipsWhatToolsLeave) {
   write("__pycache__/handler.pyc", "");
   write("old.pyc", "");
   write("node_modules/.bin/a", "");
+  write("venv/pyvenv.cfg", "");
+  fs::create_directories(folder_ / "venv/bin");
+  fs::create_symlink("/usr/bin/python3", folder_ / "venv/bin/python");
   write("node_modules/a/index.js", "m");
   write("run.sh", "r");
   fs::permissions(folder_ / "run.sh", fs::perms::owner_all);
@@ -76,6 +79,15 @@ TEST_F(FolderTest, RefusesLinksAndEmptyFolders) {
   fs::create_symlink("/etc/passwd", folder_ / "link");
   EXPECT_THAT(collect_files(folder_).error().detail, HasSubstr("link is a link"));
   EXPECT_THAT(collect_files(folder_ / "absent").error().detail, HasSubstr("cannot read"));
+}
+
+TEST_F(FolderTest, NamesWhatItCannotSend) {
+  write("latin\xe9", "x");
+  EXPECT_THAT(collect_files(folder_).error().detail, HasSubstr("a name that is not UTF-8: rename it"));
+  fs::remove(folder_ / "latin\xe9");
+  write("handler.js", "");
+  for (std::size_t i = 0; i < kMaxFiles; ++i) write("node_modules/a/" + std::to_string(i), "");
+  EXPECT_THAT(collect_files(folder_).error().detail, HasSubstr("of them in node_modules: deploy a folder"));
 }
 
 TEST_F(FolderTest, ReadsAtMostTheLimit) {

@@ -20,7 +20,8 @@ void Program::add_async_flags(CLI::App& command) {
   command.add_flag("--wait", args.wait, "Wait for the end and print the answer")->needs(async);
   CLI::Option* delay =
       command.add_option("--delay", args.delay_seconds, "Seconds before it may run")->type_name("SECONDS");
-  delay->needs(async)->check(CLI::Range(std::int64_t{0}, kYearSeconds));
+  constexpr double kMaxDelaySeconds = 30 * 24 * 3600;
+  delay->needs(async)->check(number_from_to(0, kMaxDelaySeconds));
   command.add_option("--not-before", args.not_before, "RFC 3339 time before which it must not run")
       ->type_name("TIME")
       ->needs(async)
@@ -79,7 +80,7 @@ void Program::add_invocation_lists(CLI::App& group) {
       ->check(CLI::IsMember({"none", "pending", "delivered", "undeliverable"}));
   list.add_option("--limit", args.limit, "How many at most")
       ->type_name("N")
-      ->check(CLI::PositiveNumber)
+      ->check(number_from_to(1, kMostListed))
       ->capture_default_str();
 
   TailArgs& tail_args = parts_->tail_invocations;

@@ -11,7 +11,7 @@ void Program::add_builds() {
   logs.add_option("name", args.name, "The function")->type_name("FUNCTION")->required();
   logs.add_option("version", args.version, "Its number (default: the newest)")
       ->type_name("VERSION")
-      ->check(CLI::PositiveNumber);
+      ->check(version_number());
   logs.add_flag("-f,--follow", args.follow, "Go on with new lines until the build ends");
 }
 

@@ -55,4 +55,10 @@ struct Program::Parts {
   CLI::App& add_group(const std::string& name, const std::string& help);
 };
 
+inline constexpr double kMostListed = 1'000'000;
+
+// Checks of what is written behind flags; both say what to write instead.
+CLI::Validator number_from_to(double lowest, double highest);
+CLI::Validator version_number();
+
 }  // namespace sterna::cli

@@ -1,20 +1,32 @@
 // Flags of the commands for versions.
+#include <fmt/format.h>
+
 #include "base/number.h"
 #include "cli/program_parts.h"
 
 namespace sterna::cli {
 
-void Program::Parts::add_version(CLI::App& command, const std::string& option, std::int64_t& number,
-                                 const std::string& help) {
+CLI::Validator version_number() {
   const auto problem_of = [](const std::string& text) -> std::string {
     const auto value = parse_number<std::int64_t>(text);
     if (value && *value > 0) return {};
     return "'" + text + "' is no version: write its number, such as 3; sterna versions list shows them";
   };
-  command.add_option(option, number, help)
-      ->type_name("VERSION")
-      ->required()
-      ->check(CLI::Validator(problem_of, "", ""));
+  return {problem_of, "", ""};
+}
+
+CLI::Validator number_from_to(double lowest, double highest) {
+  const auto problem_of = [lowest, highest](const std::string& text) -> std::string {
+    const auto value = parse_number<double>(text);
+    if (value && *value >= lowest && *value <= highest) return {};
+    return fmt::format("'{}' is out of range: write a number from {:.0f} to {:.0f}", text, lowest, highest);
+  };
+  return {problem_of, "", ""};
+}
+
+void Program::Parts::add_version(CLI::App& command, const std::string& option, std::int64_t& number,
+                                 const std::string& help) {
+  command.add_option(option, number, help)->type_name("VERSION")->required()->check(version_number());
 }
 
 void Program::add_versions() {

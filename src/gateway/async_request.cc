@@ -35,14 +35,30 @@ Result<std::optional<std::string_view>> single(const net::HttpRequest& request, 
   return value;
 }
 
+// Where the first `end` outside of quoted strings stands (RFC 9110 5.6.4), or the text's size.
+std::size_t find_unquoted(std::string_view text, char end) {
+  bool quoted = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (quoted && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && text[at] == end) {
+      return at;
+    }
+  }
+  return text.size();
+}
+
 // One preference without its parameters (RFC 7240 2): respond-async, or wait=N with or without quotes.
 void apply_preference(std::string_view item, AsyncPreference& preference) {
-  item = net::without_blanks(item.substr(0, item.find(';')));
+  item = net::without_blanks(item.substr(0, find_unquoted(item, ';')));
   const std::size_t equals = std::min(item.find('='), item.size());
   const std::string_view name = net::without_blanks(item.substr(0, equals));
   if (equal_ignoring_case(name, "respond-async")) preference.respond_async = true;
-  if (!equal_ignoring_case(name, "wait") || equals == item.size()) return;
-  std::string_view value = net::without_blanks(item.substr(equals + 1));
+  if (!equal_ignoring_case(name, "wait") || preference.wait_given) return;
+  preference.wait_given = true;  // the first one counts, even one that cannot be understood
+  std::string_view value = net::without_blanks(item.substr(std::min(equals + 1, item.size())));
   if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
     value = value.substr(1, value.size() - 2);
   if (const auto seconds = parse_seconds(value)) {
@@ -84,7 +100,7 @@ AsyncPreference parse_preference(const net::HttpRequest& request) {
   for (const net::Header& header : request.headers) {
     if (header.known != KnownHeader::kPrefer) continue;
     for (std::string_view rest = header.value; !rest.empty();) {
-      const std::string_view item = rest.substr(0, rest.find(','));
+      const std::string_view item = rest.substr(0, find_unquoted(rest, ','));
       rest.remove_prefix(std::min(item.size() + 1, rest.size()));
       apply_preference(item, preference);
     }

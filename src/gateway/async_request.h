@@ -14,6 +14,7 @@ namespace sterna::gateway {
 struct AsyncPreference {
   bool respond_async = false;
   Duration wait{};  // how long the client wants to wait for the answer itself
+  bool wait_given = false;
 };
 AsyncPreference parse_preference(const net::HttpRequest& request);
 

@@ -33,6 +33,11 @@ TEST(ParsePreference, Table) {
       {{{"Prefer", "respond-async, wait=-1"}}, true, 0s},
       {{{"Prefer", "respond-async, wait=999999"}}, true, 300s},
       {{{"Prefer", "return=minimal"}}, false, 0s},
+      {{{"Prefer", "wait=1, respond-async, wait=4"}}, true, 1s},
+      {{{"Prefer", "respond-async, wait"}, {"Prefer", "wait=4"}}, true, 0s},
+      {{{"Prefer", R"(foo="a, respond-async", wait=2)"}}, false, 2s},
+      {{{"Prefer", R"(foo="a\", respond-async, \"b", wait=2)"}}, false, 2s},
+      {{{"Prefer", R"(foo="never closed, respond-async)"}}, false, 0s},
   };
   for (const Row& row : rows) {
     const AsyncPreference preference = parse_preference(with(row.headers));

@@ -160,8 +160,13 @@ def test_rollback(cli, server):
     server.deploy("turned", "def handle(req):\n    return {'body': 'one'}\n")
     server.deploy("turned", "def handle(req):\n    return {'body': 'two'}\n")
     eventually(lambda: cli.ok("invoke", "turned") == "two", 20)
-    cli.ok("rollback", "turned", "1")
-    eventually(lambda: cli.ok("invoke", "turned") == "one", 20)
+    assert "turned version 3 is Running" in cli.ok("rollback", "turned", "1")
+    assert cli.ok("invoke", "turned") == "one"
+    server.deploy("turned", "import nothing_like_it\n", wait_for=None)
+    eventually(lambda: "version 4 failed" in cli.ok("get", "turned"), 20)
+    refused = cli.run("rollback", "turned", "4")
+    assert refused.returncode == 1 and "turned version 5 failed" in refused.stderr
+    assert cli.ok("invoke", "turned") == "one"
 
 
 def test_spaces(cli):

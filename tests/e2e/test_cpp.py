@@ -50,6 +50,32 @@ def test_a_stream_that_throws_is_broken_off(server):
     eventually(lambda: [line for line in server.logs("torn") if line["stream"] == "stderr"])
 
 
+def test_a_stream_that_throws_before_its_first_part_is_a_failure(server):
+    deploy(server, "torn-at-once", """
+        sterna::Response response;
+        response.stream = [](sterna::Writer&) { throw std::bad_function_call(); };
+        return response;
+    """)  # fmt: skip
+    problem_of(server.call("torn-at-once"), 500, "function_raised", "function")
+
+
+def test_a_stream_may_be_empty(server):
+    deploy(server, "nothing", """
+        sterna::Response response{204, {}, {{"X-A", "1"}}};
+        response.stream = [](sterna::Writer&) {};
+        return response;
+    """)  # fmt: skip
+    answer = server.call("nothing")
+    assert answer.status_code == 204 and answer.headers["x-a"] == "1" and answer.content == b""
+
+
+@pytest.mark.parametrize("name", ["Content-type", "CONTENT-TYPE"])
+def test_a_content_type_is_one_in_any_spelling(server, name):
+    deploy(server, "typed", f'return {{200, "x", {{{{"{name}", "text/html"}}}}, {{}}}};')
+    assert server.call("typed").headers.get_list("content-type") == ["text/html"]
+    server.request("DELETE", "/spaces/default/functions/typed")
+
+
 @pytest.mark.parametrize("status, header", [(99, ""), (700, ""), (200, "a\\r\\nSet-Cookie: x")])
 def test_answers_that_cannot_be_used(server, status, header):
     headers = f'{{{{"X-A", "{header}"}}}}' if header else "{}"

@@ -121,15 +121,25 @@ class Request {
   const sterna_call_v1& call_;
 };
 
-// Sends the parts of a streamed body.
+// Sends the parts of a streamed body. Status and headers go before the first one, so that an exception until
+// then is still a clean 500.
 class Writer {
  public:
-  explicit Writer(const sterna_call_v1& call) : call_(call) {}
+  // Outlived by both; `begin` sends status and headers.
+  Writer(const sterna_call_v1& call, std::function<void()> begin) : call_(call), begin_(std::move(begin)) {}
   // Waits until the caller can take it. False: the caller is gone; return soon.
-  bool write(std::string_view part) { return call_.write(call_.host, {part.data(), part.size()}) != 0; }
+  bool write(std::string_view part) {
+    start();
+    return call_.write(call_.host, {part.data(), part.size()}) != 0;
+  }
+  // Before the first part: sends status and headers at once.
+  void start() {
+    if (const auto begin = std::exchange(begin_, nullptr)) begin();
+  }
 
  private:
   const sterna_call_v1& call_;
+  std::function<void()> begin_;
 };
 
 struct Response {
@@ -168,12 +178,18 @@ inline void append(std::string& block, std::string_view name, std::string_view v
   block.append(reinterpret_cast<const char*>(sizes), sizeof sizes).append(name).append(value);
 }
 
+inline bool is_content_type(std::string_view name) {
+  constexpr std::string_view kName = "content-type";
+  return std::equal(name.begin(), name.end(), kName.begin(), kName.end(),
+                    [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a - 'A' + 'a' == b); });
+}
+
 inline void answer(const sterna_call_v1& call, const Response& response) {
   std::string block;
   std::uint32_t count = 0;
   bool has_type = false;
   for (const auto& [name, value] : response.headers) {
-    has_type = has_type || name == "Content-Type" || name == "content-type";
+    has_type = has_type || is_content_type(name);
     append(block, name, value);
     ++count;
   }
@@ -181,12 +197,14 @@ inline void answer(const sterna_call_v1& call, const Response& response) {
     append(block, "Content-Type", "application/octet-stream");
     ++count;
   }
-  const int more = response.stream ? 1 : 0;
-  call.respond(call.host, static_cast<std::uint32_t>(response.status), {block.data(), block.size()}, count,
-               {response.body.data(), more != 0 ? 0 : response.body.size()}, more);
-  if (more == 0) return;
-  Writer writer(call);
+  const auto respond = [&](std::string_view body, int more) {
+    call.respond(call.host, static_cast<std::uint32_t>(response.status), {block.data(), block.size()}, count,
+                 {body.data(), body.size()}, more);
+  };
+  if (!response.stream) return respond(response.body, 0);
+  Writer writer(call, [&] { respond({}, 1); });
   response.stream(writer);
+  writer.start();
   call.end(call.host);
 }
 
