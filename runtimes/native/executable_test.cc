@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <string>
 
 namespace sterna::native {
 namespace {
@@ -36,7 +37,7 @@ class ExecutableTest : public ::testing::Test {
     return problem(content);
   }
 
-  const std::string path_ = ::testing::TempDir() + "sterna-executable";
+  const std::string path_ = ::testing::TempDir() + "sterna-executable-" + std::to_string(::getpid());
 };
 
 TEST_F(ExecutableTest, ScriptsNeedTheirInterpreter) {

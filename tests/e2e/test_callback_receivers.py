@@ -28,6 +28,11 @@ def free_port():
         return listening.getsockname()[1]
 
 
+def is_listening(port):
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def start(tmp_path):
     running = []
@@ -41,7 +46,7 @@ def start(tmp_path):
             [command, str(program)], env={**os.environ, "PORT": str(port), "STERNA_SIGNING_SECRET": secret},
             stdout=subprocess.PIPE,
         ))  # fmt: skip
-        eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), 20)
+        eventually(lambda: is_listening(port), 20)
         return f"http://127.0.0.1:{port}/"
 
     yield started

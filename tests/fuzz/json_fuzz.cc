@@ -26,7 +26,7 @@ void read_function(const api::Json& json) {
   const auto again = api::parse_spec(*api::parse_json(api::dump(api::to_json(*spec))), rules());
   must(again && *again == *spec, "a function that is stored is read as the same");
   if (const auto source = json.find("source"); source != json.end()) {
-    const auto files = bundle::parse_source(*source, "source", *spec, kMaxCodeBytes);
+    const auto files = bundle::parse_source(*source, "source", &*spec, kMaxCodeBytes);
     if (!files) return;
     for (const bundle::File& file : *files) must(bundle::clean_path(file.path) == file.path, "a clean path");
     (void)bundle::check_handler(*files, *spec);
@@ -54,7 +54,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read_again(*json, api::parse_space, "a space that is stored is read as the same");
   read_again(*json, api::parse_app, "an app that is stored is read as the same");
   (void)api::parse_secret(*json);
-  (void)bundle::parse_source(*json, "", api::FunctionSpec{}, kMaxCodeBytes);
+  const api::FunctionSpec python;
+  (void)bundle::parse_source(*json, "", &python, kMaxCodeBytes);
+  (void)bundle::parse_source(*json, "", nullptr, kMaxCodeBytes);
   if (json->is_object()) read_function(*json);
   api::Json patched = api::to_json(api::FunctionSpec{});
   patched.merge_patch(*json);
