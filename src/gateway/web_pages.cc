@@ -31,36 +31,31 @@ bool is_own_page(const net::HttpRequest& request) {
   const std::string_view* origin = request.find("origin");
   if (origin == nullptr) return true;
   const std::string_view authority = authority_of(*origin);
-  if (site != nullptr) return names_loopback(authority);
+  if (site != nullptr) return !authority.empty() && !can_be_owned(authority);
   const std::string_view* host = request.find(net::KnownHeader::kHost);
   return host != nullptr && net::equal_ignoring_case(authority, *host);
 }
 
 }  // namespace
 
-bool names_loopback(std::string_view authority) {
-  constexpr std::string_view kName = "localhost";
+bool can_be_owned(std::string_view authority) {
+  constexpr std::string_view kLocal = ".localhost";
   std::string_view host = without_port(authority);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (const auto address = parse_ip(host)) return special_use(*address) == "loopback";
+  if (host.starts_with('[') || parse_ip(host)) return false;
   if (host.ends_with('.')) host.remove_suffix(1);
-  if (host.size() < kName.size()) return false;
-  const std::string_view below = host.substr(0, host.size() - kName.size());
-  return net::equal_ignoring_case(host.substr(below.size()), kName) &&
-         (below.empty() || below.ends_with('.'));
-}
-
-Status check_host(const net::HttpRequest& request) {
-  const std::string_view* host = request.find(net::KnownHeader::kHost);
-  // HTTP/1.0 may leave it out, which no browser does.
-  if (host == nullptr || names_loopback(*host)) return {};
-  return fail(Code::kDenied, Component::kAuth, "host_not_allowed",
-              "the server checks no tokens (auth none), so it answers to this machine's own names only: use "
-              "localhost or 127.0.0.1 in the URL, or start it with --auth oauth2");
+  const bool is_local = host.size() > kLocal.size() &&
+                        net::equal_ignoring_case(host.substr(host.size() - kLocal.size()), kLocal);
+  return host.contains('.') && !is_local;
 }
 
 Status check_page(const net::HttpRequest& request) {
-  if (const Status host = check_host(request); !host) return host;
+  const std::string_view* host = request.find(net::KnownHeader::kHost);
+  // HTTP/1.0 may leave it out, which no browser does.
+  if (host != nullptr && can_be_owned(*host)) {
+    return fail(Code::kDenied, Component::kAuth, "host_not_allowed",
+                "the server checks no tokens (auth none), so it is managed under this machine's own names "
+                "only: use localhost or an address in the URL, or start it with --auth oauth2");
+  }
   if (is_own_page(request)) return {};
   return fail(Code::kDenied, Component::kAuth, "origin_not_allowed",
               "the server checks no tokens (auth none), so pages of other origins may not use this: call it "
