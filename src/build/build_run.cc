@@ -39,7 +39,8 @@ pool::FunctionConfig config_of(const Recipe& recipe, const BuildRun::Place& plac
       kShell, "-c",
       fmt::format(R"(ulimit -f {} 2>/dev/null; exec /usr/bin/env -i "$$@" >&2)", limits.disk_bytes / 512 + 1),
       "build"};
-  for (const auto& [name, value] : recipe.env) config.command.push_back(escaped(name + "=" + value));
+  for (const auto& [name, value] : recipe.env)
+    config.command.push_back(escaped(fmt::format("{}={}", name, value)));
   for (const std::string& word : recipe.argv) config.command.push_back(escaped(word));
   config.bundle_dir = place.folder;
   config.bundle_writable = true;
@@ -66,7 +67,7 @@ std::string mebibytes(std::uint64_t bytes) {
 }  // namespace
 
 BuildRun::BuildRun(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids, net::Background& disk,
-                   const Recipe& recipe, Place place, const BuildLimits& limits, OutputSink output,
+                   const Recipe& recipe, const Place& place, const BuildLimits& limits, OutputSink output,
                    EndSink ended)
     : loop_(loop),
       disk_(disk),
@@ -128,7 +129,7 @@ void BuildRun::on_failed(pool::Call& /*call*/, pool::Failure failure, std::strin
 
 std::string BuildRun::describe(pool::Failure failure, std::string_view detail) const {
   using pool::Failure;
-  const std::string too_much_memory =
+  std::string too_much_memory =
       fmt::format("it used more memory than the server allows builds ({} MB, build.memory_mb)",
                   mebibytes(limits_.memory_bytes));
   switch (failure) {

@@ -38,7 +38,8 @@ class BuildRun final : private pool::CallObserver, private pool::PoolObserver {
   // Begins. The recipe and what is passed by reference outlive it; `disk` measures the folder. Loop only;
   // must not be destroyed before the end.
   BuildRun(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids, net::Background& disk,
-           const Recipe& recipe, Place place, const BuildLimits& limits, OutputSink output, EndSink ended);
+           const Recipe& recipe, const Place& place, const BuildLimits& limits, OutputSink output,
+           EndSink ended);
   ~BuildRun() override;
 
   // The end comes soon, with this failure unless it has ended by itself.

@@ -77,7 +77,7 @@ std::string key_of(std::string_view space, const Recipe& recipe) {
   add(recipe.network == Network::kNone ? "none" : "egress");
   add(std::to_string(recipe.argv.size()));
   for (const std::string& word : recipe.argv) add(word);
-  for (const auto& [name, value] : recipe.env) add(name + "=" + value);
+  for (const auto& [name, value] : recipe.env) add(fmt::format("{}={}", name, value));
   Files files = recipe.inputs;
   files.push_back({std::string(kScratch), std::move(text)});  // no input has that name
   std::ranges::sort(files, {}, &File::path);
@@ -141,7 +141,7 @@ Result<std::optional<Recipe>> plan_python(const api::FunctionSpec& spec, const F
                  "off",
                  "--target",
                  fmt::format("{}/{}", kFolder, kPythonPackages)};
-  const auto add = [&](auto... words) { (recipe.argv.emplace_back(words), ...); };
+  const auto add = [&](const auto&... words) { (recipe.argv.emplace_back(words), ...); };
   if (requirements.hashes) add("--require-hashes");
   if (!tools.pip_index_url.empty()) add("--index-url", tools.pip_index_url);
   if (tools.offline) add("--no-index");

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/unique_fd.h"
 
 namespace sterna::bundle {
@@ -102,12 +104,15 @@ Status link_entry(const fs::path& from, const fs::path& place, std::vector<fs::p
 
 using FolderPtr = std::unique_ptr<DIR, decltype([](DIR* open) { ::closedir(open); })>;
 
-FolderPtr open_folder(int parent, const char* name) {
+// Fails with an errno.
+std::expected<FolderPtr, int> open_folder(int parent, const char* name) {
   const int folder = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (folder < 0) return nullptr;
+  if (folder < 0) return std::unexpected(errno);
   FolderPtr opened(::fdopendir(folder));
-  if (!opened) ::close(folder);
-  return opened;
+  if (opened) return opened;
+  const int error = errno;
+  ::close(folder);
+  return std::unexpected(error);
 }
 
 // Goes by descriptors, which lead on where a path would be too long.
@@ -142,6 +147,7 @@ class SizeWalk {
     if (word == "." || word == "..") return;
     const int parent = ::dirfd(way_.back().folder.get());
     struct stat info{};
+    STERNA_ASSERT(parent >= 0);
     if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
       size_.whole = size_.whole && errno == ENOENT;
       return;
@@ -159,10 +165,10 @@ class SizeWalk {
       size_.whole = false;
       return;
     }
-    FolderPtr folder = open_folder(parent, name);
+    auto folder = open_folder(parent, name);
     if (folder) {
-      way_.push_back({.folder = std::move(folder), .path_bytes = path_bytes});
-    } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+      way_.push_back({.folder = std::move(*folder), .path_bytes = path_bytes});
+    } else if (folder.error() != ENOENT && folder.error() != ENOTDIR && folder.error() != ELOOP) {
       size_.whole = false;
     }
   }
