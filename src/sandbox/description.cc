@@ -25,7 +25,8 @@ Json mounts_of(const SandboxPlan& plan) {
        {{"path", "/proc"},
         {"access", kReadOnly},
         {"what",
-         "its own processes; of the machine: cpuinfo, meminfo, stat, loadavg, uptime, version, filesystems, "
+         "its own processes; of the machine: cpuinfo, meminfo, stat, vmstat, loadavg, uptime, version, "
+         "filesystems, "
          "cgroups, sys"}},
        {{"path", kSecretsDir}, {"access", kReadOnly}, {"what", "the function's secrets, if it has any"}}});
 }

@@ -165,7 +165,8 @@ def test_a_call_that_the_end_cuts_off_is_told_so(start_server, waiting):
 
 
 def test_a_closed_terminal_ends_the_server_like_sigterm(start_server):
-    server = start_server()
+    # Whatever these tests were started with.
+    server = start_server(prefix=("sh", "-c", 'env --default-signal=HUP "$0" "$@"; exit $?'))
     server.deploy("slow", SLOW)
     server.call("slow", "?seconds=0")
     with known(server) as client:
