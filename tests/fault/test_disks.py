@@ -74,7 +74,7 @@ def test_each_folder_that_is_full_is_named_and_the_rest_works(tmp_path, mount, s
         assert server.call("hello", method="POST", content=b"small").content == b"small"
     for component in FOLDERS.values():
         wait_for_problem(server, component, "disk_full")
-    problem_of(server.call("hello", method="POST", content=bytes(1 << 20)), 503, "io_error", "platform")
+    problem_of(server.call("hello", method="POST", content=bytes(1 << 20)), 503, "disk_full", "platform")
     refused = server.request("PUT", function_path("hello") + "/code", headers={"Content-Type": "application/zip"},
                              content=b"x" * 100)  # fmt: skip
     assert refused.status_code >= 400
