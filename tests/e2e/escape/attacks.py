@@ -141,7 +141,7 @@ def what_controls_the_machine(_):
 
 
 # Of the machine, and left because programs need it: docs/SECURITY.md has the list too.
-TOLD = {"cgroups", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version", "version_signature"}
+TOLD = {"cgroups", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version", "version_signature", "vmstat"}
 OWN = {"mounts", "net", "self", "sys", "sysvipc", "thread-self"}
 
 
