@@ -2,6 +2,7 @@
 
 #include "api/base64.h"
 #include "api/object_reader.h"
+#include "api/utf8.h"
 
 namespace sterna::api {
 namespace {
@@ -49,13 +50,7 @@ Validated<std::string> parse_secret(const Json& json) {
 }
 
 bool is_variable_text(std::string_view value) {
-  if (value.contains('\0')) return false;
-  try {
-    static_cast<void>(Json(value).dump());
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
+  return !value.contains('\0') && is_utf8(value);
 }
 
 }  // namespace sterna::api

@@ -55,7 +55,7 @@ inline std::unexpected<Error> fail(Code code, Component component, std::string r
   return std::unexpected(Error{code, component, std::move(reason), std::move(detail)});
 }
 
-// An Error from errno: `what` failed. Code kIo, reason `io_error`.
+// An Error from errno: `what` failed. Code kIo, reason `disk_full` (bytes, inodes, quota) or `io_error`.
 std::unexpected<Error> fail_errno(Component component, std::string_view what, int error_number);
 
 // Stops the process with the expression and place when `condition` is false. Kept in release builds: for what

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +32,7 @@
 #include "server/build_metrics.h"
 #include "server/cgroup_home.h"
 #include "server/connection_metrics.h"
+#include "server/descriptor_limit.h"
 #include "server/health_watch.h"
 #include "server/queue_events.h"
 #include "server/registry_bridge.h"
@@ -59,35 +59,6 @@ Status make_directory(const std::filesystem::path& path) {
   if (!failed) return {};
   return fail(Code::kIo, Component::kGateway, "io_error",
               "cannot make " + path.string() + ": " + failed.message());
-}
-
-// Thousands of idle connections need more descriptors than the usual soft limit. Fails where the hard limit
-// leaves too few for databases, runtimes, and a handful of workers and connections.
-Status raise_descriptor_limit() {
-  constexpr rlim_t kFewest = 256;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max >= kFewest) return {};
-  return fail(Code::kExhausted, Component::kGateway, "out_of_descriptors",
-              fmt::format("the process may open {} files only, and the server needs at least {}: raise the "
-                          "hard limit (ulimit -Hn, LimitNOFILE= of systemd)",
-                          limit.rlim_max, kFewest));
-}
-
-// As many connections as were asked for, but no more than leave a quarter of the descriptors to workers,
-// files and callbacks: who floods the door must not keep the house from working.
-std::uint64_t connection_limit(std::uint64_t wanted) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
-  const std::uint64_t most = std::max<std::uint64_t>(limit.rlim_cur / 4 * 3, 1);
-  if (wanted > most) {
-    log::warn("fewer connections than limits.max_connections: the limit of open files is low",
-              {{"connections", static_cast<std::int64_t>(most)},
-               {"open_files", static_cast<std::int64_t>(limit.rlim_cur)}});
-  }
-  return std::min(wanted, most);
 }
 
 // SIGTERM, SIGINT, and SIGHUP of a terminal that is closed, as events of the loop.
