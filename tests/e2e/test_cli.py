@@ -169,6 +169,21 @@ def test_rollback(cli, server):
     assert cli.ok("invoke", "turned") == "one"
 
 
+def test_settings_do_not_stay_behind_when_their_code_is_refused(start_server, tmp_path):
+    server = start_server("--max-code-bytes", "5000000")
+    cli = Cli(server.url, tmp_path)
+    (tmp_path / "kept").mkdir()
+    handler = tmp_path / "kept" / "handler.py"
+    handler.write_text("import os\n\ndef handle(req):\n    return {'body': os.environ['MODE']}\n")
+    cli.ok("deploy", "kept", "--env", "MODE=old")
+    (tmp_path / "kept" / "data.bin").write_bytes(os.urandom(5_000_000))
+    for name in ("kept", "never-there"):
+        refused = cli.run("deploy", "kept", "--name", name, "--env", "MODE=new")
+        assert refused.returncode == 1 and "limits.max_code_bytes" in refused.stderr
+    eventually(lambda: cli.ok("invoke", "kept") == "old")
+    assert cli.run("get", "never-there").returncode == 1
+
+
 def test_spaces(cli):
     cli.ok("spaces", "create", "lab")
     assert "lab" in cli.ok("spaces", "list")
