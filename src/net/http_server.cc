@@ -22,7 +22,9 @@ namespace {
 constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
 constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
-constexpr int kAcceptShare = 128;  // clients, before those that are there have their turn
+// Clients that are taken in before those that are there have their turn: who has not been listened to does
+// not give way, and a burst of such would fill all places.
+constexpr int kAcceptShare = 16;
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 
 // Whether a client is in the backlog.

@@ -82,6 +82,22 @@ def test_idle_connections_give_way_to_those_that_ask(start_server):
     assert not load.mistakes and set(load.outcomes) == {(200, "")}, (load.mistakes, load.outcomes)
 
 
+def test_a_burst_of_slow_bodies_is_taken_in_and_gives_way(start_server):
+    server = start_server("--max-connections", "100")
+    half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1"
+    flood = []
+    for _ in range(500):
+        flood.append(socket.create_connection(server.address, 10))
+        with contextlib.suppress(ConnectionError):
+            flood[-1].sendall(half)
+    assert server.request("GET", "/healthz").status_code == 200
+    for connection in flood[:300]:
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(100) == b"", "it is closed, and not refused"
+    for connection in flood:
+        connection.close()
+
+
 # Requests that two parsers could read in two ways. test_http.py has those that are refused; these are read as one.
 
 
