@@ -15,7 +15,13 @@ const WANTED = "return an object like { status: 200, headers: {...}, body: ... }
 const TEXT = "text/plain; charset=utf-8";
 const BYTES = "application/octet-stream";
 const JSON_TYPE = "application/json";
+const FORM = "application/x-www-form-urlencoded;charset=UTF-8"; // as a Response names it
 const NOTHING = Buffer.alloc(0);
+
+// The codings that fetch undoes. It knows zstd from undici 7.11 on, which came with Node 24.4.
+const UNDONE = new Set(["gzip", "x-gzip", "deflate", "br"]);
+const [undiciMajor, undiciMinor] = (process.versions.undici ?? "0.0").split(".").map(Number);
+if (undiciMajor > 7 || (undiciMajor === 7 && undiciMinor >= 11)) UNDONE.add("zstd");
 
 // The handler's answer cannot be sent; the text says why and what to return.
 class BadAnswer extends Error {}
@@ -40,6 +46,7 @@ function readAnswer(answer) {
     throw new BadAnswer(`handle returned ${nameOf(answer)}: ${WANTED}`);
   }
   if (isResponse(answer)) return readResponse(answer);
+  if (answer[Symbol.toStringTag] === "Request") throw new BadAnswer(`handle returned a Request: ${WANTED}`);
   if (!hasKnownKey(answer)) {
     if (isStream(answer)) throw new BadAnswer(`handle returned a stream: return { body: stream }`);
     if (Object.keys(answer).length > 0) {
@@ -47,6 +54,8 @@ function readAnswer(answer) {
         `the object has none of the fields ${KEYS.join(", ")}: to send it as JSON, return { body: ... } around it`,
       );
     }
+    // A Map, a Blob, URLSearchParams: what they hold are no fields.
+    if (!isPlain(answer)) throw new BadAnswer(`handle returned ${nameOf(answer)}: ${WANTED}`);
   }
   const [body, contentType] = readBody(answer.body);
   return new Answer(readStatus(answer), readHeaders(answer.headers, contentType), body);
@@ -60,7 +69,15 @@ function isResponse(answer) {
 function readResponse(response) {
   if (response.bodyUsed) throw new BadAnswer("the body of the Response has been read already: return a clone()");
   const status = checkStatus("status", response.status);
-  return new Answer(status, readHeaders(response.headers), response.body ?? NOTHING);
+  return new Answer(status, readHeaders(headersOf(response)), response.body ?? NOTHING);
+}
+
+// A Response of fetch still names the coding that its server used, but its body has been decoded.
+function headersOf({ url, headers, body }) {
+  const coding = headers.get("content-encoding");
+  if (coding === null || !url) return headers; // without a URL the handler has made it, and coded its body
+  const isDecoded = coding.split(",").every((each) => UNDONE.has(each.trim().toLowerCase()));
+  return isDecoded || body === null ? [...headers].filter(([name]) => name !== "content-encoding") : headers;
 }
 
 // KEYS, each by its name: the compiler makes something quick of that.
@@ -92,8 +109,14 @@ function readBody(body) {
     if (isStream(body)) return [body, null];
     if (isBlob(body)) return [body.stream(), body.type || BYTES];
     if (types.isPromise(body)) throw new BadAnswer("body is a Promise: await it in an async handle");
-    if (types.isMap(body) || types.isSet(body)) {
-      throw new BadAnswer(`body is ${nameOf(body)}, which has no form in JSON: make an object or an array of it`);
+    switch (body[Symbol.toStringTag]) {
+      case "URLSearchParams":
+        return [String(body), FORM];
+      case "FormData": // asked for by its name first: Node loads the class when it is named
+        if (body instanceof FormData) return readForm(body);
+        break;
+      case "Response":
+        throw new BadAnswer("body is a Response: return the Response itself, or its body");
     }
   }
   return [encodeJson(body), JSON_TYPE];
@@ -107,7 +130,27 @@ function encodeJson(body) {
     throw new BadAnswer(`body cannot be written as JSON (${error.message}): return text, bytes, or a stream`);
   }
   if (text === undefined) throw new BadAnswer(`body is ${nameOf(body)}, which has no form in JSON`);
+  if (text === "{}" && hidesWhatItHolds(body)) {
+    throw new BadAnswer(`body is ${nameOf(body)}, which has no form in JSON: make an object or an array of it`);
+  }
   return text;
+}
+
+// A Map, Headers, an Error, an object with private fields only: in JSON each would be {}.
+function hidesWhatItHolds(body) {
+  return !isPlain(body) && typeof body.toJSON !== "function" && Object.keys(body).length === 0;
+}
+
+// An object literal and its kin, also of another realm: no class is between it and Object.
+function isPlain(object) {
+  const prototype = Object.getPrototypeOf(object);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+// Only a Response makes the multipart text of a form, and the boundary that its type names.
+function readForm(form) {
+  const { body, headers } = new Response(form);
+  return [body, headers.get("content-type")];
 }
 
 function isBlob(body) {

@@ -4,6 +4,7 @@
 const { Buffer } = require("node:buffer");
 
 const EMPTY = Buffer.alloc(0);
+const BOM = Buffer.from("\ufeff");
 
 // Offsets into a request's payload: wire/PROTOCOL.md, request head.
 const PATH_BYTES = 4;
@@ -68,14 +69,21 @@ class Request {
     return (this.#body ??= readBody(this.#bytes, this.#bodyAt, this.#end));
   }
 
-  // The body as UTF-8. A plain string: it is all here already, so there is nothing to await (but one may).
+  // The body as UTF-8, without a byte order mark, as in WHATWG's Body. A plain string: it is all here already, so there
+  // is nothing to await (but one may).
   text() {
-    return this.body.utf8Slice(0, this.body.length);
+    const { body } = this;
+    return body.utf8Slice(startsWithBom(body) ? BOM.length : 0, body.length);
   }
 
   // The body as JSON; throws SyntaxError. A plain value, like text().
   json() {
     return JSON.parse(this.text());
+  }
+
+  // What readAnswer knows it by, like WHATWG's.
+  get [Symbol.toStringTag]() {
+    return "Request";
   }
 
   // AbortSignal: aborted when the caller is gone or the time is over.
@@ -114,6 +122,10 @@ class Request {
     parts.cancelled = true;
     parts.signal?.abort();
   }
+}
+
+function startsWithBom(bytes) {
+  return bytes.length >= BOM.length && bytes[0] === BOM[0] && bytes[1] === BOM[1] && bytes[2] === BOM[2];
 }
 
 function readHeaders(bytes, from, count) {

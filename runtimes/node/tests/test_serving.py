@@ -45,6 +45,10 @@ def test_text_and_json_with_and_without_await(start):
     worker = start(source)
     assert worker.call(1, body="hé".encode()).body == "héhé".encode()
     assert worker.call(2, path=b"/j", body=b'{"a":[1]}').body == b"[[1],[1]]"
+    marked = b"\xef\xbb\xbf"
+    assert worker.call(4, body=marked + b"x" + marked).body == b"x\xef\xbb\xbf" * 2
+    assert worker.call(5, path=b"/j", body=marked + b'{"a":1}').body == b"[1,1]"
+    assert worker.call(6, body=b"\xef\xbb").body == "\ufffd\ufffd".encode()
     broken = worker.call(3, path=b"/j", body=b"{")
     assert broken.kind == frames.RAISED and broken.text.startswith("SyntaxError: ")
 
