@@ -64,6 +64,31 @@ TEST(TokenBucket, DebtIsWaitedForAndFullIsFull) {
   EXPECT_EQ(bucket.wait(clock.now()), milliseconds(100));
 }
 
+TEST(TokenBucket, ALowerLimitIsWaitedForAsIfItHadBeenThereBefore) {
+  ManualClock clock;
+  TokenBucket bucket(300, 2000);
+  bucket.take(1995, clock.now());
+  bucket.change(1, 3);
+  EXPECT_EQ(bucket.wait(clock.now()), Duration::zero());
+  bucket.take(3, clock.now());
+  EXPECT_EQ(bucket.wait(clock.now()), seconds(1));
+  bucket.change(0.5, 1);
+  EXPECT_EQ(bucket.wait(clock.now()), seconds(2));
+}
+
+TEST(TokenBucket, DebtIsThatOfTheMomentWhenTheLimitFalls) {
+  ManualClock clock;
+  TokenBucket bucket(1000, 1000);
+  bucket.take(3000, clock.now());
+  clock.advance(seconds(2));
+  bucket.change(1, 1);
+  EXPECT_EQ(bucket.wait(clock.now()), seconds(1)) << "two seconds have paid the debt";
+  bucket.take(10, clock.now());
+  bucket.change(10, 10);
+  clock.advance(seconds(1));
+  EXPECT_EQ(bucket.wait(clock.now()), seconds(1)) << "one was paid before anybody looked";
+}
+
 TEST(Meter, LetsABurstThroughAndThenTheRate) {
   ManualClock clock;
   Meter meter(limit(2, 5));
@@ -97,14 +122,26 @@ TEST(Meter, WhatWasUsedStaysUsedWhenTheLimitChanges) {
   ManualClock clock;
   Meter meter(limit(1, 10));
   EXPECT_EQ(count_at_once(meter, clock.now()), 10);
-  meter.change(limit(1, 12));
-  EXPECT_EQ(count_at_once(meter, clock.now()), 2);
-  meter.change(limit(1, 10));
-  EXPECT_GT(meter.requests_wait(clock.now()), Duration::zero());
+  for (const std::int64_t burst : {12, 1, 1000, 10}) {
+    meter.change(limit(1, burst));
+    EXPECT_EQ(meter.requests_wait(clock.now()), seconds(1)) << burst;
+  }
+  clock.advance(seconds(3));
+  EXPECT_EQ(count_at_once(meter, clock.now()), 3);
   meter.change(limit(0));
   EXPECT_EQ(meter.requests_wait(clock.now()), Duration::zero());
   meter.change(limit(1, 3));
   EXPECT_EQ(count_at_once(meter, clock.now()), 3);
+}
+
+TEST(Meter, ALowerLimitLocksNobodyOut) {
+  ManualClock clock;
+  Meter meter(limit(300, 900));
+  EXPECT_EQ(count_at_once(meter, clock.now()), 900);
+  meter.change(limit(1, 5));
+  EXPECT_EQ(meter.requests_wait(clock.now()), seconds(1));
+  clock.advance(seconds(5));
+  EXPECT_EQ(count_at_once(meter, clock.now()), 5);
 }
 
 TEST(RateLimit, DefaultsFillWhatIsNotSaid) {

@@ -13,7 +13,8 @@ constexpr std::chrono::duration<double> kLongest = std::chrono::hours(24 * 365);
 
 void TokenBucket::fill(MonotonicTime now) {
   const std::chrono::duration<double> passed = now - filled_;
-  if (passed.count() > 0) left_ = std::min(size_, left_ + passed.count() * per_second_);
+  if (passed.count() > 0) left_ = std::min(size_, left_ + passed.count() * filling_);
+  filling_ = per_second_;
   filled_ = now;
 }
 
@@ -37,7 +38,11 @@ bool TokenBucket::is_full(MonotonicTime now) {
 }
 
 void TokenBucket::change(double per_second, double size) {
-  left_ = is_limited() ? left_ + size - size_ : size;
+  if (!is_limited()) {
+    left_ = size;
+    filling_ = per_second;
+  }
+  left_ = std::min(left_, size);
   per_second_ = per_second;
   size_ = size;
 }

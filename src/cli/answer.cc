@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/printable.h"
 #include "cli/text.h"
 
 namespace sterna::cli {
@@ -26,8 +27,9 @@ std::string fault_of(const HttpReply& reply) {
 }  // namespace
 
 void print_head(const HttpHead& head) {
-  print(head.status_line + "\r\n");
-  for (const auto& [name, value] : head.headers) print(fmt::format("{}: {}\r\n", name, value));
+  print(printable(head.status_line) + "\r\n");
+  for (const auto& [name, value] : head.headers)
+    print(fmt::format("{}: {}\r\n", printable(name), printable(value)));
   print("\r\n");
   std::fflush(stdout);
 }
@@ -40,7 +42,8 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
     return status;
   }
   const Error error = error_of(reply);
-  fmt::print(stderr, "sterna: {} fault, {}: {}\n", fault, error.reason, error.detail);
+  fmt::print(stderr, "sterna: {}\n",
+             printable(fmt::format("{} fault, {}: {}", fault, error.reason, error.detail)));
   if (error.reason == "token_missing" || error.reason == "token_invalid") {
     fmt::print(
         stderr,
@@ -49,7 +52,7 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
         target.url);
   }
   if (const auto call = reply.head.find("x-call-id"); !call.empty() && fault == "function") {
-    fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, call);
+    fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, printable(call));
   }
   return status;
 }

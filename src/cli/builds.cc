@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/log_reader.h"
 #include "cli/text.h"
@@ -26,8 +27,8 @@ std::string build_log_path(const std::string& function, std::int64_t version, bo
 
 std::string build_line_text(std::string_view ndjson_line) {
   const auto record = api::parse_json(ndjson_line);
-  if (!record || !record->is_object()) return std::string(ndjson_line);
-  const std::string text = record->value("text", "");
+  if (!record || !record->is_object()) return printable(ndjson_line);
+  const std::string text = printable(text_of(*record, "text"));
   return cell(*record, "stream") == "platform" ? "== " + text : text;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
 #include "callback/signature.h"
 #include "cli/api_client.h"
 
@@ -70,12 +71,12 @@ std::string_view ReceivedCallback::find(std::string_view name) const {
 }
 
 std::string describe(const ReceivedCallback& callback) {
-  return fmt::format("{} {} {} {} {} status {}, attempt {}, {}, {} bytes, {}\n{}",
-                     format_rfc3339(callback.at), callback.method, callback.target,
-                     or_dash(callback.find("x-function-name")), or_dash(callback.find("x-call-id")),
-                     or_dash(callback.find("x-function-status")), or_dash(callback.find("x-attempt")),
-                     or_dash(callback.find("content-type")), callback.bytes, describe_signature(callback),
-                     describe_body(callback));
+  return printable(fmt::format("{} {} {} {} {} status {}, attempt {}, {}, {} bytes, {}\n{}",
+                               format_rfc3339(callback.at), callback.method, callback.target,
+                               or_dash(callback.find("x-function-name")), or_dash(callback.find("x-call-id")),
+                               or_dash(callback.find("x-function-status")),
+                               or_dash(callback.find("x-attempt")), or_dash(callback.find("content-type")),
+                               callback.bytes, describe_signature(callback), describe_body(callback)));
 }
 
 api::OrderedJson to_json(const ReceivedCallback& callback) {

@@ -23,6 +23,19 @@ TEST(Table, AlignsColumns) {
   EXPECT_EQ(format_table({}), "");
 }
 
+TEST(Table, FurtherLinesOfACellStayInItsColumn) {
+  EXPECT_EQ(format_table({{"name", "lf"}, {"status_reason", "wrong\nstatus  Running"}, {"a\nbc", "x"}}),
+            "name           lf\n"
+            "status_reason  wrong\n"
+            "               status  Running\n"
+            "a\n"
+            "bc             x\n");
+}
+
+TEST(Table, ACellCannotSteerTheTerminal) {
+  EXPECT_EQ(format_table({{"a\x1b[2J", "b\x07"}}), "a\\x1b[2J  b\\x07\n");
+}
+
 TEST(Table, ShowsFieldsAsCells) {
   const Json object =
       Json::parse(R"({"name": "a", "empty": "", "n": 3, "m": {"x": {"y": [1]}}, "none": null})");
@@ -49,6 +62,11 @@ TEST(Logs, AreShownAsReadableLines) {
   EXPECT_EQ(format_log_line(R"({"timestamp": "T", "stream": "stderr", "text": "a b", "call_id": ""})"),
             "T stderr a b");
   EXPECT_EQ(format_log_line("no json"), "no json");
+  EXPECT_EQ(
+      format_log_line(R"({"timestamp": "T", "stream": "stdout", "text": "\u001b]0;pwn\u0007 \u0000\rx"})"),
+      R"(T stdout \x1b]0;pwn\x07 \x00\x0dx)");
+  EXPECT_EQ(format_log_line("\x1b[2J"), R"(\x1b[2J)");
+  EXPECT_EQ(build_line_text(R"({"stream": "output", "text": "\u001b[31mred"})"), R"(\x1b[31mred)");
 }
 
 TEST(Since, IsATimeOrASpanBeforeNow) {
@@ -133,6 +151,34 @@ TEST(Usage, VersionsAreNumbers) {
     EXPECT_EQ(ran.status, kExitUsage) << bad;
     EXPECT_THAT(ran.err, HasSubstr(std::string("'") + bad + "' is no version: write its number")) << bad;
   }
+}
+
+TEST(Usage, NumbersAreCheckedInOneWay) {
+  const std::vector<std::pair<std::vector<const char*>, std::string>> commands = {
+      {{"logs", "f", "--tail"}, "from 0 to 10000"},
+      {{"listen", "--port"}, "from 0 to 65535"},
+      {{"listen", "--status"}, "from 200 to 599"},
+      {{"listen", "--once"}, "from 1 to 1000000"},
+      {{"dev", ".", "--port"}, "from 0 to 65535"},
+      {{"deploy", ".", "--timeout"}, "from 1 to 3600"},
+      {{"deploy", ".", "--traffic"}, "from 1 to 100"},
+      {{"invocations", "list", "f", "--limit"}, "from 1 to 1000000"},
+      {{"invocations", "tail", "f", "--tail"}, "from 0 to 500"},
+      {{"invocations", "wait", "f", "id", "--timeout"}, "from 0 to 31622400"},
+      {{"audit", "--limit"}, "from 1 to 1000000"},
+  };
+  for (const auto& [words, range] : commands) {
+    for (const char* bad : {"x", "1.5", "-1", "99999999", "99999999999999999999"}) {
+      auto line = words;
+      line.push_back(bad);
+      const Ran ran = run(line);
+      EXPECT_EQ(ran.status, kExitUsage) << words[0];
+      EXPECT_THAT(ran.err, HasSubstr(words.back() + std::string(": '") + bad +
+                                     "' does not do: write a whole number " + range));
+    }
+  }
+  EXPECT_THAT(run({"invocations", "tail", "f", "--interval", "0"}).err,
+              HasSubstr("--interval: '0' does not do: write a number from 0.05 to 3600"));
 }
 
 TEST(Delete, SaysWhatIsGoneAsJsonToo) {
@@ -310,6 +356,14 @@ TEST_F(DeployTest, ReplacesWhatIsThere) {
   TestServer server({function("Running"), function("Running")});
   EXPECT_EQ(run({"deploy", file_.c_str(), "-q", "--url", server.url().c_str()}).out, "");
   EXPECT_THAT(server.requests().at(1), StartsWith("PUT /spaces/default/functions/hi HTTP/1.1\r\n"));
+}
+
+TEST_F(DeployTest, ReplacesWhatAnotherDeployHasMadeMeanwhile) {
+  TestServer server({not_found(), reply_with("409 Conflict", "", R"({"reason": "function_exists"})"),
+                     function("Pending"), function("Running")});
+  const Ran ran = run({"deploy", file_.c_str(), "-q", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitOk) << ran.err;
+  EXPECT_THAT(server.requests().at(3), StartsWith("PUT /spaces/default/functions/hi HTTP/1.1\r\n"));
 }
 
 TEST_F(DeployTest, SaysWhyAFunctionFailed) {

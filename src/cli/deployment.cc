@@ -21,9 +21,17 @@ Result<Json> find(Api& api, const Place& place) {
   return found;
 }
 
-Result<Json> send_settings(Api& api, const Place& place, const Json& before, const Json& settings) {
-  return before.is_null() ? api.send("POST", place.functions, settings)
-                          : api.send("PUT", place.function + place.query, settings);
+// Creates or replaces it. Sets `before` to what was there.
+Result<Json> send_settings(Api& api, const Place& place, Json& before, const Json& settings) {
+  auto found = find(api, place);
+  if (found && found->is_null()) {
+    auto made = api.send("POST", place.functions, settings);
+    if (made || made.error().reason != "function_exists") return made;
+    found = find(api, place);  // another deploy has made it since
+  }
+  if (!found) return found;
+  before = std::move(*found);
+  return api.send("PUT", place.function + place.query, settings);
 }
 
 // After code that was refused: the settings that were sent before it must not stay alone. What fails here
@@ -38,22 +46,20 @@ void take_back(Api& api, const Place& place, const Json& before) {
 
 // Settings and code in one request, so that they make one version.
 Result<Json> send_inline(Api& api, const Place& place, Deployable& code) {
-  const auto before = find(api, place);
-  if (!before) return before;
   code.settings["source"] = Json{{"files", files_json(code.files)}};
-  return send_settings(api, place, *before, code.settings);
+  Json before;
+  return send_settings(api, place, before, code.settings);
 }
 
 // Code too large for JSON follows its settings as an archive.
 Result<Json> send_archive(Api& api, const Place& place, const Deployable& code) {
   auto archive = pack_tar_gz(code.files);
   if (!archive) return std::unexpected(archive.error());
-  const auto before = find(api, place);
-  if (!before) return before;
-  auto saved = send_settings(api, place, *before, code.settings);
+  Json before;
+  auto saved = send_settings(api, place, before, code.settings);
   if (!saved) return saved;
   auto sent = api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
-  if (!sent) take_back(api, place, *before);
+  if (!sent) take_back(api, place, before);
   return sent;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/deployment.h"
 #include "cli/text.h"
@@ -35,14 +36,6 @@ double seconds(Duration duration) {
 double number(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-// Control characters of the function's text would change the terminal.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' && c != '\t') c = ' ';
-  }
-  return text;
 }
 
 std::string format_run(const Json& run, const Painter& paint) {
@@ -114,7 +107,7 @@ void DevView::failed(const Json& function, Duration took) {
   const std::string active = cell(function, "active_version");
   std::string text = fmt::format("{} version {} {} after {:.2f} s: {}", paint_(Colour::kDim, now_text()),
                                  cell(function, "version"), paint_(Colour::kRed, "failed"), seconds(took),
-                                 failure_of(function));
+                                 printable(failure_of(function)));
   if (other_runs) text += fmt::format("\n         version {} goes on answering", active);
   event({{"event", "failed"},
          {"version", function.value("version", 0)},
@@ -125,9 +118,9 @@ void DevView::failed(const Json& function, Duration took) {
 }
 
 void DevView::trouble(const Error& error) {
-  event(
-      {{"event", "error"}, {"reason", error.reason}, {"detail", error.detail}},
-      fmt::format("{} {} {}", paint_(Colour::kDim, now_text()), paint_(Colour::kRed, "error"), error.detail));
+  event({{"event", "error"}, {"reason", error.reason}, {"detail", error.detail}},
+        fmt::format("{} {} {}", paint_(Colour::kDim, now_text()), paint_(Colour::kRed, "error"),
+                    printable(error.detail)));
 }
 
 void DevView::record(std::string_view line) {
@@ -142,7 +135,7 @@ void DevView::build(std::string_view line) {
   if (!record || !record->is_object()) return;
   event({{"event", "build"}, {"record", *record}},
         fmt::format("{} {} {}", paint_(Colour::kDim, now_text()), paint_(Colour::kBlue, "|"),
-                    printable(build_line_text(line))));
+                    build_line_text(line)));
 }
 
 }  // namespace sterna::cli

@@ -43,7 +43,7 @@ TEST(DevRecord, ColoursOnlyWhereTheyAreShown) {
 TEST(DevRecord, TextCannotSteerTheTerminal) {
   api::Json shown = record();
   shown["text"] = "\x1b[2Jgone";
-  EXPECT_THAT(format_dev_record(shown, Painter(false)), EndsWith(" |  [2Jgone"));
+  EXPECT_THAT(format_dev_record(shown, Painter(false)), EndsWith(" | \\x1b[2Jgone"));
 }
 
 TEST(DescribeSize, UnitsGrow) {

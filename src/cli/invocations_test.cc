@@ -91,6 +91,8 @@ TEST(AsyncInvoke, RefusesWhatCannotBeMeant) {
   EXPECT_EQ(run({"invoke", "f", "--async", "--delay", "-1"}).status, kExitUsage);
   EXPECT_THAT(run({"invoke", "f", "--async", "--delay", "2592001"}).err,
               HasSubstr("write a number from 0 to 2592000"));
+  EXPECT_THAT(run({"invoke", "f", "--async", "--delay", "soon"}).err,
+              HasSubstr("write a number from 0 to 2592000"));
   EXPECT_EQ(run({"invoke", "f", "--async", "--delay", "1", "--not-before", "2030-01-01T00:00:00Z"}).status,
             kExitUsage);
   EXPECT_THAT(run({"invoke", "f", "--async", "--not-before", "noon"}).err, HasSubstr("--not-before noon"));
@@ -98,6 +100,7 @@ TEST(AsyncInvoke, RefusesWhatCannotBeMeant) {
               HasSubstr("--callback ftp://r/"));
   EXPECT_THAT(run({"invoke", "f", "--async", "-X", "PUT"}).err, HasSubstr("always a POST"));
   EXPECT_THAT(run({"invoke", "f", "--call-id", "short"}).err, HasSubstr("--call-id short"));
+  EXPECT_THAT(run({"invoke", "f", "--call-id", "01arz3ndektsv4rrffq69g5fav"}).err, HasSubstr("in capitals"));
   EXPECT_THAT(run({"invoke", "f", "--idempotency-key", "a\r\nX: y"}).err, HasSubstr("--idempotency-key"));
 }
 
@@ -211,7 +214,7 @@ TEST(Invocations, RefuseWhatCannotBeMeant) {
   EXPECT_EQ(run({"invocations", "list", "f", "--delivery", "lost"}).status, kExitUsage);
   EXPECT_EQ(run({"invocations", "list", "f", "--limit", "0"}).status, kExitUsage);
   EXPECT_THAT(run({"invocations", "list", "f", "--limit", "0"}).err,
-              HasSubstr("'0' is out of range: write a number from 1 to 1000000"));
+              HasSubstr("'0' does not do: write a whole number from 1 to 1000000"));
   for (const char* command : {"get", "wait", "response", "cancel", "redrive", "redeliver"}) {
     EXPECT_EQ(run({"invocations", command, "f"}).status, kExitUsage) << command;
     const Ran ran = run({"invocations", command, "f", "../../other"});
@@ -377,6 +380,10 @@ TEST(Spaces, SetTheirCallbackTargets) {
   EXPECT_THAT(requests.at(1), HasSubstr(R"({"callback_allow":[]})"));
   EXPECT_THAT(requests.at(2), StartsWith("GET /spaces/s HTTP/1.1\r\n"));
   EXPECT_EQ(run({"spaces", "callback-allow", "s"}).status, kExitUsage);
+  EXPECT_THAT(
+      run({"spaces", "callback-allow", "s"}).err,
+      StartsWith("sterna: name targets, such as 10.20.0.0/16 or hooks.internal, or --clear for none"));
+  EXPECT_EQ(run({"spaces", "callback-allow", "--clear"}).status, kExitUsage);
   EXPECT_EQ(run({"spaces", "callback-allow", "s", "10.0.0.0/8", "--clear"}).status, kExitUsage);
 }
 

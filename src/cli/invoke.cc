@@ -121,7 +121,8 @@ Status check_async(const InvokeArgs& args) {
 
 Status add_platform_headers(HttpRequest& request, const InvokeArgs& args) {
   if (args.call_id && !is_ulid(*args.call_id)) {
-    return bad_usage(fmt::format("--call-id {}: a call id is a ULID of 26 characters", *args.call_id));
+    return bad_usage(
+        fmt::format("--call-id {}: a call id is a ULID: 26 characters, in capitals", *args.call_id));
   }
   std::optional<std::string> delay;
   if (args.delay_seconds) delay = fmt::format("{}", *args.delay_seconds);

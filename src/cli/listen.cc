@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "base/printable.h"
 #include "cli/callback_listener.h"
 #include "cli/commands.h"
 #include "cli/text.h"
@@ -41,7 +42,7 @@ Result<int> listen(const Target& target, const ListenArgs& args) {
       settings.secrets = std::move(*fetched);
     } else {
       fmt::print(stderr, "sterna: signatures are not checked, the server did not give the secret of {}: {}\n",
-                 target.space, fetched.error().detail);
+                 target.space, printable(fetched.error().detail));
     }
   }
   auto listener = CallbackListener::open(

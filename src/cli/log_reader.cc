@@ -45,7 +45,8 @@ Result<std::string> logs_path(const Target& target, const LogsArgs& args) {
   if (args.invocations) *path += "&invocations=true";
   if (args.tail) *path += fmt::format("&tail={}", *args.tail);
   if (!args.call_id.empty() && !is_ulid(args.call_id)) {
-    return bad_usage(fmt::format("--call-id {}: a call id is 26 characters, as in X-Call-Id", args.call_id));
+    return bad_usage(
+        fmt::format("--call-id {}: a call id is 26 characters, in capitals, as in X-Call-Id", args.call_id));
   }
   if (!args.call_id.empty()) *path += "&call_id=" + args.call_id;
   if (!args.since.empty()) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <span>
 
+#include "base/printable.h"
 #include "cli/program_parts.h"
 #include "cli/text.h"
 
@@ -18,7 +19,7 @@ int print_error(const Error& error, bool json) {
     const api::OrderedJson problem = {{"reason", error.reason}, {"detail", error.detail}};
     fmt::print(stderr, "{}\n", api::dump(problem));
   } else {
-    fmt::print(stderr, "sterna: {}\n", error.detail);
+    fmt::print(stderr, "sterna: {}\n", printable(error.detail));
   }
   return exit_code_of(error);
 }
@@ -128,13 +129,13 @@ void Program::add_deploy() {
       .add_option("--timeout", parts_->timeout_seconds,
                   "Seconds to wait until it is Running, once it is built")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1, 3600))
+      ->check(whole_number_from_to(1, 3600))
       ->capture_default_str();
   command
       .add_option("--traffic", args.traffic_percent,
                   "Percent of the calls for the new version; the active one keeps the others (default: all)")
       ->type_name("PERCENT")
-      ->check(CLI::Range(1, 100));
+      ->check(whole_number_from_to(1, 100));
   command.add_flag("--no-wait", args.no_wait, "Do not wait until it is Running");
   command.add_flag("-q,--quiet", args.quiet, "Print only errors");
 }
@@ -197,7 +198,9 @@ void Program::add_logs() {
   command.add_option("name", args.name, "The function")->type_name("FUNCTION")->required();
   CLI::Option* follow = command.add_flag("-f,--follow", args.follow, "Go on with new lines as they come");
   command.add_flag("--invocations", args.invocations, "Show each invocation as it ends, too")->needs(follow);
-  command.add_option("--tail", args.tail, "Only the last lines")->type_name("N");
+  command.add_option("--tail", args.tail, "Only the last lines")
+      ->type_name("N")
+      ->check(whole_number_from_to(0, kMostLines));
   command.add_option("--since", args.since, "Only after: 90s, 10m, 2h, 1d ago, or an RFC 3339 time")
       ->type_name("TIME");
   command.add_option("--call-id", args.call_id, "Only of this call")->type_name("ID");
@@ -219,14 +222,18 @@ void Program::add_spaces() {
     return delete_space(parts_->target, parts_->name, mode);
   });
   remove.add_flag("--force", parts_->force, "Delete its functions too");
-  CLI::App& allow = add_one("callback-allow", "Set the private targets that its callbacks may go to", [this] {
-    return set_callback_allow(parts_->target, parts_->name, parts_->callback_allow);
-  });
+  const auto set_targets = [this]() -> Result<int> {
+    const auto& targets = parts_->callback_allow;
+    if (targets.empty() && !parts_->clear)
+      return bad_usage("name targets, such as 10.20.0.0/16 or hooks.internal, or --clear for none");
+    return set_callback_allow(parts_->target, parts_->name, targets);
+  };
+  CLI::App& allow =
+      add_one("callback-allow", "Set the private targets that its callbacks may go to", set_targets);
   CLI::Option* targets =
       allow.add_option("target", parts_->callback_allow, "CIDRs or host names")->type_name("TARGET");
   CLI::Option* clear = allow.add_flag("--clear", parts_->clear, "Allow none");
   targets->excludes(clear);
-  allow.require_option(2, 0);  // the name, and one of both
   CLI::App& limits = add_one("limits", "Show what a space may use, or change it",
                              [this] { return limit_space(parts_->target, parts_->name, parts_->limits); });
   limits

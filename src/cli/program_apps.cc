@@ -17,7 +17,7 @@ void Program::add_apps() {
   audit.add_flag("--server", parts_->of_server, "In all spaces and on the server");
   audit.add_option("--limit", parts_->invocations.limit, "At most so many entries")
       ->type_name("N")
-      ->check(number_from_to(1, kMostListed))
+      ->check(whole_number_from_to(1, kMostListed))
       ->capture_default_str();
 
   CLI::App& group = parts_->add_group("apps", "Make, list, change, and delete what may ask for tokens");

@@ -54,7 +54,7 @@ void Program::add_invocations() {
   });
   wait.add_option("--timeout", parts_->wait_seconds, "Seconds to wait at most")
       ->type_name("SECONDS")
-      ->check(CLI::Range(std::int64_t{0}, kYearSeconds));
+      ->check(whole_number_from_to(0, kYearSeconds));
   CLI::App& response = add_one("response", "Print the function's answer", [p = parts_.get()] {
     return show_response(p->target, p->name, p->id, p->show_head);
   });
@@ -80,7 +80,7 @@ void Program::add_invocation_lists(CLI::App& group) {
       ->check(CLI::IsMember({"none", "pending", "delivered", "undeliverable"}));
   list.add_option("--limit", args.limit, "How many at most")
       ->type_name("N")
-      ->check(number_from_to(1, kMostListed))
+      ->check(whole_number_from_to(1, kMostListed))
       ->capture_default_str();
 
   TailArgs& tail_args = parts_->tail_invocations;
@@ -92,11 +92,11 @@ void Program::add_invocation_lists(CLI::App& group) {
   tail.add_option("name", tail_args.name, "The function")->type_name("FUNCTION")->required();
   tail.add_option("--tail", tail_args.last, "How many older ones to show first")
       ->type_name("N")
-      ->check(CLI::Range(0, 500))
+      ->check(whole_number_from_to(0, 500))
       ->capture_default_str();
   tail.add_option("--interval", parts_->interval_seconds, "Seconds between two looks")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.05, 3600.0))
+      ->check(number_from_to(0.05, 3600))
       ->capture_default_str();
 }
 
@@ -106,6 +106,7 @@ void Program::add_listen() {
                                   [p = parts_.get()] { return listen(p->target, p->listen); });
   command.add_option("--port", args.port, "Port on 127.0.0.1; 0: any")
       ->type_name("PORT")
+      ->check(port_number())
       ->capture_default_str();
   command
       .add_option("--secret", args.secrets,
@@ -114,16 +115,19 @@ void Program::add_listen() {
       ->envname("STERNA_SIGNING_SECRET");
   command.add_option("--status", args.status, "Status to answer with")
       ->type_name("STATUS")
-      ->check(CLI::Range(200, 599))
+      ->check(whole_number_from_to(200, 599))
       ->capture_default_str();
   const auto store_count = [&args](const std::vector<std::string>& values) {
     std::uint64_t count = 1;
     const bool is_bare = values.empty() || values.front().empty();
-    if (!is_bare && (!CLI::detail::lexical_cast(values.front(), count) || count == 0)) return false;
+    if (!is_bare && !CLI::detail::lexical_cast(values.front(), count)) return false;
     args.count = count;
     return true;
   };
-  command.add_option("--once", store_count, "End after one, or after N")->expected(0, 1)->type_name("N");
+  command.add_option("--once", store_count, "End after one, or after N")
+      ->expected(0, 1)
+      ->type_name("N")
+      ->check(whole_number_from_to(1, kMostListed));
 }
 
 }  // namespace sterna::cli

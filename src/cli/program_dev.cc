@@ -14,6 +14,7 @@ void Program::add_dev() {
   parts_->add_code_flags(command, args.path, args.overrides);
   command.add_option("--port", args.port, "Port on 127.0.0.1 of the server that it starts; 0: any")
       ->type_name("PORT")
+      ->check(port_number())
       ->capture_default_str();
 }
 

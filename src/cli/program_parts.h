@@ -55,10 +55,13 @@ struct Program::Parts {
   CLI::App& add_group(const std::string& name, const std::string& help);
 };
 
-inline constexpr double kMostListed = 1'000'000;
+inline constexpr std::int64_t kMostListed = 1'000'000;
+inline constexpr std::int64_t kMostLines = 10'000;  // of a log; the server gives no more
 
-// Checks of what is written behind flags; both say what to write instead.
+// Checks of what is written behind flags; all say what to write instead.
 CLI::Validator number_from_to(double lowest, double highest);
+CLI::Validator whole_number_from_to(std::int64_t lowest, std::int64_t highest);
+CLI::Validator port_number();  // 0 too
 CLI::Validator version_number();
 
 }  // namespace sterna::cli

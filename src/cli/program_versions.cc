@@ -1,6 +1,8 @@
 // Flags of the commands for versions.
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "base/number.h"
 #include "cli/program_parts.h"
 
@@ -19,9 +21,22 @@ CLI::Validator number_from_to(double lowest, double highest) {
   const auto problem_of = [lowest, highest](const std::string& text) -> std::string {
     const auto value = parse_number<double>(text);
     if (value && *value >= lowest && *value <= highest) return {};
-    return fmt::format("'{}' is out of range: write a number from {:.0f} to {:.0f}", text, lowest, highest);
+    return fmt::format("'{}' does not do: write a number from {} to {}", text, lowest, highest);
   };
   return {problem_of, "", ""};
+}
+
+CLI::Validator whole_number_from_to(std::int64_t lowest, std::int64_t highest) {
+  const auto problem_of = [lowest, highest](const std::string& text) -> std::string {
+    const auto value = parse_number<std::int64_t>(text);
+    if (value && *value >= lowest && *value <= highest) return {};
+    return fmt::format("'{}' does not do: write a whole number from {} to {}", text, lowest, highest);
+  };
+  return {problem_of, "", ""};
+}
+
+CLI::Validator port_number() {
+  return whole_number_from_to(0, std::numeric_limits<std::uint16_t>::max());
 }
 
 void Program::Parts::add_version(CLI::App& command, const std::string& option, std::int64_t& number,

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "cli/log_reader.h"
 #include "cli/text.h"
 
@@ -23,7 +24,8 @@ void follow_build(Api& api, const Place& place, const Json& function, const Roll
   const Status followed = read_log(api, path, {.on_begin = {}, .on_line = show});
   if (followed || followed.error().code == Code::kNotFound) return;
   if (!args.quiet)
-    fmt::print(stderr, "the build's log ends here ({}); the build goes on\n", followed.error().detail);
+    fmt::print(stderr, "the build's log ends here ({}); the build goes on\n",
+               printable(followed.error().detail));
 }
 
 // Until the version has come to an end, or the time is over.

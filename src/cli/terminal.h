@@ -1,4 +1,4 @@
-// Colours, where there is a terminal that shows them.
+// Colours for a terminal that shows them.
 #pragma once
 
 #include <cstdint>

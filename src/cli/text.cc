@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/number.h"
+#include "base/printable.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -39,6 +40,25 @@ std::chrono::seconds unit_of(char unit) {
       return std::chrono::days(1);
     default:
       return std::chrono::seconds(0);
+  }
+}
+
+// Of its longest line.
+std::size_t width_of(std::string_view text) {
+  std::size_t width = 0;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    width = std::max(width, std::min(end, text.size()));
+    if (end == std::string_view::npos) return width;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// Further lines of `text` begin at `column`.
+void append_indented(std::string& out, std::string_view text, std::size_t column) {
+  for (const char c : text) {
+    out += c;
+    if (c == '\n') out.append(column, ' ');
   }
 }
 
@@ -77,18 +97,24 @@ void collect_fields(const Json& object, const std::string& prefix, std::vector<R
 
 }  // namespace
 
-std::string format_table(const std::vector<Row>& rows) {
+std::string format_table(std::vector<Row> rows) {
+  for (Row& row : rows) {
+    for (std::string& each : row) each = printable(each);
+  }
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   }
   std::string out;
   for (const auto& row : rows) {
+    std::size_t column = 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool is_last = i + 1 == row.size();
-      out += row[i];
-      if (!is_last) out.append(widths[i] - row[i].size() + 2, ' ');
+      append_indented(out, row[i], column);
+      const std::size_t last_line = row[i].size() - (row[i].rfind('\n') + 1);
+      if (!is_last) out.append(widths[i] - last_line + 2, ' ');
+      column += widths[i] + 2;
     }
     out += '\n';
   }
@@ -117,10 +143,9 @@ std::string format_object(const Json& object) {
 
 std::string format_log_line(std::string_view ndjson_line) {
   const auto record = api::parse_json(ndjson_line);
-  if (!record || !record->is_object()) return std::string(ndjson_line);
-  const auto text = record->find("text");
-  return fmt::format("{} {} {}", cell(*record, "timestamp"), cell(*record, "stream"),
-                     text != record->end() && text->is_string() ? text->get<std::string>() : "");
+  if (!record || !record->is_object()) return printable(ndjson_line);
+  return printable(
+      fmt::format("{} {} {}", cell(*record, "timestamp"), cell(*record, "stream"), text_of(*record, "text")));
 }
 
 Result<std::string> parse_since(std::string_view text, WallTime now) {
@@ -157,7 +182,7 @@ Progress::Progress(bool quiet) : active_(!quiet && isatty(STDERR_FILENO) == 1) {
 
 void Progress::show(std::string_view text) {
   if (!active_) return;
-  fmt::print(stderr, "\r\x1b[K{}", text);
+  fmt::print(stderr, "\r\x1b[K{}", printable(text));
   std::fflush(stderr);
   shown_ = true;
 }

@@ -15,8 +15,8 @@ namespace sterna::cli {
 using Row = std::vector<std::string>;
 
 // Columns two spaces apart, as wide as their widest cell; the last one is not padded. The first row is the
-// heading.
-std::string format_table(const std::vector<Row>& rows);
+// heading. Cells are made printable; further lines of one stay in its column, so that none passes for a row.
+std::string format_table(std::vector<Row> rows);
 
 // A field as a cell: text as it is, numbers and other values as JSON; "-" when absent, null, or empty.
 // `path` may lead into objects: "metrics.replicas".
@@ -28,7 +28,7 @@ std::string text_of(const api::Json& object, const char* key);
 // An object as rows of field and value; inner objects and lists of objects follow, as tables of their own.
 std::string format_object(const api::Json& object);
 
-// One log record: "2026-01-02T03:04:05.678Z stderr text", or the line itself when it is none.
+// One log record: "2026-01-02T03:04:05.678Z stderr text", or the line itself when it is none. Printable.
 std::string format_log_line(std::string_view ndjson_line);
 
 // "90s", "10m", "2h", "1d" before `now`, or RFC 3339 as it is. Fails with bad_usage.

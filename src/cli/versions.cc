@@ -1,6 +1,7 @@
 // sterna versions show, diff.
 #include <fmt/format.h>
 
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/report.h"
 
@@ -27,7 +28,7 @@ std::string diff_text(const Json& diff) {
   for (const Json& change : diff.value("settings", Json::array())) text += setting_line(change);
   for (const Json& change : diff.value("files", Json::array())) text += file_text(change);
   if (diff.value("truncated", false)) text += "(some files are too large to show)\n";
-  return text.empty() ? "no difference\n" : text;
+  return text.empty() ? "no difference\n" : printable(text);
 }
 
 }  // namespace

@@ -210,3 +210,20 @@ def test_exit_statuses(cli):
     assert json.loads(cli.ok("version", "--json"))["version"]
     failed = cli.run("get", "nobody", "--json")
     assert failed.returncode == 1 and json.loads(failed.stderr)["reason"] == "function_not_found"
+
+
+def test_text_of_functions_cannot_steer_the_terminal(server, cli):
+    text = "a\\x1b]0;pwn\\x07b\\x1b[2Jc\\rforged \\x00 \\x9b31m"
+    shown = r"a\x1b]0;pwn\x07b\x1b[2Jc\x0dforged \x00 \u009b31m"
+    server.deploy("loud", f"def handle(req):\n    print('{text}')\n    raise ValueError('{text}')\n")
+    assert cli.run("invoke", "loud").returncode == 5
+    lines = eventually(lambda: cli.ok("logs", "loud"))
+    assert f" stdout {shown}\n" in lines and f"ValueError: {shown}\n" in lines
+    server.deploy("broken", f"raise ValueError('{text}\\nid  forged')\n", wait_for="Failed")
+    table = cli.ok("get", "broken")
+    assert "]0;pwn" in table and "\nid  forged" not in table
+    (cli.folder / "broken.py").write_text(f"raise ValueError('{text}')\n")
+    refused = cli.run("deploy", "broken.py")
+    assert refused.returncode != 0 and "]0;pwn" in refused.stderr
+    for said in (lines, table, cli.ok("list"), refused.stdout, refused.stderr):
+        assert not [each for each in said if each not in "\t\n" and not each.isprintable()], said

@@ -17,8 +17,8 @@ def cli(server, tmp_path):
     return Cli(server.url, tmp_path)
 
 
-def invoke(cli, name):
-    answer = cli.ok("invoke", name, "-p", "/some/path?who=you", *answer_input(name))
+def invoke(cli, name, *flags):
+    answer = cli.ok("invoke", name, "-p", "/some/path?who=you", *(flags or answer_input(name)))
     return json.loads(answer) if answer.startswith("{") else answer
 
 
@@ -32,6 +32,8 @@ def test_a_starter_is_deployed_and_answers(cli, template):
     cli.ok("deploy", "--quiet", template)
     assert cli.json("get", template)["template"] == template
     assert invoke(cli, template) == ANSWERS[template]
+    if template != "command":  # the same to a POST, and to what follows it
+        assert [invoke(cli, template, "-d", "some text") for _ in range(2)] == [HELLO] * 2
     eventually(lambda: "/some/path" in cli.ok("logs", template))
 
 

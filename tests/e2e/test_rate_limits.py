@@ -207,6 +207,38 @@ def test_guessed_secrets(start_server):
     assert admin.status("GET", "/spaces") == 200
 
 
+def test_secrets_that_are_guessed_at_once(start_server):
+    """Heads come before bodies, so all of these pass the look at the head."""
+    server = start_server("--failed-logins-per-minute", "3", auth="oauth2")
+    admin = App.administrator(server)
+    form = f"grant_type=client_credentials&client_id={admin.client_id}&client_secret="
+    bodies = [form + f"guess-{i:04}" for i in range(40)] + [form + admin.secret]
+    clients = [server.open() for _ in bodies]
+    for client, body in zip(clients, bodies, strict=True):
+        client.send(
+            "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert client.read().status == 100
+    answers = []
+    for client, body in zip(clients, bodies, strict=True):
+        answers.append(client.send(body).read())
+        client.close()
+    assert [answer.status for answer in answers[:4]] == [401, 401, 401, 429]
+    assert [answer.status for answer in answers].count(401) <= 4, "what refills meanwhile"
+    assert answers[-1].status == 429, "nobody learns that this one is right"
+    answer = ask_for_token(server, admin.client_id, admin.secret)
+    assert answer.status_code == 200 or int(answer.headers["retry-after"]) <= 20, "the excess is not paid for"
+
+
+def test_a_lower_limit_locks_nobody_out(server, space):
+    limit(server, space, requests_per_second=SLOW, burst=2000)
+    assert [anonymous(server, space).status_code for _ in range(50)] == [200] * 50
+    limit(server, space, requests_per_second=0.02, burst=5)
+    assert [anonymous(server, space).status_code for _ in range(6)] == [200] * 5 + [429]
+    check_refusal(anonymous(server, space), 30, 50)
+
+
 class Metered:
     def __init__(self, server, admin):
         self.admin = admin

@@ -19,7 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps the connection for the next request
 
-    def do_GET(self):
+    def answer(self):
+        received = self.rfile.read(int(self.headers["Content-Length"] or 0))  # all of it: the next request follows
+        print(f"{self.command} {self.path}: {len(received)} bytes", flush=True)
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
         body = json.dumps({"hello": query.get("who", ["world"])[0], "path": url.path}).encode()
@@ -28,6 +30,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+    def log_message(self, *_):
+        pass  # answer() has said it
 
 
 if __name__ == "__main__":
