@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/unique_fd.h"
 #include "native/worker_main.h"
 #include "zygote/zygote.h"
 
@@ -22,6 +23,8 @@ int run_zygote(int control_fd, std::span<char*> binds) {
   config.runtime = "native";
   for (std::size_t at = 0; at + 1 < binds.size(); at += 2) config.binds.push_back({binds[at], binds[at + 1]});
   return sterna::zygote::run_zygote(control_fd, config, [](const sterna::zygote::WorkerFds& fds) {
+    // These never pause: their sandbox's init gives its privileges away, and user code gets no way to it.
+    sterna::UniqueFd(fds.orders).reset();
     return sterna::native::run_worker(fds.socket, fds.claim);
   });
 }

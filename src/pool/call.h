@@ -66,7 +66,7 @@ class Call : public CallHook {
   Duration queued{};          // from arrival to the start of the run
   Duration run{};             // of the handler, as the worker measured it; set before the final event
   bool cold = false;          // a worker had to be started for it
-  std::string instance;       // the worker that ran it; set with the first event
+  std::string instance;       // the worker that has it or ran it; empty before it was handed to one
   std::uint32_t version = 0;  // of the function, as that worker runs it; 0 before it was handed to one
 
   // Forgets the run before, keeps the memory. Needs not pending().
@@ -88,7 +88,8 @@ class Call : public CallHook {
   std::uint64_t number_ = 0;
   std::uint64_t body_sent_ = 0;  // bytes of the body written to the worker
   std::uint64_t window_ = 0;     // response bytes the worker may still send
-  bool answered_ = false;        // RESPONSE has come
+  std::uint32_t taken_ = 0;  // response bytes that the observer has taken and the worker has not been told of
+  bool answered_ = false;    // RESPONSE has come
 };
 
 using CallList = boost::intrusive::list<Call, boost::intrusive::constant_time_size<true>>;

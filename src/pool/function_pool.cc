@@ -167,6 +167,8 @@ void FunctionPool::give_back(Call& call) {
   ++counters_.taken_back;
   call.started = MonotonicTime{};
   call.cold = false;
+  call.instance.clear();
+  call.version = 0;
   line_.push_front(call);
 }
 
@@ -240,11 +242,14 @@ void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   if (!line_.empty()) feed();
 }
 
-void FunctionPool::on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) {
+void FunctionPool::on_log(Worker& worker, wire::Stream stream, std::string_view call_id,
+                          std::string_view text) {
   const std::string_view kept = log_meter_.take(text, context_.loop.now());
   if (kept.empty()) return;
-  context_.observer.on_log(config_, worker.instance(), stream == wire::Stream::kStdout ? "stdout" : "stderr",
-                           call == nullptr ? std::string_view() : call->id, kept);
+  const std::string_view name = stream == wire::Stream::kStdout   ? "stdout"
+                                : stream == wire::Stream::kStderr ? "stderr"
+                                                                  : "platform";
+  context_.observer.on_log(config_, worker.instance(), name, call_id, kept);
 }
 
 void FunctionPool::tell_dropped_lines() {

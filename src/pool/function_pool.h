@@ -53,6 +53,7 @@ struct PoolContext {
   // Makes an idle worker of some function of the space leave, of any space when that is empty: where
   // max_workers_total or the space's share is used up. False when none is idle.
   std::function<bool(std::string_view space)> evict_idle = [](std::string_view) { return false; };
+  WorkerSocket::Guard guard = WorkerSocket::Guard::kKernel;
   std::uint64_t next_call_number = 1;
   std::size_t workers_total = 0;
   // When a worker could last not be started for no fault of its function's, unless one was ready since.
@@ -128,7 +129,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void on_paused(Worker& worker) override;
   void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
   void on_room(Worker& worker, std::optional<Duration> run) override;
-  void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) override;
+  void on_log(Worker& worker, wire::Stream stream, std::string_view call_id, std::string_view text) override;
   void on_disconnected(Worker& worker, std::string_view why) override;
   void on_exited(const std::string& instance, const WorkerExit& exit) override;
 

@@ -1,5 +1,6 @@
 // What workers send, and what becomes of those that break the rules.
 #include "pool/testing/pool_fixture.h"
+#include "pool/testing/sent_descriptors.h"
 
 namespace sterna::pool {
 namespace {
@@ -7,6 +8,8 @@ namespace {
 using namespace testing;  // NOLINT(google-build-using-namespace): this folder's own fixture
 using wire::FrameType;
 using wire::More;
+
+constexpr std::uint32_t kStep = 32U << 10;  // the least that a WINDOW grants
 
 TEST_F(PoolTest, BadHeaderIsABadResponseAndTheWorkerGoesOn) {
   FakeWorker& one = warm();
@@ -57,13 +60,16 @@ TEST_F(PoolTest, StreamComesInParts) {
   settle();
   EXPECT_EQ(call.body, "ab");
   EXPECT_FALSE(call.ended);
+  call.call.grant(kStep - 1);
+  settle();
+  EXPECT_TRUE(one.receive(FrameType::kWindow).empty());  // small pieces wait for more
   call.call.grant(2);
   settle();
   const auto windows = one.receive(FrameType::kWindow);
   ASSERT_EQ(windows.size(), 1U);
   std::uint32_t bytes = 0;
   ASSERT_TRUE(wire::read_window(windows[0].payload, bytes));
-  EXPECT_EQ(bytes, 2U);
+  EXPECT_EQ(bytes, kStep + 1);
   one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "c");
   settle();
   EXPECT_EQ(call.body, "abc");
@@ -78,8 +84,8 @@ TEST_F(PoolTest, StreamMayFillItsWindowAndNoMore) {
   one.respond(run, std::string(wire::kInitialWindow, 'x'), microseconds(1), More::kYes);
   settle();
   EXPECT_EQ(call.body.size(), wire::kInitialWindow);
-  call.call.grant(1);
-  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "y");
+  call.call.grant(kStep);
+  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, std::string(kStep, 'y'));
   settle();
   EXPECT_FALSE(one.killed());
   one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "z");
@@ -225,6 +231,87 @@ TEST_F(PoolTest, AFloodOfFramesLeavesTheTurnToOthers) {
   EXPECT_EQ(call.body.size(), std::size_t{kParts});
 }
 
+// It goes on sending, as if it had been told how much it may.
+TEST_F(PoolTest, AWorkerThatDoesNotReadItsWindowsIsStopped) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, "", microseconds(1), More::kYes);
+  settle();
+  for (int i = 0; i < 13'000; ++i) call.call.grant(kStep);
+  EXPECT_FALSE(one.killed());
+  for (int i = 0; i < 1'000; ++i) call.call.grant(kStep);
+  EXPECT_TRUE(one.killed());
+  EXPECT_TRUE(record_.logged("it does not read"));
+}
+
+TEST_F(PoolTest, OneThatReadsGetsWindowsWithoutEnd) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.respond(run, "", microseconds(1), More::kYes);
+  settle();
+  for (int i = 0; i < 100; ++i) {
+    for (int k = 0; k < 150; ++k) call.call.grant(kStep);
+    settle();
+    EXPECT_EQ(one.receive(FrameType::kWindow).size(), 150U);
+  }
+  EXPECT_FALSE(one.killed());
+}
+
+TEST_F(PoolTest, RunsAreNotLongerThanTheWorkerHadItsCall) {
+  FakeWorker& one = warm();
+  for (const auto claimed : {Duration::max(), Duration(-1), Duration(std::chrono::hours(1))}) {
+    const TestCall& call = submit();
+    const OwnedFrame run = request(one);
+    clock_.advance(milliseconds(3));
+    one.respond(run, "", claimed);
+    settle();
+    EXPECT_EQ(call.call.run, Duration(milliseconds(3)));
+  }
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  clock_.advance(milliseconds(3));
+  one.respond(run, "", milliseconds(2));
+  settle();
+  EXPECT_EQ(call.call.run, Duration(milliseconds(2)));
+}
+
+TEST_F(PoolTest, DescriptorsAreRefusedByTheKernel) {
+  if (!kernel_refuses_descriptors()) GTEST_SKIP() << "needs Linux 6.16";
+  FakeWorker& one = warm();
+  EXPECT_EQ(one.send_descriptor(STDIN_FILENO), EPERM);
+  one.log(nullptr, "goes on\n");
+  settle();
+  EXPECT_TRUE(record_.logged("goes on"));
+  EXPECT_FALSE(one.killed());
+}
+
+TEST_F(PoolTest, WhereTheKernelDoesNotDescriptorsEndTheWorker) {
+  context_.guard = WorkerSocket::Guard::kReader;
+  FakeWorker& one = warm();
+  EXPECT_EQ(one.send_descriptor(STDIN_FILENO), 0);
+  settle();
+  EXPECT_TRUE(one.killed());
+  EXPECT_TRUE(record_.logged("it sent descriptors to the server"));
+}
+
+// A byte a read, as packets of a pipe are: each costs more than its byte.
+TEST_F(PoolTest, TinyWritesAreReadWithPauses) {
+  FakeWorker& one = warm();
+  one.print_in_packets();
+  while (one.print_if_room("x")) {
+  }
+  settle();
+  const std::size_t before = one.printed_unread();
+  EXPECT_GT(before, 0U);
+  clock_.advance(milliseconds(2));
+  settle();
+  EXPECT_LT(one.printed_unread(), before);
+}
+
 // What is printed beyond that waits a little, for the loop's time belongs to others.
 TEST_F(PoolTest, AFloodOfLogFramesIsReadWithPauses) {
   FakeWorker& one = warm();
@@ -293,6 +380,30 @@ TEST_F(PoolTest, LogLinesCarryTheirCall) {
   EXPECT_EQ(record_.lines[2].stream, "stdout");
   one.exit(exit_code(1));
   EXPECT_TRUE(record_.logged("unfinished"));  // what the dead process left is not lost
+}
+
+TEST_F(PoolTest, LinesOfACancelledCallCarryItUntilItsEnd) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const std::string id = call.call.id;
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  call.call.cancel();
+  one.log(&run, "cleaning up");
+  one.fail(run, wire::FailKind::kCancelled, "");
+  one.log(&run, "goes on");
+  settle();
+  ASSERT_EQ(record_.lines.size(), 2U);
+  EXPECT_EQ(record_.lines[0].call_id, id);
+  EXPECT_EQ(record_.lines[1].call_id, "");
+}
+
+TEST_F(PoolTest, LinesOfTheRuntimeAreThePlatforms) {
+  FakeWorker& one = warm();
+  one.send(FrameType::kLog, More::kNo, 0, 0, "\3of the runtime\n");
+  settle();
+  ASSERT_EQ(record_.lines.size(), 1U);
+  EXPECT_EQ(record_.lines[0].stream, "platform");
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ bool FunctionPool::start_worker() {
   if (!has_room()) return false;
   const auto kind = is_share_used_up() ? Seat::Kind::kTrial : Seat::Kind::kOwn;
   auto worker = Worker::start(context_.loop, *this, context_.launcher, *this, context_.ids.next(), config_,
-                              origin, context_.next_call_number);
+                              origin, context_.next_call_number, context_.guard);
   if (!worker) {
     on_start_failed({}, worker.error().detail);
     return false;

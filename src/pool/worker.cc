@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "pool/response_check.h"
 
 namespace sterna::pool {
@@ -20,6 +21,8 @@ constexpr std::size_t kReadBytes = 64U << 10;
 constexpr std::size_t kFramesShare = 256U << 10;
 constexpr std::size_t kFrameCost = 192;
 constexpr std::size_t kOutputShare = 64U << 10;
+// What is printed may come byte by byte: each read counts as that much more.
+constexpr std::size_t kReadCost = 1U << 10;
 // What is printed beyond its share may wait, and its writer with it: this much of the loop's time goes to
 // others.
 constexpr Duration kPrintPause = std::chrono::milliseconds(2);
@@ -30,6 +33,16 @@ constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
 constexpr std::size_t kMaxBuffered = 256U << 10;
 constexpr std::size_t kMaxOutputLine = 16U << 10;
+// Of a worker's READY and LOAD_FAILED.
+constexpr std::size_t kMaxSummary = 1024;
+constexpr std::size_t kMaxRuntime = 64;
+// Smaller pieces of a window wait for more: what is left of it lets the worker go on.
+constexpr std::uint32_t kWindowStep = 32U << 10;
+static_assert(kWindowStep <= wire::kInitialWindow / 2);
+// More than wait for a worker that reads when a window is used up.
+constexpr std::size_t kMaxWindows = 256U << 10;
+constexpr std::size_t kWindowFrame = wire::kHeaderBytes + sizeof(std::uint32_t);
+static_assert(kMaxWindows > wire::kSlots * (wire::kInitialWindow / kWindowStep) * kWindowFrame);
 constexpr Duration kNoMemoryPause = std::chrono::milliseconds(20);
 // Loading that takes less is not worth the memory of a process that only waits.
 constexpr std::chrono::milliseconds kPauseAfter{100};
@@ -55,10 +68,12 @@ std::string init_json(const std::string& instance, const FunctionConfig& config,
   return init.dump();
 }
 
-// A worker is not trusted to send the right types.
-std::string text_of(const nlohmann::json& object, const char* key) {
+// A worker is not trusted to send the right types, nor text that can be shown.
+std::string text_of(const nlohmann::json& object, const char* key, std::size_t limit,
+                    LineFeeds line_feeds = LineFeeds::kReplaced) {
   const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+  if (found == object.end() || !found->is_string()) return {};
+  return printable(found->get_ref<const std::string&>(), limit, line_feeds);
 }
 
 }  // namespace
@@ -90,7 +105,7 @@ class Worker::Output final : public net::EventHandler {
         close();
         break;
       }
-      taken += static_cast<std::size_t>(got);
+      taken += static_cast<std::size_t>(got) + kReadCost;
       take({scratch.data(), static_cast<std::size_t>(got)});
     }
     return Left::kNothing;
@@ -106,17 +121,19 @@ class Worker::Output final : public net::EventHandler {
 
  private:
   void take(std::string_view text) {
+    const std::size_t end = text.rfind('\n');  // there is none in line_
     line_ += text;
-    const std::size_t end = line_.rfind('\n');
-    if (end == std::string::npos && line_.size() < kMaxOutputLine) return;
-    const std::size_t whole = end == std::string::npos ? line_.size() : end + 1;
+    if (end == std::string_view::npos && line_.size() < kMaxOutputLine) return;
+    const std::size_t whole =
+        end == std::string_view::npos ? line_.size() : line_.size() - text.size() + end + 1;
     emit(std::string_view(line_).substr(0, whole));
     line_.erase(0, whole);
   }
   // A worker that runs one call at a time wrote it during that call.
   void emit(std::string_view text) {
-    const Call* call = !worker_.is_async_ && worker_.calls_.size() == 1 ? &worker_.calls_.front() : nullptr;
-    worker_.observer_.on_log(worker_, wire::Stream::kStdout, call, text);
+    const bool known = !worker_.is_async_ && worker_.calls_.size() == 1;
+    worker_.observer_.on_log(worker_, wire::Stream::kStdout,
+                             known ? std::string_view(worker_.calls_.front().id) : std::string_view(), text);
   }
 
   Worker& worker_;
@@ -128,12 +145,12 @@ class Worker::Output final : public net::EventHandler {
 Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
                                               LaunchObserver& launch_observer, std::string instance,
                                               const FunctionConfig& config, const Origin& origin,
-                                              std::uint64_t& next_call_number) {
+                                              std::uint64_t& next_call_number, WorkerSocket::Guard guard) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return fail_errno(Component::kPool, "cannot make a worker's socket", errno);
   }
-  UniqueFd ours(ends[0]);
+  WorkerSocket ours(UniqueFd(ends[0]), guard);
   WorkerDescriptors theirs{UniqueFd(ends[1]), {}, {}};
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   const int buffer = 512 << 10;
@@ -168,7 +185,7 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
   return worker;
 }
 
-Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
+Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
                wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number)
     : TurnEnd(When::kEarly),  // it runs calls while other callers are answered
       loop_(loop),
@@ -204,8 +221,9 @@ void Worker::send(Call& call) {
   call.number_ = next_call_number_++;
   call.body_sent_ = 0;
   call.window_ = wire::kInitialWindow;
+  call.taken_ = 0;
   call.answered_ = false;
-  slots_[call.slot_] = {&call, call.number_};
+  slots_[call.slot_] = {.call = &call, .number = call.number_, .cancelled_id = {}};
   calls_.push_back(call);
   claims_.set(call.slot_, wire::Claim::kQueued);
 
@@ -274,17 +292,22 @@ void Worker::cancel(Call& call, Duration grace) {
   wire::append_frame(out_, wire::FrameType::kCancel, wire::More::kNo, call.slot_, call.number_, {});
   loop_.at_turn_end(*this);
   slots_[call.slot_].call = nullptr;
+  slots_[call.slot_].cancelled_id = call.id;  // what it logs until its last frame is of that call
   calls_.erase(calls_.iterator_to(call));
   call.worker_ = nullptr;
   if (cancelled_++ == 0) cancel_deadline_ = loop_.now() + grace;
 }
 
 void Worker::grant(Call& call, std::uint32_t bytes) {
-  call.window_ += bytes;
+  call.taken_ += bytes;
+  if (call.taken_ < kWindowStep || state_ == State::kLost) return;
   const std::size_t header =
       wire::open_frame(out_, wire::FrameType::kWindow, wire::More::kNo, call.slot_, call.number_);
-  wire::append_window(out_, bytes);
+  wire::append_window(out_, call.taken_);
   wire::close_frame(out_, header);
+  call.window_ += std::exchange(call.taken_, 0);
+  windows_ += kWindowFrame;
+  if (windows_ > kMaxWindows) return lose("it does not read what is sent to it");
   loop_.at_turn_end(*this);
 }
 
@@ -312,7 +335,7 @@ void Worker::flush() {
     out_sent_ += static_cast<std::size_t>(sent);
     if (out_sent_ == out_.size()) {
       out_.clear();
-      out_sent_ = 0;
+      out_sent_ = windows_ = 0;
       if (out_.capacity() > 2 * kMaxBuffered) out_.shrink_to_fit();
       pump();
     }
@@ -358,11 +381,11 @@ Worker::Left Worker::read(std::size_t share) {
     if (taken >= share) return Left::kPerhapsMore;
     char* room = reader_.prepare(kReadBytes);
     const std::size_t size = std::min(reader_.writable(), kReadBytes);
-    const ssize_t got = ::recv(socket_.get(), room, size, 0);
+    const ssize_t got = socket_.receive(room, size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got <= 0) {
-      lose({});
+      lose(got < 0 && errno == EBADMSG ? "it sent descriptors to the server" : "");
       break;
     }
     reader_.commit(static_cast<std::size_t>(got));
@@ -393,10 +416,11 @@ Call* Worker::find(const wire::Frame& frame) const {
   return slots_[frame.slot].call;
 }
 
-Call* Worker::find_number(std::uint64_t number) const {
-  if (number == 0) return nullptr;
-  const auto found = std::ranges::find_if(slots_, [&](const auto& slot) { return slot.number == number; });
-  return found == slots_.end() ? nullptr : found->call;
+std::string_view Worker::call_id_of(std::uint64_t number) const {
+  if (number == 0) return {};
+  const auto found = std::ranges::find(slots_, number, &Slot::number);
+  if (found == slots_.end()) return {};
+  return found->call == nullptr ? found->cancelled_id : found->call->id;
 }
 
 void Worker::on_frame(const wire::Frame& frame) {
@@ -409,7 +433,7 @@ void Worker::on_frame(const wire::Frame& frame) {
       wire::LogText log;
       if (!wire::read_log(frame.payload, log)) return lose("a LOG frame is malformed");
       logged_ += frame.payload.size() + kFrameCost;
-      return observer_.on_log(*this, log.stream, find_number(frame.call), log.text);
+      return observer_.on_log(*this, log.stream, call_id_of(frame.call), log.text);
     }
     default:
       break;
@@ -439,13 +463,22 @@ void Worker::on_call_frame(const wire::Frame& frame, Call& call) {
   }
 }
 
+// A run has not been longer than the worker has had its call. It may have begun before the server saw that.
+Duration Worker::believe(std::uint64_t run_ns, const Call& call) const {
+  const auto most = [&](MonotonicTime now) { return std::max(now - call.dispatched, Duration::zero()); };
+  const auto fits = [&](Duration time) { return run_ns <= static_cast<std::uint64_t>(time.count()); };
+  if (fits(most(loop_.now()))) return Duration(run_ns);
+  const Duration longest = most(loop_.clock().now());  // this turn may have begun before the run ended
+  return fits(longest) ? Duration(run_ns) : longest;
+}
+
 void Worker::on_response(const wire::Frame& frame, Call& call) {
   wire::ResponseHead head;
   std::string_view body;
   if (call.answered_) return lose("a call was answered twice");
   if (!wire::read_response(frame.payload, head, body)) return lose("a RESPONSE frame is malformed");
   if (body.size() > call.window_) return lose("a response was sent beyond its window");
-  call.run = std::chrono::nanoseconds(head.run_ns);
+  call.run = believe(head.run_ns, call);
   call.instance = instance_;
   if (const auto problem = check_response(head); !problem.empty()) {
     CallObserver* observer = call.observer;
@@ -485,7 +518,7 @@ void Worker::on_body(const wire::Frame& frame, Call& call) {
 void Worker::on_failed(const wire::Frame& frame, Call& call) {
   wire::Failed failed;
   if (!wire::read_failed(frame.payload, failed)) return lose("a FAILED frame is malformed");
-  call.run = std::chrono::nanoseconds(failed.run_ns);
+  call.run = believe(failed.run_ns, call);
   call.instance = instance_;
   release(call);
   const Failure failure = failed.kind == wire::FailKind::kRaised        ? Failure::kRaised
@@ -501,17 +534,18 @@ void Worker::on_hello(const wire::Frame& frame) {
   if (state_ == State::kLost || !json.is_object()) return lose("READY, PAUSED or LOAD_FAILED is malformed");
   if (std::exchange(greeted_, true)) return lose("of READY, PAUSED and LOAD_FAILED a worker says one, once");
   if (frame.type == wire::FrameType::kLoadFailed) {
-    return observer_.on_load_failed(*this, text_of(json, "summary"), text_of(json, "detail"));
+    return observer_.on_load_failed(*this, text_of(json, "summary", kMaxSummary),
+                                    text_of(json, "detail", wire::kMaxPayloadBytes, LineFeeds::kKept));
   }
   const auto async = json.find("async");
   is_async_ = async != json.end() && async->is_boolean() && async->get<bool>();
-  runtime_ = text_of(json, "runtime");
+  runtime_ = text_of(json, "runtime", kMaxRuntime);
   if (frame.type == wire::FrameType::kPaused) {
     if (state_ != State::kStarting) return;  // it leaves
     state_ = State::kPaused;
     return observer_.on_paused(*this);
   }
-  not_paused_ = text_of(json, "not_paused");
+  not_paused_ = text_of(json, "not_paused", kMaxSummary);
   if (state_ == State::kStarting) state_ = State::kReady;
   idle_since_ = loop_.now();
   observer_.on_ready(*this);
@@ -539,7 +573,7 @@ void Worker::lose(std::string_view why) {
   state_ = State::kLost;
   loop_.remove(socket_.get(), *this);
   loop_.forget(*this);
-  socket_.reset();
+  socket_.close();
   pumping_.clear();
   observer_.on_disconnected(*this, reason);
 }

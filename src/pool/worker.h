@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "pool/call.h"
 #include "pool/launcher.h"
+#include "pool/worker_socket.h"
 #include "wire/frame.h"
 
 namespace sterna::pool {
@@ -23,7 +24,8 @@ class WorkerObserver {
   virtual void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) = 0;
   // A call has ended after `run`, or a cancelled one, of which that is not known: there is room for another.
   virtual void on_room(Worker& worker, std::optional<Duration> run) = 0;
-  virtual void on_log(Worker& worker, wire::Stream stream, const Call* call, std::string_view text) = 0;
+  virtual void on_log(Worker& worker, wire::Stream stream, std::string_view call_id,
+                      std::string_view text) = 0;
   // The socket is closed or a rule of the protocol was broken (`why` is not empty then). The process may
   // still live.
   virtual void on_disconnected(Worker& worker, std::string_view why) = 0;
@@ -38,7 +40,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   static Result<std::unique_ptr<Worker>> start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
                                                LaunchObserver& launch_observer, std::string instance,
                                                const FunctionConfig& config, const Origin& origin,
-                                               std::uint64_t& next_call_number);
+                                               std::uint64_t& next_call_number, WorkerSocket::Guard guard);
   ~Worker() override;
 
   const std::string& instance() const { return instance_; }
@@ -70,7 +72,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   bool stuck(MonotonicTime now) const { return cancelled_ > 0 && now >= cancel_deadline_; }
   // Makes the worker send the answers that it holds back until more are there.
   void ring() { claims_.ring(); }
-  // Lets the worker send that many more bytes of the call's response.
+  // Lets the worker send that many more bytes of the call's response, told to it a good piece at a time.
   void grant(Call& call, std::uint32_t bytes);
   // No more calls: finish what was sent, then exit.
   void retire();
@@ -85,7 +87,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   // After a share was read: whether there may be more, of which the kernel does not tell again.
   enum class Left : std::uint8_t { kNothing, kPerhapsMore };
 
-  Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, UniqueFd socket,
+  Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
          wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number);
   // As much as a worker gets of one turn; the rest comes in later ones.
   void read_share();
@@ -94,13 +96,14 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::size_t take_frames();
   void on_frame(const wire::Frame& frame);
   void on_call_frame(const wire::Frame& frame, Call& call);
+  Duration believe(std::uint64_t run_ns, const Call& call) const;
   void on_response(const wire::Frame& frame, Call& call);
   void on_body(const wire::Frame& frame, Call& call);
   void on_failed(const wire::Frame& frame, Call& call);
   void on_hello(const wire::Frame& frame);
   Call* find(const wire::Frame& frame) const;
-  // For LOG frames, which name their call by its number alone; null when it is none of this worker's.
-  Call* find_number(std::uint64_t number) const;
+  // For LOG frames, which name their call by its number alone; empty when it is none of this worker's.
+  std::string_view call_id_of(std::uint64_t number) const;
   void release(Call& call);
   void free_slot(std::uint16_t slot);
   void pump();
@@ -115,7 +118,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   net::Loop& loop_;
   WorkerObserver& observer_;
   const std::string instance_;
-  UniqueFd socket_;
+  WorkerSocket socket_;
   wire::ClaimPage& claims_;
   std::unique_ptr<Output> output_;
   std::uint64_t& next_call_number_;
@@ -129,6 +132,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   struct Slot {
     Call* call = nullptr;  // null: free, or its call was cancelled or recalled
     std::uint64_t number = 0;
+    std::string cancelled_id;  // the call id, for what its code still logs
   };
   std::vector<Slot> slots_;
   std::vector<std::uint16_t> free_slots_;
@@ -143,6 +147,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::string out_;
   std::uint32_t watched_ = 0;
   std::size_t out_sent_ = 0;
+  std::size_t windows_ = 0;  // bytes of WINDOW frames since out_ was last empty
   std::optional<net::Loop::TimerId> flush_timer_;
   std::vector<Call*> pumping_;  // calls whose bodies are on the way
 };

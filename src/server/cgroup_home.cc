@@ -1,12 +1,15 @@
 #include "server/cgroup_home.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/ulid.h"
 
 namespace sterna::server {
 namespace {
@@ -17,6 +20,20 @@ constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Of the file that DataLock holds. A copy of the data directory has another, and no say over the groups of
+// the original, whose server may live.
+nlohmann::json identity_of(const std::filesystem::path& data_dir) {
+  struct stat lock{};
+  if (::stat((data_dir / "lock").c_str(), &lock) != 0) return nullptr;
+  return {{"device", lock.st_dev}, {"inode", lock.st_ino}};
+}
+
+// Pids are used again, these names are not.
+std::string new_name() {
+  const SystemClock clock;
+  return "sterna-" + std::to_string(::getpid()) + "-" + UlidGenerator(clock).next();
 }
 
 void sweep(const sandbox::CgroupLayout& layout) {
@@ -30,14 +47,16 @@ void sweep(const sandbox::CgroupLayout& layout) {
 CgroupHome CgroupHome::open(const std::filesystem::path& data_dir, std::vector<std::string>& warnings) {
   std::filesystem::path file = data_dir / "run" / "cgroups.json";
   const auto left = nlohmann::json::parse(read_file(file), nullptr, false);
-  if (!left.is_discarded()) {
+  const nlohmann::json identity = identity_of(data_dir);
+  if (left.is_object() && !identity.is_null() && left.value("lock", nlohmann::json()) == identity) {
     if (const auto layout = sandbox::layout_from_json(left)) sweep(*layout);
   }
-  const std::string name = "sterna-" + std::to_string(::getpid());
-  auto layout = sandbox::locate_cgroups(kCgroupRoot, read_file("/proc/self/cgroup"), name);
+  auto layout = sandbox::locate_cgroups(kCgroupRoot, read_file("/proc/self/cgroup"), new_name());
   layout.disks = sandbox::find_disks("/sys/block");
   layout = sandbox::create_cgroups(std::move(layout), warnings);
-  std::ofstream(file) << to_json(layout).dump() << "\n";
+  nlohmann::json kept = to_json(layout);
+  kept["lock"] = identity;
+  std::ofstream(file) << kept.dump() << "\n";
   return {std::move(file), std::move(layout)};
 }
 

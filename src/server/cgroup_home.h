@@ -10,9 +10,11 @@
 namespace sterna::server {
 
 // Removes its groups when destroyed. What a killed server left behind is found by a file in the data
-// directory, since the next server may be started in another group.
+// directory, since the next server may be started in another group. A file that came with a copy of another
+// server's data directory is ignored.
 class CgroupHome {
  public:
+  // Needs the data directory's lock, so that who made the groups in the file has ended.
   static CgroupHome open(const std::filesystem::path& data_dir, std::vector<std::string>& warnings);
   CgroupHome(CgroupHome&& other) noexcept;
   CgroupHome& operator=(CgroupHome&&) = delete;

@@ -135,7 +135,7 @@ void append_log(std::string& out, const LogText& log) {
 Status read_log(std::string_view payload, LogText& log) {
   if (payload.empty()) return bad_frame("LOG is cut off");
   const auto stream = static_cast<std::uint8_t>(payload[0]);
-  if (stream < 1 || stream > 2) return bad_frame("LOG has an unknown stream");
+  if (stream < 1 || stream > 3) return bad_frame("LOG has an unknown stream");
   log.stream = static_cast<Stream>(stream);
   log.text = payload.substr(1);
   return {};

@@ -93,7 +93,8 @@ struct Failed {
 void append_failed(std::string& out, const Failed& failed);
 Status read_failed(std::string_view payload, Failed& failed);
 
-enum class Stream : std::uint8_t { kStdout = 1, kStderr = 2 };
+// kPlatform: what the runtime itself has to say to the author of the function.
+enum class Stream : std::uint8_t { kStdout = 1, kStderr = 2, kPlatform = 3 };
 struct LogText {
   Stream stream{};
   std::string_view text;

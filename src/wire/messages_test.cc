@@ -191,7 +191,9 @@ TEST(Log, ReadsWhatWasWrittenAndRefusesTheRest) {
   EXPECT_EQ(log.stream, Stream::kStderr);
   EXPECT_EQ(log.text, "line\n");
   expect_bad(read_log("", log), "empty");
-  expect_bad(read_log("\x03text", log), "unknown stream");
+  ASSERT_TRUE(read_log("\x03text", log));
+  EXPECT_EQ(log.stream, Stream::kPlatform);
+  expect_bad(read_log("\x04text", log), "unknown stream");
 }
 
 TEST(Window, ReadsWhatWasWrittenAndRefusesTheRest) {

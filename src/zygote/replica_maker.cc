@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/refuse_descriptors.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/landlock.h"
 #include "sandbox/packet_filter.h"
@@ -157,6 +158,8 @@ ReplicaMaker::ReplicaMaker(const ChildSetup& setup, int orders)
     : setup_(setup), orders_(orders), outer_filters_(filters_of(::getpid())) {
   const int on = 1;
   ::setsockopt(orders_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  refuse_descriptors(
+      orders_);  // user code has the other end; where the kernel lets them come, they are closed
   ::fcntl(orders_, F_SETFL, O_NONBLOCK);
 }
 

@@ -25,6 +25,13 @@ class Process:
                 return int(line.split()[1])
         return 0
 
+    def status_kib(self, field):
+        """A field of /proc/pid/status, such as VmHWM: the most memory that it has ever had."""
+        for line in read(f"/proc/{self.pid}/status").splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        return 0
+
     def cgroups(self):
         """Folders of its cgroups, in all hierarchies."""
         found = []

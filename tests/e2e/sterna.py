@@ -83,6 +83,9 @@ class Server:
     def memory_kib(self, field="Rss"):
         return processes.process(self.pid()).memory_kib(field)
 
+    def status_kib(self, field):
+        return processes.process(self.pid()).status_kib(field)
+
     def open(self, **options):
         return RawClient(self.address, **options)
 

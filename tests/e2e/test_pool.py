@@ -4,6 +4,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -264,3 +265,38 @@ def test_a_killed_zygote_is_started_again(server):
     for each in direct_children(server):
         os.kill(each.pid, signal.SIGKILL)
     eventually(lambda: server.call("orphan", "?nonce=2").text == "2 ", 20)
+
+
+# Control groups are found again by a file in the data directory.
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs control groups")
+def test_a_server_on_a_copy_of_a_living_ones_data_directory_leaves_its_workers_alone(start_server, tmp_path):
+    original = start_server()
+    original.deploy("busy", NONCE)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(original.call, "busy", "?nonce=1&seconds=25")
+        eventually(lambda: original.replicas("busy") == 1, 20)
+        groups = {folder for each in original.processes() for folder in each.cgroups() if "sterna" in str(folder)}
+        assert groups
+        subprocess.run(["cp", "-r", original.data_dir, tmp_path / "copy"], check=False)  # files come and go meanwhile
+        copy = start_server(data_dir=tmp_path / "copy")
+        assert copy.call("busy", "?nonce=2").text == "2 "
+        assert all(folder.exists() for folder in groups)
+        assert not running.done()
+        copy.stop()
+        assert not running.done()
+        original.request("DELETE", function_path("busy"))
+        assert running.result().json()["reason"] != "worker_died"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs control groups")
+def test_the_groups_of_a_killed_server_are_removed_by_the_next(start_server):
+    server = start_server()
+    server.deploy("left", NONCE)
+    assert server.call("left", "?nonce=1").status_code == 200
+    groups = {folder for each in server.processes() for folder in each.cgroups() if "sterna-" in folder.parent.name}
+    assert groups
+    server.kill()
+    server.start()
+    eventually(lambda: not [folder for folder in groups if folder.exists()])

@@ -1,10 +1,14 @@
 #include "pool/testing/fake_launcher.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+
+#include "pool/testing/sent_descriptors.h"
 
 namespace sterna::pool::testing {
 
@@ -122,6 +126,30 @@ void FakeWorker::flood(wire::FrameType type, wire::More more, const OwnedFrame& 
 void FakeWorker::print(std::string_view text) {
   const ssize_t written = ::write(descriptors_.output.get(), text.data(), text.size());
   STERNA_ASSERT(written == static_cast<ssize_t>(text.size()));
+}
+
+void FakeWorker::print_in_packets() {
+  constexpr int kPipeBytes = 1 << 20;  // a page for each packet
+  STERNA_ASSERT(::fcntl(descriptors_.output.get(), F_SETFL, O_DIRECT | O_NONBLOCK) == 0);
+  STERNA_ASSERT(::fcntl(descriptors_.output.get(), F_SETPIPE_SZ, kPipeBytes) == kPipeBytes);
+}
+
+bool FakeWorker::print_if_room(std::string_view text) {
+  return ::write(descriptors_.output.get(), text.data(), text.size()) > 0;
+}
+
+std::size_t FakeWorker::printed_unread() const {
+  int bytes = 0;
+  STERNA_ASSERT(::ioctl(descriptors_.output.get(), FIONREAD, &bytes) == 0);
+  return static_cast<std::size_t>(bytes);
+}
+
+int FakeWorker::send_descriptor(int fd) {
+  std::string payload;
+  wire::append_log(payload, {.stream = wire::Stream::kStderr, .text = "with a descriptor\n"});
+  std::string out;
+  wire::append_frame(out, wire::FrameType::kLog, wire::More::kNo, 0, 0, payload);
+  return send_with(descriptors_.socket.get(), out, {&fd, 1});
 }
 
 void FakeWorker::exit(const WorkerExit& exit) {

@@ -84,6 +84,13 @@ class FakeWorker {
   void flood(wire::FrameType type, wire::More more, const OwnedFrame& of, std::string_view payload,
              int times);
   void print(std::string_view text);  // to its stdout
+  // From now on each piece that it prints is a packet, which comes with a read of its own.
+  void print_in_packets();
+  // False: the pipe is full.
+  bool print_if_room(std::string_view text);
+  std::size_t printed_unread() const;
+  // A LOG frame that carries the descriptor along. Answers errno, 0 when it was sent.
+  int send_descriptor(int fd);
 
   // Its socket closes: the process is ending, or its code has closed it.
   void hang_up() { descriptors_.socket.reset(); }

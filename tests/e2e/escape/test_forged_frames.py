@@ -131,3 +131,119 @@ def test_a_lying_worker_does_not_hurt_the_other_worker_of_its_function(server):
     stop.set()
     calling.join()
     assert set(fine) == {"fine"}
+
+
+# A socket that has unsent data and waits 10 minutes for it when it is closed is left to the server alone, which then is the last to close it.
+LINGER = """
+listener = socket.create_server(("127.0.0.1", 0))
+end = socket.create_connection(listener.getsockname())
+peer, _ = listener.accept()
+end.setblocking(False)
+try:
+    while True:
+        end.send(b"x" * 65536)
+except BlockingIOError:
+    pass
+end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+mine = {listener.fileno(), end.fileno(), peer.fileno()}
+for fd in set(links("socket:")) - mine:
+    with socket.socket(fileno=os.dup(fd)) as worker:
+        try:
+            worker.sendmsg([frame(21, b"\\x01hello\\n")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [end.fileno()]))])
+        except PermissionError:
+            pass
+end.close()
+threading.Event().wait()
+"""
+LINGER_CPP = r"""
+#include <netinet/in.h>
+#include <sterna/function.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+static void send_descriptor(int worker, int fd) {
+  char frame[24] = {8, 0, 0, 0, 21};
+  std::memcpy(frame + 16, "\1hello!\n", 8);
+  iovec data{frame, sizeof frame};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* part = CMSG_FIRSTHDR(&message);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
+  sendmsg(worker, &message, 0);
+}
+
+sterna::Response handle(const sterna::Request& request) {
+  if (request.path == "/call") return sterna::text("fine");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  bind(listener, reinterpret_cast<sockaddr*>(&address), length);
+  listen(listener, 1);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+  const int end = socket(AF_INET, SOCK_STREAM, 0);
+  connect(end, reinterpret_cast<sockaddr*>(&address), length);
+  accept(listener, nullptr, nullptr);
+  static char bytes[65536];
+  while (send(end, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+  }
+  const linger on{1, 600};
+  setsockopt(end, SOL_SOCKET, SO_LINGER, &on, sizeof on);
+  for (int fd = 3; fd < 64; ++fd) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX) send_descriptor(fd, end);
+  }
+  close(end);
+  while (true) pause();
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def forgers(server):
+    limits = {"network": "none", "timeout_seconds": 2, "max_replicas": 1}
+    server.deploy("lingers", {"handler.cc": LINGER_CPP}, template="cpp", limits=limits)
+    return {"python": "forger", "cpp": "lingers"}
+
+
+@pytest.mark.parametrize("language", ["python", "cpp"])
+def test_a_socket_that_lingers_does_not_keep_the_server(server, forgers, language):
+    answers = []
+    lying = threading.Thread(target=lambda: answers.append(server.call(forgers[language], "/lie", method="POST", content=LINGER.encode())))
+    lying.start()
+    asked = 0
+    while lying.is_alive() or asked == 0:
+        assert server.call("neighbour", timeout=20).text == "fine"
+        assert server.request("GET", "/healthz", timeout=20).status_code == 200
+        asked += 1
+    assert answers[0].status_code in (502, 504), answers[0].text
+    eventually(lambda: server.call(forgers[language], "/call").text == "fine", 20)
+
+
+HELLOS = {
+    "load failed": "say(frame(17, json.dumps({'summary': 'S\\x1b[31m\\nforged ' + 'é' * 100_000, 'detail': 'D\\x1b\\nE'}).encode())); threading.Event().wait(3)",
+    "ready": "say(frame(16, json.dumps({'runtime': 'R\\x1b[31m\\nforged ' + 'B' * 100_000, 'not_paused': 'N\\x1b[31m\\nforged ' + 'C' * 100_000}).encode()))",
+}
+
+
+def test_what_a_worker_says_of_its_loading_is_cut_and_cannot_pass_for_a_line_of_the_servers(server):
+    limits = {"network": "none", "warm_parent": False}
+    server.deploy("liar", FORGER + "\n" + HELLOS["load failed"], limits=limits, wait_for="Failed")
+    reason = server.get("liar")["status_reason"]
+    assert len(reason.encode()) < 2000 and "\n" not in reason and "\x1b" not in reason and r"S\x1b[31m forged" in reason
+    assert any(line["text"] == "E" for line in server.logs("liar"))
+    server.deploy("liar", FORGER + "\n" + HELLOS["ready"], limits=limits)
+    assert "\x1b" not in server.log() and "\nforged" not in server.log()
+    assert max(len(line) for line in server.log().splitlines()) < 4000
+    server.request("DELETE", "/spaces/default/functions/liar")

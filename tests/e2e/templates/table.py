@@ -9,6 +9,7 @@ A new template is a folder and a row. The handlers answer by path:
     /stream              "part 0", "part 1", "part 2", a line each, 0.3 s apart
     /log?word=W          logs "to stdout W" and "to stderr W", answers "logged"
     /sleep?seconds=S     answers "slept" after S seconds
+    /until-cancelled     a part each 20 ms, without end; logs "cleaned up" when the call is cancelled
     /fail                fails with the text "on purpose" in its log
     /leave               ends the process with exit code 3
     /crash               ends the process by SIGABRT
@@ -31,6 +32,7 @@ class Template:
     repeats_headers: bool = True  # repeated request headers arrive one by one
     reports_failures: bool = True  # false: what fails in the function is an answer of its own
     ends_by_itself: bool = True  # what ends is a process of the function's own, and Sterna tells how
+    cleans_up: bool = True  # the function hears of the end of its time, and what it logs then is its call's
     stays: bool = False  # the worker outlives the function's process
     concurrency: int = 1  # calls at a time of one worker when nobody says
 
@@ -48,7 +50,7 @@ TEMPLATES = [
     Template("python3-http", "python3", ends_by_itself=False),
     Template("node-http", "node", repeats_headers=False, ends_by_itself=False),
     Template("cpp", "cpp", ends_by_itself=False),
-    Template("http", "http", reports_failures=False, concurrency=64),
-    Template("lambda", "lambda", repeats_headers=False),
-    Template("command", "command", sets_status=False, repeats_headers=False, stays=True),
+    Template("http", "http", reports_failures=False, cleans_up=False, concurrency=64),
+    Template("lambda", "lambda", repeats_headers=False, cleans_up=False),
+    Template("command", "command", sets_status=False, repeats_headers=False, cleans_up=False, stays=True),
 ]

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import httpx
 import pytest
 
 from polling import eventually
@@ -177,6 +178,19 @@ def test_a_run_over_its_time_is_stopped(server, template):
     template.deploy(server, name, limits={"timeout_seconds": 1})
     problem_of(server.call(name, "/sleep?seconds=30"), 504, "function_timeout", "function")
     assert server.call(name, "/sleep?seconds=0").text == "slept"
+    server.request("DELETE", f"/spaces/default/functions/{name}")
+
+
+def test_what_a_call_logs_after_its_time_carries_its_id(server, template):
+    if not template.cleans_up:
+        pytest.skip("the function's own process hears of it in another way")
+    name = f"clean-{template.folder}"
+    template.deploy(server, name, limits={"timeout_seconds": 1, "concurrency": 4, "memory_mb": 256})
+    with server.client.stream("GET", invoke_path(name, "/until-cancelled")) as answer:
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    lines = eventually(lambda: [line for line in server.logs(name) if line["text"] == "cleaned up"])
+    assert [line["call_id"] for line in lines] == [answer.headers["x-call-id"]]
     server.request("DELETE", f"/spaces/default/functions/{name}")
 
 

@@ -67,6 +67,17 @@ sterna::Response in_parts() {
   return response;
 }
 
+sterna::Response until_cancelled(const sterna::Request& request) {
+  sterna::Response response;
+  response.stream = [&request](sterna::Writer& writer) {
+    while (!request.cancelled() && writer.write("part\n")) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    std::puts("cleaned up");
+  };
+  return response;
+}
+
 }  // namespace
 
 sterna::Response handle(const sterna::Request& request) {
@@ -77,6 +88,7 @@ sterna::Response handle(const sterna::Request& request) {
     return {418, "tea", {{"X-Tea", "green"}, {"X-Tea", "black"}, {"Connection", "close"}}, {}};
   if (request.path == "/large") return {200, std::string(std::stoul(value("bytes")), 'x'), {}, {}};
   if (request.path == "/stream") return in_parts();
+  if (request.path == "/until-cancelled") return until_cancelled(request);
   if (request.path == "/log") {
     std::fputs(("to stdout " + value("word")).c_str(), stdout);
     std::cerr << "to stderr " << value("word") << std::endl;

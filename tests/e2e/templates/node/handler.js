@@ -30,6 +30,10 @@ const handlers = {
     await wait(Number(req.query.get("seconds")));
     return { body: "slept" };
   },
+  "/until-cancelled": (req) => {
+    req.signal.addEventListener("abort", () => console.log("cleaned up"));
+    return { body: partsUntil(req.signal) };
+  },
   "/fail": () => {
     throw new Error("on purpose");
   },
@@ -45,6 +49,13 @@ async function* parts() {
   for (let part = 0; part < 3; ++part) {
     if (part > 0) await wait(0.3);
     yield `part ${part}\n`;
+  }
+}
+
+async function* partsUntil(signal) {
+  while (!signal.aborted) {
+    yield "part\n";
+    await wait(0.02);
   }
 }
 

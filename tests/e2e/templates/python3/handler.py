@@ -5,7 +5,7 @@ import time
 
 
 def handle(req):
-    return globals()[req.path.strip("/")](req)
+    return globals()[req.path.strip("/").replace("-", "_")](req)
 
 
 def mirror(req):
@@ -48,6 +48,18 @@ def log(req):
 def sleep(req):
     time.sleep(float(req.query["seconds"]))
     return {"body": "slept"}
+
+
+def until_cancelled(req):
+    def parts():
+        try:
+            while True:
+                yield "part\n"
+                time.sleep(0.02)
+        finally:
+            print("cleaned up")
+
+    return {"body": parts()}
 
 
 def fail(req):
