@@ -12,10 +12,14 @@ FailedLogins::Key FailedLogins::key_of(std::string_view address) {
 Duration FailedLogins::wait(std::string_view address, MonotonicTime now) {
   if (by_key_.empty()) return Duration::zero();
   const auto found = by_key_.find(key_of(address));
-  return found == by_key_.end() ? Duration::zero() : found->second->bucket.wait(now);
+  if (found == by_key_.end()) return Duration::zero();
+  const Duration left = found->second->bucket.wait(now);
+  // Who goes on is not forgotten, though what is too much does not count.
+  if (left > Duration::zero()) entries_.splice(entries_.begin(), entries_, found->second);
+  return left;
 }
 
-void FailedLogins::failed(std::string_view address, MonotonicTime now) {
+void FailedLogins::count(std::string_view address, MonotonicTime now) {
   constexpr double kSecondsInMinute = 60;
   if (per_minute_ <= 0) return;
   const Key key = key_of(address);

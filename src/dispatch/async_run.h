@@ -37,6 +37,8 @@ class AsyncRun final : private invoke::OutcomeObserver {
   std::int64_t version() const { return invocation_.version(); }
   // What came of it, once it has ended.
   queue::Attempt attempt(const AttemptEnd& end) const;
+  // Whether it runs in a worker; else it waits for one.
+  bool has_begun() const { return invocation_.has_begun(); }
   // As it stands now, for one that is about to be cancelled. nullopt: no worker has it.
   std::optional<queue::Interruption> interruption() const;
   queue::Answer take_answer() { return std::move(answer_); }

@@ -136,7 +136,7 @@ void Deliverer::ended(const Under& under, const callback::PostResult& result) {
       result,
       {.tried = under.tried,
        .max_attempts = entry == nullptr ? api::CallbackPolicy{}.max_attempts : entry->callback.max_attempts,
-       .since = under.since,
+       .waited = loop_.clock().now() - under.since,
        .now = loop_.clock().wall(),
        .random = std::uniform_real_distribution<>(0, 1)(random_)});
   if (end.tried) on_delivery_(under.function, end.tried->outcome);

@@ -47,7 +47,7 @@ class Deliverer final : private net::TurnEnd {
     std::uint64_t seq = 0;
     queue::FunctionName function;
     std::int64_t tried = 0;
-    WallTime since;
+    MonotonicTime since;
   };
 
   void send(queue::DueDelivery delivery);

@@ -45,7 +45,9 @@ class DelivererTest : public DispatchTest {
     enqueue(std::move(made));
     if (!warm_) wait_until_warm();
     warm_ = true;
-    respond(request(), status, headers, body);
+    const auto run = request();
+    clock_.advance(std::chrono::milliseconds(2));
+    respond(run, status, headers, body);
   }
   void end(std::size_t index, const PostResult& result) {
     sender_.sent.at(index).done(result);
@@ -211,6 +213,18 @@ TEST_F(DelivererTest, ASpaceThatWasMadeAgainSendsNothingOfTheOneBefore) {
   EXPECT_TRUE(sender_.sent.empty());
   EXPECT_EQ(record("call-1").delivery, Delivery::kUndeliverable);
   EXPECT_EQ(record("call-1").deliveries.at(0).detail, "the space was deleted");
+}
+
+TEST_F(DelivererTest, AJumpOfTheWallClockGivesNothingUp) {
+  finish("call-1");
+  clock_.jump(minutes(50));
+  end(0, callback::target_rests("the target rests", seconds(30)));
+  EXPECT_EQ(record("call-1").delivery, Delivery::kPending);
+  pass(seconds(32));
+  ASSERT_EQ(sender_.sent.size(), 2U);
+  clock_.jump(-minutes(500));
+  end(1, answered(Verdict::kDelivered, 204));
+  EXPECT_EQ(record("call-1").delivery, Delivery::kDelivered);
 }
 
 TEST_F(DelivererTest, ADeadTargetIsGivenUp) {

@@ -49,7 +49,7 @@ std::string_view word(Verdict verdict) {
 // Posts that are not sent cost no try: without an end of their own, those to a dead target would wait for
 // ever.
 queue::DeliveryEnd give_up(const callback::PostResult& result, const DeliveryContext& context) {
-  const auto minutes = std::chrono::floor<std::chrono::minutes>(context.now - context.since).count();
+  const auto minutes = std::chrono::floor<std::chrono::minutes>(context.waited).count();
   return {
       .tried =
           queue::DeliveryAttempt{.at = context.now,
@@ -73,7 +73,7 @@ queue::DeliveryEnd decide(const callback::PostResult& result, const DeliveryCont
   const auto after = [&](Duration wait) {
     return context.now + std::chrono::ceil<std::chrono::milliseconds>(wait);
   };
-  const Duration patience = longest_wait(context.max_attempts) - (context.now - context.since);
+  const Duration patience = longest_wait(context.max_attempts) - context.waited;
   if (result.target_rests && patience <= Duration::zero()) return give_up(result, context);
   if (!result.attempted) {
     Duration rest = result.retry_after.value_or(kRestingPause) +

@@ -9,7 +9,7 @@ namespace sterna::dispatch {
 struct DeliveryContext {
   std::int64_t tried = 0;  // before this one
   std::int64_t max_attempts = 8;
-  WallTime since{};  // when the callback became due
+  Duration waited{};  // since the callback became due
   WallTime now;
   double random = 0;  // from [0, 1)
 };

@@ -105,7 +105,7 @@ TEST(DecideDelivery, ACallbackWaitsForADeadTargetAsLongAsAllItsTriesMayTake) {
   EXPECT_GT(wait, 26min);
   EXPECT_LT(wait, 1h);
   const auto at = [&](const PostResult& result, std::chrono::milliseconds age) {
-    return decide(result, {.tried = 1, .max_attempts = 8, .since = kNow - age, .now = kNow, .random = 0.5});
+    return decide(result, {.tried = 1, .max_attempts = 8, .waited = age, .now = kNow, .random = 0.5});
   };
   EXPECT_TRUE(at(rests, wait - 1h).again_at);
   EXPECT_EQ(at(rests, wait - 5s).again_at, kNow + 5s);  // not later than its end

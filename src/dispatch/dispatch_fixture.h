@@ -28,6 +28,9 @@ class QueueRecord final : public queue::QueueObserver {
   std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) override {
     return dispatcher_ ? dispatcher_->interruption(receipt) : std::nullopt;
   }
+  bool is_running(const queue::Receipt& receipt) override {
+    return dispatcher_ && dispatcher_->is_running(receipt);
+  }
   void on_revoked(const queue::Receipt& receipt, std::string_view reason) override {
     if (dispatcher_) dispatcher_->revoke(receipt, reason);
   }

@@ -253,6 +253,11 @@ std::optional<queue::Interruption> Dispatcher::interruption(const queue::Receipt
   return run == nullptr ? std::nullopt : run->interruption();
 }
 
+bool Dispatcher::is_running(const queue::Receipt& receipt) const {
+  const AsyncRun* run = run_of(receipt);
+  return run != nullptr && run->has_begun();
+}
+
 void Dispatcher::revoke(const queue::Receipt& receipt, std::string_view reason) {
   AsyncRun* run = run_of(receipt);
   if (run == nullptr) return;

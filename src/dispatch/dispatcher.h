@@ -39,6 +39,8 @@ class Dispatcher final : private RunOwner, private net::TurnEnd {
   void wake(const std::string& function_id);
   // What is known of the run, which is about to be cancelled. nullopt: no worker has it.
   std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) const;
+  // Whether a worker runs it.
+  bool is_running(const queue::Receipt& receipt) const;
   // The lease is over (QueueObserver::on_revoked): the run is stopped.
   void revoke(const queue::Receipt& receipt, std::string_view reason);
 

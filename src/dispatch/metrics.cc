@@ -107,7 +107,7 @@ void AsyncMetrics::update_gauges() {
   for (const auto& [id, series] : by_id_) {
     const queue::Depth depth = queue_.depth(id);
     series->depth->Set(static_cast<double>(depth.waiting));
-    series->running->Set(static_cast<double>(depth.leased));
+    series->running->Set(static_cast<double>(depth.running));
     const Duration age = depth.oldest ? Duration(clock_.wall() - *depth.oldest) : Duration::zero();
     series->oldest->Set(std::chrono::duration<double>(age).count());
   }

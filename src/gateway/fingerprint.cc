@@ -53,4 +53,19 @@ Result<std::string> fingerprint_of(std::string_view method, std::string_view pat
   return hash.hex();
 }
 
+std::string callers_key(std::string_view app, const net::HttpRequest& request, std::string_view key) {
+  Sha256 hash;
+  hash.add_field(key);
+  hash.add_field(app);
+  if (!app.empty()) return hash.hex();
+  for (const std::string_view name : {"authorization", "cookie"}) {
+    for (const net::Header& header : request.headers) {
+      if (!net::equal_ignoring_case(header.name, name)) continue;
+      hash.add(name);
+      hash.add_field(header.value);
+    }
+  }
+  return hash.hex();
+}
+
 }  // namespace sterna::gateway

@@ -73,10 +73,8 @@ Gatekeeper::Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck 
       bad_tokens_(bad_tokens_per_minute) {}
 
 Refusal Gatekeeper::bad_token(std::string_view client) {
-  const MonotonicTime now = clock_.now();
-  if (const Duration wait = bad_tokens_.wait(client, now); wait > Duration::zero()) return too_many(wait);
-  bad_tokens_.failed(client, now);
-  return invalid();
+  const Duration wait = bad_tokens_.failed(client, clock_.now());
+  return wait > Duration::zero() ? too_many(wait) : invalid();
 }
 
 std::expected<void, Refusal> Gatekeeper::check_pages(const net::HttpRequest& request, Pages pages) const {

@@ -72,7 +72,7 @@ struct Gateway::Target final : net::RequestState {
   std::string path;               // as the function sees it
   std::optional<AsyncWish> wish;  // empty: a synchronous call
   Meters meters;                  // of what runs a function, or shows its answer
-  auth::GrantPtr caller;          // of the other kinds that need one
+  auth::GrantPtr caller;          // whose token was checked
 };
 
 Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
@@ -247,7 +247,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   const invoke::FunctionEntry* entry = target.entry;
   if (entry == nullptr || entry->access != api::Access::kPublic) {
     // Whether there is such a function, only those learn who may call it.
-    const auto caller = parts_.gatekeeper.admit(
+    auto caller = parts_.gatekeeper.admit(
         request, connection.client(),
         {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function},
         Pages::kAll);
@@ -256,7 +256,8 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
       answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
       return 0;
     }
-    target.meters.app = (*caller)->meter;
+    target.caller = std::move(*caller);
+    target.meters.app = target.caller->meter;
   }
   if (entry != nullptr) target.meters.space = entry->in_space->meter;
   if (target.meters.any()) {
@@ -276,7 +277,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
     return 0;
   }
-  auto wish = async_wish_of(request, route.kind, parts_.loop.clock().wall());
+  auto wish = async_wish_of(request, route.kind, target.caller.get(), parts_.loop.clock().wall());
   if (!wish) return refuse(400, wish.error());
   target.wish = std::move(*wish);
   if (target.wish && !target.wish->headers.callback_url.empty()) {
@@ -391,7 +392,8 @@ void Gateway::invocations(net::HttpConnection& connection, const Target& target)
   if (entry == nullptr || !found) return answer_problem(connection, 404, not_found(route));
   InvocationExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection,
                             {.id = entry->id, .space = entry->space, .name = entry->name}, *found,
-                            route.query, entry->async.max_age,
+                            route.query,
+                            {.max_age = entry->async.max_age, .space_backlog = entry->in_space->max_backlog},
                             {.app = target.caller->meter, .space = entry->in_space->meter});
 }
 

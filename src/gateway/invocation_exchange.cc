@@ -83,7 +83,7 @@ std::string_view allowed_methods(Resource resource) {
 
 void InvocationExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                                net::HttpConnection& connection, queue::FunctionName function,
-                               InvocationRoute route, std::string_view query, Duration max_age,
+                               InvocationRoute route, std::string_view query, const Terms& terms,
                                Meters meters) {
   auto exchange = std::make_shared<InvocationExchange>(loop, reading, parts, connection, std::move(function),
                                                        std::move(route), std::move(meters));
@@ -93,12 +93,12 @@ void InvocationExchange::start(net::Loop& loop, net::Background& reading, const 
     case Resource::kList:
       return exchange->list(query);
     case Resource::kOne:
-      return only_reads(method) ? exchange->get(query) : exchange->change(method, max_age);
+      return only_reads(method) ? exchange->get(query) : exchange->change(method, terms);
     case Resource::kResponse:
       return exchange->response();
     case Resource::kRedrive:
     case Resource::kRedeliver:
-      return exchange->change(method, max_age);
+      return exchange->change(method, terms);
   }
 }
 
@@ -221,14 +221,15 @@ void InvocationExchange::on_answer(Result<queue::StoredAnswer> answer) {
 
 // --- changes ---
 
-void InvocationExchange::change(std::string_view method, Duration max_age) {
+void InvocationExchange::change(std::string_view method, const Terms& terms) {
   auto done = [self = shared_from_this()](Result<void> changed) { self->on_changed(std::move(changed)); };
   if (method == "DELETE") return parts_.queue.cancel(function_.id, route_.id, std::move(done));
   if (route_.resource == Resource::kRedeliver)
     return parts_.outbox.redeliver(function_.id, route_.id, std::move(done));
   const WallTime expires_at =
-      loop_.clock().wall() + std::chrono::duration_cast<std::chrono::milliseconds>(max_age);
-  parts_.queue.redrive(function_.id, route_.id, expires_at, std::move(done));
+      loop_.clock().wall() + std::chrono::duration_cast<std::chrono::milliseconds>(terms.max_age);
+  parts_.queue.redrive(function_.id, route_.id,
+                       {.expires_at = expires_at, .space_backlog = terms.space_backlog}, std::move(done));
 }
 
 // 202 with the invocation as it is now.

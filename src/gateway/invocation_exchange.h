@@ -24,11 +24,15 @@ std::string_view allowed_methods(InvocationRoute::Resource resource);
 class InvocationExchange final : public std::enable_shared_from_this<InvocationExchange>,
                                  private net::ResponseObserver {
  public:
-  // Answers one request. `max_age` is how long a redriven invocation may wait; the bytes of a function's
-  // answer count for `meters`.
+  // What holds for an invocation that is run again.
+  struct Terms {
+    Duration max_age{};  // how long it may wait
+    std::optional<std::size_t> space_backlog;
+  };
+  // Answers one request; the bytes of a function's answer count for `meters`.
   static void start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                     net::HttpConnection& connection, queue::FunctionName function, InvocationRoute route,
-                    std::string_view query, Duration max_age, Meters meters);
+                    std::string_view query, const Terms& terms, Meters meters);
 
   InvocationExchange(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
                      net::HttpConnection& connection, queue::FunctionName function, InvocationRoute route,
@@ -50,7 +54,7 @@ class InvocationExchange final : public std::enable_shared_from_this<InvocationE
   void get(std::string_view query);
   void look();
   void response();
-  void change(std::string_view method, Duration max_age);
+  void change(std::string_view method, const Terms& terms);
 
   void on_listing(Result<queue::Listing> listing);
   void on_record(Result<queue::Record> record);

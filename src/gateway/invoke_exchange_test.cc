@@ -35,6 +35,8 @@ TEST_F(InvokeExchangeTest, AnswerCarriesStatusHeadersTimingsAndBody) {
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
+  turn();
+  clock_.advance(milliseconds(2));
   worker().respond(request, 201, {{"X-Own", "1"}, {"x-own", "2"}}, "made");
   ASSERT_TRUE(ends_with(client, "made"));
   EXPECT_TRUE(client.text.starts_with("HTTP/1.1 201 Created\r\n"));
@@ -101,14 +103,15 @@ TEST_F(InvokeExchangeTest, StreamGoesOutInPartsAndWindowsFollowTheClient) {
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
-  worker().respond(request, "one ", milliseconds(1), More::kYes);
+  const std::string first = std::string(40'000, 'x') + "one ";
+  worker().respond(request, first, milliseconds(1), More::kYes);
   ASSERT_TRUE(until([&] { return client.read(), client.text.find("one ") != std::string::npos; }));
   EXPECT_TRUE(has_line(client, "Transfer-Encoding: chunked\r\n"));
   std::vector<OwnedFrame> windows;
   ASSERT_TRUE(until([&] { return !(windows = worker().receive(FrameType::kWindow)).empty(); }));
   std::uint32_t bytes = 0;
   ASSERT_TRUE(wire::read_window(windows.front().payload, bytes));
-  EXPECT_EQ(bytes, 4U);
+  EXPECT_EQ(bytes, first.size());
   worker().send(FrameType::kResponseBody, More::kYes, request.slot, request.call, "two");
   worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
   EXPECT_TRUE(ends_with(client, "3\r\ntwo\r\n0\r\n\r\n"));
@@ -142,13 +145,13 @@ TEST_F(InvokeExchangeTest, ClientThatDoesNotReadGivesNoWindow) {
 
 TEST_F(InvokeExchangeTest, StreamsAreNoFasterThanTheMetersLetThem) {
   meters_.space =
-      std::make_shared<Meter>(RateLimit{.requests_per_second = 0, .burst = 0, .bytes_per_second = 1000});
+      std::make_shared<Meter>(RateLimit{.requests_per_second = 0, .burst = 0, .bytes_per_second = 20'000});
   Client client(*this);
   client.send(kGet);
   const OwnedFrame request = run();
-  worker().respond(request, std::string(2998, 'x') + "y\n", milliseconds(1), More::kYes);
+  worker().respond(request, std::string(59'998, 'x') + "y\n", milliseconds(1), More::kYes);
   ASSERT_TRUE(until([&] { return client.read(), client.text.find("y\n") != std::string::npos; }));
-  EXPECT_EQ(meters_.bytes_wait(loop_.now()), Duration(milliseconds(2001)));
+  EXPECT_EQ(meters_.bytes_wait(loop_.now()), milliseconds(2000) + std::chrono::microseconds(50));
   pass(milliseconds(2000));
   EXPECT_TRUE(worker().receive(FrameType::kWindow).empty());
   pass(milliseconds(1));
@@ -156,7 +159,7 @@ TEST_F(InvokeExchangeTest, StreamsAreNoFasterThanTheMetersLetThem) {
   ASSERT_TRUE(until([&] { return !(windows = worker().receive(FrameType::kWindow)).empty(); }));
   std::uint32_t bytes = 0;
   ASSERT_TRUE(wire::read_window(windows.front().payload, bytes));
-  EXPECT_EQ(bytes, 3000U);
+  EXPECT_EQ(bytes, 60'000U);
   worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
   EXPECT_TRUE(ends_with(client, "\r\n0\r\n\r\n"));
 }
@@ -209,6 +212,7 @@ TEST_F(InvokeExchangeTest, BodyReachesTheWorkerAndTheConnectionServesTheNext) {
   std::vector<OwnedFrame> frames;
   ASSERT_TRUE(until([&] { return !(frames = worker().receive(FrameType::kRequest)).empty(); }));
   EXPECT_FALSE(frames.front().payload.ends_with("ping"));
+  clock_.advance(milliseconds(2));
   worker().respond(frames.front(), 200, {}, "again");
   EXPECT_TRUE(ends_with(client, "again"));
   EXPECT_NE(client.text.find("Server-Timing: queue;dur=0.000, run;dur=1.500\r\n"), std::string::npos);

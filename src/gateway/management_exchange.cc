@@ -17,6 +17,18 @@ ManagementRequest copy_of(const net::HttpConnection& connection, std::string_vie
   return copy;
 }
 
+// All of it. Fails with io when what is on disk cannot be read.
+Result<std::string> bytes_of(const net::Body& body) {
+  constexpr std::size_t kPiece = 1U << 20U;
+  std::string bytes;
+  bytes.reserve(body.size());
+  while (bytes.size() < body.size()) {
+    const auto got = body.read(bytes.size(), kPiece, bytes);
+    if (!got) return std::unexpected(got.error());
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,
@@ -29,15 +41,17 @@ void ManagementExchange::start(net::Loop& loop, net::Background& thread, Managem
   }
   ManagementRequest request = copy_of(connection, path, query);
   request.caller = std::move(caller);
-  while (request.body.size() < connection.body().size()) {
-    const auto got = connection.body().read(request.body.size(), 1U << 20, request.body);
-    if (!got) return answer_problem(connection, 503, got.error());
-  }
   auto exchange = std::make_shared<ManagementExchange>(connection);
   connection.observe(exchange.get());
-  thread.run([&loop, &management, exchange, request = std::move(request)]() mutable {
-    loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
-  });
+  // Until its turn comes a large body stays on disk: the code of all that wait is more than memory holds.
+  thread.run(
+      [&loop, &management, exchange, request = std::move(request), body = connection.take_body()]() mutable {
+        Result<std::string> bytes = bytes_of(body);
+        body.clear();
+        if (!bytes) return loop.post([exchange, error = bytes.error()] { exchange->fail(error); });
+        request.body = std::move(*bytes);
+        loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
+      });
 }
 
 void ManagementExchange::refused(net::Background& thread, Management& management,
@@ -53,6 +67,12 @@ void ManagementExchange::refused(net::Background& thread, Management& management
   thread.run([&management, request = std::move(request), status, reason = refusal.error.reason] {
     management.refused(request, status, reason);
   });
+}
+
+void ManagementExchange::fail(const Error& error) {
+  if (connection_ == nullptr) return;
+  connection_->observe(nullptr);
+  answer_problem(*connection_, 503, error);
 }
 
 void ManagementExchange::answer(const ManagementReply& reply) {

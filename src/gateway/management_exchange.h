@@ -31,6 +31,7 @@ class ManagementExchange final : public std::enable_shared_from_this<ManagementE
   void on_client_gone() override { connection_ = nullptr; }
   void on_drained() override {}
   void answer(const ManagementReply& reply);
+  void fail(const Error& error);  // its body cannot be read back
 
   net::HttpConnection* connection_;  // loop only; null when the client is gone
 };

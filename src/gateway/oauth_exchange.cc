@@ -43,17 +43,21 @@ std::expected<auth::ScopeSet, OauthError> scopes_for(const auth::Grant& app,
   return *wanted;
 }
 
-}  // namespace
-
-bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, MonotonicTime now) {
-  const Duration wait = parts.bad_secrets.wait(connection.client(), now);
-  if (wait <= Duration::zero()) return false;
+void answer_guessing(net::HttpConnection& connection, const OauthParts& parts, Duration wait) {
   const TooFast reason{.limit = "bad_secrets",
                        .detail = "too many bad client secrets came from this address",
                        .wait = wait,
                        .component = Component::kAuth};
   parts.refusals.count({}, reason.limit);
   answer_too_fast(connection, reason, {});
+}
+
+}  // namespace
+
+bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, MonotonicTime now) {
+  const Duration wait = parts.bad_secrets.wait(connection.client(), now);
+  if (wait == Duration::zero()) return false;
+  answer_guessing(connection, parts, wait);
   return true;
 }
 
@@ -77,9 +81,16 @@ void OauthExchange::revoke(net::Loop& loop, net::Background& thread, const Oauth
 
 // Each token is written to disk, so asking for them counts as any other request of the app.
 auth::GrantPtr OauthExchange::authenticate(const ClientCredentials& client) {
-  auth::GrantPtr app = parts_.table.authenticate(client.id, client.secret, loop_.clock().wall());
+  // Others of the address may have failed since the head came, which is_guessing saw.
+  auto checked = parts_.bad_secrets.guard(connection_->client(), loop_.now(), [&] {
+    return parts_.table.authenticate(client.id, client.secret, loop_.clock().wall());
+  });
+  if (!checked) {
+    answer_guessing(*connection_, parts_, checked.error());
+    return nullptr;
+  }
+  auth::GrantPtr app = std::move(*checked);
   if (!app) {
-    parts_.bad_secrets.failed(connection_->client(), loop_.now());
     refuse(invalid_client());
     return nullptr;
   }

@@ -24,7 +24,8 @@ struct OauthParts {
   Refusals& refusals;
 };
 
-// Whether too many bad secrets came from the client's address lately; then this has been answered.
+// Whether too many bad secrets came from the client's address lately; then this has been answered. For the
+// head: the exchanges look again when the body is there.
 bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, MonotonicTime now);
 
 inline constexpr std::uint64_t kMaxOauthBodyBytes = 16U << 10;

@@ -27,15 +27,20 @@ void answer_problem(net::HttpConnection& connection, unsigned status, const Erro
   connection.send(problem_json(status, error.component, error.reason, error.detail, {}));
 }
 
-void answer_invocation_error(net::HttpConnection& connection, unsigned status, const Error& error,
-                             std::string_view call_id) {
+std::string begin_invocation_error(net::HttpConnection& connection, unsigned status, const Error& error,
+                                   std::string_view call_id) {
   connection.begin(status);
   connection.header("Content-Type", api::kProblemType);
   connection.header("X-Sterna-Fault", "platform");
   if (!call_id.empty()) connection.header("X-Call-Id", call_id);
   if (error.code == Code::kExhausted || error.code == Code::kUnavailable)
     connection.header("Retry-After", kRetrySeconds);
-  connection.send(problem_json(status, error.component, error.reason, error.detail, call_id));
+  return problem_json(status, error.component, error.reason, error.detail, call_id);
+}
+
+void answer_invocation_error(net::HttpConnection& connection, unsigned status, const Error& error,
+                             std::string_view call_id) {
+  connection.send(begin_invocation_error(connection, status, error, call_id));
 }
 
 std::string begin_failure(net::HttpConnection& connection, const invoke::FailureInfo& failure,

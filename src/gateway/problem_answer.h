@@ -17,7 +17,9 @@ void answer_invocation_error(net::HttpConnection& connection, unsigned status, c
 void answer_failure(net::HttpConnection& connection, const invoke::FailureInfo& failure,
                     std::string_view call_id);
 
-// As above, but leaves the head open for more headers: end it with connection.send(body).
+// As above, but leave the head open for more headers: end it with connection.send(body).
+std::string begin_invocation_error(net::HttpConnection& connection, unsigned status, const Error& error,
+                                   std::string_view call_id);
 std::string begin_failure(net::HttpConnection& connection, const invoke::FailureInfo& failure,
                           std::string_view call_id);
 

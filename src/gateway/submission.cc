@@ -13,8 +13,9 @@ constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of 
 }  // namespace
 
 Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
-                                               WallTime now) {
+                                               const auth::Grant* caller, WallTime now) {
   AsyncWish wish;
+  if (caller != nullptr) wish.app = caller->app;
   if (kind != RouteKind::kAsyncInvoke) {
     const AsyncPreference preference = parse_preference(request);
     if (preference.respond_async) {
@@ -68,9 +69,10 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
   if (!wish.headers.idempotency_key.empty()) {
     auto fingerprint = fingerprint_of(request.method, path, query, submission.body);
     if (!fingerprint) return std::unexpected(fingerprint.error());
-    submission.idempotency = queue::IdempotencyKey{.key = wish.headers.idempotency_key,
-                                                   .fingerprint = std::move(*fingerprint),
-                                                   .forgotten_at = now + kKeyMemory};
+    submission.idempotency =
+        queue::IdempotencyKey{.key = callers_key(wish.app, request, wish.headers.idempotency_key),
+                              .fingerprint = std::move(*fingerprint),
+                              .forgotten_at = now + kKeyMemory};
   }
   return submission;
 }

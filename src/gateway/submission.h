@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "auth/grant.h"
 #include "gateway/async_request.h"
 #include "gateway/route.h"
 #include "gateway/submit_exchange.h"
@@ -15,10 +16,13 @@ namespace sterna::gateway {
 struct AsyncWish {
   SubmitExchange::Plan plan;
   AsyncHeaders headers;
+  std::string app;  // whose token was checked; empty: none was
 };
 
-// nullopt: it runs as a synchronous one. Fails like parse_async_headers.
-Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind, WallTime now);
+// nullopt: it runs as a synchronous one. `caller`: null where no token was checked. Fails like
+// parse_async_headers.
+Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
+                                               const auth::Grant* caller, WallTime now);
 
 // Takes the connection's body. `path` is as the function sees it. Fails with io when a body on disk cannot be
 // read.

@@ -41,7 +41,7 @@ void SubmitExchange::on_server_ends() {
   if (plan_.answer != Answer::kPreferAsync || !waiting_) return;
   const auto keep = shared_from_this();
   stop_waiting();
-  answer_accepted(queue::State::kRunning);
+  answer_as_it_is();
 }
 
 void SubmitExchange::on_accepted(Result<queue::Accepted> accepted) {
@@ -50,8 +50,11 @@ void SubmitExchange::on_accepted(Result<queue::Accepted> accepted) {
   call_id_ = accepted->id;
   repeated_ = accepted->repeated;
   if (plan_.answer == Answer::kAccepted ||
-      (plan_.answer == Answer::kPreferAsync && plan_.wait <= Duration::zero()))
+      (plan_.answer == Answer::kPreferAsync && plan_.wait <= Duration::zero())) {
+    // A new one waits; of an earlier one it is not known here whether a worker has it.
+    if (repeated_ && accepted->state == queue::State::kQueued) return answer_as_it_is();
     return answer_accepted(accepted->state);
+  }
   await();
   if (queue::is_settled(accepted->state)) on_ended();
 }
@@ -72,7 +75,7 @@ void SubmitExchange::await() {
   if (plan_.answer != Answer::kPreferAsync) return;
   timer_ = loop_.after(plan_.wait, [self = shared_from_this()] {
     self->stop_waiting();
-    if (self->connection_ != nullptr) self->answer_accepted(queue::State::kRunning);
+    if (self->connection_ != nullptr) self->answer_as_it_is();
   });
 }
 
@@ -98,6 +101,17 @@ void SubmitExchange::answer_accepted(queue::State state) {
                       .append("\"}"));
 }
 
+void SubmitExchange::answer_as_it_is() {
+  parts_.invocations.find(function_.id, call_id_, [self = shared_from_this()](Result<queue::Record> record) {
+    if (self->connection_ == nullptr) return;
+    if (record && queue::is_settled(record->state) && self->plan_.answer == Answer::kPreferAsync)
+      return self->on_ended();  // meanwhile
+    if (record) return self->answer_accepted(record->state);
+    if (record.error().code == Code::kNotFound) return self->refuse(record.error());
+    self->answer_accepted(queue::State::kQueued);  // it is on disk, though the disk cannot be read now
+  });
+}
+
 void SubmitExchange::on_ended() {
   stop_waiting();
   if (connection_ == nullptr) return;
@@ -113,21 +127,30 @@ void SubmitExchange::on_ended() {
 }
 
 void SubmitExchange::answer_function(const queue::Record& record, Result<queue::StoredAnswer> answer) {
-  if (record.state == queue::State::kCancelled) {
-    return refuse({Code::kConflict, Component::kQueue, "cancelled", "the invocation was cancelled"});
-  }
+  if (record.state == queue::State::kCancelled) return answer_cancelled();
   if (!answer) return refuse(answer.error());
   net::HttpConnection& connection = *std::exchange(connection_, nullptr);
   connection.begin(static_cast<unsigned>(answer->status_code));
   connection.header("X-Call-Id", call_id_);
   if (repeated_) connection.header("Idempotency-Replayed", "true");
-  if (!record.attempts.empty()) {
+  // The answer of one that expired is of none of its attempts.
+  if (!record.attempts.empty() && record.state != queue::State::kExpired) {
     const queue::Attempt& last = record.attempts.back();
     add_timings(connection, timings_of(record.created_at, last));
     if (last.outcome == "answered" && answer->status_code >= 400)
       connection.header("X-Sterna-Fault", "function");
   }
   AnswerStream::start(loop_, reading_, connection, std::move(*answer), meters_);
+}
+
+void SubmitExchange::answer_cancelled() {
+  net::HttpConnection& connection = *std::exchange(connection_, nullptr);
+  connection.observe(nullptr);
+  const Error error{Code::kConflict, Component::kQueue, "cancelled", "the invocation was cancelled"};
+  std::string document =
+      begin_invocation_error(connection, static_cast<unsigned>(api::http_status(error)), error, call_id_);
+  if (repeated_) connection.header("Idempotency-Replayed", "true");
+  connection.send(std::move(document));
 }
 
 }  // namespace sterna::gateway

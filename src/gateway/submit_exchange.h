@@ -62,8 +62,10 @@ class SubmitExchange final : public std::enable_shared_from_this<SubmitExchange>
   void await();
   void stop_waiting();
   void answer_accepted(queue::State state);
+  void answer_as_it_is();
   void on_ended();
   void answer_function(const queue::Record& record, Result<queue::StoredAnswer> answer);
+  void answer_cancelled();
   void refuse(const Error& error);
 
   net::Loop& loop_;

@@ -1,4 +1,6 @@
 // What a queue takes in, and what it refuses.
+#include <algorithm>
+
 #include "api/problem.h"
 #include "queue/testing/conformance.h"
 
@@ -158,6 +160,18 @@ TEST_P(AcceptTest, KeepsBacklogsWithinTheirLimits) {
   accept(kResize, "01G");
 }
 
+TEST_P(AcceptTest, ManyThatComeAtTheSameTimeKeepWithinTheBacklog) {
+  open({.space_backlog = 5});
+  std::vector<Result<Accepted>> answers;
+  for (int i = 0; i < 30; ++i) {
+    queue().enqueue(submission(i % 3 == 0 ? kMail : kResize, "01A" + std::to_string(i)),
+                    [&](Result<Accepted> answer) { answers.push_back(std::move(answer)); });
+  }
+  until([&] { return answers.size() == 30; });
+  EXPECT_EQ(std::ranges::count_if(answers, [](const auto& answer) { return answer.has_value(); }), 5);
+  EXPECT_EQ(queue().depth(kResize.id).waiting + queue().depth(kMail.id).waiting, 5U);
+}
+
 TEST_P(AcceptTest, ASpaceMayHaveABacklogOfItsOwn) {
   open({.function_backlog = 10, .space_backlog = 1});
   const auto with_room_for = [&](std::size_t backlog, const char* id) {
@@ -196,6 +210,20 @@ TEST_P(AcceptTest, AFunctionThatIsGoneTakesNothing) {
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, Code::kNotFound);
   EXPECT_EQ(late.error().reason, "function_not_found");
+  EXPECT_FALSE(try_take());
+}
+
+TEST_P(AcceptTest, WhatIsBeingAcceptedWhenItsFunctionGoesIsRefused) {
+  accept(kResize, "01A");
+  std::optional<Result<Accepted>> late;
+  queue().enqueue(with_key("01B", "key", "print"),
+                  [&](Result<Accepted> answer) { late = std::move(answer); });
+  queue().forget(kResize.id);
+  until([&] { return late.has_value(); });
+  ASSERT_FALSE(*late);
+  EXPECT_EQ(late->error().reason, "function_not_found");
+  EXPECT_EQ(watcher_.accepted.size(), 1U);
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
   EXPECT_FALSE(try_take());
 }
 

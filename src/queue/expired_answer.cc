@@ -9,6 +9,8 @@ namespace sterna::queue {
 ExpiredAnswer expired_answer(std::string call_id) {
   ExpiredAnswer answer;
   wire::append_header(answer.headers, "Content-Type", api::kProblemType);
+  wire::append_header(answer.headers, "X-Sterna-Fault", "platform");
+  answer.header_count = 2;
   answer.body =
       api::to_json(api::Problem{.status = answer.status_code,
                                 .component = Component::kQueue,

@@ -17,9 +17,9 @@ namespace sterna::queue {
 template <class T>
 using Done = std::move_only_function<void(Result<T>)>;
 
-// The key of an Idempotency-Key header and what the first request with it looked like.
+// What an Idempotency-Key stands for and what the first request with it looked like.
 struct IdempotencyKey {
-  std::string key;
+  std::string key;          // also says whose it is
   std::string fingerprint;  // of the request; another one with the same key is refused
   WallTime forgotten_at;
 };
@@ -48,6 +48,12 @@ struct Accepted {
   std::string id;
   State state = State::kQueued;
   bool repeated = false;  // an earlier submission with the same idempotency key; `id` is that one's
+};
+
+// How a failed or expired one is run again.
+struct Redrive {
+  WallTime expires_at;                         // no run begins later
+  std::optional<std::size_t> space_backlog{};  // as of a submission
 };
 
 // Proof of a lease: settling with an old one fails with conflict, reason `stale_receipt`.
@@ -117,6 +123,8 @@ class QueueObserver {
   virtual void on_accepted(const FunctionName& function) = 0;
   // The run is about to be cancelled: what is known of it, for the record. nullopt: it has not begun.
   virtual std::optional<Interruption> interruption(const Receipt& receipt) = 0;
+  // Whether a worker runs what is leased so; else it waits for one.
+  virtual bool is_running(const Receipt& receipt) = 0;
   // The lease ended before its holder settled it: stop the run. `reason`: kCancelled, kFunctionDeleted or
   // kLeaseOver.
   virtual void on_revoked(const Receipt& receipt, std::string_view reason) = 0;
@@ -132,6 +140,7 @@ using MayRun = std::function<Gate(const FunctionName&)>;
 struct Depth {
   std::size_t waiting = 0;  // ready, delayed and leased
   std::size_t leased = 0;
+  std::size_t running = 0;         // of the leased ones, those that a worker has
   std::optional<WallTime> oldest;  // since when the one that has been due for longest waits to be run
 };
 
@@ -160,14 +169,16 @@ class LeaseQueue {
   // Ends the attempt. Until it is on disk the lease holds, and writing is tried again and again. Fails with
   // conflict `stale_receipt` only.
   virtual void settle(const Receipt& receipt, Settlement settlement, Done<void> done) = 0;
-  // A fault of the platform: as if it had not been taken, but not before `pause` has passed.
+  // A fault of the platform: as if it had not been taken, but not again before `pause` has passed. It keeps
+  // its place among those that are due.
   virtual void give_back(const Receipt& receipt, Duration pause) = 0;
 
   // Ends a queued or running one as cancelled. Fails with not_found `invocation_not_found`, conflict
   // `already_ended`.
   virtual void cancel(const std::string& function_id, const std::string& id, Done<void> done) = 0;
-  // Queues a failed or expired one again with fresh attempts until `expires_at`. Conflict `not_failed`.
-  virtual void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+  // Queues a failed or expired one again with fresh attempts. Fails with not_found `invocation_not_found`,
+  // conflict `not_failed`, exhausted `backlog_full`, not_found `function_not_found` when it was forgotten.
+  virtual void redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                        Done<void> done) = 0;
   // The function is gone: what waits for it is cancelled, reason `function_deleted`, without `on_settled`.
   virtual void forget(const std::string& function_id) = 0;

@@ -167,6 +167,57 @@ TEST_P(LeaseTest, WhatIsGivenBackRestsForThePause) {
   EXPECT_EQ(take().id, "01A");
 }
 
+TEST_P(LeaseTest, WhatIsGivenBackKeepsItsPlaceAndItsAge) {
+  const WallTime due = now();
+  accept(kResize, "01A");
+  pass(milliseconds(10));
+  accept(kResize, "01B");
+  accept(kResize, "01C");
+  queue().give_back(take().receipt, seconds(3));
+  pass(seconds(1));
+  EXPECT_EQ(queue().depth(kResize.id).oldest, due);
+  pass(seconds(3));
+  EXPECT_EQ(queue().depth(kResize.id).oldest, due);
+  EXPECT_THAT(take_all(), ElementsAre("01A", "01B", "01C"));
+}
+
+TEST_P(LeaseTest, WhatIsGivenBackMayBeCancelledInItsPause) {
+  accept(kResize, "01A");
+  pass(seconds(1));
+  const WallTime second = now();
+  accept(kResize, "01B");
+  queue().give_back(take().receipt, seconds(3));
+  ASSERT_TRUE(cancel("01A"));
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 1U);
+  EXPECT_EQ(queue().depth(kResize.id).oldest, second);
+  pass(seconds(4));
+  EXPECT_THAT(take_all(), ElementsAre("01B"));
+}
+
+TEST_P(LeaseTest, WhatWaitsForAWorkerIsNotCalledRunning) {
+  const WallTime due = now();
+  accept(kResize, "01A");
+  pass(seconds(1));
+  const Lease lease = take();
+  watcher_.waits_for_worker = lease.receipt;
+  pass(seconds(5));
+  Depth depth = queue().depth(kResize.id);
+  EXPECT_EQ(depth.leased, 1U);
+  EXPECT_EQ(depth.running, 0U);
+  EXPECT_EQ(depth.oldest, due);
+  EXPECT_EQ(state_of("01A"), State::kQueued);
+  EXPECT_EQ(find("01A")->started_at, std::nullopt);
+  EXPECT_THAT(ids({.state = State::kQueued, .delivery = {}}), ElementsAre("01A"));
+  EXPECT_THAT(ids({.state = State::kRunning, .delivery = {}}), IsEmpty());
+
+  watcher_.waits_for_worker = {};
+  depth = queue().depth(kResize.id);
+  EXPECT_EQ(depth.running, 1U);
+  EXPECT_EQ(depth.oldest, std::nullopt);
+  EXPECT_EQ(state_of("01A"), State::kRunning);
+  EXPECT_THAT(ids({.state = State::kRunning, .delivery = {}}), ElementsAre("01A"));
+}
+
 TEST_P(LeaseTest, WhatHasExpiredIsNotHandedOut) {
   Submission brief = submission(kResize, "01A");
   brief.expires_at = now() + seconds(1);

@@ -25,7 +25,9 @@ struct DueDelivery {
   WallTime started_at;
   Duration duration{};     // of that run
   std::int64_t tried = 0;  // deliveries that were tried, since it was settled or redelivered
-  WallTime since{};        // when it was settled or redelivered
+  // When it was settled or redelivered, or this server began: its patience counts from then, whatever the
+  // wall clock does.
+  MonotonicTime since{};
   std::uint32_t header_count = 0;
   std::string headers;
   std::string body;                     // a small one whole

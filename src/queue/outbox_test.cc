@@ -1,5 +1,6 @@
 // Callbacks: each is sent until it has an end.
 #include "queue/testing/conformance.h"
+#include "wire/messages.h"
 
 namespace sterna::queue::testing {
 namespace {
@@ -19,6 +20,14 @@ class OutboxTest : public Conformance {
   }
   void again(const DueDelivery& due, WallTime at) {
     outbox().end_delivery(due.seq, {.tried = tried("retry", 503), .again_at = at, .end = {}});
+  }
+  static std::vector<std::string> headers_of(const DueDelivery& due) {
+    std::vector<std::string> headers;
+    std::string_view name;
+    std::string_view value;
+    for (wire::HeaderWalk walk(due.headers, due.header_count); walk.next(name, value);)
+      headers.push_back(std::string(name) + ": " + std::string(value));
+    return headers;
   }
   void until_logged(const std::string& id, std::size_t entries) {
     until([&] { return find(id)->deliveries.size() == entries; });
@@ -242,6 +251,50 @@ TEST_P(OutboxTest, SendsTheAnswerOfTheRunAfterARedrive) {
   EXPECT_EQ(bytes_of(due), "second");
 }
 
+TEST_P(OutboxTest, WhatExpiresAfterARedriveHasAllItsTries) {
+  run_and_fail(kResize, "01A", kHook);
+  again(take_delivery(), now() + seconds(1));
+  until_logged("01A", 1);
+  pass(seconds(2));
+  end(take_delivery(), Delivery::kUndeliverable, 500);
+  until_logged("01A", 2);
+  ASSERT_TRUE(redrive("01A"));
+  pass(hours(7));
+  until([&] { return state_of("01A") == State::kExpired; });
+  const DueDelivery due = take_delivery();
+  EXPECT_EQ(due.status_code, 504);
+  EXPECT_EQ(due.tried, 0);
+  EXPECT_EQ(due.duration, Duration::zero());  // it is no run's
+  EXPECT_EQ(due.started_at, find("01A")->ended_at);
+  EXPECT_EQ(headers_of(due),
+            (std::vector<std::string>{"Content-Type: application/problem+json", "X-Sterna-Fault: platform"}));
+}
+
+TEST_P(OutboxTest, ItsPatienceCountsByTheClockThatDoesNotJump) {
+  run(kResize, "01A", kHook);
+  const MonotonicTime since = clock_.now();
+  pass(seconds(2));
+  DueDelivery due = take_delivery();
+  EXPECT_EQ(due.since, since);
+  clock_.jump(minutes(40));
+  outbox().end_delivery(due.seq, {.tried = {}, .again_at = now() + seconds(1), .end = {}});
+  pass(seconds(2));
+  due = take_delivery();
+  EXPECT_EQ(due.since, since);
+  again(due, now() + seconds(1));
+  until_logged("01A", 1);
+  // What it waited for while no server ran does not count.
+  reopen();
+  const MonotonicTime begun = clock_.now();
+  pass(seconds(2));
+  due = take_delivery();
+  EXPECT_EQ(due.since, begun);
+  end(due, Delivery::kUndeliverable, 404);
+  until_logged("01A", 2);
+  ASSERT_TRUE(redeliver("01A"));
+  EXPECT_EQ(take_delivery().since, clock_.now());
+}
+
 TEST_P(OutboxTest, TheEndOfAnEarlierAnswersCallbackIsNotThatOfTheNew) {
   run_and_fail(kResize, "01A", kHook);
   const DueDelivery before = take_delivery();
@@ -271,7 +324,7 @@ TEST_P(OutboxTest, RedrivenWhileItsCallbackIsTaken) {
     std::vector<Result<DueDelivery>> taken;
     std::vector<Status> redriven;
     const auto do_redrive = [&] {
-      queue().redrive(kResize.id, id, now() + hours(1),
+      queue().redrive(kResize.id, id, {.expires_at = now() + hours(1)},
                       [&](Status status) { redriven.push_back(std::move(status)); });
     };
     if (redrive_first) do_redrive();

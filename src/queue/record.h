@@ -11,8 +11,8 @@
 
 namespace sterna::queue {
 
-// Queued is stored as ready or delayed; running is known only while a lease is held: after a restart what ran
-// is queued again.
+// Queued is stored as ready or delayed; running is what a worker has, known only while a lease is held: after
+// a restart what ran is queued again.
 enum class State : std::uint8_t { kQueued, kRunning, kSucceeded, kFailed, kCancelled, kExpired };
 std::string_view to_string(State state);  // "queued"
 std::optional<State> parse_state(std::string_view text);

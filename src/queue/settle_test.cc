@@ -194,6 +194,9 @@ TEST_P(SettleTest, TheAnswerOfAnExpiredOneIsAProblem) {
   ASSERT_TRUE(walk.next(name, value));
   EXPECT_EQ(name, "Content-Type");
   EXPECT_EQ(value, "application/problem+json");
+  ASSERT_TRUE(walk.next(name, value));
+  EXPECT_EQ(name, "X-Sterna-Fault");
+  EXPECT_EQ(value, "platform");
   EXPECT_FALSE(walk.next(name, value));
   EXPECT_TRUE(walk.ok());
 }
@@ -397,12 +400,40 @@ TEST_P(SettleTest, TwoRedrivesAreOneRun) {
   run_and_fail(kResize, "01A");
   std::vector<Status> ends;
   for (int i = 0; i < 2; ++i) {
-    queue().redrive(kResize.id, "01A", now() + hours(1),
+    queue().redrive(kResize.id, "01A", {.expires_at = now() + hours(1)},
                     [&](Status status) { ends.push_back(std::move(status)); });
   }
   until([&] { return ends.size() == 2; });
   EXPECT_NE(ends[0].has_value(), ends[1].has_value());
   EXPECT_THAT(take_all(), ElementsAre("01A"));
+}
+
+TEST_P(SettleTest, ARedriveNeedsRoomInTheBacklog) {
+  open({.function_backlog = 3, .space_backlog = 3});
+  run_and_fail(kResize, "01A");
+  accept(kResize, "01B");
+  accept(kMail, "01C");
+  const auto with_room_for = [&](std::size_t backlog) {
+    return answer_of<void>([&](auto done) {
+      queue().redrive(kResize.id, "01A", {.expires_at = now() + hours(1), .space_backlog = backlog},
+                      std::move(done));
+    });
+  };
+  const Status full = with_room_for(2);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().reason, "backlog_full");
+  EXPECT_EQ(full.error().code, Code::kExhausted);
+  EXPECT_EQ(state_of("01A"), State::kFailed);
+  EXPECT_TRUE(with_room_for(3));
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 2U);
+}
+
+TEST_P(SettleTest, NothingOfADeletedFunctionIsRedriven) {
+  run_and_fail(kResize, "01A");
+  queue().forget(kResize.id);
+  EXPECT_EQ(redrive("01A").error().reason, "function_not_found");
+  EXPECT_EQ(state_of("01A"), State::kFailed);
+  EXPECT_EQ(queue().depth(kResize.id).waiting, 0U);
 }
 
 TEST_P(SettleTest, NothingOfADeletedFunctionRuns) {
@@ -520,6 +551,41 @@ TEST_P(SettleTest, WhatExpiresInNoLineLetsGoOfItsKeyAndWhatExpiresInLineDoesNot)
     until([&] { return state_of(id) == State::kExpired; });
     EXPECT_EQ(enqueue(keyed(id + "2"))->repeated, !at_once) << id;
   }
+}
+
+TEST_P(SettleTest, WhatIsCancelledInNoLineBeforeItRanLetsGoOfItsKey) {
+  const auto keyed = [&](std::string id, const std::string& key, Turn turn = Turn::kAtOnce) {
+    Submission made = submission(kResize, std::move(id));
+    made.turn = turn;
+    made.idempotency = IdempotencyKey{.key = key, .fingerprint = "print", .forgotten_at = now() + hours(24)};
+    return made;
+  };
+  accept(keyed("01A", "waits"));
+  ASSERT_TRUE(cancel("01A"));
+  EXPECT_FALSE(enqueue(keyed("01B", "waits"))->repeated);
+
+  const auto leased = try_take(kLease, Turn::kAtOnce);
+  ASSERT_TRUE(leased && *leased);
+  ASSERT_TRUE(cancel("01B"));  // in the dispatcher's hands, without a worker
+  EXPECT_FALSE(enqueue(keyed("01C", "waits"))->repeated);
+
+  const auto runs = try_take(kLease, Turn::kAtOnce);
+  ASSERT_TRUE(runs && *runs);
+  watcher_.running = (*runs)->receipt;
+  watcher_.interrupted = Interruption{.attempt = attempt(**runs, 0), .version = 1};
+  ASSERT_TRUE(cancel("01C"));
+  EXPECT_EQ(enqueue(keyed("01D", "waits"))->id, "01C");
+
+  // Who was told 202 asks for that call again, and must not bring it back by it.
+  accept(keyed("01E", "line", Turn::kInLine));
+  ASSERT_TRUE(cancel("01E"));
+  EXPECT_EQ(enqueue(keyed("01F", "line", Turn::kInLine))->id, "01E");
+
+  // Nobody knows whether a server before had begun it.
+  accept(keyed("01G", "before"));
+  reopen();
+  ASSERT_TRUE(cancel("01G"));
+  EXPECT_EQ(enqueue(keyed("01H", "before"))->id, "01G");
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ struct BuildConfig {
   std::uint64_t disk_mb = 2048;
   std::uint64_t cpus = 2;
   std::uint64_t max_pids = 256;
-  std::uint64_t parallel = 2;
+  std::uint64_t parallel = 3;
   std::uint64_t cache_mb = 4096;
   std::uint64_t log_bytes = 1ULL << 20;
   std::string pip_index_url;         // empty: pip's own

@@ -186,8 +186,10 @@ const std::array kOptions = {
     Option{"build.cpus", STERNA_NUMBER(build.cpus, 1, 1024), "Processors that one build may use."},
     Option{"build.max_pids", STERNA_NUMBER(build.max_pids, 16, 100'000),
            "Processes and threads of one build."},
-    Option{"build.parallel", STERNA_NUMBER(build.parallel, 1, 64),
-           "Builds that run at a time; further ones wait."},
+    Option{
+        "build.parallel", STERNA_NUMBER(build.parallel, 1, 64),
+        "Builds that run at a time; further ones wait, and spaces take turns. The last place is kept for a "
+        "space that has no build under way, unless this is 1."},
     Option{
         "build.cache_mb", STERNA_NUMBER(build.cache_mb, 0, 1ULL << 30),
         "What builds made stays for functions that need the same, up to this size; what was used longest ago "

@@ -22,6 +22,7 @@ class QueueEvents final : public queue::QueueObserver {
   std::optional<queue::Interruption> interruption(const queue::Receipt& receipt) override {
     return dispatcher_.interruption(receipt);
   }
+  bool is_running(const queue::Receipt& receipt) override { return dispatcher_.is_running(receipt); }
   void on_revoked(const queue::Receipt& receipt, std::string_view reason) override {
     dispatcher_.revoke(receipt, reason);
   }

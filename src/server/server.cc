@@ -363,6 +363,8 @@ Status Server::check_callback(const std::string& space, const std::string& url) 
 
 void Server::log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                       std::string_view stream, std::string_view call_id, std::string_view lines) {
+  const invoke::FunctionEntry* const entry = functions_.find_id(function_id);
+  const std::string space = entry == nullptr ? std::string() : entry->space;
   while (!lines.empty()) {
     const std::string_view line = lines.substr(0, lines.find('\n'));
     lines.remove_prefix(std::min(line.size() + 1, lines.size()));
@@ -373,7 +375,8 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
                                 .stream = stream == "stdout"   ? logs::Stream::kStdout
                                           : stream == "stderr" ? logs::Stream::kStderr
                                                                : logs::Stream::kPlatform,
-                                .call_id = std::string(call_id)});
+                                .call_id = std::string(call_id),
+                                .space = space});
   }
 }
 

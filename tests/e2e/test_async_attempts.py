@@ -184,6 +184,7 @@ def test_what_was_not_run_in_time_has_expired(scripted, receiver):
     assert found["attempts"] == [] and found["ended_at"] and found["reason"]
     came = receiver.one("/aging")  # whoever waits for the callback is told
     assert came.header("X-Function-Status") == "504" and json.loads(came.body)["call_id"] == late.id
+    assert came.header("X-Sterna-Fault") == late.response().headers["X-Sterna-Fault"] == "platform"
     assert blocker.ended()["state"] == "succeeded"  # a run that has begun may end
 
 

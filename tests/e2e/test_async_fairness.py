@@ -65,6 +65,34 @@ def test_a_backlog_has_a_limit(start_server):
     assert call(running, "beside").ended()["state"] == "succeeded"
 
 
+def gauge(server, name, function, space):
+    sample = f'{name}{{function="{function}",space="{space}"}} '
+    return next(float(line.split(" ")[1]) for line in server.request("GET", "/metrics").text.splitlines() if line.startswith(sample))
+
+
+def test_what_waits_for_a_worker_is_not_called_running(start_server):
+    """Its space may have one worker, which another function holds: every attempt to run it is given up and made again."""
+    running = start_server("--queue-wait-seconds", "0.5")
+    running.request("POST", "/spaces", json={"name": "narrow", "quota": {"replicas": 1}})
+    running.deploy("holds", SLOW, space="narrow")
+    running.deploy("waits", ECHO, space="narrow", limits={"idle_seconds": 1})
+    eventually(lambda: running.replicas("waits", "narrow") == 0, within=20)
+    held = call(running, "holds", "?seconds=8", space="narrow")
+    held.until("running")
+    made = call(running, "waits", space="narrow", content=b"x")
+    states, ages = set(), []
+
+    def has_waited():
+        states.add((made.get()["state"], gauge(running, "sterna_queue_running", "waits", "narrow")))
+        ages.append(gauge(running, "sterna_queue_oldest_seconds", "waits", "narrow"))
+        return ages[-1] > 3
+
+    eventually(has_waited, within=7)
+    assert states == {("queued", 0.0)} and ages == sorted(ages), (states, ages)
+    assert gauge(running, "sterna_queue_running", "holds", "narrow") == 1
+    assert made.ended(within=40)["state"] == "succeeded"
+
+
 def test_metrics(slow, receiver):
     call(slow, "single", callback=receiver.url("/metrics"), content=b"x").until_delivery("delivered")
     slow.deploy("failing", SCRIPTED, **{"async": {"max_attempts": 2}})

@@ -176,6 +176,47 @@ def test_a_call_that_was_refused_lets_go_of_its_key(start_server):
     eventually(lambda: runs(running) == 2)
 
 
+def test_a_call_that_was_cancelled_before_it_ran_lets_go_of_its_key(counting):
+    busy = call(counting, "counter", "?seconds=3")
+    busy.until("running")
+    answers = []
+    made = Call(counting, "counter", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    headers = {"Idempotency-Key": "cancelled-1", "X-Call-Id": made.id}
+    waits = threading.Thread(target=lambda: answers.append(
+        counting.call("counter", method="POST", headers=headers, content=b"x")))  # fmt: skip
+    waits.start()
+    made.until("queued")
+    assert made.cancel().status_code == 202
+    waits.join()
+    problem_of(answers[0], 409, "cancelled", "platform")
+    busy.ended()
+    answer = keyed(counting, "cancelled-1")
+    assert answer.status_code == 201 and "Idempotency-Replayed" not in answer.headers
+
+
+def test_a_call_that_was_cancelled_while_it_ran_keeps_its_key(counting):
+    made = Call(counting, "counter", "01ARZ3NDEKTSV4RRFFQ69G5FAW")
+    headers = {"Idempotency-Key": "cancelled-2", "X-Call-Id": made.id}
+    runs_on = threading.Thread(target=counting.call, args=("counter", "?seconds=30", "POST"),
+                               kwargs={"headers": headers, "content": b"x"})  # fmt: skip
+    runs_on.start()
+    eventually(lambda: made.runs() == 1)
+    assert made.cancel().status_code == 202
+    runs_on.join()
+    again = keyed(counting, "cancelled-2", "?seconds=30")
+    problem_of(again, 409, "cancelled", "platform")
+    assert again.headers["Idempotency-Replayed"] == "true" and again.headers["X-Call-Id"] == made.id
+
+
+def test_a_call_that_was_accepted_keeps_its_key_when_it_is_cancelled(counting):
+    headers = {"Idempotency-Key": "cancelled-3", "X-Delay-Seconds": "600"}
+    made = call(counting, "counter", headers=headers, content=b"x")
+    made.cancel()
+    made.until("cancelled")
+    again = submit(counting, "counter", headers=headers, content=b"x")
+    assert (again.status_code, again.json()["id"], again.json()["state"]) == (202, made.id, "cancelled")
+
+
 def test_a_call_that_the_server_died_with_runs_after_its_waiting_time(start_server):
     running = start_server("--queue-wait-seconds", "1")
     running.deploy("counter", COUNTER)
@@ -264,6 +305,16 @@ def test_a_long_run_goes_on_in_the_background(counting, preference):
     assert (found["state"], found["status_code"], len(found["attempts"])) == ("succeeded", 201, 1)
     assert made.response().headers["X-Function-Status"] == "201"
     eventually(lambda: made.runs() == 1)
+
+
+def test_a_call_in_the_backlog_is_not_called_running(counting):
+    busy = call(counting, "counter", "?seconds=3", headers={"Idempotency-Key": "busy"})
+    busy.until("running")
+    made = run_of(counting, answer := prefer(counting, "respond-async, wait=1"))
+    assert answer.json()["state"] == made.get()["state"] == "queued"
+    again = submit(counting, "counter", "?seconds=3", headers={"Idempotency-Key": "busy"})
+    assert again.json() == {"id": busy.id, "state": "running"}
+    assert made.ended()["state"] == busy.ended()["state"] == "succeeded"
 
 
 def test_a_run_in_the_background_may_have_a_callback(counting, receiver):

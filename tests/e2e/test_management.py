@@ -1,12 +1,14 @@
 """Spaces and functions over the management API."""
 
 import base64
+import concurrent.futures
 import io
 import json
 import re
 import tarfile
 import zipfile
 
+import httpx
 import pytest
 
 from polling import eventually
@@ -471,3 +473,22 @@ def test_network_host_needs_a_server_that_allows_it(start_server):
     trusting.start()
     trusting.wait_for_status("host", "Running")
     assert trusting.call("host").text == "fine"
+
+
+def test_deployments_that_wait_for_their_turn_take_no_memory(start_server):
+    server = start_server()
+    size = 20 << 20
+    body = json.dumps(function_body("Bad Name", "#" * (size * 3 // 4)))
+
+    def deploy():
+        assert httpx.post(f"{server.url}/spaces/default/functions", content=body, trust_env=False, timeout=120).status_code == 422
+
+    def peak():
+        return server.status_kib("VmHWM") << 10
+
+    deploy()
+    one = peak()
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(deploy) for _ in range(8)]:
+            done.result()
+    assert peak() - one < 3 * size

@@ -16,7 +16,7 @@ FUNCTION = {"name": "new", "template": "python3-http", "source": {"code": to_bas
 SETTINGS = {key: value for key, value in FUNCTION.items() if key != "name"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
 # Headers that an answer of that status has only for some reasons.
-SOMETIMES = {"Retry-After", "X-Function-Version", "X-Call-Id", "X-Sterna-Fault"}
+SOMETIMES = {"Retry-After", "X-Function-Version", "X-Call-Id", "X-Sterna-Fault", "Idempotency-Replayed"}
 DEPTHS = ("", "Level1", "Level2", "Level3")
 
 BUILT = """

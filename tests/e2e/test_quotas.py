@@ -173,6 +173,20 @@ def test_a_backlog_of_its_own(server, space):
     assert server.client.post(path, headers=later).status_code == 202
 
 
+def test_a_backlog_that_many_come_to_at_once(server, space):
+    server.deploy("f", QUICK, space=space)
+    set_quota(server, space, backlog=3)
+    clients = [server.open() for _ in range(60)]
+    for client in clients:
+        client.request("POST", function_path("f", space) + "/async-invoke",
+                       [("X-Delay-Seconds", "3600"), ("Authorization", f"Bearer {server.admin.token}")])  # fmt: skip
+    statuses = [client.read().status for client in clients]
+    for client in clients:
+        client.close()
+    assert sorted(statuses) == [202] * 3 + [429] * 57
+    assert usage(server, space)["backlog"] == {"used": 3, "limit": 3}
+
+
 def test_only_apps_of_the_server_change_it(server, space):
     manager = server.admin.make_app("manager", ["space", "app"], space=space)
     answer = manager.request("PATCH", f"/spaces/{space}", json={"quota": {"functions": 5}}, headers=MERGE)

@@ -39,7 +39,9 @@ void MemoryQueue::restart() {
   alive_ = std::make_shared<bool>(true);
   for (auto& [seq, entry] : entries_) {
     entry.held.reset();
+    entry.may_have_run = true;
     entry.sending = entry.superseded = false;
+    entry.delivery_since = loop_.clock().now();
   }
   for (auto& [id, lane] : lanes_) lane.parked = lane.held_up = false;
 }
@@ -76,7 +78,7 @@ void MemoryQueue::expire() {
     if (entry.turn == Turn::kAtOnce) forget_key(entry);
     ExpiredAnswer answer = expired_answer(entry.record.id);
     entry.record.status_code = answer.status_code;
-    entry.answer = Kept{.header_count = 1,
+    entry.answer = Kept{.header_count = answer.header_count,
                         .headers = std::move(answer.headers),
                         .body = std::make_shared<const std::string>(std::move(answer.body))};
     end(entry, State::kExpired, kExpired);
@@ -126,7 +128,10 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
   auto earlier = repeated(lane, submission);
   if (!earlier) return std::unexpected(earlier.error());
   if (*earlier) return std::move(**earlier);
-  if (const Status room = check_room(submission); !room) return std::unexpected(room.error());
+  if (submission.turn == Turn::kInLine) {
+    if (const Status room = check_room(lane.function, submission.space_backlog); !room)
+      return std::unexpected(room.error());
+  }
   if (entry_of(lane.function.id, submission.id) != nullptr) return call_id_in_use();
   auto body = bytes_of(submission.body);
   if (!body) return std::unexpected(unavailable(body.error()));
@@ -145,7 +150,7 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
   entry.request = std::move(submission.request);
   entry.body = std::move(*body);
   entry.expires_at = submission.expires_at;
-  entry.ready_at = std::max(submission.not_before, now());
+  entry.due_at = std::max(submission.not_before, now());
   entry.max_attempts = submission.max_attempts;
   entry.turn = submission.turn;
   return Accepted{.id = std::move(submission.id)};
@@ -161,14 +166,11 @@ Result<std::optional<Accepted>> MemoryQueue::repeated(Lane& lane, const Submissi
   return Accepted{.id = first->record.id, .state = first->record.state, .repeated = true};
 }
 
-Status MemoryQueue::check_room(const Submission& submission) const {
-  if (submission.turn == Turn::kAtOnce) return {};
-  const FunctionName& function = submission.function;
+Status MemoryQueue::check_room(const FunctionName& function, std::optional<std::size_t> space_backlog) const {
   const auto same_function = [&](const FunctionName& other) { return other.id == function.id; };
   const auto same_space = [&](const FunctionName& other) { return other.space == function.space; };
   if (waiting(same_function) >= limits_.function_backlog) return backlog_full("function");
-  if (waiting(same_space) >= submission.space_backlog.value_or(limits_.space_backlog))
-    return backlog_full("space");
+  if (waiting(same_space) >= space_backlog.value_or(limits_.space_backlog)) return backlog_full("space");
   return {};
 }
 
@@ -180,7 +182,7 @@ std::size_t MemoryQueue::waiting(const std::function<bool(const FunctionName&)>&
 // --- take ---
 
 bool MemoryQueue::may_be_taken(const Entry& entry) const {
-  return entry.waits() && !entry.held && entry.ready_at <= now() && entry.expires_at > now();
+  return entry.waits() && !entry.held && entry.is_due(now()) && entry.expires_at > now();
 }
 
 const MemoryQueue::Entry* MemoryQueue::next_of(const Lane& lane) const {
@@ -188,7 +190,7 @@ const MemoryQueue::Entry* MemoryQueue::next_of(const Lane& lane) const {
   for (const auto& [seq, entry] : entries_) {
     if (entry.record.function.id != lane.function.id || entry.turn != Turn::kInLine || !may_be_taken(entry))
       continue;
-    if (next == nullptr || entry.ready_at < next->ready_at) next = &entry;
+    if (next == nullptr || entry.due_at < next->due_at) next = &entry;
   }
   return next;
 }
@@ -242,7 +244,7 @@ Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
   net::Body body(bodies_);
   if (const Status kept = body.append(held->body); !kept) {
     held->held.reset();
-    held->ready_at = now() + kUnreadablePause;
+    held->again_at = now() + kUnreadablePause;
     return std::unexpected(unavailable(kept.error()));
   }
   return Lease{.receipt = receipt,
@@ -324,7 +326,7 @@ Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
     STERNA_ASSERT(settlement.attempt);
     record.status_code = settlement.attempt->status_code;
     record.reason = settlement.reason;
-    entry.ready_at = *settlement.retry_at;
+    entry.due_at = *settlement.retry_at;
     entry.turn = Turn::kInLine;
     return {};
   }
@@ -342,7 +344,7 @@ void MemoryQueue::end(Entry& entry, State state, std::string_view reason) {
   if (entry.answer && !record.callback_url.empty()) {
     record.delivery = Delivery::kPending;
     entry.delivery_due = loop_.clock().now();
-    entry.delivery_since = now();
+    entry.delivery_since = loop_.clock().now();
     entry.delivery_tried = 0;
   }
   if (observer_ != nullptr)
@@ -370,7 +372,7 @@ void MemoryQueue::give_back(const Receipt& receipt, Duration pause) {
   if (entry == nullptr || entry->held->settling) return;
   entry->held.reset();
   if (pause > Duration::zero()) {
-    entry->ready_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
+    entry->again_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
     entry->turn = Turn::kInLine;
   }
   post([this] {
@@ -398,23 +400,29 @@ void MemoryQueue::cancel(const std::string& function_id, const std::string& id, 
     const auto entry = known(function_id, id);
     if (!entry) return done(std::unexpected(entry.error()));
     if (!(*entry)->waits()) return done(already_ended());
-    if ((*entry)->held) {
-      note_interruption(**entry);
-      revoke(**entry, kCancelled);
+    Entry& ended = **entry;
+    bool may_have_run = ended.may_have_run;
+    if (ended.held) {
+      note_interruption(ended);
+      may_have_run |= ended.held->settling;
+      revoke(ended, kCancelled);
     }
-    end(**entry, State::kCancelled, kCancelled);
+    if (ended.turn == Turn::kAtOnce && ended.record.attempts.empty() && !may_have_run) forget_key(ended);
+    end(ended, State::kCancelled, kCancelled);
     done({});
   });
 }
 
-void MemoryQueue::redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+void MemoryQueue::redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                           Done<void> done) {
-  post([this, function_id, id, expires_at, done = std::move(done)]() mutable {
+  post([this, function_id, id, terms, done = std::move(done)]() mutable {
     const auto found = known(function_id, id);
     if (!found) return done(std::unexpected(found.error()));
     Entry& entry = **found;
     Record& record = entry.record;
     if (record.state != State::kFailed && record.state != State::kExpired) return done(not_failed());
+    if (lanes_[function_id].forgotten) return done(function_gone());
+    if (Status room = check_room(record.function, terms.space_backlog); !room) return done(std::move(room));
     record.state = State::kQueued;
     record.reason.clear();
     record.status_code = 0;
@@ -424,8 +432,8 @@ void MemoryQueue::redrive(const std::string& function_id, const std::string& id,
     entry.superseded = entry.sending;
     entry.spent = 0;
     entry.turn = Turn::kInLine;
-    entry.expires_at = expires_at;
-    entry.ready_at = now();
+    entry.expires_at = terms.expires_at;
+    entry.due_at = entry.again_at = now();
     if (observer_ != nullptr) observer_->on_ready();
     done({});
   });

@@ -36,7 +36,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void settle(const Receipt& receipt, Settlement settlement, Done<void> done) override;
   void give_back(const Receipt& receipt, Duration pause) override;
   void cancel(const std::string& function_id, const std::string& id, Done<void> done) override;
-  void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+  void redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                Done<void> done) override;
   void forget(const std::string& function_id) override;
   Depth depth(const std::string& function_id) const override;
@@ -72,19 +72,22 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     std::string request;
     std::string body;
     WallTime expires_at;
-    WallTime ready_at;  // may run from then on; of two, the one that may for longer runs first
+    WallTime due_at;    // since then it may run; of two, the one that may for longer runs first
+    WallTime again_at;  // but not before
     std::int64_t max_attempts = 0;
     std::int64_t spent = 0;
     Turn turn = Turn::kInLine;
+    bool may_have_run = false;  // though no attempt is known: it is from before a restart
     std::optional<Held> held;
     std::optional<Kept> answer;
     MonotonicTime delivery_due;  // the wall clock may jump
-    WallTime delivery_since;
+    MonotonicTime delivery_since;
     std::int64_t delivery_tried = 0;
     bool sending = false;
     bool superseded = false;  // what is being sent is an answer from before a redrive
 
     bool waits() const { return record.state == State::kQueued; }
+    bool is_due(WallTime at) const { return due_at <= at && again_at <= at; }
   };
   struct Key {
     std::string fingerprint;
@@ -108,7 +111,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void remove_old();
 
   Result<Accepted> accept(Submission& submission);
-  Status check_room(const Submission& submission) const;
+  Status check_room(const FunctionName& function, std::optional<std::size_t> space_backlog) const;
   Result<std::optional<Accepted>> repeated(Lane& lane, const Submission& submission);
   std::size_t waiting(const std::function<bool(const FunctionName&)>& of) const;
   bool may_be_taken(const Entry& entry) const;
@@ -128,6 +131,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void end(Entry& entry, State state, std::string_view reason);
   void revoke(Entry& entry, std::string_view reason);
   void note_interruption(Entry& entry);
+  bool is_running(const Entry& entry) const;
   Record record_of(const Entry& entry) const;
   Entry* next_delivery();
   DueDelivery delivery_of(const Entry& entry, const Kept& answer) const;

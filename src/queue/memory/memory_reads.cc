@@ -110,7 +110,7 @@ void MemoryQueue::redeliver(const std::string& function_id, const std::string& i
     if (entry.record.callback_url.empty() || !entry.answer) return done(no_callback());
     entry.record.delivery = Delivery::kPending;
     entry.delivery_due = loop_.clock().now();
-    entry.delivery_since = now();
+    entry.delivery_since = loop_.clock().now();
     entry.delivery_tried = 0;
     delivery_wanted_();
     done({});
@@ -119,9 +119,15 @@ void MemoryQueue::redeliver(const std::string& function_id, const std::string& i
 
 // --- Invocations ---
 
+bool MemoryQueue::is_running(const Entry& entry) const {
+  if (!entry.held) return false;
+  return entry.held->settling ||
+         (observer_ != nullptr && observer_->is_running({.seq = entry.seq, .epoch = entry.held->epoch}));
+}
+
 Record MemoryQueue::record_of(const Entry& entry) const {
   Record record = entry.record;
-  if (!entry.held) return record;
+  if (!is_running(entry)) return record;
   record.state = State::kRunning;
   if (!record.started_at) record.started_at = entry.held->taken_at;
   return record;
@@ -178,8 +184,9 @@ Depth MemoryQueue::depth(const std::string& function_id) const {
     if (entry.record.function.id != function_id || !entry.waits()) continue;
     ++depth.waiting;
     if (entry.held) ++depth.leased;
-    if (entry.held || entry.ready_at > now()) continue;
-    depth.oldest = std::min(depth.oldest.value_or(entry.ready_at), entry.ready_at);
+    if (is_running(entry)) ++depth.running;
+    if (is_running(entry) || entry.due_at > now()) continue;
+    depth.oldest = std::min(depth.oldest.value_or(entry.due_at), entry.due_at);
   }
   return depth;
 }

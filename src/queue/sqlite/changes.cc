@@ -33,6 +33,15 @@ Status forget_key(store::Database& database, std::uint64_t seq) {
       .run();
 }
 
+// The same, if it stood in no line and no attempt of it is known.
+Status forget_key_unless_run(store::Database& database, std::uint64_t seq) {
+  return store::Statement(database,
+                          "DELETE FROM idempotency WHERE (lane, id) = (SELECT lane, id FROM invocations"
+                          " WHERE seq = ?1 AND due = ?2 AND attempt_count = 0)")
+      .bind(seq, kDueAtOnce)
+      .run();
+}
+
 Status remember(store::Database& database, std::int64_t lane, const Submission& submission) {
   return store::Statement(database,
                           "INSERT OR REPLACE INTO idempotency(lane, key, fingerprint, id, forgotten_at)"
@@ -145,7 +154,7 @@ Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, 
       " spent = spent + ?15, attempt_count = attempt_count + ?15, attempts = attempts || ?9, header_count = "
       "?10,"
       " headers = ?11, answer = ?12, answer_bytes = ?13, delivery = iif(callback_url = '', 0, 1),"
-      " delivery_due = ?7, delivery_since = ?7, delivery_tried = 0, request = iif(?14, request, NULL),"
+      " delivery_due = ?7, delivery_tried = 0, request = iif(?14, request, NULL),"
       " body = iif(?14, body, NULL)"
       " WHERE seq = ?1 AND state <= 1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, stored_of(settlement.state), settlement.reason,
@@ -180,12 +189,12 @@ Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, 
   const ExpiredAnswer answer = expired_answer(waiting.text(0));
   store::Statement update(database,
                           "UPDATE invocations SET state = ?2, reason = ?3, status = ?8, ended_at = ?4,"
-                          " run_started_at = ?4, header_count = 1, headers = ?5, answer = ?6,"
-                          " answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1), delivery_due = ?4,"
-                          " delivery_since = ?4"
+                          " run_started_at = ?4, run_us = 0, header_count = ?9, headers = ?5,"
+                          " answer = ?6, answer_bytes = ?7, delivery = iif(callback_url = '', 0, 1),"
+                          " delivery_due = ?4, delivery_tried = 0"
                           " WHERE seq = ?1 RETURNING id, callback_url, attempt_count");
   update.bind(seq, StoredState::kExpired, kExpired, now, store::Blob{answer.headers},
-              store::Blob{answer.body}, answer.body.size(), answer.status_code);
+              store::Blob{answer.body}, answer.body.size(), answer.status_code, answer.header_count);
   return settled_row(update);
 }
 
@@ -204,9 +213,9 @@ Status update_retry(store::Database& database, std::uint64_t seq, const Settleme
   return updated ? expect_one_row(database) : updated;
 }
 
-Status update_cancelled(store::Database& database, std::uint64_t seq, const std::optional<Interruption>& run,
-                        Millis now) {
-  if (run) {
+Status update_cancelled(store::Database& database, const Cancellation& cancelled) {
+  const std::uint64_t seq = cancelled.seq;
+  if (const auto& run = cancelled.run) {
     const Status told =
         store::Statement(database,
                          "UPDATE invocations SET version = ?2, started_at = coalesce(started_at, ?3),"
@@ -219,9 +228,25 @@ Status update_cancelled(store::Database& database, std::uint64_t seq, const std:
   const Status updated = store::Statement(database,
                                           "UPDATE invocations SET state = ?2, reason = ?3, ended_at = ?4"
                                           " WHERE seq = ?1 AND state <= 1")
-                             .bind(seq, StoredState::kCancelled, kCancelled, now)
+                             .bind(seq, StoredState::kCancelled, kCancelled, cancelled.at)
                              .run();
-  return updated ? expect_one_row(database) : updated;
+  if (!updated) return updated;
+  if (const Status ended = expect_one_row(database); !ended) return ended;
+  return cancelled.may_have_run ? Status() : forget_key_unless_run(database, seq);
+}
+
+Status update_redriven(store::Database& database, std::uint64_t seq, Millis expires_at) {
+  const Status updated =
+      store::Statement(database,
+                       "UPDATE invocations SET state = 0, due = 0, reason = '', status = 0, spent = 0,"
+                       " ended_at = NULL, expires_at = ?2, delivery = 0, delivery_due = NULL,"
+                       " answer = NULL, answer_bytes = 0, headers = NULL, header_count = 0"
+                       " WHERE seq = ?1 AND state IN (3, 5)")
+          .bind(seq, expires_at)
+          .run();
+  if (!updated) return updated;
+  if (database.changed_rows() == 0) return not_failed();
+  return delete_parts(database, seq, PartKind::kAnswer);
 }
 
 }  // namespace sterna::queue::sqlite

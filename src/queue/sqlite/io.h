@@ -24,15 +24,31 @@ struct SettledRow {
   std::string callback_url;  // empty: none
   std::int64_t attempt = 0;
 };
+struct Cancellation {
+  std::uint64_t seq = 0;
+  std::optional<Interruption> run;  // the attempt that it breaks off
+  bool may_have_run = false;        // though no attempt is known
+  Millis at = 0;
+};
 // All fail with conflict `stale_receipt` when it is settled already. What stood in no line and ends without
 // an attempt lets go of its idempotency key.
 Result<SettledRow> update_settled(store::Database& database, std::uint64_t seq, const Settlement& settlement,
                                   Millis now);
 Result<SettledRow> update_expired(store::Database& database, std::uint64_t seq, Millis now);
 Status update_retry(store::Database& database, std::uint64_t seq, const Settlement& settlement, Millis due);
-// `run`: the attempt that it breaks off.
-Status update_cancelled(store::Database& database, std::uint64_t seq, const std::optional<Interruption>& run,
-                        Millis now);
+Status update_cancelled(store::Database& database, const Cancellation& cancelled);
+
+// The newest of a lane ?1 in a state ?2 with a delivery ?3, before a seq ?4.
+inline constexpr const char* kListSql =
+    "SELECT seq FROM invocations WHERE lane = ?1 AND state = ?2 AND delivery = ?3 AND seq < ?4"
+    " ORDER BY seq DESC LIMIT ?5";
+// What waits to be run in a lane ?1, for a start: ?2 is the last state that waits.
+inline constexpr const char* kWaitingSql =
+    "SELECT seq, due, created_at, expires_at, body_bytes FROM invocations"
+    " WHERE lane = ?1 AND state <= ?2 ORDER BY state, delivery, seq";
+
+// As if it had been handed in anew. Fails with conflict `not_failed` when it has not failed or expired.
+Status update_redriven(store::Database& database, std::uint64_t seq, Millis expires_at);
 
 template <class Apply, class Answer>
 class FunctionWrite final : public store::Write {

@@ -14,7 +14,7 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
   store::Statement row(database,
                        "SELECT i.id, i.callback_url, i.status, i.attempt_count, i.run_started_at,"
                        " i.run_us, i.delivery_tried, i.header_count, i.headers, i.answer, i.answer_bytes,"
-                       " l.function, l.space, l.name, l.space_made_at, coalesce(i.delivery_since, i.ended_at)"
+                       " l.function, l.space, l.name, l.space_made_at"
                        " FROM invocations i JOIN lanes l ON l.lane = i.lane"
                        " WHERE i.seq = ?1 AND i.delivery = 1");
   row.bind(seq);
@@ -30,7 +30,6 @@ Result<DueDelivery> load_delivery(store::Database& database, std::uint64_t seq,
                   .started_at = from_millis(row.integer(4)),
                   .duration = std::chrono::microseconds(row.integer(5)),
                   .tried = row.integer(6),
-                  .since = from_millis(row.integer(15)),
                   .header_count = static_cast<std::uint32_t>(row.integer(7)),
                   .headers = std::string(row.blob(8)),
                   .body = std::string(row.blob(9)),
@@ -58,7 +57,7 @@ void SqliteQueue::keep_delivery(std::uint64_t seq, const Lane& lane, SettledRow&
                    .started_at = settlement.attempt->started_at,
                    .duration = std::chrono::floor<std::chrono::microseconds>(settlement.attempt->duration),
                    .tried = 0,
-                   .since = loop_.clock().wall(),
+                   .since = loop_.clock().now(),
                    .header_count = 0,
                    .headers = {},
                    .body = {},
@@ -87,8 +86,13 @@ std::optional<DueDelivery> SqliteQueue::take_kept_delivery(std::uint64_t seq) {
 // The callback of a new answer, not before that of the one before has its end.
 void SqliteQueue::set_due(std::uint64_t seq) {
   const auto before = superseded_.find(seq);
-  if (before == superseded_.end()) return due_.set(seq, loop_.clock().now());
+  if (before == superseded_.end()) return due_now(seq);
   if (!std::exchange(before->second, true)) ++postponed_;
+}
+
+void SqliteQueue::due_now(std::uint64_t seq) {
+  const MonotonicTime at = loop_.clock().now();
+  due_.add(seq, {.due = at, .since = at});
 }
 
 // Whether it was the callback of an answer from before a redrive that has come to its end.
@@ -97,7 +101,7 @@ bool SqliteQueue::end_superseded(std::uint64_t seq) {
   if (ended.empty()) return false;
   if (ended.mapped()) {
     --postponed_;
-    due_.set(seq, loop_.clock().now());
+    due_now(seq);
     delivery_wanted_();
   }
   return true;
@@ -116,8 +120,9 @@ bool SqliteQueue::take_delivery(Done<DueDelivery> done) {
          if (!delivery && !end_superseded(seq)) {
            if (delivery.error().code == Code::kNotFound) due_.remove(seq);
            if (delivery.error().code != Code::kNotFound)
-             due_.set(seq, monotonic_of(now() + kUnreadablePause));
+             due_.move(seq, monotonic_of(now() + kUnreadablePause));
          }
+         if (delivery) delivery->since = due_.since(seq).value_or(loop_.clock().now());
          done(std::move(delivery));
        });
   return true;
@@ -129,7 +134,7 @@ void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
   const Delivery state = end.again_at ? Delivery::kPending : end.end;
   const Millis due = end.again_at ? to_millis(*end.again_at) : 0;
   const MonotonicTime due_here = monotonic_of(due);
-  if (!end.tried && end.again_at) return due_.set(seq, due_here);
+  if (!end.tried && end.again_at) return due_.move(seq, due_here);
   write(
       256,
       [seq, state, due, tried = std::move(end.tried)](store::Database& database) -> Status {
@@ -147,9 +152,9 @@ void SqliteQueue::end_delivery(std::uint64_t seq, DeliveryEnd end) {
         if (!status) {
           log::warn("a delivery could not be recorded; it is tried again",
                     {{"error", std::string_view(status.error().detail)}});
-          return due_.set(seq, monotonic_of(now() + kUnreadablePause));
+          return due_.move(seq, monotonic_of(now() + kUnreadablePause));
         }
-        if (state == Delivery::kPending) return due_.set(seq, due_here);
+        if (state == Delivery::kPending) return due_.move(seq, due_here);
         due_.remove(seq);
       });
 }
@@ -162,17 +167,19 @@ void SqliteQueue::redeliver(const std::string& function_id, const std::string& i
     write(
         256,
         [seq = found->seq, at = now()](store::Database& database) {
-          return store::Statement(
-                     database,
-                     "UPDATE invocations SET delivery = 1, delivery_due = ?2, delivery_since = ?2,"
-                     " delivery_tried = 0"
-                     " WHERE seq = ?1 AND state > 1")
+          return store::Statement(database,
+                                  "UPDATE invocations SET delivery = 1, delivery_due = ?2, delivery_tried = 0"
+                                  " WHERE seq = ?1 AND state > 1")
               .bind(seq, at)
               .run();
         },
         [this, seq = found->seq, done = std::move(done)](const Status& status) mutable {
           if (!status) return done(std::unexpected(unavailable(status.error())));
-          if (!due_.taken(seq)) set_due(seq);  // one that is being sent now needs no second
+          if (due_.taken(seq)) {
+            due_.renew(seq, loop_.clock().now());  // one that is being sent now needs no second
+          } else {
+            set_due(seq);
+          }
           delivery_wanted_();
           done({});
         });

@@ -12,6 +12,9 @@ namespace {
 constexpr std::array kAllStates{StoredState::kReady,  StoredState::kDelayed,   StoredState::kSucceeded,
                                 StoredState::kFailed, StoredState::kCancelled, StoredState::kExpired};
 
+constexpr std::array kAllDeliveries{Delivery::kNone, Delivery::kPending, Delivery::kDelivered,
+                                    Delivery::kUndeliverable};
+
 struct ListQuery {
   std::int64_t lane = 0;
   FunctionName function;
@@ -23,26 +26,21 @@ struct ListQuery {
 
 using Seqs = std::vector<std::uint64_t>;
 
-// The newest of one state, at most `limit`.
+// The newest of one state, at most `limit` for each delivery.
 Status add_seqs(store::Database& database, const ListQuery& query, StoredState state, std::size_t limit,
                 Seqs& seqs) {
-  store::Statement rows(database,
-                        query.filter.delivery
-                            ? "SELECT seq FROM invocations WHERE lane = ?1 AND state = ?2 AND seq < ?3"
-                              " AND delivery = ?5 ORDER BY seq DESC LIMIT ?4"
-                            : "SELECT seq FROM invocations WHERE lane = ?1 AND state = ?2 AND seq < ?3"
-                              " ORDER BY seq DESC LIMIT ?4");
-  if (query.filter.delivery) {
-    rows.bind(query.lane, state, query.before, limit, *query.filter.delivery);
-  } else {
-    rows.bind(query.lane, state, query.before, limit);
+  for (const Delivery delivery : kAllDeliveries) {
+    if (query.filter.delivery.value_or(delivery) != delivery) continue;
+    store::Statement rows(database, kListSql);
+    rows.bind(query.lane, state, delivery, query.before, limit);
+    while (true) {
+      const Result<bool> more = rows.step();
+      if (!more) return std::unexpected(more.error());
+      if (!*more) break;
+      seqs.push_back(static_cast<std::uint64_t>(rows.integer(0)));
+    }
   }
-  while (true) {
-    const Result<bool> more = rows.step();
-    if (!more) return std::unexpected(more.error());
-    if (!*more) return {};
-    seqs.push_back(static_cast<std::uint64_t>(rows.integer(0)));
-  }
+  return {};
 }
 
 // One more than a page, newest first.
@@ -117,7 +115,8 @@ void SqliteQueue::find(const std::string& function_id, const std::string& id, Do
       },
       [this, done = std::move(done)](Result<Row> row) mutable {
         if (!row) return done(std::unexpected(row.error()));
-        if (const Leased* held = schedule_.leased(row->first)) mark_running(row->second, held->taken_at);
+        const Leased* held = schedule_.leased(row->first);
+        if (held != nullptr && is_running(*held)) mark_running(row->second, held->taken_at);
         done(std::move(row->second));
       });
 }
@@ -136,8 +135,10 @@ void SqliteQueue::list(const std::string& function_id, const Filter& filter, std
   if (lane == nullptr) return done(Listing{});
   query.lane = lane->key;
   query.function = lane->function;
-  for (const std::uint64_t seq : schedule_.leased_of(*lane))
-    query.running.emplace(seq, schedule_.leased(seq)->taken_at);
+  for (const std::uint64_t seq : lane->leased) {
+    const Leased& held = *schedule_.leased(seq);
+    if (is_running(held)) query.running.emplace(seq, held.taken_at);
+  }
   read([query = std::move(query)](store::Database& database) { return read_listing(database, query); },
        std::move(done));
 }

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace sterna::queue::sqlite {
+namespace {
+
+constexpr std::size_t kFewDropped = 1000;
+
+}  // namespace
 
 // The row without its blobs, its headers and its places in the indexes come to about a KiB.
 std::uint64_t kib_of(std::uint64_t body_bytes) {
@@ -37,34 +42,54 @@ void Schedule::erase_lane(std::int64_t key) {
       std::ranges::find_if(lanes_, [key](const auto& entry) { return entry.second->key == key; });
   if (found == lanes_.end()) return;
   Lane& lane = *found->second;
-  if (lane.waiting > 0 || lane.arriving > 0 || lane.listed) return;  // the next time
-  clear(lane);                                                       // of what was dropped
+  if (!is_over(lane) || lane.listed) return;  // the next time
+  clear(lane);                                // of what was dropped
   lanes_.erase(found);
+}
+
+bool Schedule::is_over(const Lane& lane) const {
+  return lane.forgotten && lane.waiting == 0 && lane.arriving == 0;
+}
+
+void Schedule::expect(Lane& lane) {
+  ++lane.arriving;
+  ++lane.space->arriving;
+}
+
+void Schedule::arrived(Lane& lane) {
+  STERNA_ASSERT(lane.arriving > 0);
+  --lane.arriving;
+  --lane.space->arriving;
 }
 
 // --- waiting ---
 
-void Schedule::count(Lane& lane, const Ticket& ticket) {
+// False when it is there already, or its function is gone.
+bool Schedule::count_in(Lane& lane, const Ticket& ticket) {
+  if (lane.forgotten || !there_.insert(ticket.seq)) return false;
   ++lane.waiting;
   ++lane.space->waiting;
   waiting_kib_ += ticket.kib;
+  return true;
 }
 
-void Schedule::uncount(Lane& lane, const Ticket& ticket) {
+// False when it is not there any more.
+bool Schedule::count_out(Lane& lane, const Ticket& ticket) {
+  if (!there_.erase(ticket.seq)) return false;
   --lane.waiting;
   --lane.space->waiting;
   waiting_kib_ -= ticket.kib;
+  return true;
 }
 
 void Schedule::add_delayed(Lane& lane, const Ticket& ticket) {
-  count(lane, ticket);
-  delayed_.push({ticket, &lane});
+  if (count_in(lane, ticket)) delayed_.push({ticket, &lane});
 }
 
 void Schedule::add_ready(Lane& lane, const Ticket& ticket, Turn turn) {
-  count(lane, ticket);
+  if (!count_in(lane, ticket)) return;
   if (turn == Turn::kAtOnce) {
-    at_once_.emplace_back(&lane, ticket);
+    at_once_.push_back({&lane, ticket});
   } else {
     lane.ready.push_back(ticket);
     enter(lane, ticket);
@@ -89,12 +114,29 @@ bool Schedule::promote(Millis now) {
   bool any = false;
   for (; !delayed_.empty() && delayed_.top().ticket.due <= now; delayed_.pop()) {
     const Delayed& due = delayed_.top();
-    if (is_dropped(due.ticket)) continue;
+    if (!is_there(due.ticket)) continue;
     due.lane->ready.push_back(due.ticket);
     enter(*due.lane, due.ticket);
     any = true;
   }
-  return any;
+  const std::size_t were_paused = paused_.size();
+  std::erase_if(paused_, [&](const auto& known) {
+    if (known.second.until > now) return false;
+    unpause(known.second);
+    return true;
+  });
+  return any || paused_.size() < were_paused;
+}
+
+// It has not lost its place, which is near the head.
+void Schedule::unpause(const Paused& paused) {
+  Lane& lane = *paused.lane;
+  const Ticket& ticket = paused.ticket;
+  --lane.paused;
+  if (!is_there(ticket)) return;
+  const auto age = [](const Ticket& waiting) { return std::pair(waiting.due, waiting.seq); };
+  lane.ready.insert(std::ranges::upper_bound(lane.ready, age(ticket), {}, age), ticket);
+  enter(lane, ticket);
 }
 
 void Schedule::wake(Lane& lane) {
@@ -102,43 +144,75 @@ void Schedule::wake(Lane& lane) {
   list(lane);
 }
 
-bool Schedule::is_dropped(const Ticket& ticket) {
-  return !dropped_.empty() && dropped_.erase(ticket.seq) != 0;
+void Schedule::drop(Lane& lane, const Ticket& ticket) {
+  if (!count_out(lane, ticket)) return;
+  std::erase_if(at_once_, [&](const Waiting& waiting) { return waiting.ticket.seq == ticket.seq; });
+  trim(lane);
+  if (++dropped_ > kFewDropped + there_.size()) remove_dropped();
 }
 
-void Schedule::drop(Lane& lane, const Ticket& ticket) {
-  uncount(lane, ticket);
-  const auto same = [&](const auto& waiting) { return waiting.second.seq == ticket.seq; };
-  if (std::erase_if(at_once_, same) != 0) return;
-  dropped_.insert(ticket.seq);
-  trim(lane);
+// What is delayed and cancelled again and again must not pile up until its time.
+void Schedule::remove_dropped() {
+  dropped_ = 0;
+  for (const auto& [id, lane] : lanes_)
+    std::erase_if(lane->ready, [this](const Ticket& ticket) { return !is_there(ticket); });
+  std::erase_if(expired_, [this](const Waiting& waiting) { return !is_there(waiting.ticket); });
+  std::erase_if(paused_, [this](const auto& known) {
+    if (is_there(known.second.ticket)) return false;
+    --known.second.lane->paused;
+    return true;
+  });
+  remove_delayed([this](const Delayed& delayed) { return !is_there(delayed.ticket); });
+}
+
+template <class Gone>
+void Schedule::remove_delayed(Gone gone) {
+  std::vector<Delayed> kept;
+  for (; !delayed_.empty(); delayed_.pop()) {
+    if (!gone(delayed_.top())) kept.push_back(delayed_.top());
+  }
+  delayed_ = decltype(delayed_)(std::greater<>(), std::move(kept));
+}
+
+std::size_t Schedule::kept() const {
+  std::size_t kept = at_once_.size() + expired_.size() + paused_.size() + delayed_.size() + leases_.size();
+  for (const auto& [id, lane] : lanes_) kept += lane->ready.size();
+  return kept;
 }
 
 // The first one that is ready is never a dropped one.
 void Schedule::trim(Lane& lane) {
-  while (!lane.ready.empty() && is_dropped(lane.ready.front())) lane.ready.pop_front();
+  while (!lane.ready.empty() && !is_there(lane.ready.front())) lane.ready.pop_front();
+  if (lane.ready.empty()) lane.first_expiry = Lane::kNever;
+}
+
+void Schedule::forget(Lane& lane) {
+  lane.forgotten = true;
+  clear(lane);
 }
 
 void Schedule::clear(Lane& lane) {
-  for (const Ticket& ticket : lane.ready) {
-    if (!is_dropped(ticket)) uncount(lane, ticket);
-  }
+  for (const Ticket& ticket : lane.ready) count_out(lane, ticket);
   lane.ready.clear();
-  std::erase_if(at_once_, [&](const auto& waiting) {
-    if (waiting.first != &lane) return false;
-    uncount(lane, waiting.second);
+  trim(lane);
+  const auto take_out = [&](const Waiting& waiting) {
+    if (waiting.lane != &lane) return false;
+    count_out(lane, waiting.ticket);
+    return true;
+  };
+  std::erase_if(at_once_, take_out);
+  std::erase_if(expired_, take_out);
+  std::erase_if(paused_, [&](const auto& known) {
+    if (known.second.lane != &lane) return false;
+    --lane.paused;
+    count_out(lane, known.second.ticket);
     return true;
   });
-  std::vector<Delayed> kept;
-  for (; !delayed_.empty(); delayed_.pop()) {
-    const Delayed& delayed = delayed_.top();
-    if (delayed.lane != &lane) {
-      kept.push_back(delayed);
-    } else if (!is_dropped(delayed.ticket)) {
-      uncount(lane, delayed.ticket);
-    }
-  }
-  delayed_ = decltype(delayed_)(std::greater<>(), std::move(kept));
+  remove_delayed([&](const Delayed& delayed) {
+    if (delayed.lane != &lane) return false;
+    count_out(lane, delayed.ticket);
+    return true;
+  });
 }
 
 // --- leases ---
@@ -158,11 +232,18 @@ const Leased* Schedule::take(Turn turn, const MayRun& may_run, MonotonicTime unt
 }
 
 const Leased* Schedule::take_at_once(const MayRun& may_run, MonotonicTime until, Millis now) {
-  for (auto next = at_once_.begin(); next != at_once_.end(); ++next) {
+  for (auto next = at_once_.begin(); next != at_once_.end();) {
     const auto [lane, ticket] = *next;
-    if (lane->held_up) continue;
-    lane->held_up = may_run(lane->function) == Gate::kNotNow;
-    if (lane->held_up) continue;
+    if (ticket.expires_at <= now) {
+      expired_.push_back(*next);
+      next = at_once_.erase(next);
+      continue;
+    }
+    if (!lane->held_up) lane->held_up = may_run(lane->function) == Gate::kNotNow;
+    if (lane->held_up) {
+      ++next;
+      continue;
+    }
     at_once_.erase(next);
     return &hold(*lane, ticket, Turn::kAtOnce, until, now);
   }
@@ -173,6 +254,7 @@ const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until,
   while (!round_.empty()) {
     Space& space = *round_.front();
     Lane& lane = *space.round.front();
+    set_aside_front(lane, now);
     if (lane.ready.empty()) {
       unlist_front(space);
       continue;
@@ -185,7 +267,6 @@ const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until,
     const Ticket ticket = lane.ready.front();
     lane.ready.pop_front();
     trim(lane);
-    if (lane.ready.empty()) lane.first_expiry = Lane::kNever;
     unlist_front(space);
     list(lane);
     return &hold(lane, ticket, Turn::kInLine, until, now);
@@ -194,7 +275,7 @@ const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until,
 }
 
 const Leased& Schedule::hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Millis now) {
-  ++lane.leased;
+  lane.leased.insert(ticket.seq);
   return leases_[ticket.seq] = {.ticket = ticket,
                                 .lane = &lane,
                                 .epoch = next_epoch_++,
@@ -208,31 +289,54 @@ Leased* Schedule::leased(std::uint64_t seq) {
   return found == leases_.end() ? nullptr : &found->second;
 }
 
+const Leased* Schedule::leased(std::uint64_t seq) const {
+  const auto found = leases_.find(seq);
+  return found == leases_.end() ? nullptr : &found->second;
+}
+
 Leased* Schedule::leased(const Receipt& receipt) {
   Leased* held = leased(receipt.seq);
   return held == nullptr || held->epoch != receipt.epoch ? nullptr : held;
 }
 
-void Schedule::end(std::uint64_t seq) {
-  const Leased& held = leases_.at(seq);
-  --held.lane->leased;
-  uncount(*held.lane, held.ticket);
-  leases_.erase(seq);
+Leased Schedule::release(std::uint64_t seq) {
+  const auto found = leases_.find(seq);
+  STERNA_ASSERT(found != leases_.end());
+  const Leased held = found->second;
+  held.lane->leased.erase(seq);
+  leases_.erase(found);
+  return held;
 }
 
-void Schedule::put_back(std::uint64_t seq, Millis due) {
-  Leased held = leases_.at(seq);
-  end(seq);
-  if (due > 0) {
-    held.ticket.due = due;
-    return add_delayed(*held.lane, held.ticket);
-  }
-  count(*held.lane, held.ticket);
-  if (held.turn == Turn::kAtOnce) {
-    at_once_.emplace_front(held.lane, held.ticket);
+void Schedule::end(std::uint64_t seq) {
+  const Leased held = release(seq);
+  count_out(*held.lane, held.ticket);
+}
+
+// Whether what was leased waits on.
+bool Schedule::waits_on(const Leased& held) {
+  if (held.lane->forgotten) count_out(*held.lane, held.ticket);
+  return is_there(held.ticket);
+}
+
+void Schedule::postpone(std::uint64_t seq, Millis due) {
+  Leased held = release(seq);
+  held.ticket.due = due;
+  if (waits_on(held)) delayed_.push({held.ticket, held.lane});
+}
+
+void Schedule::put_back(std::uint64_t seq, Millis until) {
+  const Leased held = release(seq);
+  Lane& lane = *held.lane;
+  if (!waits_on(held)) return;
+  if (until > 0) {
+    ++lane.paused;
+    paused_[seq] = {.ticket = held.ticket, .lane = &lane, .until = until};
+  } else if (held.turn == Turn::kAtOnce) {
+    at_once_.push_front({&lane, held.ticket});
   } else {
-    held.lane->ready.push_front(held.ticket);
-    enter(*held.lane, held.ticket);
+    lane.ready.push_front(held.ticket);
+    enter(lane, held.ticket);
   }
 }
 
@@ -244,44 +348,55 @@ std::vector<Receipt> Schedule::overdue(MonotonicTime now) const {
   return receipts;
 }
 
-std::vector<std::pair<Lane*, Ticket>> Schedule::take_expired(Millis now) {
-  std::vector<std::pair<Lane*, Ticket>> expired;
+// --- what may not run any more ---
+
+void Schedule::set_aside_front(Lane& lane, Millis now) {
+  while (!lane.ready.empty() && lane.ready.front().expires_at <= now) {
+    expired_.push_back({&lane, lane.ready.front()});
+    lane.ready.pop_front();
+    trim(lane);
+  }
+}
+
+void Schedule::set_aside_expired(Millis now) {
   for (const auto& [id, owned] : lanes_) {
     Lane& lane = *owned;
     if (lane.first_expiry > now) continue;
     lane.first_expiry = Lane::kNever;
     std::erase_if(lane.ready, [&](const Ticket& ticket) {
-      if (ticket.expires_at > now) {
-        lane.first_expiry = std::min(lane.first_expiry, ticket.expires_at);
-        return false;
+      if (!is_there(ticket)) return true;
+      if (ticket.expires_at <= now) {
+        expired_.push_back({&lane, ticket});
+        return true;
       }
-      if (!is_dropped(ticket)) {
-        uncount(lane, ticket);
-        expired.emplace_back(&lane, ticket);
-      }
-      return true;
+      lane.first_expiry = std::min(lane.first_expiry, ticket.expires_at);
+      return false;
     });
-    trim(lane);
   }
-  std::erase_if(at_once_, [&](const auto& waiting) {
-    if (waiting.second.expires_at > now) return false;
-    uncount(*waiting.first, waiting.second);
-    expired.push_back(waiting);
+  std::erase_if(at_once_, [&](const Waiting& waiting) {
+    if (waiting.ticket.expires_at > now) return false;
+    expired_.push_back(waiting);
     return true;
   });
-  return expired;
+}
+
+std::vector<Waiting> Schedule::take_expired(std::size_t count) {
+  std::vector<Waiting> taken;
+  for (; !expired_.empty() && taken.size() < count; expired_.pop_front()) {
+    if (is_there(expired_.front().ticket)) taken.push_back(expired_.front());
+  }
+  return taken;
+}
+
+void Schedule::put_aside(Lane& lane, const Ticket& ticket) {
+  if (lane.forgotten) {
+    count_out(lane, ticket);
+  } else if (is_there(ticket)) {
+    expired_.push_back({&lane, ticket});
+  }
 }
 
 // --- looking ---
-
-std::vector<std::uint64_t> Schedule::leased_of(const Lane& lane) const {
-  std::vector<std::uint64_t> seqs;
-  if (lane.leased == 0) return seqs;
-  for (const auto& [seq, held] : leases_) {
-    if (held.lane == &lane) seqs.push_back(seq);
-  }
-  return seqs;
-}
 
 std::optional<Millis> Schedule::oldest(const Lane& lane) const {
   std::optional<Millis> oldest;
@@ -289,6 +404,10 @@ std::optional<Millis> Schedule::oldest(const Lane& lane) const {
   if (!lane.ready.empty()) see(lane.ready.front().due);
   for (const auto& [of, ticket] : at_once_) {
     if (of == &lane) see(ticket.due);
+  }
+  if (lane.paused == 0) return oldest;
+  for (const auto& [seq, paused] : paused_) {
+    if (paused.lane == &lane && is_there(paused.ticket)) see(paused.ticket.due);
   }
   return oldest;
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "queue/lease_queue.h"
+#include "queue/sqlite/seq_set.h"
 
 namespace sterna::queue::sqlite {
 
@@ -23,7 +24,7 @@ using Millis = std::int64_t;
 struct Ticket {
   std::uint64_t seq = 0;  // order of acceptance
   std::uint64_t kib = 1;  // about what it takes on disk
-  Millis due = 0;         // may run from then on
+  Millis due = 0;         // since then it may run
   Millis expires_at = 0;
 };
 
@@ -43,12 +44,13 @@ struct Lane {
   bool parked = false;       // may not run now
   bool held_up = false;      // the same, of what stands in no line
   bool listed = false;       // stands in its space's round
-  bool forgotten = false;    // the function is gone
-  std::size_t arriving = 0;  // submissions on their way to the disk
+  bool forgotten = false;    // the function is gone: nothing enters any more
+  std::size_t arriving = 0;  // on their way to the disk, to be added when they are there
   std::deque<Ticket> ready;
   Millis first_expiry = kNever;  // no ticket of `ready` expires earlier
-  std::size_t waiting = 0;       // ready, delayed and leased
-  std::size_t leased = 0;
+  std::size_t waiting = 0;  // that are not settled on disk: ready, delayed, paused, leased, and expired ones
+  std::size_t paused = 0;   // of these, some may not be there any more
+  std::unordered_set<std::uint64_t> leased;  // by seq
 
   static constexpr Millis kNever = INT64_MAX;
 };
@@ -56,7 +58,8 @@ struct Lane {
 struct Space {
   std::deque<Lane*> round;  // lanes that may run, the next one in front
   bool listed = false;
-  std::size_t waiting = 0;  // of all its lanes
+  std::size_t arriving = 0;  // of all its lanes
+  std::size_t waiting = 0;   // the same
 };
 
 struct Leased {
@@ -68,7 +71,15 @@ struct Leased {
   Turn turn = Turn::kInLine;
 };
 
-// Loop only.
+struct Waiting {
+  Lane* lane = nullptr;
+  Ticket ticket;
+};
+
+// Which tickets there are, and where each of them stands. Ends of all kinds meet: a cancellation, an expiry,
+// a settlement and the function's end may all be on their way to the disk for one ticket. So a ticket is
+// counted in once and out once, whoever comes first, and what comes later finds that it is not there. Loop
+// only.
 class Schedule {
  public:
   // Makes the lane when it is new, with the next free key.
@@ -77,6 +88,12 @@ class Schedule {
   Lane& restore_lane(const FunctionName& function, std::int64_t key);
   Lane* find_lane(const std::string& function_id);
 
+  // Takes room for what is on its way to the disk, and gives it back when that has come to its end: once for
+  // each. The lane stays meanwhile.
+  void expect(Lane& lane);
+  void arrived(Lane& lane);
+
+  // A lane that is forgotten takes nothing.
   // Waits for its time, which may have passed.
   void add_delayed(Lane& lane, const Ticket& ticket);
   // May run now.
@@ -84,31 +101,42 @@ class Schedule {
   // Moves what is due; answers whether anything was.
   bool promote(Millis now);
 
-  // The next one in fair order, taken for `lease`.
+  // The next one in fair order, taken until `until`. Expired ones on the way are set aside.
   const Leased* take(Turn turn, const MayRun& may_run, MonotonicTime until, Millis now);
   void wake(Lane& lane);
 
   Leased* leased(std::uint64_t seq);
+  const Leased* leased(std::uint64_t seq) const;
   Leased* leased(const Receipt& receipt);
   // Ends the lease; the ticket is not waiting any more.
   void end(std::uint64_t seq);
-  // Ends the lease and puts the ticket back: at the head of its line, or into line again at `due` unless that
-  // is 0.
-  void put_back(std::uint64_t seq, Millis due);
-  // Takes out what is ready or delayed: it will not be taken.
+  // Ends the lease and puts the ticket back: at the head of its line, or, unless `until` is 0, at its place
+  // in line from then on. Of a forgotten lane it only ends, as with `postpone`.
+  void put_back(std::uint64_t seq, Millis until);
+  // Ends the lease; the ticket waits for its next turn, which is due then.
+  void postpone(std::uint64_t seq, Millis due);
+  // It is settled, and will not be taken; nothing when it is not there any more. Not of a leased one.
   void drop(Lane& lane, const Ticket& ticket);
-  // Takes out all that waits, without the leased ones.
-  void clear(Lane& lane);
-  // Of a function that is gone and has nothing waiting.
+  // The function is gone: takes out all that waits, without the leased ones, and lets nothing in any more.
+  void forget(Lane& lane);
+  // Whether all of a forgotten lane is gone, so that it may be erased.
+  bool is_over(const Lane& lane) const;
   void erase_lane(std::int64_t key);
 
-  // Leases that have run out; tickets that may not run any more.
-  std::vector<Receipt> overdue(MonotonicTime now) const;
-  std::vector<std::pair<Lane*, Ticket>> take_expired(Millis now);
+  std::vector<Receipt> overdue(MonotonicTime now) const;  // leases that have run out
+  // Sets aside what may not run any more: it stands in no line, and counts until it is dropped.
+  void set_aside_expired(Millis now);
+  bool any_expired() const { return !expired_.empty(); }
+  // At most `count` of those that were set aside, the first one first; each is to be dropped, or put aside
+  // again.
+  std::vector<Waiting> take_expired(std::size_t count);
+  void put_aside(Lane& lane, const Ticket& ticket);
 
   // Of all that waits or is leased, about.
   std::uint64_t waiting_bytes() const { return waiting_kib_ << 10U; }
-  std::vector<std::uint64_t> leased_of(const Lane& lane) const;
+  // How many tickets are kept, those that were dropped among them: some more than twice as many as there are.
+  std::size_t kept() const;
+  // Of those that nobody has taken, since when the one that is due for longest is.
   std::optional<Millis> oldest(const Lane& lane) const;
   const std::unordered_map<std::string, std::unique_ptr<Lane>>& lanes() const { return lanes_; }
 
@@ -121,25 +149,44 @@ class Schedule {
     }
   };
 
+  struct Paused {
+    Ticket ticket;
+    Lane* lane = nullptr;
+    Millis until = 0;
+  };
+
   const Leased* take_in_line(const MayRun& may_run, MonotonicTime until, Millis now);
   const Leased* take_at_once(const MayRun& may_run, MonotonicTime until, Millis now);
   const Leased& hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Millis now);
+  Leased release(std::uint64_t seq);
+  bool waits_on(const Leased& held);
   void enter(Lane& lane, const Ticket& ticket);
+  void unpause(const Paused& paused);
   void trim(Lane& lane);
+  void set_aside_front(Lane& lane, Millis now);
+  void clear(Lane& lane);
+  void remove_dropped();
+  template <class Gone>
+  void remove_delayed(Gone gone);
   void list(Lane& lane);
-  bool is_dropped(const Ticket& ticket);
+  bool is_there(const Ticket& ticket) const { return there_.contains(ticket.seq); }
   void unlist_front(Space& space);
-  void count(Lane& lane, const Ticket& ticket);
-  void uncount(Lane& lane, const Ticket& ticket);
+  bool count_in(Lane& lane, const Ticket& ticket);
+  bool count_out(Lane& lane, const Ticket& ticket);
 
   std::unordered_map<std::string, std::unique_ptr<Lane>> lanes_;    // by function id
   std::unordered_map<std::string, std::unique_ptr<Space>> spaces_;  // by name
   std::deque<Space*> round_;                                        // spaces with lanes that may run
-  std::deque<std::pair<Lane*, Ticket>> at_once_;                    // what is ready and stands in no line
+  std::deque<Waiting> at_once_;                                     // what is ready and stands in no line
+  std::deque<Waiting> expired_;                                     // set aside
   std::uint64_t waiting_kib_ = 0;
   std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  std::unordered_map<std::uint64_t, Paused> paused_;  // put back for a while, by seq
   std::unordered_map<std::uint64_t, Leased> leases_;
-  std::unordered_set<std::uint64_t> dropped_;  // still stands in `ready` or `delayed_`
+  // All that are counted. One that was dropped may still stand in `ready`, `delayed_` or `expired_`, and is
+  // passed over there.
+  SeqSet there_;
+  std::size_t dropped_ = 0;  // since `remove_dropped`
   std::int64_t next_key_ = 1;
   std::uint64_t next_epoch_ = 1;
 };

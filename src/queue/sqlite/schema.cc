@@ -83,7 +83,14 @@ DROP INDEX invocations_state;
 CREATE INDEX invocations_state ON invocations(lane, state, seq, due, created_at, expires_at, body_bytes);
 )sql";
 
-constexpr std::array kSteps = {kTables, kKeptByKey};
+// Lists by state, by delivery and by both are read from the index alone. `delivery_since` is of no use any
+// more; to drop it would be to write the whole table anew.
+constexpr std::string_view kListedByDelivery = R"sql(
+DROP INDEX invocations_state;
+CREATE INDEX invocations_state ON invocations(lane, state, delivery, seq, due, created_at, expires_at, body_bytes);
+)sql";
+
+constexpr std::array kSteps = {kTables, kKeptByKey, kListedByDelivery};
 
 }  // namespace
 

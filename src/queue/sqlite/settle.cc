@@ -6,8 +6,16 @@ namespace sterna::queue::sqlite {
 namespace {
 
 constexpr std::chrono::milliseconds kUnwritablePause = std::chrono::seconds(1);
+constexpr std::size_t kExpiredAtOnce = 256;  // the writer serves others between
 
 }  // namespace
+
+// One that may not run any more, on its way to the disk.
+struct Expiry {
+  Ticket ticket;
+  FunctionName function;
+  std::optional<SettledRow> row{};  // nullopt: it was ended otherwise meanwhile
+};
 
 void SqliteQueue::settled(const FunctionName& function, const std::string& id, State state,
                           std::string_view reason, Delivery callback) {
@@ -65,7 +73,7 @@ void SqliteQueue::on_ending(std::unique_ptr<Ending> ending, const Status& status
   }
   if (const auto retry_at = ending->settlement.retry_at) {
     // At its age it is taken out, whatever its schedule says.
-    schedule_.put_back(seq, std::max<Millis>(1, std::min(to_millis(*retry_at), held.ticket.expires_at)));
+    schedule_.postpone(seq, std::min(to_millis(*retry_at), held.ticket.expires_at));
   } else {
     schedule_.end(seq);
     const Delivery callback = ending->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
@@ -84,29 +92,51 @@ void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
   if (wait <= 0) tell_ready();
 }
 
-void SqliteQueue::expire(const Lane& lane, const Ticket& ticket) {
-  drop_kept(ticket.seq);
-  auto row = std::make_unique<SettledRow>();
-  SettledRow& out = *row;
+// Many may expire at once: they go to the disk some at a time, and wait in memory as numbers.
+void SqliteQueue::expire() {
+  if (expiring_ || !schedule_.any_expired()) return;
+  auto batch = std::make_unique<std::vector<Expiry>>();
+  for (const Waiting& expired : schedule_.take_expired(kExpiredAtOnce)) {
+    drop_kept(expired.ticket.seq);
+    batch->push_back({.ticket = expired.ticket, .function = expired.lane->function});
+  }
+  if (batch->empty()) return;
+  expiring_ = true;
+  std::vector<Expiry>& in = *batch;
   write(
-      256,
-      [&out, seq = ticket.seq, at = now()](store::Database& database) -> Status {
-        auto ended = update_expired(database, seq, at);
-        if (!ended) return std::unexpected(ended.error());
-        out = std::move(*ended);
+      256 * in.size(),
+      [&in, at = now()](store::Database& database) -> Status {
+        for (Expiry& expiry : in) {
+          auto ended = update_expired(database, expiry.ticket.seq, at);
+          if (!ended && ended.error().code != Code::kConflict) return std::unexpected(ended.error());
+          if (ended) expiry.row = std::move(*ended);
+        }
         return {};
       },
-      [this, ticket, function = lane.function, row = std::move(row)](const Status& status) {
-        if (status) {
-          const bool callback = !row->callback_url.empty();
-          if (callback) set_due(ticket.seq);
-          return settled(function, row->id, State::kExpired, kExpired,
-                         callback ? Delivery::kPending : Delivery::kNone);
-        }
-        if (status.error().code == Code::kConflict) return;  // ended meanwhile
-        Lane* still = schedule_.find_lane(function.id);
-        if (still != nullptr) add(*still, ticket, now() + kUnwritablePause.count());
-      });
+      [this, batch = std::move(batch)](const Status& status) { on_expired(*batch, status); });
+}
+
+void SqliteQueue::on_expired(const std::vector<Expiry>& batch, const Status& status) {
+  for (const auto& [ticket, function, row] : batch) {
+    Lane* lane = schedule_.find_lane(function.id);
+    if (!status) {
+      if (lane != nullptr) schedule_.put_aside(*lane, ticket);
+      continue;
+    }
+    if (lane != nullptr) schedule_.drop(*lane, ticket);
+    if (!row) continue;
+    const Delivery callback = row->callback_url.empty() ? Delivery::kNone : Delivery::kPending;
+    if (callback == Delivery::kPending) set_due(ticket.seq);
+    settled(function, row->id, State::kExpired, kExpired, callback);
+  }
+  const auto go_on = [this] {
+    expiring_ = false;
+    expire();
+  };
+  if (status) return go_on();
+  loop_.after(kUnwritablePause, [alive = alive_, go_on] {
+    if (*alive) go_on();
+  });
 }
 
 // --- what users ask for ---
@@ -136,10 +166,15 @@ void SqliteQueue::cancel(const std::string& function_id, const std::string& id, 
   find_then(function_id, id, [this, function_id, id, done = std::move(done)](Result<Found> found) mutable {
     if (!found) return done(std::unexpected(found.error()));
     if (found->state > StoredState::kDelayed) return done(already_ended());
+    // Of what a server before had begun, or what has ended but is not on disk, no attempt is known.
+    const bool may_have_run = found->seq < first_seq_ || settling_.contains(found->seq);
     write(
         256,
-        [seq = found->seq, run = interruption_of(found->seq), at = now()](store::Database& database) {
-          return update_cancelled(database, seq, run, at);
+        [cancelled = Cancellation{.seq = found->seq,
+                                  .run = interruption_of(found->seq),
+                                  .may_have_run = may_have_run,
+                                  .at = now()}](store::Database& database) {
+          return update_cancelled(database, cancelled);
         },
         [this, function_id, id, ticket = Ticket{.seq = found->seq, .kib = kib_of(found->body_bytes)},
          done = std::move(done)](const Status& status) mutable {
@@ -172,54 +207,51 @@ void SqliteQueue::take_out(Lane& lane, const Ticket& ticket, std::string_view re
   if (observer_ != nullptr) observer_->on_revoked(receipt, reason);
 }
 
-void SqliteQueue::redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+void SqliteQueue::redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                           Done<void> done) {
-  find_then(function_id, id,
-            [this, function_id, expires_at, done = std::move(done)](Result<Found> found) mutable {
-              if (!found) return done(std::unexpected(found.error()));
-              if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
-                return done(not_failed());
-              const Ticket ticket{.seq = found->seq,
-                                  .kib = kib_of(found->body_bytes),
-                                  .due = now(),
-                                  .expires_at = to_millis(expires_at)};
-              write(
-                  256,
-                  [ticket](store::Database& database) -> Status {
-                    if (const Status gone = delete_parts(database, ticket.seq, PartKind::kAnswer); !gone)
-                      return gone;
-                    const Status updated =
-                        store::Statement(
-                            database,
-                            "UPDATE invocations SET state = 0, due = 0, reason = '', status = 0, spent = 0,"
-                            " ended_at = NULL, expires_at = ?2, delivery = 0, delivery_due = NULL,"
-                            " answer = NULL, answer_bytes = 0, headers = NULL, header_count = 0"
-                            " WHERE seq = ?1 AND state IN (3, 5)")
-                            .bind(ticket.seq, ticket.expires_at)
-                            .run();
-                    if (!updated || database.changed_rows() == 1) return updated;
-                    return not_failed();
-                  },
-                  [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
-                    if (!status) return done(std::unexpected(unavailable(status.error())));
-                    if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
-                    due_.remove(ticket.seq);
-                    take_kept_delivery(ticket.seq);
-                    if (Lane* lane = schedule_.find_lane(function_id)) schedule_.add_ready(*lane, ticket);
-                    tell_ready();
-                    done({});
-                  });
-            });
+  find_then(function_id, id, [this, function_id, terms, done = std::move(done)](Result<Found> found) mutable {
+    if (!found) return done(std::unexpected(found.error()));
+    if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
+      return done(not_failed());
+    Lane* lane = schedule_.find_lane(function_id);
+    // What is written after `forget` would wait for ever.
+    if (lane == nullptr || lane->forgotten) return done(function_gone());
+    if (auto full = no_room(*lane, terms.space_backlog)) return done(std::unexpected(std::move(*full)));
+    const Ticket ticket{.seq = found->seq,
+                        .kib = kib_of(found->body_bytes),
+                        .due = now(),
+                        .expires_at = to_millis(terms.expires_at)};
+    schedule_.expect(*lane);
+    write(
+        256,
+        [ticket](store::Database& database) {
+          return update_redriven(database, ticket.seq, ticket.expires_at);
+        },
+        [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
+          Lane* lane = schedule_.find_lane(function_id);
+          if (lane != nullptr) schedule_.arrived(*lane);
+          if (!status) return done(std::unexpected(unavailable(status.error())));
+          if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
+          due_.remove(ticket.seq);
+          take_kept_delivery(ticket.seq);
+          // What was written is cancelled with the rest.
+          if (lane == nullptr || lane->forgotten) return done(function_gone());
+          schedule_.add_ready(*lane, ticket);
+          tell_ready();
+          done({});
+        });
+  });
 }
 
 // What runs is revoked; what waits goes. The rows stay until the sweep, callbacks are still sent.
 void SqliteQueue::forget(const std::string& function_id) {
   Lane* lane = schedule_.find_lane(function_id);
   if (lane == nullptr) return;
-  for (const std::uint64_t seq : schedule_.leased_of(*lane))
-    take_out(*lane, schedule_.leased(seq)->ticket, kFunctionDeleted);
-  schedule_.clear(*lane);
-  lane->forgotten = true;
+  schedule_.forget(*lane);
+  for (const std::uint64_t seq : std::vector(lane->leased.begin(), lane->leased.end())) {
+    // Who is told of one may end others.
+    if (const Leased* held = schedule_.leased(seq)) take_out(*lane, Ticket(held->ticket), kFunctionDeleted);
+  }
   kept_.clear();
   kept_bytes_ = 0;
   std::erase_if(loading_, [](const auto& ahead) { return ahead.second.empty(); });

@@ -76,9 +76,7 @@ Status SqliteQueue::restore(store::Database& database) {
     known.push_back(&lane);
   }
   for (Lane* lane : known) {
-    store::Statement waiting(database,
-                             "SELECT seq, due, created_at, expires_at, body_bytes FROM invocations"
-                             " WHERE lane = ?1 AND state <= ?2 ORDER BY state, seq");
+    store::Statement waiting(database, kWaitingSql);
     waiting.bind(lane->key, StoredState::kDelayed);
     for (Result<bool> row = waiting.step();; row = waiting.step()) {
       if (!row) return std::unexpected(row.error());
@@ -95,11 +93,12 @@ Status SqliteQueue::restore(store::Database& database) {
   for (Result<bool> row = callbacks.step();; row = callbacks.step()) {
     if (!row) return std::unexpected(row.error());
     if (!*row) break;
-    due_.set(static_cast<std::uint64_t>(callbacks.integer(0)), monotonic_of(callbacks.integer(1)));
+    due_.add(static_cast<std::uint64_t>(callbacks.integer(0)),
+             {.due = monotonic_of(callbacks.integer(1)), .since = loop_.clock().now()});
   }
   store::Statement newest(database, "SELECT max(seq) FROM invocations");
   if (const Result<bool> row = newest.step(); !row) return std::unexpected(row.error());
-  next_seq_ = static_cast<std::uint64_t>(newest.integer(0)) + 1;
+  first_seq_ = next_seq_ = static_cast<std::uint64_t>(newest.integer(0)) + 1;
   return {};
 }
 
@@ -132,7 +131,8 @@ void SqliteQueue::tick() {
     if (observer_ != nullptr) observer_->on_revoked(receipt, kLeaseOver);
     tell_ready();
   }
-  for (const auto& [lane, ticket] : schedule_.take_expired(now())) expire(*lane, ticket);
+  schedule_.set_aside_expired(now());
+  expire();
   if (due_.any_due(loop_.clock().now())) delivery_wanted_();
   if (loop_.clock().now() >= next_sweep_ && !sweeping_) sweep();
   timer_ = loop_.after(kTick, [this] { tick(); });
@@ -147,7 +147,8 @@ void SqliteQueue::tell_ready() {
 void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   Lane& lane = schedule_.lane(submission.function);
   if (lane.forgotten) return done(function_gone());
-  std::optional<Error> full = no_room(lane, submission);
+  std::optional<Error> full;
+  if (submission.turn == Turn::kInLine) full = no_room(lane, submission.space_backlog);
   if (full && !submission.idempotency) return done(std::unexpected(std::move(*full)));
   if (writer_->waiting() >= limits_.unwritten) {
     return done(fail(Code::kUnavailable, Component::kQueue, "queue_unavailable",
@@ -170,8 +171,7 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
   Call& in = *call;
   const std::size_t weight =
       in.submission.request.size() + static_cast<std::size_t>(in.submission.body.size());
-  // The lane stays: a lane is erased only when nothing of it is on its way (forget).
-  ++lane.arriving;
+  if (!in.full) schedule_.expect(lane);
   write(
       weight,
       [&in, key = lane.key, stored = lane.stored, seq, due](store::Database& database) {
@@ -179,30 +179,32 @@ void SqliteQueue::enqueue(Submission submission, Done<Accepted> done) {
         return insert(database, {.lane = key, .lane_stored = stored, .seq = seq, .due = due}, in.submission,
                       in.accepted);
       },
-      [this, call = std::move(call), &lane, seq, due](const Status& status) {
-        --lane.arriving;
+      [this, call = std::move(call), seq, due](const Status& status) {
+        Lane* lane = schedule_.find_lane(call->submission.function.id);
+        if (lane != nullptr && !call->full) schedule_.arrived(*lane);
+        // What was written is cancelled with the rest.
+        if (lane == nullptr || lane->forgotten) return call->done(function_gone());
         if (!status && status.error().reason == "already_exists") return call->done(call_id_in_use());
         if (!status && call->full && status.error().code == Code::kNotFound)
           return call->done(std::unexpected(*call->full));
         if (!status) return call->done(std::unexpected(unavailable(status.error())));
-        if (!call->full) lane.stored = true;
-        if (!call->accepted.repeated && observer_ != nullptr) observer_->on_accepted(lane.function);
-        if (!call->accepted.repeated) accepted(call->submission, lane, seq, due);
+        if (!call->full) lane->stored = true;
+        if (!call->accepted.repeated && observer_ != nullptr) observer_->on_accepted(lane->function);
+        if (!call->accepted.repeated) accepted(call->submission, *lane, seq, due);
         call->done(std::move(call->accepted));
       });
 }
 
-// Why the backlog takes no more; nullopt: it does.
-std::optional<Error> SqliteQueue::no_room(const Lane& lane, const Submission& submission) const {
-  if (submission.turn == Turn::kAtOnce) return std::nullopt;
-  if (lane.waiting >= limits_.function_backlog) return backlog_full("function").error();
-  if (lane.space->waiting >= submission.space_backlog.value_or(limits_.space_backlog))
+// Why the backlog takes no more; nullopt: it does. What is on its way to the disk takes room already.
+std::optional<Error> SqliteQueue::no_room(const Lane& lane, std::optional<std::size_t> space_backlog) const {
+  const Space& space = *lane.space;
+  if (lane.waiting + lane.arriving >= limits_.function_backlog) return backlog_full("function").error();
+  if (space.waiting + space.arriving >= space_backlog.value_or(limits_.space_backlog))
     return backlog_full("space").error();
   return std::nullopt;
 }
 
 void SqliteQueue::accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due) {
-  if (lane.forgotten) return;  // cancelled with the rest
   add(lane,
       {.seq = seq,
        .kib = kib_of(submission.body.size()),
@@ -247,24 +249,16 @@ void SqliteQueue::drop_kept(std::uint64_t seq) {
 // --- take ---
 
 bool SqliteQueue::take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) {
-  while (true) {
-    const Leased* held = schedule_.take(turn, may_run, loop_.clock().now() + lease, now());
-    if (held == nullptr) return false;
-    const Receipt receipt{.seq = held->ticket.seq, .epoch = held->epoch};
-    if (held->ticket.expires_at <= now()) {
-      Lane& lane = *held->lane;
-      const Ticket ticket = held->ticket;
-      schedule_.end(ticket.seq);
-      expire(lane, ticket);
-      continue;
-    }
-    if (std::optional<Loaded> kept = take_kept(receipt.seq)) {
-      done(lease_of(*held, std::move(*kept)));
-    } else {
-      load(receipt, *held->lane, std::move(done));
-    }
-    return true;
+  const Leased* held = schedule_.take(turn, may_run, loop_.clock().now() + lease, now());
+  expire();
+  if (held == nullptr) return false;
+  const Receipt receipt{.seq = held->ticket.seq, .epoch = held->epoch};
+  if (std::optional<Loaded> kept = take_kept(receipt.seq)) {
+    done(lease_of(*held, std::move(*kept)));
+  } else {
+    load(receipt, *held->lane, std::move(done));
   }
+  return true;
 }
 
 Lease SqliteQueue::lease_of(const Leased& held, Loaded loaded) const {
@@ -347,9 +341,25 @@ Depth SqliteQueue::depth(const std::string& function_id) const {
   const auto found = schedule_.lanes().find(function_id);
   if (found == schedule_.lanes().end()) return {};
   const Lane& lane = *found->second;
-  Depth depth{.waiting = lane.waiting, .leased = lane.leased, .oldest = {}};
-  if (const auto oldest = schedule_.oldest(lane)) depth.oldest = from_millis(*oldest);
+  Depth depth{.waiting = lane.waiting, .leased = lane.leased.size(), .running = 0, .oldest = {}};
+  std::optional<Millis> oldest = schedule_.oldest(lane);
+  for (const std::uint64_t seq : lane.leased) {
+    const Leased& held = *schedule_.leased(seq);
+    if (is_running(held)) {
+      ++depth.running;
+    } else {
+      oldest = std::min(oldest.value_or(held.ticket.due), held.ticket.due);
+    }
+  }
+  depth.oldest = oldest.transform(from_millis);
   return depth;
+}
+
+// One that has ended runs until that is on disk.
+bool SqliteQueue::is_running(const Leased& held) const {
+  const std::uint64_t seq = held.ticket.seq;
+  return settling_.contains(seq) ||
+         (observer_ != nullptr && observer_->is_running({.seq = seq, .epoch = held.epoch}));
 }
 
 }  // namespace sterna::queue::sqlite

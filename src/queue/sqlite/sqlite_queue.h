@@ -41,7 +41,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void settle(const Receipt& receipt, Settlement settlement, Done<void> done) override;
   void give_back(const Receipt& receipt, Duration pause) override;
   void cancel(const std::string& function_id, const std::string& id, Done<void> done) override;
-  void redrive(const std::string& function_id, const std::string& id, WallTime expires_at,
+  void redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                Done<void> done) override;
   void forget(const std::string& function_id) override;
   Depth depth(const std::string& function_id) const override;
@@ -100,19 +100,22 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void tell_ready();
   void add(Lane& lane, Ticket ticket, Millis due);
   void accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due);
-  std::optional<Error> no_room(const Lane& lane, const Submission& submission) const;
+  std::optional<Error> no_room(const Lane& lane, std::optional<std::size_t> space_backlog) const;
   void take_out(Lane& lane, const Ticket& ticket, std::string_view reason);
   std::optional<Interruption> interruption_of(std::uint64_t seq);
+  bool is_running(const Leased& held) const;
   bool keep(std::uint64_t seq, Loaded loaded);
   std::optional<Loaded> take_kept(std::uint64_t seq);
   void drop_kept(std::uint64_t seq);
   std::optional<DueDelivery> take_kept_delivery(std::uint64_t seq);
   void set_due(std::uint64_t seq);
+  void due_now(std::uint64_t seq);
   bool end_superseded(std::uint64_t seq);
   Lease lease_of(const Leased& held, Loaded loaded) const;
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
   void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
-  void expire(const Lane& lane, const Ticket& ticket);
+  void expire();
+  void on_expired(const std::vector<struct Expiry>& batch, const Status& status);
   struct Ending;
   void write_ending(std::unique_ptr<Ending> ending);
   void on_ending(std::unique_ptr<Ending> ending, const Status& status);
@@ -129,6 +132,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   Schedule schedule_;
   DueList due_;  // callbacks
   std::uint64_t next_seq_ = 1;
+  std::uint64_t first_seq_ = 1;                     // what is older is of a server before
   std::unordered_map<std::uint64_t, Loaded> kept_;  // requests that need not be read again
   std::size_t kept_bytes_ = 0;
   std::unordered_map<std::uint64_t, DueDelivery> kept_deliveries_;  // that need not be read
@@ -139,6 +143,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::size_t postponed_ = 0;  // how many wait so
   std::unordered_map<std::uint64_t, std::vector<Awaiting>> loading_;
   std::unordered_set<std::uint64_t> settling_;  // their lease does not run out while they are written
+  bool expiring_ = false;                       // some expired ones are on their way to the disk
   net::Loop::TimerId timer_;
   std::uint64_t sweep_cursor_ = 0;  // of what is too old
   // Of what goes because there is too much: first without what an idempotency key stands for, then with it.

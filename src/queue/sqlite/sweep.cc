@@ -147,7 +147,7 @@ void SqliteQueue::sweep() {
   };
   auto call = std::make_unique<Call>();
   for (const auto& [id, lane] : schedule_.lanes()) {
-    if (lane->forgotten && lane->waiting == 0 && lane->arriving == 0) call->forgotten.push_back(lane->key);
+    if (schedule_.is_over(*lane)) call->forgotten.push_back(lane->key);
   }
   Call& in = *call;
   sweeping_ = true;

@@ -253,8 +253,9 @@ Status Conformance::cancel(const std::string& id, const FunctionName& function) 
 }
 
 Status Conformance::redrive(const std::string& id, const FunctionName& function) {
-  return answer_of<void>(
-      [&](auto done) { queue().redrive(function.id, id, now() + hours(6), std::move(done)); });
+  return answer_of<void>([&](auto done) {
+    queue().redrive(function.id, id, {.expires_at = now() + hours(6)}, std::move(done));
+  });
 }
 
 Status Conformance::redeliver(const std::string& id, const FunctionName& function) {

@@ -60,6 +60,7 @@ class Watcher final : public QueueObserver {
   std::optional<Interruption> interruption(const Receipt& receipt) override {
     return receipt == running ? interrupted : std::nullopt;
   }
+  bool is_running(const Receipt& receipt) override { return receipt != waits_for_worker; }
   void on_revoked(const Receipt& receipt, std::string_view reason) override {
     revoked.push_back(receipt);
     revoked_for.emplace_back(reason);
@@ -73,6 +74,7 @@ class Watcher final : public QueueObserver {
   std::vector<std::string> accepted;
   Receipt running;
   std::optional<Interruption> interrupted;  // of `running`
+  Receipt waits_for_worker;
   std::vector<Receipt> revoked;
   std::vector<std::string> revoked_for;
   std::vector<Settled> settled;
