@@ -38,7 +38,8 @@ Builder::Builder(net::Loop& loop, pool::Launcher& launcher, UlidGenerator& ids, 
       logs_(logs),
       tools_(std::move(tools)),
       settings_(settings),
-      results_(results) {}
+      results_(results),
+      turns_(settings_.parallel) {}
 
 Builder::~Builder() = default;
 
@@ -121,20 +122,22 @@ void Builder::take_layer(const Ticket& ticket, const Recipe& recipe) {
 }
 
 void Builder::join(Wait& wait, const Recipe& recipe) {
+  wait.joined = true;
   auto& job = jobs_[recipe.key];
-  if (!job) {
-    job = std::make_unique<Job>();
-    job->recipe = recipe;
-    queue_.push_back(recipe.key);
-    note(wait, fmt::format("{}: {}", recipe.what,
-                           running_ < settings_.parallel ? "building" : "waiting for other builds to end"));
-  } else {
+  if (job) {
+    job->waiting.insert(wait.id);
     note(wait, fmt::format("{}: the same is being built already", recipe.what));
     logs_.append(wait.id, wait.version, logs::BuildStream::kOutput, job->output);
+    return;
   }
+  job = std::make_unique<Job>();
+  job->recipe = recipe;
+  job->space = wait.space;
   job->waiting.insert(wait.id);
-  wait.joined = true;
+  turns_.add(recipe.key, wait.space);
   start_next();
+  if (job->state == Job::State::kQueued)
+    note(wait, fmt::format("{}: waiting for other builds to end", recipe.what));
 }
 
 std::size_t Builder::free_number() const {
@@ -151,17 +154,14 @@ std::set<std::string> Builder::wanted_keys() const {
 }
 
 void Builder::start_next() {
-  while (running_ < settings_.parallel && !queue_.empty()) {
-    const std::string key = queue_.front();
-    queue_.pop_front();
-    const auto found = jobs_.find(key);
-    if (found == jobs_.end()) continue;
-    Job& job = *found->second;
-    ++running_;
+  while (const auto key = turns_.take()) {
+    Job& job = *jobs_.at(*key);
     job.state = Job::State::kPreparing;
     job.number = free_number();
+    for (const std::string& id : job.waiting)
+      note(waits_.at(id), fmt::format("{}: building", job.recipe.what));
     on_disk([this, &recipe = job.recipe] { return open_workshop(layers_, recipe); },
-            [this, key](const auto& folder) { prepared(key, folder); });
+            [this, key = *key](const auto& folder) { prepared(key, folder); });
   }
 }
 
@@ -209,7 +209,7 @@ void Builder::kept(const std::string& key, const Status& status) {
 void Builder::close_job(const std::string& key, const std::string& failure) {
   const auto node = jobs_.extract(key);
   const Job& job = *node.mapped();
-  --running_;
+  turns_.end(job.space);
   if (!job.folder.empty()) disk_thread_.run([folder = job.folder] { bundle::remove_tree(folder); });
   const Duration spent = job.began == MonotonicTime() ? Duration() : loop_.now() - job.began;
   if (!job.stopped && !closing_) counts_.spent += spent;
@@ -265,7 +265,7 @@ void Builder::cancel(const std::string& id) {
   job->second->waiting.erase(id);
   if (!job->second->waiting.empty()) return;
   if (job->second->state == Job::State::kQueued) {
-    std::erase(queue_, key);
+    turns_.drop(key);
     jobs_.erase(job);
   } else if (job->second->run) {
     job->second->stopped = true;
@@ -279,8 +279,8 @@ void Builder::forget(const std::string& id) {
 
 void Builder::shut_down() {
   closing_ = true;
-  for (const std::string& key : queue_) jobs_.erase(key);
-  queue_.clear();
+  turns_.clear();
+  std::erase_if(jobs_, [](const auto& each) { return each.second->state == Job::State::kQueued; });
   for (const auto& [key, job] : jobs_) {
     if (job->run) job->run->stop("cancelled");
   }

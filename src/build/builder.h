@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "build/build_run.h"
 #include "build/layer_store.h"
 #include "build/recipe.h"
+#include "build/turns.h"
 #include "bundle/bundle_store.h"
 #include "invoke/function_table.h"
 #include "logs/build_logs.h"
@@ -21,7 +21,7 @@ namespace sterna::build {
 
 struct BuilderSettings {
   BuildLimits limits;
-  std::size_t parallel = 2;
+  std::size_t parallel = 3;     // at a time; how spaces share them: turns.h
   std::int64_t kept_logs = 10;  // of one function
 };
 
@@ -57,9 +57,9 @@ class Builder final : public invoke::VersionBuilder {
 
   // Ends all builds without a result; poll `idle` until their processes are gone.
   void shut_down();
-  bool idle() const { return running_ == 0; }
-  std::size_t running() const { return running_; }
-  std::size_t waiting() const { return queue_.size(); }
+  bool idle() const { return turns_.running() == 0; }
+  std::size_t running() const { return turns_.running(); }
+  std::size_t waiting() const { return turns_.waiting(); }
   const BuildCounts& counts() const { return counts_; }
 
  private:
@@ -79,6 +79,7 @@ class Builder final : public invoke::VersionBuilder {
   struct Job {
     enum class State : std::uint8_t { kQueued, kPreparing, kRunning, kKeeping };
     Recipe recipe;
+    std::string space;
     State state = State::kQueued;
     bool stopped = false;           // nobody waited for it any more
     std::set<std::string> waiting;  // ids of functions
@@ -121,8 +122,7 @@ class Builder final : public invoke::VersionBuilder {
 
   std::map<std::string, Wait> waits_;                 // by function
   std::map<std::string, std::unique_ptr<Job>> jobs_;  // by key
-  std::deque<std::string> queue_;                     // keys of those that wait for their turn
-  std::size_t running_ = 0;
+  Turns turns_;                                       // of the jobs
   BuildCounts counts_;
   std::uint64_t next_ticket_ = 1;
   bool closing_ = false;

@@ -1,5 +1,7 @@
 #include "logs/function_logs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <chrono>
@@ -34,14 +36,6 @@ bool passes(const Filter& filter, const Record& record) {
 
 std::uint64_t queued_bytes(const Record& record) {
   return record.text.size() + kRecordOverhead;
-}
-
-Record drop_notice(Record in_place_of, std::uint64_t lines) {
-  in_place_of.text = std::to_string(lines) + (lines == 1 ? " line dropped" : " lines dropped") +
-                     ": the function wrote faster than its log could be stored";
-  in_place_of.stream = Stream::kPlatform;
-  in_place_of.call_id.clear();
-  return in_place_of;
 }
 
 }  // namespace
@@ -102,21 +96,62 @@ void FunctionLogs::show_invocation(std::string_view function_id, Record record) 
   show_to_followers(function_id, record);
 }
 
+Record FunctionLogs::drop_notice(Record in_place_of, Lost lost, std::uint64_t lines) {
+  std::string_view reason;
+  switch (lost) {
+    case Lost::kToFunction:
+      reason = "the function wrote faster than its log could be stored";
+      break;
+    case Lost::kToSpace:
+      reason = "the functions of its space together wrote faster than their logs could be stored";
+      break;
+    case Lost::kToServer:
+      reason = "the server's functions together wrote faster than their logs could be stored";
+      break;
+    case Lost::kToTheEnd:
+      reason = "the server was ending";
+      break;
+  }
+  in_place_of.text = fmt::format("{} line{} dropped: {}", lines, lines == 1 ? "" : "s", reason);
+  in_place_of.stream = Stream::kPlatform;
+  in_place_of.call_id.clear();
+  return in_place_of;
+}
+
+std::optional<FunctionLogs::Lost> FunctionLogs::loss_of(const Pending& pending, std::uint64_t bytes) const {
+  if (closing_) return Lost::kToTheEnd;
+  const auto of_space = pending_bytes_by_space_.find(pending.space);
+  const QueueUse use{.of_function = pending.bytes,
+                     .of_space = of_space == pending_bytes_by_space_.end() ? 0 : of_space->second,
+                     .of_all = pending_bytes_};
+  switch (room_for(bytes, use, limits_.queue)) {
+    case Room::kFits:
+      return std::nullopt;
+    case Room::kFunctionIsOver:
+      return Lost::kToFunction;
+    case Room::kSpaceIsOver:
+      return Lost::kToSpace;
+    case Room::kServerIsOver:
+      return Lost::kToServer;
+  }
+  return std::nullopt;
+}
+
 void FunctionLogs::queue(std::string_view function_id, Record record) {
   const std::uint64_t bytes = queued_bytes(record);
   const std::scoped_lock lock(mutex_);
   Pending& pending = pending_[std::string(function_id)];
-  const bool fits =
-      pending_bytes_ + bytes <= limits_.queue_bytes && pending.bytes + bytes <= limits_.queue_bytes / 4;
-  if (closing_ || !fits) {
+  if (pending.space.empty()) pending.space = record.space;
+  if (const auto lost = loss_of(pending, bytes)) {
     ++dropped_;
-    ++pending.dropped;
+    ++pending.dropped.at(static_cast<std::size_t>(*lost));
     record.text.clear();
     pending.last_dropped = std::move(record);
   } else {
     pending.records.push_back(std::move(record));
     pending.bytes += bytes;
     pending_bytes_ += bytes;
+    pending_bytes_by_space_[pending.space] += bytes;
   }
   if (accepted_++ == written_) wake_writer_.notify_one();
 }
@@ -127,6 +162,7 @@ void FunctionLogs::remove(std::string_view function_id) {
   const std::scoped_lock lock(mutex_);
   Pending& pending = pending_[std::string(function_id)];
   pending_bytes_ -= pending.bytes;
+  pending_bytes_by_space_[pending.space] -= pending.bytes;
   pending = Pending{};
   pending.remove_first = true;
   if (accepted_++ == written_) wake_writer_.notify_one();
@@ -233,6 +269,7 @@ void FunctionLogs::run() {
     const std::uint64_t taken = accepted_;
     PendingMap batch = std::exchange(pending_, {});
     pending_bytes_ = 0;
+    pending_bytes_by_space_.clear();
     lock.unlock();
     write_batch(batch);
     lock.lock();
@@ -253,15 +290,18 @@ void FunctionLogs::load_existing() {
 void FunctionLogs::write_batch(PendingMap& batch) {
   for (auto& [function_id, pending] : batch) {
     if (pending.remove_first) forget(function_id);
-    if (!pending.records.empty() || pending.dropped > 0) write_function(function_id, pending);
+    write_function(function_id, pending);
   }
   keep_total();
 }
 
 void FunctionLogs::write_function(const std::string& function_id, Pending& pending) {
-  if (pending.dropped > 0) {
-    pending.records.push_back(drop_notice(std::move(pending.last_dropped), pending.dropped));
+  for (std::size_t kind = 0; kind < kLostKinds; ++kind) {
+    const std::uint64_t lines = pending.dropped.at(kind);
+    if (lines > 0)
+      pending.records.push_back(drop_notice(pending.last_dropped, static_cast<Lost>(kind), lines));
   }
+  if (pending.records.empty()) return;
   auto& writer =
       writers_.try_emplace(function_id, dir_ / function_id, limits_.bytes_per_function).first->second;
   const std::uint64_t chunk = std::min(kChunkBytes, writer.segment_limit() / 4);

@@ -1,6 +1,7 @@
 // What functions print, kept on disk within limits, readable and followable (SPEC 3, GET {fn}/logs).
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "logs/queue_shares.h"
 #include "logs/record.h"
 #include "logs/segments.h"
 
@@ -27,9 +29,7 @@ namespace sterna::logs {
 struct Limits {
   std::uint64_t bytes_per_function = 4U << 20;
   std::uint64_t bytes_total = 1U << 30;
-  // Waiting for the disk. One function may take a quarter of it, so that a noisy one cannot drop the lines of
-  // others.
-  std::uint64_t queue_bytes = 16U << 20;
+  QueueLimits queue{};  // of what waits for the disk
 };
 
 inline constexpr std::size_t kDefaultTail = 1'000;
@@ -91,8 +91,8 @@ class FunctionLogs {
   FunctionLogs& operator=(const FunctionLogs&) = delete;
 
   // Queues a record and shows it to followers before it returns. Never waits for the disk: what the queue
-  // cannot hold is dropped, and a platform record in its place says how many were. `function_id` is letters,
-  // digits, '-', '_'. Event loop only.
+  // cannot hold is dropped, and a platform record in its place says how many were, and who wrote too fast.
+  // `function_id` is letters, digits, '-', '_'. Event loop only.
   void append(std::string_view function_id, Record record);
 
   // Whether a follower wants the invocations of the function. Event loop only.
@@ -125,12 +125,16 @@ class FunctionLogs {
  private:
   friend class Subscription;
 
+  enum class Lost : std::uint8_t { kToFunction, kToSpace, kToServer, kToTheEnd };  // whose fault it is
+  static constexpr std::size_t kLostKinds = 4;
+
   struct Pending {
     bool remove_first = false;
+    std::string space;
     std::vector<Record> records;
     std::uint64_t bytes = 0;
-    std::uint64_t dropped = 0;
-    Record last_dropped;  // without its text; the record that tells of the drop takes its place
+    std::array<std::uint64_t, kLostKinds> dropped{};
+    Record last_dropped;  // without its text; the records that tell of the drop take its place
   };
   using PendingMap = std::unordered_map<std::string, Pending>;
 
@@ -147,6 +151,8 @@ class FunctionLogs {
   FunctionLogs(std::filesystem::path dir, Limits limits, std::uint64_t first_sequence);
 
   void queue(std::string_view function_id, Record record);
+  std::optional<Lost> loss_of(const Pending& pending, std::uint64_t bytes) const;
+  static Record drop_notice(Record in_place_of, Lost lost, std::uint64_t lines);
   void show_to_followers(std::string_view function_id, const Record& record);
   void end_followers(std::string_view function_id);
   void unfollow(std::uint64_t id);
@@ -169,6 +175,7 @@ class FunctionLogs {
   std::condition_variable written_changed_;
   PendingMap pending_;
   std::uint64_t pending_bytes_ = 0;
+  std::unordered_map<std::string, std::uint64_t> pending_bytes_by_space_;
   std::uint64_t accepted_ = 0;  // changes handed to the writer, counted
   std::uint64_t written_ = 0;   // of these, done
   std::uint64_t dropped_ = 0;

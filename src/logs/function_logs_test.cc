@@ -15,6 +15,8 @@
 namespace sterna::logs {
 namespace {
 
+constexpr QueueLimits kSmallQueue{.bytes = 64'000, .bytes_for_each = 1'000};
+
 class FunctionLogsTest : public testing::Test {
  protected:
   void open(Limits limits = {}) {
@@ -26,6 +28,12 @@ class FunctionLogsTest : public testing::Test {
 
   Record record(std::string text, std::string call_id = "") {
     return {"hello", "instance", clock_.wall(), std::move(text), Stream::kStdout, std::move(call_id)};
+  }
+
+  Record record_of(std::string space, std::string text) {
+    Record made = record(std::move(text));
+    made.space = std::move(space);
+    return made;
   }
 
   std::vector<std::string> texts(std::string_view id, const Query& query = {}) {
@@ -191,20 +199,24 @@ class StalledDisk {
       for (std::size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n')) {
         const auto line = parse_stored_line(std::string_view(rest).substr(0, end));
         rest.erase(0, end + 1);
-        if (line && line->stream == Stream::kPlatform) told += std::stoull(line->text);
+        if (!line || line->stream != Stream::kPlatform) continue;
+        told += std::stoull(line->text);
+        last_notice_ = line->text;
       }
     }
     return told;
   }
+  const std::string& last_notice() const { return last_notice_; }
 
  private:
   std::filesystem::path path_;
   UniqueFd fifo_;
+  std::string last_notice_;
 };
 
 TEST_F(FunctionLogsTest, AStalledDiskDropsLinesCountsThemAndSaysSo) {
   StalledDisk disk(folder_.path() / "f");
-  open({.queue_bytes = 64'000});
+  open({.queue = kSmallQueue});
   std::uint64_t shown = 0;
   {
     const auto subscription = logs_->follow("f", {}, [&](const Record&) { ++shown; });
@@ -220,12 +232,36 @@ TEST_F(FunctionLogsTest, AStalledDiskDropsLinesCountsThemAndSaysSo) {
 
 TEST_F(FunctionLogsTest, ANoisyFunctionLeavesRoomInTheQueueForOthers) {
   StalledDisk disk(folder_.path() / "noisy");
-  open({.queue_bytes = 64'000});
+  open({.queue = kSmallQueue});
   for (int i = 0; i < 1'000; ++i) logs_->append("noisy", record("line"));
   const std::uint64_t dropped = logs_->dropped();
   for (int i = 0; i < 10; ++i) logs_->append("quiet", record("line"));
   EXPECT_EQ(logs_->dropped(), dropped);
   EXPECT_EQ(disk.lines_told_dropped(dropped), dropped);
+  EXPECT_TRUE(disk.last_notice().ends_with("dropped: the function wrote faster than its log could be stored"))
+      << disk.last_notice();
+}
+
+TEST_F(FunctionLogsTest, NoisyFunctionsOfASpaceCostOtherSpacesNothingAndAreNamedAsTheReasonInTheirOwn) {
+  StalledDisk disk(folder_.path() / "neighbour");  // once it has taken what there is, the writer is held
+  open({.queue = kSmallQueue});
+  std::uint64_t lost = 0;
+  constexpr std::uint64_t kRounds = 1'000;
+  for (std::uint64_t i = 0; i < kRounds; ++i) {
+    const std::uint64_t before = logs_->dropped();
+    logs_->append("neighbour", record_of("evil", "line"));
+    lost += logs_->dropped() - before;
+    for (int f = 0; f < 6; ++f) logs_->append("noisy" + std::to_string(f), record_of("evil", "line"));
+  }
+  EXPECT_GT(lost, 0U);
+  EXPECT_LT(lost, kRounds - 2) << "each function keeps some lines";
+  const std::uint64_t dropped = logs_->dropped();
+  for (int i = 0; i < 40; ++i) logs_->append("quiet", record_of("good", "line"));
+  EXPECT_EQ(logs_->dropped(), dropped);
+  EXPECT_EQ(disk.lines_told_dropped(lost), lost);
+  EXPECT_TRUE(disk.last_notice().ends_with(
+      "dropped: the functions of its space together wrote faster than their logs could be stored"))
+      << disk.last_notice();
 }
 
 TEST_F(FunctionLogsTest, FollowersSeeNewRecordsThatPassTheirFilter) {

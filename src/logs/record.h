@@ -30,6 +30,7 @@ struct Record {
   std::uint64_t sequence = 0;
 
   std::string invocation{};  // with kInvocation, more about the run: a JSON object
+  std::string space{};  // of the function, whose share of the store's memory it takes; not shown, not kept
 };
 
 // Cuts `text` to kMaxTextBytes at a character's edge and appends how many bytes are gone.

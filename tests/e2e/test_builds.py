@@ -38,8 +38,8 @@ def builder(tmp_path_factory):
     assert running.stop() == 0, running.log()[-4000:]
 
 
-def build_log(server, name, version=1, follow=False):
-    path = f"{function_path(name)}/builds/{version}/logs"
+def build_log(server, name, version=1, follow=False, space="default"):
+    path = f"{function_path(name, space)}/builds/{version}/logs"
     answer = server.request("GET", path, params={"follow": "true"} if follow else {})
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
@@ -389,6 +389,24 @@ def test_a_build_that_nobody_wants_is_ended(start_server):
     assert "cancelled" in words(build_log(server, "wanted", 1))
     deploy_endless(server, "wanted")
     server.request("DELETE", function_path("wanted"))
+    eventually(lambda: not sleepers(server) and not workshops(server))
+
+
+def test_builds_of_a_space_that_hang_leave_a_place_to_other_spaces(start_server):
+    server = start_server("--build-offline")
+    server.request("POST", "/spaces", json={"name": "evil"})
+    for number in range(4):
+        hanging = node_project(f"echo began {number}; exec sleep 1000")
+        server.deploy(f"hangs-{number}", hanging, space="evil", template="node-http", wait_for=None)
+    eventually(lambda: len(sleepers(server)) == 2, 60)
+    code = {"handler.cc": HANDLE + 'return sterna::text("built");}'}
+    server.deploy("good", code, template="cpp")
+    assert server.call("good").text == "built"
+    assert "waiting" not in words(build_log(server, "good"))
+    waiting = [number for number in range(4) if "waiting for other builds" in words(build_log(server, f"hangs-{number}", space="evil"))]
+    assert len(waiting) == 2
+    assert len(sleepers(server)) == 2
+    server.request("DELETE", "/spaces/evil?force=true")
     eventually(lambda: not sleepers(server) and not workshops(server))
 
 
