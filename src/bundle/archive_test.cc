@@ -243,6 +243,59 @@ TEST(Zip, OneKindIsNotTakenForTheOther) {
   EXPECT_FALSE(unpack(tar, ArchiveKind::kZip, kMaxBytes));
 }
 
+// What a zip says in front of its files, and in its directory.
+class TwoOpinions : public ::testing::Test {
+ protected:
+  static std::string refusal(const std::string& zip) {
+    const auto files = unpack(zip, ArchiveKind::kZip, kMaxBytes);
+    return files ? "unpacked" : files.error().reason + ": " + files.error().detail;
+  }
+  // The entry of a file in the directory, which ends with it.
+  std::size_t in_directory(std::string_view name) const { return zip_.rfind(name) - 46; }
+
+  std::string zip_ = *pack({{"good.txt", "hello", Executable::kNo}, {"handler.py", "x", Executable::kNo}},
+                           ArchiveKind::kZip);
+};
+
+TEST_F(TwoOpinions, AreTheSame) {
+  EXPECT_EQ(refusal(zip_), "unpacked");
+  EXPECT_EQ(refusal("#!/bin/sh\nunzip $0\n" + zip_), "unpacked");
+}
+
+TEST_F(TwoOpinions, AboutANameAreRefused) {
+  zip_.replace(zip_.find("good.txt"), 8, "evil.txt");
+  EXPECT_TRUE(refusal(zip_).starts_with("bad_bundle_path: \"evil.txt\"")) << refusal(zip_);
+}
+
+TEST_F(TwoOpinions, AboutAMethodAreRefused) {
+  zip_[in_directory("good.txt") + 10] ^= 8;
+  EXPECT_TRUE(refusal(zip_).starts_with("bad_bundle_path: \"good.txt\"")) << refusal(zip_);
+}
+
+TEST_F(TwoOpinions, AboutHowManyThereAreAreRefused) {
+  const std::size_t last = in_directory("handler.py");
+  const std::size_t end = zip_.rfind("PK\5\6");
+  const std::size_t entry = end - last;
+  std::string fewer = zip_;
+  fewer.erase(last, entry);
+  EXPECT_TRUE(refusal(fewer).contains("not where it says")) << refusal(fewer);
+  const std::size_t new_end = fewer.rfind("PK\5\6");
+  fewer[new_end + 12] = static_cast<char>(new_end - in_directory("good.txt"));
+  EXPECT_TRUE(refusal(fewer).contains("not as many")) << refusal(fewer);
+  fewer[new_end + 8] = fewer[new_end + 10] = 1;
+  EXPECT_TRUE(refusal(fewer).contains("its directory does not have")) << refusal(fewer);
+}
+
+TEST_F(TwoOpinions, AboutWhereAFileIsAreRefused) {
+  std::string twice = zip_;
+  std::string other = zip_;
+  const std::size_t offset = in_directory("handler.py") + 42;
+  twice.replace(offset, 4, 4, '\0');
+  EXPECT_TRUE(refusal(twice).starts_with("bad_bundle_path")) << refusal(twice);
+  other[offset] ^= 1;
+  EXPECT_TRUE(refusal(other).contains("leads to no entry")) << refusal(other);
+}
+
 // Found by tests/fuzz: libarchive takes an end record that is damaged for the end of an empty archive.
 TEST(Archive, WithoutAFileIsBroken) {
   std::string damaged = *pack({{"handler.py", "x", Executable::kNo}}, ArchiveKind::kZip);

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "bundle/archive.h"
 #include "bundle/utf8_locale.h"
+#include "bundle/zip_directory.h"
 
 namespace sterna::bundle {
 namespace {
@@ -36,7 +38,9 @@ class Unpacker {
   Status open(ArchiveKind kind) {
     STERNA_ASSERT(archive_ != nullptr);
     if (kind == ArchiveKind::kZip) {
-      // Only by the central directory, as every other reader does: no second opinion about what is inside.
+      const Result<std::size_t> entries = check_zip_directory(bytes_);
+      if (!entries) return std::unexpected(entries.error());
+      said_entries_ = *entries;
       archive_read_support_format_zip_seekable(archive_.get());
     } else {
       if (!bytes_.starts_with("\x1f\x8b")) return bad_archive("it is not gzip");
@@ -57,6 +61,7 @@ class Unpacker {
       const int code = archive_read_next_header(archive_.get(), &entry);
       if (stopped_ || code < ARCHIVE_WARN) return broken();
       if (code == ARCHIVE_EOF) return finish();
+      ++entries_;
       if (Status taken = take(entry); !taken) return std::unexpected(taken.error());
     }
   }
@@ -84,6 +89,7 @@ class Unpacker {
 
   // libarchive reads some damaged archives as empty ones.
   Result<Files> finish() {
+    if (said_entries_.value_or(entries_) != entries_) return bad_archive("it is damaged");
     Result<Files> files = collector_.finish();
     if (files && files->empty()) return bad_archive("there is no file in it");
     return files;
@@ -133,6 +139,8 @@ class Unpacker {
   ArchivePtr archive_;
   Collector collector_;
   std::size_t unpacked_ = 0;
+  std::size_t entries_ = 0;
+  std::optional<std::size_t> said_entries_;  // by the directory of a zip
 };
 
 }  // namespace

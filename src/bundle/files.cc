@@ -8,21 +8,14 @@
 #include <memory>
 
 #include "api/utf8.h"
+#include "base/printable.h"
 
 namespace sterna::bundle {
 namespace {
 
 constexpr std::size_t kMaxSegmentBytes = 255;  // NAME_MAX
 
-// A path as it may be shown: short, and without control characters or broken UTF-8.
-std::string shown(std::string_view path) {
-  constexpr std::size_t kShown = 100;
-  std::string text(path.substr(0, kShown));
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  if (path.size() > kShown) text += "...";
-  return text;
-}
+constexpr std::size_t kShownPath = 100;
 
 std::string_view path_problem(std::string_view raw) {
   if (raw.empty()) return "an empty name";
@@ -52,7 +45,8 @@ void add_text(EVP_MD_CTX* context, std::string_view text) {
 
 std::unexpected<Error> bad_path(std::string_view path, std::string_view why) {
   return fail(Code::kInvalid, Component::kRegistry, "bad_bundle_path",
-              fmt::format("\"{}\" cannot be part of a bundle: {}", shown(path), why));
+              fmt::format("\"{}\" cannot be part of a bundle: {}",
+                          printable(path, kShownPath, LineFeeds::kReplaced), why));
 }
 
 Result<std::string> clean_path(std::string_view raw) {

@@ -17,7 +17,7 @@ TEST_F(TableTest, FunctionWithoutCodeSaysSo) {
   table_.apply(empty);
   ASSERT_NE(admit(entry()), nullptr);
   EXPECT_NE(admit(entry())->detail.find("no code yet"), std::string_view::npos);
-  EXPECT_EQ(admit(entry())->retry_after_seconds, 0U);  // waiting does not help
+  EXPECT_EQ(admit(entry())->retry_after_seconds, 5U);
 }
 
 TEST_F(TableTest, NewFunctionIsLoadedThenActivated) {

@@ -11,12 +11,13 @@ constexpr FailureInfo kNotReady{503,
                                 Fault::kPlatform,
                                 "the function is still being built; try again in a moment",
                                 1};
+constexpr unsigned kCodeSeconds = 5;  // somebody has to send it
 constexpr FailureInfo kNoCode{503,
                               "function_not_running",
                               Component::kRegistry,
                               Fault::kPlatform,
                               "the function has no code yet; send it with PUT .../code or `sterna deploy`",
-                              0};
+                              kCodeSeconds};
 constexpr FailureInfo kStopped{503,
                                "function_not_running",
                                Component::kRegistry,

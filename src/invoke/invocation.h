@@ -44,6 +44,8 @@ class Invocation final : private pool::CallObserver {
 
   const std::string& call_id() const { return call_.id; }
   Timings timings() const;
+  // Whether a worker runs it or has run it, as far as the server can see.
+  bool has_begun() const { return call_.started != MonotonicTime{}; }
   // The worker that ran it; empty before it was handed to one.
   const std::string& instance() const { return call_.instance; }
   // The version that ran; 0 before it was handed to a worker.

@@ -475,6 +475,14 @@ def test_stopped_and_failed_functions_are_not_running(server):
     problem_of(server.call("broken"), 503, "function_not_running", "platform")
 
 
+def test_a_function_without_code_says_when_to_come_again(server):
+    body = {"name": "no-code", "template": "python3-http"}
+    assert server.request("POST", "/spaces/default/functions", json=body).status_code == 201
+    answer = server.call("no-code")
+    problem_of(answer, 503, "function_not_running", "platform")
+    assert answer.headers["retry-after"] == "5"
+
+
 def test_no_free_worker_in_time_is_429(server):
     server.deploy("busy", SLOW, limits={"max_replicas": 1, "concurrency": 1, "queue_wait_seconds": 0.3})
     assert server.call("busy", "?seconds=0").status_code == 200

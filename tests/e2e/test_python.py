@@ -41,6 +41,27 @@ def test_the_older_template_name(server):
     assert server.call("alias").text == "fine"
 
 
+@pytest.mark.parametrize("seconds", [0, 0.3], ids=["cold", "warm parent"])
+def test_a_functions_own_modules_come_before_the_machines(server, seconds):
+    """Also where the zygote has imported the machine's, and where workers are forked from one that has loaded all."""
+    own = ["calendar", "queue", "random", "statistics", "string", "token", "types", "werkzeug"]
+    handler = f"""
+import time
+import {", ".join(own)}
+time.sleep({seconds})
+async def handle(req):
+    print("called")
+    return {{"body": [req.query["a"], *({", ".join(f"{name}.OWN" for name in own)})]}}
+"""
+    files = {"handler.py": handler, "time.py": "", **{f"{name}.py": f"OWN = '{name}'\n" for name in own}}
+    name = f"own-modules-{int(seconds * 10)}"
+    server.deploy(name, files, limits={"max_replicas": 1})
+    assert server.call(name, "?a=b").json() == ["b", *own]
+    eventually(lambda: "called" in texts(server, name))
+    told = [record["text"] for record in server.logs(name) if record["stream"] == "platform"]
+    assert told == ["time.py is never imported: that module is part of the interpreter; rename it"]
+
+
 @pytest.mark.parametrize(
     "name, source, words",
     [

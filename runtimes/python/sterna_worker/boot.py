@@ -17,6 +17,7 @@ from . import answers, failures, load, logs, packages, parent, serve_async, serv
 READY = 16
 LOAD_FAILED = 17
 PAUSED = 23
+PLATFORM = 3  # the stream of what the platform itself says in a function's log
 
 EXIT_LOAD_FAILED = 1
 EXIT_BROKEN_LOOP = 1
@@ -47,6 +48,17 @@ def _configure():
 _configure()
 
 
+def _import_what_comes_late():
+    """What Python's modules import in the middle of the work that they do for us: a module of the function may have
+    taken the name by then."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: F401
+
+    asyncio.new_event_loop().close()
+
+
+_import_what_comes_late()
+
+
 def run(socket_fd, claim_fd, orders_fd=-1):
     """Serves one function in this process and ends the process. Descriptors 0 to 2 are set up already.
     With `orders_fd` the worker may pause and be forked."""
@@ -72,6 +84,9 @@ class Worker:
         if init is None:
             return 0
         _set_up_environment(init)
+        for file, why in _set_up_imports(init["bundle"]):
+            text = f"{os.path.relpath(file, init['bundle'])} is never imported: {why}; rename it\n"
+            self.channel.log(0, PLATFORM, text.encode("utf-8", "backslashreplace"))
         try:
             init, ready = self._load(init)
             serve = None if init is None else self._prepare_to_serve(init, ready["async"])
@@ -190,10 +205,15 @@ def _set_up_environment(init):
         time.tzset()
     sys.dont_write_bytecode = True
     sys.argv = [init["handler"]]
-    sys.path[0] = init["bundle"]
-    packages.add(init["bundle"])
-    packages.add_path(init["bundle"], os.environ.get("PYTHONPATH", ""))
     os.chdir(init["bundle"])
+
+
+def _set_up_imports(bundle):
+    """Answers what of the function cannot be imported, as packages.prefer does."""
+    sys.path[0] = bundle
+    packages.add(bundle)
+    unused = packages.add_path(bundle, os.environ.get("PYTHONPATH", ""))
+    return unused + packages.prefer(bundle)
 
 
 def _send_json(channel, kind, value):

@@ -33,11 +33,22 @@ def traceback_of(error):
     try:
         text = "".join(traceback.format_exception(type(error), error, trace))
     except Exception:
-        text = summary_of(error) + "\n"
+        text = _plain_traceback(error, trace)
     if len(text) > MAX_TRACEBACK:
         half = MAX_TRACEBACK // 2
         text = f"{text[:half]}\n[... cut ...]\n{text[-half:]}"
     return text
+
+
+def _plain_traceback(error, trace):
+    """What needs neither the exception's own code nor what Python imports while it formats (ast, tokenize): a module of
+    the function may have such a name."""
+    text = "Traceback (most recent call last):\n"
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        text += f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}\n'
+        trace = trace.tb_next
+    return f"{text}{summary_of(error)}\n"
 
 
 def log_traceback(channel, call, error):

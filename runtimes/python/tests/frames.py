@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 INIT, REQUEST, BODY, CANCEL, WINDOW, SHUTDOWN = 1, 2, 3, 4, 5, 6
 READY, LOAD_FAILED, RESPONSE, RESPONSE_BODY, FAILED, LOG, RECALLED = 16, 17, 18, 19, 20, 21, 22
+PLATFORM = 3  # the stream of a LOG
 RAISED, BAD_ANSWER, CANCELLED = 1, 2, 3
 UNKNOWN = 2**64 - 1
 

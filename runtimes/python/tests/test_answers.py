@@ -178,6 +178,22 @@ def test_exception_is_told_in_one_line_and_its_traceback_is_logged(start):
     assert "in inner" in text and "in handle" in text and "sterna_worker" not in text
 
 
+def test_the_traceback_needs_no_help_of_what_the_function_may_break(start):
+    worker = start(
+        """
+        import traceback
+
+        def handle(req):
+            traceback.format_exception = None
+            raise ValueError("no")
+    """
+    )
+    ((_, _, text),) = worker.call().logs
+    head, place, line = text.splitlines()
+    assert head == "Traceback (most recent call last):" and line == "ValueError: no"
+    assert place.endswith('handler.py", line 6, in handle')
+
+
 @pytest.mark.parametrize(
     "statement,text",
     [
