@@ -7,10 +7,12 @@
 #include <cerrno>
 #include <cstring>
 #include <latch>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "base/refuse_descriptors.h"
 
 namespace sterna::pool {
@@ -61,9 +63,10 @@ void close_without_waiting(std::vector<UniqueFd> files) {
     copied.wait();
     if (alone) files.clear();
     closed.count_down();
-  } catch (const std::system_error&) {  // no thread
+  } catch (const std::system_error& no_thread) {
+    log::warn("what a worker sent cannot be closed", {{"error", std::string_view(no_thread.what())}});
   }
-  // Without memory for that they stay open: better than a loop that waits.
+  // Without a thread or memory for that they stay open: better than a loop that waits.
   for (UniqueFd& left : files) left.release();
 }
 

@@ -158,8 +158,8 @@ ReplicaMaker::ReplicaMaker(const ChildSetup& setup, int orders)
     : setup_(setup), orders_(orders), outer_filters_(filters_of(::getpid())) {
   const int on = 1;
   ::setsockopt(orders_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-  refuse_descriptors(
-      orders_);  // user code has the other end; where the kernel lets them come, they are closed
+  // User code has the other end. Where the kernel lets them come, they are closed.
+  refuse_descriptors(orders_);
   ::fcntl(orders_, F_SETFL, O_NONBLOCK);
 }
 
@@ -268,8 +268,9 @@ int ReplicaMaker::filters_with(const ForkOrder& order) const {
 
 StepError ReplicaMaker::move(const ForkOrder& order, const RawPacket& raw, UniqueFd& listener) {
   if (const StepError error = tracee_.stop(forked_)) return error;
-  process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
-  if (!process_) return here("hold the replica");
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, forked_, 0)));
+  if (!process) return here("hold the replica");
+  process_ = std::move(process);
   if (outer_filters_ < 0) return {"count the filters of system calls", ENOSYS};
   if (const StepError error = check_fork(forked_, outer_filters_ + 1)) return error;
   if (const StepError error = join_groups(order, raw)) return error;
