@@ -146,6 +146,7 @@ std::string loopback_inside() {
 std::string sockets(std::size_t count) {
   std::atomic<std::size_t> made = 0;
   std::vector<std::jthread> threads;
+  threads.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     threads.emplace_back([&made] {
       if (UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))) ++made;
