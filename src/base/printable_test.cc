@@ -33,6 +33,9 @@ TEST(Printable, WhatIsNoUtf8IsEscapedByteByByte) {
                       "31m \xc3"),
             R"(\x9b31m \xc3)");
   EXPECT_EQ(printable("\xc0\x9b \xe2\x28 \xff"), "\\xc0\\x9b \\xe2( \\xff");
+  EXPECT_EQ(
+      printable("\xe0\x81\x81 \xed\xa0\x80 \xf4\x90\x80\x80"),  // too long, a surrogate, beyond the last
+      R"(\xe0\x81\x81 \xed\xa0\x80 \xf4\x90\x80\x80)");
 }
 
 TEST(Printable, LineFeedsBecomeSpacesInOneLine) {

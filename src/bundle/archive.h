@@ -22,6 +22,9 @@ inline constexpr std::size_t kMaxHeaderBytes = 32 << 20;
 // `bad_bundle_path` (links and devices too), `bundle_too_large`.
 Result<Files> unpack(std::string_view archive, ArchiveKind kind, std::size_t max_bytes);
 
+// Invalid, `bad_archive`.
+std::unexpected<Error> bad_archive(std::string_view why);
+
 // The same files always give the same bytes.
 Result<std::string> pack(const Files& files, ArchiveKind kind);
 

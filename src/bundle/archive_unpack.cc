@@ -20,12 +20,7 @@ constexpr int kFiltersOfTarGz = 2;  // gzip, and the archive itself
 
 using ArchivePtr = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
-std::unexpected<Error> bad_archive(std::string_view why) {
-  return fail(Code::kInvalid, Component::kRegistry, "bad_archive",
-              fmt::format("the archive cannot be unpacked: {}", why));
-}
-
-std::unexpected<Error> bad_archive(archive* from) {
+std::unexpected<Error> told_by(archive* from) {
   const char* text = archive_error_string(from);
   return bad_archive(text == nullptr ? "it is damaged" : text);
 }
@@ -50,7 +45,7 @@ class Unpacker {
     const int code = kind == ArchiveKind::kZip
                          ? archive_read_open_memory(archive_.get(), bytes_.data(), bytes_.size())
                          : archive_read_open(archive_.get(), this, nullptr, &Unpacker::next_part, nullptr);
-    if (code != ARCHIVE_OK) return bad_archive(archive_.get());
+    if (code != ARCHIVE_OK) return told_by(archive_.get());
     if (archive_filter_count(archive_.get()) > kFiltersOfTarGz) return bad_archive("it is gzip in gzip");
     return {};
   }
@@ -82,7 +77,7 @@ class Unpacker {
 
   // The filter may take the stop for the end of the archive, or for a damage.
   std::unexpected<Error> broken() {
-    if (!stopped_) return bad_archive(archive_.get());
+    if (!stopped_) return told_by(archive_.get());
     return bad_archive(
         fmt::format("what it says about its files takes more than {} MB", kMaxHeaderBytes >> 20U));
   }
@@ -144,6 +139,11 @@ class Unpacker {
 };
 
 }  // namespace
+
+std::unexpected<Error> bad_archive(std::string_view why) {
+  return fail(Code::kInvalid, Component::kRegistry, "bad_archive",
+              fmt::format("the archive cannot be unpacked: {}", why));
+}
 
 Result<Files> unpack(std::string_view archive, ArchiveKind kind, std::size_t max_bytes) {
   const Utf8Locale utf8;

@@ -1,13 +1,11 @@
 #include "bundle/zip_directory.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <ranges>
 #include <vector>
 
-#include "bundle/files.h"
+#include "bundle/archive.h"
 
 namespace sterna::bundle {
 namespace {
@@ -22,11 +20,6 @@ constexpr std::size_t kEndBytes = 22;
 constexpr std::size_t kMaxDescriptorBytes = 24;  // sizes that were not known before the content follow it
 constexpr std::uint16_t kUnicodePath = 0x7075;   // Info-ZIP's: a name that counts instead of the other one
 constexpr std::uint32_t kInZip64 = 0xFFFFFFFF;
-
-std::unexpected<Error> bad(std::string_view why) {
-  return fail(Code::kInvalid, Component::kRegistry, "bad_archive",
-              fmt::format("the archive cannot be unpacked: {}", why));
-}
 
 // Nothing of the archive is believed: what is beyond its end is no number and no text.
 class Bytes {
@@ -78,9 +71,11 @@ Result<Span> check_entry(const Bytes& archive, std::uint64_t header, std::uint64
       archive.at(header + kDirectoryHeaderBytes + archive.two(header + 28), archive.two(header + 30)));
   const std::uint32_t packed = archive.four(header + 20);
   const std::uint32_t offset = archive.four(header + 42);
-  if (packed == kInZip64 || offset == kInZip64) return bad("it is a zip64, which is for more than 4 GB");
+  if (packed == kInZip64 || offset == kInZip64)
+    return bad_archive("it is a zip64, which is for more than 4 GB");
   const std::uint64_t local = base + offset;
-  if (archive.at(local, kLocalHeader.size()) != kLocalHeader) return bad("its directory leads to no entry");
+  if (archive.at(local, kLocalHeader.size()) != kLocalHeader)
+    return bad_archive("its directory leads to no entry");
   const std::uint16_t name_bytes = archive.two(local + 26);
   const std::uint16_t extra_bytes = archive.two(local + 28);
   const Names own = names_of(archive.at(local + kLocalHeaderBytes, name_bytes),
@@ -95,9 +90,9 @@ Status check_gaps(std::vector<Span>& spans, std::uint64_t directory) {
   std::ranges::sort(spans, {}, &Span::begin);
   for (std::size_t i = 0; i < spans.size(); ++i) {
     const std::uint64_t next = i + 1 < spans.size() ? spans[i + 1].begin : directory;
-    if (spans[i].end > next) return bad("its entries overlap");
+    if (spans[i].end > next) return bad_archive("its entries overlap");
     if (next - spans[i].end > kMaxDescriptorBytes) {
-      return bad("it has entries that its directory does not have; pack it again");
+      return bad_archive("it has entries that its directory does not have; pack it again");
     }
   }
   return {};
@@ -109,21 +104,21 @@ Result<std::size_t> check_zip_directory(std::string_view archive) {
   const Bytes bytes(archive);
   const std::size_t end = archive.rfind(kEnd);
   if (end == std::string_view::npos || archive.size() - end < kEndBytes) {
-    return bad("it is no zip, or its end is missing");
+    return bad_archive("it is no zip, or its end is missing");
   }
   const std::uint16_t count = bytes.two(end + 10);
   const std::uint32_t size = bytes.four(end + 12);
   const std::uint32_t offset = bytes.four(end + 16);
-  if (count == 0xFFFF || offset == kInZip64) return bad("it is a zip64, which is for more than 4 GB");
+  if (count == 0xFFFF || offset == kInZip64) return bad_archive("it is a zip64, which is for more than 4 GB");
   // What stands before the first entry, as in archives that unpack themselves, is not counted in offsets.
-  if (std::uint64_t{offset} + size > end) return bad("its directory is not where it says");
+  if (std::uint64_t{offset} + size > end) return bad_archive("its directory is not where it says");
   std::uint64_t header = end - size;
   const std::uint64_t base = header - offset;
   std::vector<Span> spans;
   while (header < end) {
     if (bytes.at(header, kDirectoryHeader.size()) != kDirectoryHeader ||
         end - header < kDirectoryHeaderBytes) {
-      return bad("its directory is damaged");
+      return bad_archive("its directory is damaged");
     }
     Result<Span> span = check_entry(bytes, header, base);
     if (!span) return std::unexpected(span.error());
@@ -131,7 +126,8 @@ Result<std::size_t> check_zip_directory(std::string_view archive) {
     header +=
         kDirectoryHeaderBytes + bytes.two(header + 28) + bytes.two(header + 30) + bytes.two(header + 32);
   }
-  if (header != end || spans.size() != count) return bad("its directory has not as many entries as it says");
+  if (header != end || spans.size() != count)
+    return bad_archive("its directory has not as many entries as it says");
   if (Status told = check_gaps(spans, end - size); !told) return std::unexpected(told.error());
   return count;
 }

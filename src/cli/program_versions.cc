@@ -17,22 +17,26 @@ CLI::Validator version_number() {
   return {problem_of, "", ""};
 }
 
-CLI::Validator number_from_to(double lowest, double highest) {
-  const auto problem_of = [lowest, highest](const std::string& text) -> std::string {
-    const auto value = parse_number<double>(text);
+namespace {
+
+template <class Number>
+CLI::Validator in_range(Number lowest, Number highest, std::string_view kind) {
+  const auto problem_of = [=](const std::string& text) -> std::string {
+    const auto value = parse_number<Number>(text);
     if (value && *value >= lowest && *value <= highest) return {};
-    return fmt::format("'{}' does not do: write a number from {} to {}", text, lowest, highest);
+    return fmt::format("'{}' does not do: write a {} from {} to {}", text, kind, lowest, highest);
   };
   return {problem_of, "", ""};
 }
 
+}  // namespace
+
+CLI::Validator number_from_to(double lowest, double highest) {
+  return in_range(lowest, highest, "number");
+}
+
 CLI::Validator whole_number_from_to(std::int64_t lowest, std::int64_t highest) {
-  const auto problem_of = [lowest, highest](const std::string& text) -> std::string {
-    const auto value = parse_number<std::int64_t>(text);
-    if (value && *value >= lowest && *value <= highest) return {};
-    return fmt::format("'{}' does not do: write a whole number from {} to {}", text, lowest, highest);
-  };
-  return {problem_of, "", ""};
+  return in_range(lowest, highest, "whole number");
 }
 
 CLI::Validator port_number() {

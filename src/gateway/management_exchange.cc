@@ -17,18 +17,6 @@ ManagementRequest copy_of(const net::HttpConnection& connection, std::string_vie
   return copy;
 }
 
-// All of it. Fails with io when what is on disk cannot be read.
-Result<std::string> bytes_of(const net::Body& body) {
-  constexpr std::size_t kPiece = 1U << 20U;
-  std::string bytes;
-  bytes.reserve(body.size());
-  while (bytes.size() < body.size()) {
-    const auto got = body.read(bytes.size(), kPiece, bytes);
-    if (!got) return std::unexpected(got.error());
-  }
-  return bytes;
-}
-
 }  // namespace
 
 void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,
@@ -46,7 +34,7 @@ void ManagementExchange::start(net::Loop& loop, net::Background& thread, Managem
   // Until its turn comes a large body stays on disk: the code of all that wait is more than memory holds.
   thread.run(
       [&loop, &management, exchange, request = std::move(request), body = connection.take_body()]() mutable {
-        Result<std::string> bytes = bytes_of(body);
+        Result<std::string> bytes = body.bytes();
         body.clear();
         if (!bytes) return loop.post([exchange, error = bytes.error()] { exchange->fail(error); });
         request.body = std::move(*bytes);

@@ -18,16 +18,6 @@ OauthInput input_of(const net::HttpRequest& request, std::string_view query, std
   return input;
 }
 
-// At most kMaxOauthBodyBytes.
-Result<std::string> body_of(const net::HttpConnection& connection) {
-  std::string body;
-  while (body.size() < connection.body().size()) {
-    const auto got = connection.body().read(body.size(), kMaxOauthBodyBytes, body);
-    if (!got) return std::unexpected(got.error());
-  }
-  return body;
-}
-
 // What the app may ask for of what it asks for.
 std::expected<auth::ScopeSet, OauthError> scopes_for(const auth::Grant& app,
                                                      const std::optional<std::string>& scope) {
@@ -64,7 +54,7 @@ bool is_guessing(net::HttpConnection& connection, const OauthParts& parts, Monot
 void OauthExchange::give_token(net::Loop& loop, net::Background& thread, const OauthParts& parts,
                                net::HttpConnection& connection, std::string_view query) {
   const auto exchange = std::make_shared<OauthExchange>(loop, thread, parts, connection);
-  const auto body = body_of(connection);
+  const auto body = connection.body().bytes();
   if (!body) return exchange->refuse(body.error());
   const auto request = parse_token_request(input_of(connection.request(), query, *body));
   return request ? exchange->give(*request) : exchange->refuse(request.error());
@@ -73,7 +63,7 @@ void OauthExchange::give_token(net::Loop& loop, net::Background& thread, const O
 void OauthExchange::revoke(net::Loop& loop, net::Background& thread, const OauthParts& parts,
                            net::HttpConnection& connection, std::string_view query) {
   const auto exchange = std::make_shared<OauthExchange>(loop, thread, parts, connection);
-  const auto body = body_of(connection);
+  const auto body = connection.body().bytes();
   if (!body) return exchange->refuse(body.error());
   const auto request = parse_revoke_request(input_of(connection.request(), query, *body));
   return request ? exchange->revoke(*request) : exchange->refuse(request.error());

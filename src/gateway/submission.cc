@@ -15,7 +15,6 @@ constexpr std::chrono::milliseconds kKeyMemory = std::chrono::hours(24);  // of 
 Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
                                                const auth::Grant* caller, WallTime now) {
   AsyncWish wish;
-  if (caller != nullptr) wish.app = caller->app;
   if (kind != RouteKind::kAsyncInvoke) {
     const AsyncPreference preference = parse_preference(request);
     if (preference.respond_async) {
@@ -26,6 +25,7 @@ Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, 
       return std::nullopt;
     }
   }
+  if (caller != nullptr) wish.app = caller->app;
   if (wish.plan.answer == Answer::kFunctionsOwn) {  // nothing to do with callbacks and delays
     auto key = parse_idempotency_key(request);
     if (!key) return std::unexpected(key.error());

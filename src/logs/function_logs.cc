@@ -141,7 +141,7 @@ void FunctionLogs::queue(std::string_view function_id, Record record) {
   const std::uint64_t bytes = queued_bytes(record);
   const std::scoped_lock lock(mutex_);
   Pending& pending = pending_[std::string(function_id)];
-  if (pending.space.empty()) pending.space = record.space;
+  if (pending.bytes == 0) pending.space = record.space;
   if (const auto lost = loss_of(pending, bytes)) {
     ++dropped_;
     ++pending.dropped.at(static_cast<std::size_t>(*lost));

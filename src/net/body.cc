@@ -56,4 +56,14 @@ Result<std::size_t> Body::read(std::uint64_t offset, std::size_t limit, std::str
   return wanted;
 }
 
+Result<std::string> Body::bytes() const {
+  std::string bytes;
+  bytes.reserve(size());
+  while (bytes.size() < size()) {
+    const auto got = read(bytes.size(), size(), bytes);
+    if (!got) return std::unexpected(got.error());
+  }
+  return bytes;
+}
+
 }  // namespace sterna::net

@@ -44,6 +44,8 @@ class Body {
   bool spooled() const { return static_cast<bool>(file_); }
   // Appends up to `limit` bytes from `offset` to `out`; answers how many.
   Result<std::size_t> read(std::uint64_t offset, std::size_t limit, std::string& out) const;
+  // All of it. Fails with io when what is on disk cannot be read.
+  Result<std::string> bytes() const;
 
  private:
   Status spool(std::string_view part);

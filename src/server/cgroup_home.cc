@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ulid.h"
+#include "store/data_lock.h"
 
 namespace sterna::server {
 namespace {
@@ -26,7 +27,7 @@ std::string read_file(const std::filesystem::path& path) {
 // the original, whose server may live.
 nlohmann::json identity_of(const std::filesystem::path& data_dir) {
   struct stat lock{};
-  if (::stat((data_dir / "lock").c_str(), &lock) != 0) return nullptr;
+  if (::stat((data_dir / store::DataLock::kFile).c_str(), &lock) != 0) return nullptr;
   return {{"device", lock.st_dev}, {"inode", lock.st_ino}};
 }
 

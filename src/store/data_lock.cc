@@ -28,7 +28,7 @@ Result<DataLock> DataLock::acquire(const std::filesystem::path& directory) {
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(Component::kRegistry, "cannot make the data directory " + directory.string(), errno);
   }
-  UniqueFd file(::open((directory / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  UniqueFd file(::open((directory / kFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file)
     return fail_errno(Component::kRegistry, "cannot write in the data directory " + directory.string(),
                       errno);

@@ -11,9 +11,10 @@ namespace sterna::store {
 // Held as long as it lives; the kernel lets go of it when the process dies, however it dies.
 class DataLock {
  public:
-  // Creates `directory` (mode 0700) when it is missing, and locks the file `lock` in it, which holds the
+  // Creates `directory` (mode 0700) when it is missing, and locks the file kFile in it, which holds the
   // owner's pid. Fails with conflict, reason `data_dir_in_use`, when another process holds it; with io when
   // it cannot be written.
+  static constexpr const char* kFile = "lock";
   static Result<DataLock> acquire(const std::filesystem::path& directory);
 
  private:

@@ -17,7 +17,6 @@ from . import answers, failures, load, logs, packages, parent, serve_async, serv
 READY = 16
 LOAD_FAILED = 17
 PAUSED = 23
-PLATFORM = 3  # the stream of what the platform itself says in a function's log
 
 EXIT_LOAD_FAILED = 1
 EXIT_BROKEN_LOOP = 1
@@ -86,7 +85,7 @@ class Worker:
         _set_up_environment(init)
         for file, why in _set_up_imports(init["bundle"]):
             text = f"{os.path.relpath(file, init['bundle'])} is never imported: {why}; rename it\n"
-            self.channel.log(0, PLATFORM, text.encode("utf-8", "backslashreplace"))
+            self.channel.log(0, logs.PLATFORM, text.encode("utf-8", "backslashreplace"))
         try:
             init, ready = self._load(init)
             serve = None if init is None else self._prepare_to_serve(init, ready["async"])

@@ -11,6 +11,7 @@ import weakref
 
 STDOUT = 1
 STDERR = 2
+PLATFORM = 3  # what the platform itself says in a function's log
 
 _ORIGINAL_STREAMS = (sys.stdout, sys.stderr)  # kept: taking them apart costs more than they do
 

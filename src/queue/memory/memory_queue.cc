@@ -13,15 +13,6 @@ constexpr Duration kTick = std::chrono::milliseconds(100);
 constexpr std::chrono::seconds kUnreadablePause(1);
 constexpr std::chrono::seconds kUnwritablePause(1);
 
-Result<std::string> bytes_of(const net::Body& body) {
-  std::string bytes;
-  while (bytes.size() < body.size()) {
-    const auto got = body.read(bytes.size(), static_cast<std::size_t>(body.size()), bytes);
-    if (!got) return std::unexpected(got.error());
-  }
-  return bytes;
-}
-
 }  // namespace
 
 MemoryQueue::MemoryQueue(net::Loop& loop, net::BodyBudget& bodies, const QueueLimits& limits)
@@ -133,7 +124,7 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
       return std::unexpected(room.error());
   }
   if (entry_of(lane.function.id, submission.id) != nullptr) return call_id_in_use();
-  auto body = bytes_of(submission.body);
+  auto body = submission.body.bytes();
   if (!body) return std::unexpected(unavailable(body.error()));
   if (submission.idempotency) {
     lane.keys[submission.idempotency->key] = {.fingerprint = submission.idempotency->fingerprint,
@@ -306,7 +297,7 @@ void MemoryQueue::write(const Receipt& receipt, Settlement settlement, Done<void
 Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
   std::optional<Kept> kept;
   if (settlement.answer && !settlement.retry_at) {
-    auto body = bytes_of(settlement.answer->body);
+    auto body = settlement.answer->body.bytes();
     if (!body) return std::unexpected(body.error());
     kept = Kept{.header_count = settlement.answer->header_count,
                 .headers = std::move(settlement.answer->headers),

@@ -93,8 +93,7 @@ class Schedule {
   void expect(Lane& lane);
   void arrived(Lane& lane);
 
-  // A lane that is forgotten takes nothing.
-  // Waits for its time, which may have passed.
+  // Waits for its time, which may have passed. A lane that is forgotten takes nothing, here and below.
   void add_delayed(Lane& lane, const Ticket& ticket);
   // May run now.
   void add_ready(Lane& lane, const Ticket& ticket, Turn turn = Turn::kInLine);

@@ -11,7 +11,7 @@ constexpr std::size_t kExpiredAtOnce = 256;  // the writer serves others between
 }  // namespace
 
 // One that may not run any more, on its way to the disk.
-struct Expiry {
+struct SqliteQueue::Expiry {
   Ticket ticket;
   FunctionName function;
   std::optional<SettledRow> row{};  // nullopt: it was ended otherwise meanwhile

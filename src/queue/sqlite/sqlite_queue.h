@@ -114,8 +114,9 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   Lease lease_of(const Leased& held, Loaded loaded) const;
   void load(const Receipt& receipt, const Lane& lane, Done<Lease> done);
   void on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>> rows);
+  struct Expiry;
   void expire();
-  void on_expired(const std::vector<struct Expiry>& batch, const Status& status);
+  void on_expired(const std::vector<Expiry>& batch, const Status& status);
   struct Ending;
   void write_ending(std::unique_ptr<Ending> ending);
   void on_ending(std::unique_ptr<Ending> ending, const Status& status);

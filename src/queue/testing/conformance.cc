@@ -327,12 +327,9 @@ std::string bytes_of(AnswerReader& reader, std::size_t piece) {
 }
 
 std::string bytes_of(const net::Body& body) {
-  std::string bytes;
-  while (bytes.size() < body.size()) {
-    if (!body.read(bytes.size(), static_cast<std::size_t>(body.size()), bytes)) break;
-  }
-  EXPECT_EQ(bytes.size(), body.size());
-  return bytes;
+  auto bytes = body.bytes();
+  EXPECT_TRUE(bytes);
+  return std::move(bytes).value_or("");
 }
 
 std::string bytes_of(const DueDelivery& delivery) {
