@@ -12,15 +12,20 @@ namespace {
 
 // Room to write is asked for only while output is left: the kernel tells of it with every read of the server.
 constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
+// Smaller pieces of a body's window wait for more: what is left of it lets the server go on.
+constexpr std::uint32_t kWindowStep = 32U << 10;
+static_assert(kWindowStep <= wire::kInitialWindow / 2);
 constexpr std::size_t kMaxUnsent = 1U << 20;  // more than that behind a slow server: wait for it
 
 }  // namespace
 
-Exchange::Exchange(Desk& desk, std::uint16_t slot, std::uint64_t call, std::string payload)
+Exchange::Exchange(Desk& desk, std::uint16_t slot, std::uint64_t call, std::string payload, wire::More more)
     : desk_(desk),
       slot_(slot),
       call_(call),
       payload_(std::move(payload)),
+      in_parts_(more == wire::More::kYes),
+      body_more_(more),
       started_(desk.loop().clock().now()) {
   STERNA_ASSERT(wire::read_request(payload_, request_, body_).has_value());
 }
@@ -33,6 +38,37 @@ std::string_view Exchange::header(std::string_view name) const {
     if (net::equal_ignoring_case(each, name)) return value;
   }
   return {};
+}
+
+std::optional<std::uint64_t> Exchange::announced_length() const {
+  const std::string_view text = in_parts_ ? header("content-length") : std::string_view();
+  return text.empty() ? std::nullopt : net::content_length(text);
+}
+
+void Exchange::add_body(std::string_view part, wire::More more) {
+  later_ += part;
+  body_more_ = more;
+  if (body_.empty()) next_part();
+}
+
+void Exchange::next_part() {
+  part_.swap(later_);
+  later_.clear();
+  body_ = part_;
+}
+
+void Exchange::take_body(std::size_t bytes) {
+  body_.remove_prefix(bytes);
+  if (body_.empty() && in_parts_) next_part();
+  taken_ += static_cast<std::uint32_t>(bytes);
+  const bool more_comes = in_parts_ && body_more_ == wire::More::kYes && !ended_;
+  if (!more_comes || taken_ < kWindowStep) return;
+  std::string& out = desk_.channel().out();
+  const std::size_t frame =
+      wire::open_frame(out, wire::FrameType::kRequestWindow, wire::More::kNo, slot_, call_);
+  wire::append_window(out, std::exchange(taken_, 0));
+  wire::close_frame(out, frame);
+  desk_.loop().at_turn_end(desk_);
 }
 
 std::uint64_t Exchange::run_ns() const {
@@ -148,7 +184,10 @@ bool Desk::take(const wire::Frame& frame) {
   using Kind = worker::Arrival::Kind;
   switch (arrival->kind) {
     case Kind::kRequest:
-      queued_.push_back({arrival->slot, arrival->call, std::move(arrival->payload)});
+      queued_.push_back({arrival->slot, arrival->call, std::move(arrival->payload), arrival->more});
+      break;
+    case Kind::kBody:
+      add_body(arrival->call, arrival->payload, arrival->more);
       break;
     case Kind::kCancel:
       cancel(arrival->slot, arrival->call);
@@ -188,6 +227,17 @@ void Desk::widen(std::uint64_t call, std::uint32_t bytes) {
   Entry& entry = *found->second;
   const bool was_shut = std::exchange(entry.exchange.window_, entry.exchange.window_ + bytes) == 0;
   if (was_shut) entry.run->on_window();
+}
+
+void Desk::add_body(std::uint64_t call, std::string_view part, wire::More more) {
+  if (const auto found = entries_.find(call); found != entries_.end()) {
+    found->second->exchange.add_body(part, more);
+    return found->second->run->on_body();
+  }
+  const auto waiting = std::ranges::find(queued_, call, &Queued::call);
+  if (waiting == queued_.end()) return;  // it has ended before its body
+  waiting->payload += part;
+  waiting->more = more;
 }
 
 void Desk::start_queued() {

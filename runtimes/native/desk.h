@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,14 +23,25 @@ class Desk;
 // caller keeps what it sends within `window`.
 class Exchange {
  public:
-  // `payload` is a well-formed request (wire/messages.h): the server is trusted to send no other.
-  Exchange(Desk& desk, std::uint16_t slot, std::uint64_t call, std::string payload);
+  // `payload` is a well-formed request (wire/messages.h): the server is trusted to send no other. `more`:
+  // whether more of its body is to come.
+  Exchange(Desk& desk, std::uint16_t slot, std::uint64_t call, std::string payload, wire::More more);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   std::uint64_t call() const { return call_; }
   const wire::RequestHead& request() const { return request_; }
+  // What is there of the body, without what was taken. When it is not whole, more comes behind that: the run
+  // is told.
   std::string_view body() const { return body_; }
+  bool body_is_whole() const { return body_more_ == wire::More::kNo && later_.empty(); }
+  // Whether all of it came with the request.
+  bool body_came_in_parts() const { return in_parts_; }
+  // The length that the caller has said; nullopt: none, or it came as a whole.
+  std::optional<std::uint64_t> announced_length() const;
+  // The run has passed so many bytes on, or has no use for them: they are gone from `body`, and as many more
+  // may come.
+  void take_body(std::size_t bytes);
   // The first header of that name, without regard to case; empty when absent.
   std::string_view header(std::string_view name) const;
 
@@ -48,6 +60,8 @@ class Exchange {
 
  private:
   friend class Desk;
+  void add_body(std::string_view part, wire::More more);
+  void next_part();
   void end();
   std::uint64_t run_ns() const;
 
@@ -56,7 +70,12 @@ class Exchange {
   const std::uint64_t call_;
   const std::string payload_;  // viewed by the next two
   wire::RequestHead request_;
-  std::string_view body_;
+  std::string_view body_;  // at first of payload_, then of part_
+  const bool in_parts_;
+  wire::More body_more_;
+  std::string part_;
+  std::string later_;        // what has come behind part_
+  std::uint32_t taken_ = 0;  // body bytes of which the server has not been told
   const MonotonicTime started_;
   std::uint64_t window_ = wire::kInitialWindow;
   bool answered_ = false;
@@ -71,6 +90,8 @@ class Run {
   virtual void cancel() = 0;
   // The window is open again after it had been shut.
   virtual void on_window() = 0;
+  // More of the request's body has come, or its end. Only where bodies come in parts.
+  virtual void on_body() {}
 };
 
 class RunMaker {
@@ -113,9 +134,11 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
     std::uint16_t slot = 0;
     std::uint64_t call = 0;
     std::string payload;
+    wire::More more = wire::More::kNo;
   };
   struct Entry {
-    Entry(Desk& desk, Queued queued) : exchange(desk, queued.slot, queued.call, std::move(queued.payload)) {}
+    Entry(Desk& desk, Queued queued)
+        : exchange(desk, queued.slot, queued.call, std::move(queued.payload), queued.more) {}
     Exchange exchange;
     std::unique_ptr<Run> run;
   };
@@ -125,6 +148,7 @@ class Desk final : public net::EventHandler, public net::TurnEnd {
   bool take(const wire::Frame& frame);
   void cancel(std::uint16_t slot, std::uint64_t call);
   void widen(std::uint64_t call, std::uint32_t bytes);
+  void add_body(std::uint64_t call, std::string_view part, wire::More more);
   void start_queued();
   void start(Queued queued);
   void ended(std::uint64_t call);

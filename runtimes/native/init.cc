@@ -21,6 +21,7 @@ Result<Init> parse_init(std::string_view json) {
     object.at("async_concurrency").get_to(init.async_concurrency);
     init.timeout = std::chrono::milliseconds(object.at("timeout_ms").get<std::int64_t>());
     object.at("memory_mb").get_to(init.memory_mb);
+    init.request_buffering = object.value("request_buffering", true);
     for (const auto& [name, value] : object.at("env").items()) {
       init.env.emplace_back(name, value.get<std::string>());
     }

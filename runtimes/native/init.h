@@ -27,6 +27,7 @@ struct Init {
   std::uint32_t async_concurrency = 1;   // of those that run many
   std::chrono::milliseconds timeout{0};  // that a call may take
   std::uint64_t memory_mb = 0;
+  bool request_buffering = true;  // false: a call's body comes while the call runs
 };
 
 // Fails with invalid, reason `bad_frame`.

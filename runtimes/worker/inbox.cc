@@ -19,6 +19,13 @@ Arrival arrival(Arrival::Kind kind, const wire::Frame& frame) {
   return made;
 }
 
+Arrival arrival_with_payload(Arrival::Kind kind, const wire::Frame& frame) {
+  Arrival made = arrival(kind, frame);
+  made.payload = frame.payload;
+  made.more = frame.more;
+  return made;
+}
+
 }  // namespace
 
 Result<Arrival> Inbox::accept(const wire::Frame& frame) {
@@ -45,17 +52,15 @@ Result<Arrival> Inbox::accept(const wire::Frame& frame) {
 }
 
 Result<Arrival> Inbox::begin(const wire::Frame& frame) {
-  if (frame.more == wire::More::kNo) {
-    Arrival request = arrival(Arrival::Kind::kRequest, frame);
-    request.payload = frame.payload;
-    return request;
-  }
+  if (passes_parts_ || frame.more == wire::More::kNo)
+    return arrival_with_payload(Arrival::Kind::kRequest, frame);
   if (open_.size() >= wire::kSlots) return bad_frame("too many unfinished requests");
   if (!open_.try_emplace(frame.call, frame.payload).second) return bad_frame("a call's REQUEST came twice");
   return Arrival{};
 }
 
 Result<Arrival> Inbox::add_body(const wire::Frame& frame) {
+  if (passes_parts_) return arrival_with_payload(Arrival::Kind::kBody, frame);
   const auto found = open_.find(frame.call);
   if (found == open_.end()) return Arrival{};  // cancelled while its body was on the way
   if (found->second.size() + frame.payload.size() > kMaxRequestBytes)

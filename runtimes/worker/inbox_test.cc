@@ -31,6 +31,23 @@ TEST(Inbox, GathersABodyThatComesInParts) {
   EXPECT_EQ(arrival->payload, "head one two");
 }
 
+TEST(Inbox, PassesPartsOnToWhoWantsThem) {
+  Inbox inbox;
+  inbox.pass_parts();
+  const auto head = inbox.accept(frame(wire::FrameType::kRequest, "head", wire::More::kYes));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->kind, Kind::kRequest);
+  EXPECT_EQ(head->more, wire::More::kYes);
+  EXPECT_EQ(head->payload, "head");
+  const auto part = inbox.accept(frame(wire::FrameType::kRequestBody, " one", wire::More::kYes));
+  EXPECT_EQ(part->kind, Kind::kBody);
+  EXPECT_EQ(part->call, 9U);
+  EXPECT_EQ(part->payload, " one");
+  EXPECT_EQ(part->more, wire::More::kYes);
+  EXPECT_EQ(inbox.accept(frame(wire::FrameType::kRequestBody))->more, wire::More::kNo);
+  EXPECT_EQ(inbox.accept(frame(wire::FrameType::kCancel))->kind, Kind::kCancel);
+}
+
 TEST(Inbox, ForgetsACallThatIsCancelledWhileItsBodyComes) {
   Inbox inbox;
   EXPECT_EQ(inbox.accept(frame(wire::FrameType::kRequest, "head", wire::More::kYes))->kind, Kind::kNothing);

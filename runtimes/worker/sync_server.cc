@@ -127,6 +127,7 @@ Status SyncServer::take_in(Arrival arrival) {
     case Arrival::Kind::kShutdown:
       shutting_down_ = true;
       break;
+    case Arrival::Kind::kBody:  // of workers that take parts
     case Arrival::Kind::kNothing:
       break;
   }

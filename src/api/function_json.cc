@@ -45,6 +45,7 @@ OrderedJson spec_json(const FunctionSpec& spec, std::optional<std::int64_t> conc
           {"description", spec.description},
           {"template", spec.template_name},
           {"command", spec.command},
+          {"request_buffering", spec.request_buffering},
           {"env", std::move(env)},
           {"secrets", spec.secrets},
           {"secrets_env", spec.secrets_env},

@@ -77,6 +77,21 @@ void read_command(ObjectReader& reader, std::string_view template_name, std::vec
     reader.error("command", fmt::format("the template {} takes no command", template_name));
 }
 
+void read_request_buffering(ObjectReader& reader, std::string_view template_name, bool& out) {
+  reader.boolean("request_buffering", out);
+  const Template* const row = find_template(template_name);
+  if (out || row == nullptr || row->body == BodyUse::kReads) return;
+  std::vector<std::string_view> names;
+  for (const Template& each : templates()) {
+    if (each.body == BodyUse::kReads) names.push_back(each.name);
+  }
+  reader.error(
+      "request_buffering",
+      fmt::format("must be true: the template {} gets the body as a whole; code that reads it while it "
+                  "comes takes the template {}",
+                  template_name, fmt::join(names, " or ")));
+}
+
 void read_env(ObjectReader& reader, std::map<std::string, std::string>& out) {
   const Json* env = reader.find("env");
   if (env == nullptr) return;
@@ -255,6 +270,7 @@ Validated<FunctionSpec> parse_spec(const Json& json, const SpecRules& rules) {
   reader.text("description", spec.description, kMaxDescription);
   read_template(reader, spec.template_name, rules);
   read_command(reader, spec.template_name, spec.command);
+  read_request_buffering(reader, spec.template_name, spec.request_buffering);
   read_env(reader, spec.env);
   read_secrets(reader, spec.env, spec.secrets);
   reader.boolean("secrets_env", spec.secrets_env);

@@ -70,6 +70,8 @@ struct FunctionSpec {
   std::map<std::string, std::string> env;
   std::vector<std::string> secrets;  // names; their values are files below /run/secrets
   bool secrets_env = false;          // and variables of the environment too
+  // False: the function is called when the request's head has come, and reads the body as it comes.
+  bool request_buffering = true;
   std::vector<std::string> command;  // what is executed, for templates that take one; empty: the handler file
   std::map<std::string, OptionValue> options;
   Limits limits;

@@ -74,6 +74,21 @@ TEST(ParseSpec, WhatWasWrittenIsReadBackTheSame) {
   EXPECT_EQ(parse(dump(to_json(*spec))).value(), *spec);
 }
 
+TEST(ParseSpec, BodiesComeInPartsOnlyToTemplatesThatReadThem) {
+  EXPECT_TRUE(parse(R"({"name":"f"})")->request_buffering);
+  const auto http = parse(R"({"name":"f","template":"http","request_buffering":false})");
+  ASSERT_TRUE(http);
+  EXPECT_FALSE(http->request_buffering);
+  EXPECT_EQ(parse(dump(to_json(*http))).value(), *http);
+  EXPECT_TRUE(parse(R"({"name":"f","request_buffering":true})"));
+  const auto python = parse(R"({"name":"f","template":"python3","request_buffering":false})");
+  ASSERT_FALSE(python);
+  EXPECT_EQ(python.error()[0].field, "request_buffering");
+  EXPECT_NE(python.error()[0].message.find("http or command"), std::string::npos);
+  EXPECT_THAT(wrong_fields(R"({"name":"f","template":"http","request_buffering":"no"})"),
+              UnorderedElementsAre("request_buffering"));
+}
+
 TEST(ParseSpec, TellsEverythingThatIsWrongAtOnce) {
   EXPECT_THAT(
       wrong_fields(R"({"name":"Bad Name","description":5,"template":"cobol","env":{"1X":"a","Y":7},

@@ -20,6 +20,10 @@ enum class BuildKind : std::uint8_t {
 // Whether a function may say what is executed (`command`).
 enum class CommandUse : std::uint8_t { kNever, kOptional };
 
+// How the code gets a request's body: all of it at once, or by reading, so that it may begin while the body
+// still comes (`request_buffering` false).
+enum class BodyUse : std::uint8_t { kWhole, kReads };
+
 struct Template {
   std::string_view name;     // e.g. "python3-http"
   std::string_view alias;    // e.g. "python3"; empty: none
@@ -29,6 +33,7 @@ struct Template {
   std::span<const std::string_view> handlers;
   BuildKind build = BuildKind::kPackages;
   CommandUse command = CommandUse::kNever;
+  BodyUse body = BodyUse::kWhole;
   // Calls at a time of one worker when the user did not say; nullopt: as the handler is, sync or async.
   std::optional<std::int64_t> concurrency;
 };

@@ -284,6 +284,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
     const Status allowed = parts_.async.check_callback(entry->space, target.wish->headers.callback_url);
     if (!allowed) return refuse(400, allowed.error());
   }
+  if (!target.wish && !entry->request_buffering) connection.begin_early();
   return entry->max_body_bytes;
 }
 

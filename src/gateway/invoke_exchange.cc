@@ -24,8 +24,26 @@ void InvokeExchange::start(net::HttpConnection& connection, invoke::FunctionEntr
   untaken_ = 0;
   streaming_ = false;
   connection_->observe(this);
-  const net::Body* body = connection_->body().size() == 0 ? nullptr : &connection_->body();
-  invocation_.start(entry, std::move(call_id), std::move(request), body, arrived);
+  const net::Body& body = connection_->body();
+  if (connection_->body_is_whole()) {
+    return invocation_.start(entry, std::move(call_id), std::move(request),
+                             body.size() == 0 ? nullptr : &body, arrived);
+  }
+  connection_->observe_body(this);
+  counted_ = body.size();
+  invocation_.start(entry, std::move(call_id), std::move(request), &body, arrived, wire::More::kYes);
+}
+
+void InvokeExchange::on_body() {
+  const std::uint64_t size = connection_->body().size();
+  if (meters_.any()) meters_.take_bytes(size - std::exchange(counted_, size), loop_->now());
+  invocation_.body_grew(connection_->body_is_whole() ? wire::More::kNo : wire::More::kYes);
+}
+
+void InvokeExchange::on_body_refused(unsigned status, const Error& error) {
+  invocation_.cancel(error.detail);
+  answer_invocation_error(*connection_, status, error, invocation_.call_id());
+  end();
 }
 
 void InvokeExchange::on_answer(const wire::ResponseHead& head, std::string_view body, wire::More more) {
@@ -102,7 +120,10 @@ void InvokeExchange::on_drained() {
 }
 
 void InvokeExchange::end() {
-  if (connection_ != nullptr) connection_->observe(nullptr);
+  if (connection_ != nullptr) {
+    connection_->observe(nullptr);
+    connection_->observe_body(nullptr);
+  }
   if (loop_ != nullptr) loop_->cancel(pause_);
   loop_ = nullptr;
   meters_ = {};

@@ -218,5 +218,128 @@ TEST_F(InvokeExchangeTest, BodyReachesTheWorkerAndTheConnectionServesTheNext) {
   EXPECT_NE(client.text.find("Server-Timing: queue;dur=0.000, run;dur=1.500\r\n"), std::string::npos);
 }
 
+// Bodies that come while their call runs.
+class StreamedBodyTest : public InvokeExchangeTest {
+ protected:
+  StreamedBodyTest() {
+    registry::Function changed = function();
+    changed.newest.number = 2;
+    changed.newest.spec.request_buffering = false;
+    changed.active = changed.newest;
+    table_.apply(changed);
+    service_.head = [](net::HttpConnection& connection) {
+      connection.begin_early();
+      return 100;
+    };
+  }
+  // All BODY bytes that come until they end with `text`.
+  bool body_ends_with(std::string_view text) {
+    return until([&] {
+      for (const OwnedFrame& frame : worker().receive(FrameType::kRequestBody)) body_ += frame.payload;
+      return body_.ends_with(text);
+    });
+  }
+  // The outcome of the last run, as the metrics have it.
+  double cancelled() {
+    double count = 0;
+    for (const auto& family : prometheus_.Collect()) {
+      for (const auto& metric : family.metric) {
+        for (const auto& label : metric.label) {
+          if (label.name == "outcome" && label.value == "cancelled") count += metric.counter.value;
+        }
+      }
+    }
+    return count;
+  }
+
+  static constexpr std::string_view kHead =
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  std::string body_;
+};
+
+TEST_F(StreamedBodyTest, BodyFollowsItsCallAndTheAnswerItsBody) {
+  Client client(*this);
+  client.send(kHead);
+  const OwnedFrame request = run();
+  EXPECT_EQ(request.more, More::kYes);
+  client.send("3\r\none\r\n");
+  ASSERT_TRUE(body_ends_with("one"));
+  worker().respond(request, "1", milliseconds(1), More::kYes);
+  ASSERT_TRUE(ends_with(client, "1\r\n1\r\n"));
+  client.send("3\r\ntwo\r\n");
+  ASSERT_TRUE(body_ends_with("two"));
+  worker().send(FrameType::kResponseBody, More::kYes, request.slot, request.call, "2");
+  ASSERT_TRUE(ends_with(client, "1\r\n2\r\n"));
+  client.send("0\r\n\r\n");
+  std::vector<OwnedFrame> last;
+  ASSERT_TRUE(until([&] { return !(last = worker().receive(FrameType::kRequestBody)).empty(); }));
+  EXPECT_EQ(last.back().more, More::kNo);
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
+  EXPECT_TRUE(ends_with(client, "\r\n0\r\n\r\n"));
+  EXPECT_EQ(body_, "onetwo");
+}
+
+TEST_F(StreamedBodyTest, ABodyThatBreaksOffCancelsItsRun) {
+  const std::pair<const char*, const char*> breaks[] = {{"zz\r\n", "bad_request"},
+                                                        {"65\r\n", "body_too_large"}};
+  double before = cancelled();
+  for (const auto& [bytes, reason] : breaks) {
+    SCOPED_TRACE(reason);
+    Client client(*this);
+    client.send(kHead);
+    const OwnedFrame request = run();
+    client.send(bytes);
+    client.send(std::string(101, 'x'));
+    ASSERT_TRUE(ends_with(client, "}"));
+    EXPECT_NE(client.text.find(reason), std::string::npos) << client.text;
+    EXPECT_NE(client.text.find(R"("call_id":"call-1")"), std::string::npos) << client.text;
+    EXPECT_TRUE(until([&] { return !worker().receive(FrameType::kCancel).empty(); }));
+    EXPECT_EQ(running_, 0);
+    EXPECT_EQ(cancelled(), ++before);
+    worker().fail(request, wire::FailKind::kCancelled, "");
+    turn();
+  }
+}
+
+TEST_F(StreamedBodyTest, ClientThatGoesInTheMidstCancelsItsRun) {
+  Client client(*this);
+  client.send(kHead);
+  run();
+  client.send("3\r\none\r\n");
+  ASSERT_TRUE(body_ends_with("one"));
+  client.close();
+  EXPECT_TRUE(until([&] { return running_ == 0; }));
+  EXPECT_TRUE(until([&] { return !worker().receive(FrameType::kCancel).empty(); }));
+  EXPECT_EQ(cancelled(), 1);
+}
+
+TEST_F(StreamedBodyTest, AnEarlyAnswerLeavesTheConnectionToTheNextRequest) {
+  Client client(*this);
+  client.send(kHead);
+  const OwnedFrame request = run();
+  worker().respond(request, 401, {}, "who?");
+  ASSERT_TRUE(ends_with(client, "who?"));
+  client.send("3\r\none\r\n0\r\n\r\n");
+  client.send(kGet);
+  std::vector<OwnedFrame> frames;
+  ASSERT_TRUE(until([&] { return !(frames = worker().receive(FrameType::kRequest)).empty(); }));
+  EXPECT_EQ(frames.front().more, More::kNo);
+  worker().respond(frames.front(), 200, {}, "again");
+  EXPECT_TRUE(ends_with(client, "again"));
+}
+
+TEST_F(StreamedBodyTest, MetersCountWhatComes) {
+  meters_.space =
+      std::make_shared<Meter>(RateLimit{.requests_per_second = 0, .burst = 0, .bytes_per_second = 10});
+  Client client(*this);
+  client.send(kHead);
+  const OwnedFrame request = run();
+  client.send("1e\r\n" + std::string(29, 'x') + "y\r\n");
+  ASSERT_TRUE(body_ends_with("y"));
+  EXPECT_GE(meters_.bytes_wait(loop_.now()), seconds(1));
+  worker().respond(request, 200, {}, "ok");
+  EXPECT_TRUE(ends_with(client, "ok"));
+}
+
 }  // namespace
 }  // namespace sterna::gateway

@@ -60,6 +60,7 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->async = version.spec.async;
   entry->callback = version.spec.callback;
   entry->cors = version.spec.cors;
+  entry->request_buffering = version.spec.request_buffering;
   entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);
   return *entry;
 }

@@ -29,6 +29,7 @@ struct FunctionEntry {
   bool has_code = true;  // of the newest version; false: it is to be sent yet
   api::Access access = api::Access::kToken;
   std::uint64_t max_body_bytes = 0;
+  bool request_buffering = true;
   Duration queue_wait{};
   api::AsyncPolicy async;
   api::CallbackPolicy callback;

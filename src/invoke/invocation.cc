@@ -62,7 +62,7 @@ std::string Invocation::request_memory() {
 }
 
 void Invocation::start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
-                       MonotonicTime arrived) {
+                       MonotonicTime arrived, wire::More more) {
   entry_ = &entry;
   status_ = 0;
   call_.clear();
@@ -70,6 +70,7 @@ void Invocation::start(FunctionEntry& entry, std::string call_id, std::string re
   call_.id = std::move(call_id);
   call_.request = std::move(request);
   call_.body = body;
+  call_.body_more = more;
   call_.arrived = arrived;
   table_.submit(entry, call_);
 }

@@ -31,10 +31,15 @@ class Invocation final : private pool::CallObserver {
 
   // An empty string, with the memory of the run before if there was one.
   std::string request_memory();
-  // `request` is the payload of a REQUEST frame without body; `body` must outlive the run. The entry must be
-  // running (admit). The outcome may come before this returns. Again only after the run before has ended.
+  // `request` is the payload of a REQUEST frame without body; `body` (null: none) must outlive the run, and
+  // grows when there is `more` of it to come: see body_grew. The entry must be running (admit). The outcome
+  // may come before this returns. Again only after the run before has ended.
   void start(FunctionEntry& entry, std::string call_id, std::string request, const net::Body* body,
-             MonotonicTime arrived);
+             MonotonicTime arrived, wire::More more = wire::More::kNo);
+  // More of the body is there; kNo: it is whole.
+  void body_grew(wire::More more) {
+    if (call_.pending()) call_.body_grew(more);
+  }
   // The observer is not interested any more. `why` is for the function's log.
   void cancel(std::string_view why = "the caller went away");
   // The observer has passed on so many bytes of the answer.

@@ -130,7 +130,10 @@ std::size_t Http1Connection::process(std::string_view data) {
     used += step;
     if (step == 0) break;
   }
-  if (transport_ && reading_ == Reading::kBody && !awaiting_body_) ask_for_body();
+  if (transport_ && reading_ == Reading::kBody) {
+    if (!awaiting_body_) ask_for_body();
+    pass_body_on();
+  }
   return lingering_ ? data.size() : used;
 }
 
@@ -174,8 +177,9 @@ std::size_t Http1Connection::process_head(std::string_view data) {
 
 // Asks the service what to do with the body that follows the head.
 void Http1Connection::accept_body() {
-  body_bytes_ = 0;
-  awaiting_body_ = false;
+  body_bytes_ = dropped_bytes_ = 0;
+  awaiting_body_ = begins_early_ = false;
+  body_is_whole_ = parser_.complete();
   reading_ = Reading::kBody;
   // Whose answer comes before the body that it asked about need not send that (RFC 9110 10.1.1): what follows
   // may be that or the next request. The answer says so, if it is given at once.
@@ -204,28 +208,49 @@ void Http1Connection::ask_for_body() {
     out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     server_.loop_.at_turn_end(*this);
   }
-  // Many clients send head and body apart, and hold the body back until the head is acknowledged (Nagle): do
-  // not let the kernel delay that by 40 ms.
+  acknowledge();
+}
+
+// Many clients send head and body apart, and hold the body back until the head is acknowledged (Nagle): do
+// not let the kernel delay that by 40 ms. So it is with the parts of a body.
+void Http1Connection::acknowledge() {
   const int on = 1;
   ::setsockopt(transport_.fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+// All that one read has brought of a body whose request is begun early.
+void Http1Connection::pass_body_on() {
+  if (std::exchange(begins_early_, false)) return server_.service_.on_request(*this);
+  if (body_observer_ == nullptr) return;
+  acknowledge();
+  body_observer_->on_body();
+}
+
+void Http1Connection::on_whole_body() {
+  body_is_whole_ = true;
+  if (BodyObserver* observer = std::exchange(body_observer_, nullptr)) return observer->on_body();
+  server_.service_.on_request(*this);
+}
+
 std::size_t Http1Connection::process_body(std::string_view data) {
-  const bool dropped = answer_ != Answer::kNone;
+  const bool dropped = !wants_body();
   const auto used = parser_.parse_body(data, *this);
   if (!transport_ || reading_ == Reading::kRefused) return data.size();
   if (!used) {
     refuse(400, used.error());
     return data.size();
   }
-  if (dropped) body_bytes_ += *used;
+  if (dropped) {
+    body_bytes_ += *used;
+    dropped_bytes_ += *used;
+  }
   if (!parser_.complete()) {
-    if (dropped && body_bytes_ > kMaxDropped) stop_dropping();
+    if (dropped_bytes_ > kMaxDropped) stop_dropping();
     return *used;
   }
-  const bool wanted = reading_ == Reading::kBody && answer_ == Answer::kNone;
+  const bool wanted = reading_ == Reading::kBody && wants_body();
   reading_ = Reading::kDone;
-  if (wanted) server_.service_.on_request(*this);
+  if (wanted) on_whole_body();
   return *used;
 }
 
@@ -236,7 +261,7 @@ void Http1Connection::stop_dropping() {
 }
 
 void Http1Connection::on_body_part(std::string_view part) {
-  if (answer_ != Answer::kNone) return;  // it is dropped
+  if (!wants_body()) return;  // it is dropped
   body_bytes_ += part.size();
   if (body_bytes_ > body_limit_) {
     return refuse(413, body_too_large(body_limit_));
@@ -262,7 +287,10 @@ bool Http1Connection::next_request() {
 
 void Http1Connection::refuse(unsigned status, const Error& error) {
   close_after_ = true;
-  if (answer_ == Answer::kNone) {
+  if (BodyObserver* observer = std::exchange(body_observer_, nullptr);
+      observer != nullptr && answer_ == Answer::kNone) {
+    observer->on_body_refused(status, error);
+  } else if (answer_ == Answer::kNone) {
     server_.service_.on_refused(*this, status, error);
   } else if (answer_ != Answer::kFinished) {
     return close();
@@ -372,7 +400,7 @@ void Http1Connection::finish() {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   if (chunked_ && !is_head()) out_ += "0\r\n\r\n";
   answer_ = Answer::kFinished;
-  observer_ = nullptr;
+  forget_observers();
   if (out_sent_ == 0) progress_ = server_.loop_.now();
   server_.loop_.at_turn_end(*this);
 }
@@ -381,7 +409,7 @@ void Http1Connection::finish() {
 // came, and by the end that is missing that it is not whole. Of a head that has no end nothing leaves:
 // clients take it for an answer.
 void Http1Connection::abort() {
-  observer_ = nullptr;
+  forget_observers();
   if (!transport_) return;
   if (answer_ == Answer::kBegun) out_.resize(std::min(out_.size(), answer_at_));
   write_out();
@@ -510,7 +538,7 @@ MonotonicTime Http1Connection::deadline() const {
              (in_.empty() && !transport_.in_handshake() ? limits.keepalive : limits.header_timeout);
     case Reading::kBody:
     case Reading::kDiscard:
-      return server_.draining_
+      return server_.draining_ && body_observer_ == nullptr
                  ? server_.draining_since_ + kDrainPatience
                  : arrived_ + limits.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
     case Reading::kDone:
@@ -526,7 +554,7 @@ void Http1Connection::check_deadline(MonotonicTime now) {
   if (transport_.in_handshake()) return close();
   const bool waits_for_client = (reading_ == Reading::kHead && !in_.empty()) || reading_ == Reading::kBody;
   if (lingering_ || buffered() > 0 || !waits_for_client || answer_ != Answer::kNone) return peer_closed();
-  if (server_.draining_) return refuse(503, server_ends());
+  if (server_.draining_ && body_observer_ == nullptr) return refuse(503, server_ends());
   refuse(408, request_timeout(reading_ == Reading::kHead ? "the request head did not arrive in time"
                                                          : "the request body did not arrive in time"));
 }

@@ -44,6 +44,9 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   bool next_request();
   void accept_body();
   void ask_for_body();
+  void acknowledge();
+  void pass_body_on();
+  void on_whole_body();
   void stop_dropping();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
@@ -74,8 +77,9 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   std::string in_;    // what came and is not used yet
   std::size_t scanned_ = 0;
   std::uint64_t body_limit_ = 0;
-  std::uint64_t body_bytes_ = 0;  // with the framing of what is dropped
-  MonotonicTime arrived_;         // of the request's first byte, or since when the connection is idle
+  std::uint64_t body_bytes_ = 0;     // with the framing of what is dropped
+  std::uint64_t dropped_bytes_ = 0;  // of them
+  MonotonicTime arrived_;            // of the request's first byte, or since when the connection is idle
   MonotonicTime progress_;  // last time the client took bytes, or bytes began to wait; when it half-closed
   std::string out_;
   std::size_t out_sent_ = 0;

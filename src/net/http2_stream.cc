@@ -107,27 +107,34 @@ void Http2Stream::on_head(EndOfStream end) {
   body_limit_ = session_.server().service_.on_head(*this);
   if (answer_ != Answer::kNone) return;
   if (request_.content_length.value_or(0) > body_limit_) return refuse(413, body_too_large(body_limit_));
+  body_is_whole_ = complete_;
   if (complete_) return session_.server().service_.on_request(*this);
   if (request_.expects_continue) {
     const std::array interim = {pair_of(":status", "100")};
     nghttp2_submit_headers(session_.native(), NGHTTP2_FLAG_NONE, id_, nullptr, interim.data(), interim.size(),
                            nullptr);
   }
+  if (std::exchange(begins_early_, false)) session_.server().service_.on_request(*this);
 }
 
 void Http2Stream::on_data(std::string_view part) {
   body_bytes_ += part.size();
-  if (answer_ != Answer::kNone) {
-    if (body_bytes_ > kMaxDropped) session_.reset(id_, NGHTTP2_NO_ERROR);
+  if (!wants_body()) {
+    dropped_bytes_ += part.size();
+    if (dropped_bytes_ > kMaxDropped) session_.reset(id_, NGHTTP2_NO_ERROR);
     return;
   }
   if (body_bytes_ > body_limit_) return refuse(413, body_too_large(body_limit_));
-  if (const auto kept = body_.append(part); !kept) refuse(503, kept.error());
+  if (const auto kept = body_.append(part); !kept) return refuse(503, kept.error());
+  if (body_observer_ != nullptr) body_observer_->on_body();
 }
 
 void Http2Stream::on_end() {
   complete_ = true;
-  if (answer_ == Answer::kNone) session_.server().service_.on_request(*this);
+  if (!wants_body()) return;
+  body_is_whole_ = true;
+  if (BodyObserver* observer = std::exchange(body_observer_, nullptr)) return observer->on_body();
+  session_.server().service_.on_request(*this);
 }
 
 void Http2Stream::on_answer_left() {
@@ -139,7 +146,14 @@ void Http2Stream::on_closed() {
 }
 
 void Http2Stream::refuse(unsigned status, const Error& error) {
-  if (answer_ == Answer::kNone) session_.server().service_.on_refused(*this, status, error);
+  if (answer_ == Answer::kFinished) return;
+  if (answer_ != Answer::kNone) {
+    tell_gone();
+    return abort();
+  }
+  if (BodyObserver* observer = std::exchange(body_observer_, nullptr))
+    return observer->on_body_refused(status, error);
+  session_.server().service_.on_refused(*this, status, error);
 }
 
 // --- the response ---
@@ -183,7 +197,7 @@ void Http2Stream::send(std::string_view body) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
   if (!bodyless_) header("content-length", std::to_string(body.size()));
   answer_ = Answer::kFinished;
-  observer_ = nullptr;
+  forget_observers();
   if (!bodyless_ && !is_head()) out_ = body;
   submit(out_.empty() ? EndOfStream::kYes : EndOfStream::kNo);
 }
@@ -207,7 +221,7 @@ void Http2Stream::write(std::string_view part) {
 void Http2Stream::finish() {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   answer_ = Answer::kFinished;
-  observer_ = nullptr;
+  forget_observers();
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);
   session_.touch(id_);
 }
@@ -215,7 +229,7 @@ void Http2Stream::finish() {
 // A reset overtakes what nghttp2 has not sent yet, even the head: it waits for that where something waits.
 void Http2Stream::abort() {
   const bool all_left = answer_ != Answer::kStreaming || (deferred_ && buffered() == 0);
-  observer_ = nullptr;
+  forget_observers();
   answer_ = Answer::kFinished;
   aborted_ = true;
   if (all_left) return session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
@@ -249,7 +263,7 @@ void Http2Stream::tell_server_ends() {
 
 MonotonicTime Http2Stream::body_deadline() const {
   const HttpServer& server = session_.server();
-  if (server.draining_) return server.draining_since_ + kDrainPatience;
+  if (server.draining_ && body_observer_ == nullptr) return server.draining_since_ + kDrainPatience;
   return arrived_ + server.limits_.body_timeout + std::chrono::seconds(body_bytes_ / kMinBodyRate);
 }
 
@@ -262,8 +276,9 @@ void Http2Stream::check_deadline(MonotonicTime now) {
   if (left_at_ && now >= *left_at_ + server.patience(kLinger)) return session_.reset(id_, NGHTTP2_NO_ERROR);
   if (complete_ || now < body_deadline()) return;
   if (answer_ == Answer::kNone) {
-    return server.draining_ ? refuse(503, server_ends())
-                            : refuse(408, request_timeout("the request body did not arrive in time"));
+    return server.draining_ && body_observer_ == nullptr
+               ? refuse(503, server_ends())
+               : refuse(408, request_timeout("the request body did not arrive in time"));
   }
   session_.reset(id_, NGHTTP2_CANCEL);
 }

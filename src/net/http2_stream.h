@@ -74,6 +74,7 @@ class Http2Stream final : public HttpConnection {
   bool aborted_ = false;   // by the service, not by the client
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_bytes_ = 0;
+  std::uint64_t dropped_bytes_ = 0;  // of them
   MonotonicTime arrived_;
   MonotonicTime progress_;                // last time that the client took bytes of the body
   std::optional<MonotonicTime> left_at_;  // when the answer had left

@@ -25,7 +25,8 @@ class HttpService {
   // The head has arrived, no body byte was read. Answers how many body bytes are acceptable (413 above), or
   // begins a response at once, then the body is read and dropped.
   virtual std::uint64_t on_head(HttpConnection& connection) = 0;
-  // The request is complete. A response may be given now or later.
+  // The request is complete, or it was to be begun early: then its body comes on, as is told to who observes
+  // it. A response may be given now or later.
   virtual void on_request(HttpConnection& connection) = 0;
   // The server itself refuses the request (malformed, too large, too slow): fills the response, then the
   // connection closes.
@@ -51,6 +52,18 @@ class ResponseObserver {
   virtual void on_server_ends() {}
 };
 
+// Told what becomes of the body of a request that was begun early, until the response is finished. Must
+// detach itself before it goes away.
+class BodyObserver {
+ public:
+  virtual ~BodyObserver() = default;
+  // More of the body has come, or its end: HttpConnection::body, body_is_whole.
+  virtual void on_body() = 0;
+  // The server takes no more of it (malformed, too large, too slow), and the response has not begun: the
+  // observer gives it at once. It is not told of anything more.
+  virtual void on_body_refused(unsigned status, const Error& error) = 0;
+};
+
 inline constexpr std::size_t kLowWater = 64U << 10;
 inline constexpr std::uint64_t kMinBodyRate = 500;  // bytes a second
 inline constexpr std::uint64_t kMaxDropped =
@@ -72,6 +85,10 @@ class HttpConnection {
 
   const HttpRequest& request() const { return request_; }
   const Body& body() const { return body_; }
+  // Otherwise more of it is to come.
+  bool body_is_whole() const { return body_is_whole_; }
+  // For on_head: on_request is to be called when the body may be asked for, not when it is whole.
+  void begin_early() { begins_early_ = true; }
   // Hands the request's body over to who needs it for longer than the exchange.
   Body take_body() { return std::move(body_); }
   // The client's address without port, e.g. "127.0.0.1".
@@ -99,6 +116,8 @@ class HttpConnection {
   // Bytes written that have not left yet.
   virtual std::size_t buffered() const = 0;
   void observe(ResponseObserver* observer) { observer_ = observer; }
+  // For a request whose body is not whole yet.
+  void observe_body(BodyObserver* observer) { body_observer_ = observer; }
 
  protected:
   static constexpr unsigned kResetContent = 205;
@@ -117,8 +136,15 @@ class HttpConnection {
       header("Content-Length", "0");  // it has a body, an empty one (RFC 9110 15.3.6)
     for (const auto& [name, value] : added_) header(name, value);
   }
+  // Whether what comes of the body is kept: until the request is answered, or longer for who observes it.
+  bool wants_body() const { return answer_ == Answer::kNone || body_observer_ != nullptr; }
+  void forget_observers() {
+    observer_ = nullptr;
+    body_observer_ = nullptr;
+  }
   // The observer is told that the client is gone, and forgotten.
   void tell_gone() {
+    body_observer_ = nullptr;
     if (ResponseObserver* observer = std::exchange(observer_, nullptr)) observer->on_client_gone();
   }
 
@@ -127,7 +153,10 @@ class HttpConnection {
   std::unique_ptr<RequestState> state_;
   HttpRequest request_;
   Body body_;
+  bool begins_early_ = false;  // the service wants it so, and has not got the request yet
+  bool body_is_whole_ = false;
   ResponseObserver* observer_ = nullptr;
+  BodyObserver* body_observer_ = nullptr;                   // only of a body that is not whole
   std::vector<std::pair<std::string, std::string>> added_;  // by add_to_answer
 };
 

@@ -55,9 +55,10 @@ class Call : public CallHook {
  public:
   // --- set by the observer before submit ---
   CallObserver* observer = nullptr;
-  std::string id;       // the call id that users see
-  std::string request;  // payload of its REQUEST frame, without the body
-  const net::Body* body = nullptr;
+  std::string id;                          // the call id that users see
+  std::string request;                     // payload of its REQUEST frame, without the body
+  const net::Body* body = nullptr;         // null: none
+  wire::More body_more = wire::More::kNo;  // kYes: more of the body comes, as body_grew tells
   MonotonicTime arrived;
 
   // --- filled by the pool ---
@@ -76,6 +77,8 @@ class Call : public CallHook {
   bool pending() const { return pool_ != nullptr; }
   // The caller is gone: the pool forgets the call and stops its run. Needs pending().
   void cancel();
+  // More of the body is there; kNo: it is whole. Needs pending().
+  void body_grew(wire::More more);
   // The observer has taken `bytes` of the response. Needs pending().
   void grant(std::uint32_t bytes);
 
@@ -86,8 +89,11 @@ class Call : public CallHook {
   Worker* worker_ = nullptr;
   std::uint16_t slot_ = 0;
   std::uint64_t number_ = 0;
-  std::uint64_t body_sent_ = 0;  // bytes of the body written to the worker
-  std::uint64_t window_ = 0;     // response bytes the worker may still send
+  std::uint64_t body_sent_ = 0;    // bytes of the body written to the worker
+  std::uint64_t body_window_ = 0;  // body bytes that may be written beyond those
+  bool body_ended_ = false;        // the worker has been told the body's end
+  MonotonicTime timed_since_;      // since then the function has all it needs; max: it waits for its caller
+  std::uint64_t window_ = 0;       // response bytes the worker may still send
   std::uint32_t taken_ = 0;  // response bytes that the observer has taken and the worker has not been told of
   bool answered_ = false;    // RESPONSE has come
 };

@@ -43,10 +43,11 @@ struct FunctionConfig {
   std::uint32_t max_replicas = 4;
   Duration idle = std::chrono::seconds(300);
   Duration queue_wait = std::chrono::seconds(10);
-  bool warm_parent = true;  // replicas may be forked from one that is slow to load
-  std::string refusal;      // why this server starts no worker for it; empty: it does
-  bool proven = false;      // an earlier server has loaded this version
-  bool is_async = false;    // as far as known when proven
+  bool warm_parent = true;        // replicas may be forked from one that is slow to load
+  bool request_buffering = true;  // false: its workers take a body while it comes
+  std::string refusal;            // why this server starts no worker for it; empty: it does
+  bool proven = false;            // an earlier server has loaded this version
+  bool is_async = false;          // as far as known when proven
   // What the space's functions have together; the one thing here that changes. Shared: workers outlive their
   // space. Null: no limit.
   std::shared_ptr<SpaceShare> share{};

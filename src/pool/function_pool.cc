@@ -64,6 +64,7 @@ std::uint32_t FunctionPool::concurrency() const {
 
 void FunctionPool::submit(Call& call) {
   call.pool_ = this;
+  call.timed_since_ = call.body_more == wire::More::kYes ? MonotonicTime::max() : MonotonicTime{};
   if (closed_ || broken_) return fail(call, Failure::kNotRunning, "the function is not running");
   if (line_.empty() && dispatch(call)) return;
   if (line_.size() >= context_.limits.queue_length) {
@@ -90,7 +91,9 @@ bool FunctionPool::dispatch(Call& call) {
              member.stalled || (sequential && worker.in_flight() > 0 && now - member.run_began >= kStall),
          .idle_since = worker.idle_since()});
   }
-  const bool small = call.body == nullptr || call.body->size() <= wire::kInitialWindow;
+  // One whose body still comes is likely to take long, and to have become large.
+  const bool small = call.body_more == wire::More::kNo &&
+                     (call.body == nullptr || call.body->size() <= wire::kInitialWindow);
   costs_.concurrency = concurrency();
   const std::size_t chosen = choose_worker(views_, costs_, small);
   if (chosen == kNobody) return false;
@@ -131,6 +134,13 @@ void Call::clear() {
 void Call::cancel() {
   STERNA_ASSERT(pending());
   std::exchange(pool_, nullptr)->cancel(*this);
+}
+
+void Call::body_grew(wire::More more) {
+  body_more = more;
+  if (more == wire::More::kNo && timed_since_ == MonotonicTime::max())
+    timed_since_ = pool_->context_.loop.now();
+  if (worker_ != nullptr) worker_->body_grew(*this);
 }
 
 void Call::grant(std::uint32_t bytes) {
@@ -460,7 +470,7 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
 
   for (Call& call : worker.calls()) {
     // One a tick: what its observer does next may change the list.
-    if (call.started != MonotonicTime{} && now - call.started >= config_.timeout)
+    if (call.started != MonotonicTime{} && now - std::max(call.started, call.timed_since_) >= config_.timeout)
       return time_out(member, call);
   }
 }
@@ -471,7 +481,9 @@ bool FunctionPool::hangs(const Member& member, MonotonicTime now) const {
   if (worker.calls().empty() || worker.calls().size() < worker.in_flight()) return false;
   const Duration patience = std::max(std::min(kTakePatience, config_.timeout / 2), kLeastTakePatience);
   // It could not take one before it was ready, or had answered the last one.
-  const MonotonicTime since = std::max(worker.calls().front().dispatched, member.run_began);
+  const Call& first = worker.calls().front();
+  MonotonicTime since = std::max(first.dispatched, member.run_began);
+  if (config_.request_buffering) since = std::max(since, first.timed_since_);  // it gathers the body
   return now - since >= patience && !worker.has_begun();
 }
 

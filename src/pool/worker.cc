@@ -30,7 +30,8 @@ constexpr Duration kPrintPause = std::chrono::milliseconds(2);
 constexpr std::size_t kLastWords = 4U << 20;
 // Room to write is asked for only while output is left: the kernel tells of it with every read of the worker.
 constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
-constexpr std::size_t kWholeBody = 256U << 10;  // bodies up to here leave in one frame
+constexpr std::size_t kWholeBody = 256U << 10;          // bodies up to here leave in one frame
+constexpr std::uint64_t kNoWindow = ~std::uint64_t{0};  // of workers that gather bodies
 constexpr std::size_t kMaxBuffered = 256U << 10;
 constexpr std::size_t kMaxOutputLine = 16U << 10;
 // Of a worker's READY and LOAD_FAILED.
@@ -64,6 +65,7 @@ std::string init_json(const std::string& instance, const FunctionConfig& config,
       {"async_concurrency", config.concurrency.value_or(kAsyncConcurrency)},
       {"timeout_ms", std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()},
       {"memory_mb", config.memory_bytes >> 20U}};
+  if (!config.request_buffering) init["request_buffering"] = false;
   if (origin.may_pause) init["pause_after_ms"] = kPauseAfter.count();
   return init.dump();
 }
@@ -172,9 +174,9 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
                       theirs.claim_page.get(), 0);
   if (page == MAP_FAILED) return fail_errno(Component::kPool, "cannot map a worker's claim page", errno);
 
-  std::unique_ptr<Worker> worker(new Worker(loop, observer, std::move(instance), std::move(ours),
-                                            *static_cast<wire::ClaimPage*>(page), std::move(output),
-                                            next_call_number));
+  std::unique_ptr<Worker> worker(new Worker(
+      loop, observer, std::move(instance), std::move(ours), *static_cast<wire::ClaimPage*>(page),
+      std::move(output), next_call_number, config.request_buffering ? kNoWindow : wire::kInitialWindow));
   worker->watched_ = kReading;
   if (auto added = loop.add(worker->socket_.get(), *worker, kReading); !added)
     return std::unexpected(added.error());
@@ -186,7 +188,8 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
 }
 
 Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
-               wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number)
+               wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number,
+               std::uint64_t body_window)
     : TurnEnd(When::kEarly),  // it runs calls while other callers are answered
       loop_(loop),
       observer_(observer),
@@ -194,6 +197,7 @@ Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, 
       socket_(std::move(socket)),
       claims_(claims),
       next_call_number_(next_call_number),
+      body_window_(body_window),
       idle_since_(loop.now()) {
   output_ = std::make_unique<Output>(*this, std::move(output));
 }
@@ -220,6 +224,8 @@ void Worker::send(Call& call) {
   call.worker_ = this;
   call.number_ = next_call_number_++;
   call.body_sent_ = 0;
+  call.body_window_ = body_window_;
+  call.body_ended_ = false;
   call.window_ = wire::kInitialWindow;
   call.taken_ = 0;
   call.answered_ = false;
@@ -228,34 +234,49 @@ void Worker::send(Call& call) {
   claims_.set(call.slot_, wire::Claim::kQueued);
 
   const std::uint64_t size = call.body == nullptr ? 0 : call.body->size();
-  if (size == 0) {
+  if (size == 0 && call.body_more == wire::More::kNo) {
+    call.body_ended_ = true;
     wire::append_frame(out_, wire::FrameType::kRequest, wire::More::kNo, call.slot_, call.number_,
                        call.request);
   } else {
     write_body(call, wire::FrameType::kRequest, call.request, size <= kWholeBody ? kWholeBody : 0);
-    if (call.body_sent_ < size) pumping_.push_back(&call);
+    if (has_to_send(call)) pumping_.push_back(&call);
   }
   loop_.at_turn_end(*this);
+}
+
+void Worker::body_grew(Call& call) {
+  if (state_ == State::kLost || !has_to_send(call)) return;
+  if (std::ranges::find(pumping_, &call) == pumping_.end()) pumping_.push_back(&call);
+  loop_.at_turn_end(*this);
+}
+
+bool Worker::has_to_send(const Call& call) {
+  if (call.body_ended_) return false;
+  return call.body_sent_ < call.body->size() ? call.body_window_ > 0 : call.body_more == wire::More::kNo;
 }
 
 void Worker::write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit) {
   const std::size_t header = wire::open_frame(out_, type, wire::More::kNo, call.slot_, call.number_);
   out_ += head;
+  limit = static_cast<std::size_t>(std::min<std::uint64_t>(limit, call.body_window_));
   while (limit > 0 && call.body_sent_ < call.body->size()) {
     const auto got = call.body->read(call.body_sent_, limit, out_);
     if (!got) return lose(got.error().detail);
     call.body_sent_ += *got;
+    if (body_window_ != kNoWindow) call.body_window_ -= *got;
     limit -= *got;
   }
   wire::close_frame(out_, header);
-  if (call.body_sent_ < call.body->size()) wire::set_more(out_, header, wire::More::kYes);
+  call.body_ended_ = call.body_sent_ == call.body->size() && call.body_more == wire::More::kNo;
+  if (!call.body_ended_) wire::set_more(out_, header, wire::More::kYes);
 }
 
 void Worker::pump() {
   while (!pumping_.empty() && out_.size() - out_sent_ < kMaxBuffered && state_ != State::kLost) {
     Call& call = *pumping_.front();
     write_body(call, wire::FrameType::kRequestBody, {}, kWholeBody);
-    if (call.body_sent_ >= call.body->size()) pumping_.erase(pumping_.begin());
+    if (!has_to_send(call)) pumping_.erase(pumping_.begin());
   }
 }
 
@@ -274,7 +295,8 @@ bool Worker::has_begun() const {
 
 bool Worker::take_back(Call& call) {
   if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
-  if (std::erase(pumping_, &call) > 0) {  // so that the worker need not wait for the rest of a body
+  std::erase(pumping_, &call);
+  if (!call.body_ended_) {  // so that the worker need not wait for the rest of a body
     wire::append_frame(out_, wire::FrameType::kRequestBody, wire::More::kNo, call.slot_, call.number_, {});
     loop_.at_turn_end(*this);
   }
@@ -286,9 +308,7 @@ bool Worker::take_back(Call& call) {
 
 void Worker::cancel(Call& call, Duration grace) {
   if (take_back(call)) return;
-  if (std::erase(pumping_, &call) > 0) {
-    wire::append_frame(out_, wire::FrameType::kRequestBody, wire::More::kNo, call.slot_, call.number_, {});
-  }
+  std::erase(pumping_, &call);  // no end is told: a part must not be taken for the whole
   wire::append_frame(out_, wire::FrameType::kCancel, wire::More::kNo, call.slot_, call.number_, {});
   loop_.at_turn_end(*this);
   slots_[call.slot_].call = nullptr;
@@ -444,6 +464,7 @@ void Worker::on_frame(const wire::Frame& frame) {
 
   // The call was taken back or cancelled: only its end matters.
   if (frame.type == wire::FrameType::kRecalled) return free_slot(frame.slot);
+  if (frame.type == wire::FrameType::kRequestWindow) return;
   if (frame.more == wire::More::kYes) return;
   if (cancelled_ > 0) --cancelled_;
   free_slot(frame.slot);
@@ -458,6 +479,8 @@ void Worker::on_call_frame(const wire::Frame& frame, Call& call) {
       return on_body(frame, call);
     case wire::FrameType::kFailed:
       return on_failed(frame, call);
+    case wire::FrameType::kRequestWindow:
+      return on_request_window(frame, call);
     default:
       return lose("a frame is not one that a worker may send");
   }
@@ -493,6 +516,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     return observer_.on_room(*this, run);
   }
   call.answered_ = true;
+  if (call.timed_since_ == MonotonicTime::max()) call.timed_since_ = loop_.now();
   call.window_ -= body.size();
   const bool ends = frame.more == wire::More::kNo;
   if (ends) release(call);
@@ -513,6 +537,14 @@ void Worker::on_body(const wire::Frame& frame, Call& call) {
   const Duration run = call.run;
   call.observer->on_body(call, frame.payload, frame.more);
   if (ends && socket_) observer_.on_room(*this, run);
+}
+
+void Worker::on_request_window(const wire::Frame& frame, Call& call) {
+  std::uint32_t bytes = 0;
+  if (body_window_ == kNoWindow || !wire::read_window(frame.payload, bytes))
+    return lose("a WINDOW frame is malformed, or came from a worker that has no window");
+  call.body_window_ += bytes;
+  body_grew(call);
 }
 
 void Worker::on_failed(const wire::Frame& frame, Call& call) {

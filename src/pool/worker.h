@@ -74,6 +74,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void ring() { claims_.ring(); }
   // Lets the worker send that many more bytes of the call's response, told to it a good piece at a time.
   void grant(Call& call, std::uint32_t bytes);
+  // More of the call's body is there, or its end.
+  void body_grew(Call& call);
   // No more calls: finish what was sent, then exit.
   void retire();
   // Reads what the dead process still left in its socket and pipe.
@@ -88,7 +90,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   enum class Left : std::uint8_t { kNothing, kPerhapsMore };
 
   Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
-         wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number);
+         wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number,
+         std::uint64_t body_window);
   // As much as a worker gets of one turn; the rest comes in later ones.
   void read_share();
   // At least so many bytes, if they are there.
@@ -99,6 +102,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   Duration believe(std::uint64_t run_ns, const Call& call) const;
   void on_response(const wire::Frame& frame, Call& call);
   void on_body(const wire::Frame& frame, Call& call);
+  void on_request_window(const wire::Frame& frame, Call& call);
   void on_failed(const wire::Frame& frame, Call& call);
   void on_hello(const wire::Frame& frame);
   Call* find(const wire::Frame& frame) const;
@@ -107,7 +111,9 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void release(Call& call);
   void free_slot(std::uint16_t slot);
   void pump();
-  // Appends a frame with the next part of the call's body.
+  // Whether a part of the call's body, or its end, can be sent now.
+  static bool has_to_send(const Call& call);
+  // Appends a frame with the next part of the call's body, as far as its window allows.
   void write_body(Call& call, wire::FrameType type, std::string_view head, std::size_t limit);
   void flush();
   void flush_later();
@@ -122,6 +128,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   wire::ClaimPage& claims_;
   std::unique_ptr<Output> output_;
   std::uint64_t& next_call_number_;
+  const std::uint64_t body_window_;  // of a call that is handed over
   State state_ = State::kStarting;
   bool greeted_ = false;
   bool is_async_ = false;
@@ -149,7 +156,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::size_t out_sent_ = 0;
   std::size_t windows_ = 0;  // bytes of WINDOW frames since out_ was last empty
   std::optional<net::Loop::TimerId> flush_timer_;
-  std::vector<Call*> pumping_;  // calls whose bodies are on the way
+  std::vector<Call*> pumping_;  // calls of whose bodies something can be sent, each once
 };
 
 }  // namespace sterna::pool

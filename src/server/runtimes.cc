@@ -188,6 +188,7 @@ pool::FunctionConfig config_of(const registry::Function& function, const registr
   config.idle = limits.idle;
   config.queue_wait = limits.queue_wait;
   config.warm_parent = limits.warm_parent;
+  config.request_buffering = version.spec.request_buffering;
   config.is_async = version.handler_async.value_or(false);
   if (limits.network == Network::kHost && !server.allow_network_host) {
     config.refusal = "limits.network: " + std::string(api::kNetworkHostRefused);

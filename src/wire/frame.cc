@@ -32,7 +32,7 @@ bool is_known_type(std::uint8_t type) {
   return (type >= static_cast<std::uint8_t>(FrameType::kInit) &&
           type <= static_cast<std::uint8_t>(FrameType::kShutdown)) ||
          (type >= static_cast<std::uint8_t>(FrameType::kReady) &&
-          type <= static_cast<std::uint8_t>(FrameType::kPaused));
+          type <= static_cast<std::uint8_t>(FrameType::kRequestWindow));
 }
 
 bool is_valid(const Header& header) {

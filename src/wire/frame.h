@@ -35,6 +35,7 @@ enum class FrameType : std::uint8_t {
   kLog = 21,
   kRecalled = 22,
   kPaused = 23,
+  kRequestWindow = 24,
 };
 
 enum class More : std::uint8_t { kNo = 0, kYes = 1 };

@@ -115,7 +115,7 @@ TEST(FrameReader, RefusesBrokenHeadersBeforeThePayloadIsThere) {
                                {"type 0", 4, 0},
                                {"type 7", 4, 7},
                                {"type 15", 4, 15},
-                               {"type 24", 4, 24},
+                               {"type 25", 4, 25},
                                {"type 255", 4, '\xff'},
                                {"flag bit 1", 5, 2},
                                {"flag bit 7", 5, '\x80'}}) {

@@ -81,6 +81,7 @@ std::vector<Golden> goldens() {
       {"request_body", FrameType::kRequestBody, More::kNo, kSlot, kCall, "last"},
       {"cancel", FrameType::kCancel, More::kNo, kSlot, kCall, ""},
       {"window", FrameType::kWindow, More::kNo, kSlot, kCall, window(65'537)},
+      {"request_window", FrameType::kRequestWindow, More::kNo, kSlot, kCall, window(32'768)},
       {"shutdown", FrameType::kShutdown, More::kNo, 0, 0, ""},
       {"ready", FrameType::kReady, More::kNo, 0, 0, R"({"runtime": "python 3.11.2", "async": false})"},
       {"load_failed", FrameType::kLoadFailed, More::kNo, 0, 0, load_failed},

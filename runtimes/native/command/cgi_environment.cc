@@ -54,7 +54,9 @@ Environment cgi_environment(const Environment& base, const Exchange& exchange) {
   environment.set("PATH_INFO", request.path);
   environment.set("QUERY_STRING", request.query);
   if (const auto type = exchange.header("content-type"); !type.empty()) environment.set("CONTENT_TYPE", type);
-  if (!exchange.body().empty()) environment.set("CONTENT_LENGTH", std::to_string(exchange.body().size()));
+  const auto length =
+      exchange.body_came_in_parts() ? exchange.announced_length() : std::optional(exchange.body().size());
+  if (length.value_or(0) > 0) environment.set("CONTENT_LENGTH", std::to_string(*length));
   environment.set("STERNA_CALL_ID", exchange.header("x-call-id"));
   environment.set("Http_Method", request.method);
   environment.set("Http_Path", request.path);

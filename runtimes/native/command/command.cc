@@ -34,6 +34,7 @@ int serve_command(const Init& init, worker::Channel& channel) {
   const Environment environment(init);
   auto program = program_of(init, environment);
   if (!program) return refuse_to_load(channel, program.error().detail);
+  if (!init.request_buffering) channel.inbox().pass_parts();
   const SystemClock clock;
   net::Loop loop(clock);
   Commands commands(loop, {.program = program->path,

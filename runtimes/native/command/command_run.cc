@@ -32,29 +32,30 @@ bool looks_like_text(std::string_view bytes) {
 
 }  // namespace
 
-CommandRun::Input::Input(net::Loop& loop, UniqueFd pipe, std::string_view body)
-    : loop_(loop), pipe_(std::move(pipe)), left_(body) {
+CommandRun::Input::Input(net::Loop& loop, UniqueFd pipe, Exchange& exchange)
+    : loop_(loop), pipe_(std::move(pipe)), exchange_(exchange) {
   ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
 }
 
 Status CommandRun::Input::watch() {
   if (const Status added = loop_.add(pipe_.get(), *this, EPOLLOUT | EPOLLET); !added) return added;
-  on_event(EPOLLOUT);
+  write();
   return {};
 }
 
-void CommandRun::Input::on_event(std::uint32_t) {
-  while (pipe_ && !left_.empty()) {
-    const ssize_t sent = ::write(pipe_.get(), left_.data(), left_.size());
-    if (sent >= 0) {
-      left_.remove_prefix(static_cast<std::size_t>(sent));
-    } else if (errno == EAGAIN) {
+void CommandRun::Input::write() {
+  while (pipe_) {
+    const std::string_view left = exchange_.body();
+    if (left.empty() && !exchange_.body_is_whole()) return;
+    const ssize_t sent = left.empty() ? 0 : ::write(pipe_.get(), left.data(), left.size());
+    if (sent > 0) {
+      exchange_.take_body(static_cast<std::size_t>(sent));
+    } else if (sent < 0 && errno == EAGAIN) {
       return;
-    } else if (errno != EINTR) {
-      break;  // the process reads no more
+    } else if (sent == 0 || errno != EINTR) {
+      close();  // that was all, or the process reads no more
     }
   }
-  close();
 }
 
 void CommandRun::Input::close() {
@@ -88,7 +89,7 @@ Status CommandRun::spawn() {
   ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
   errors_ = std::make_unique<LogPipe>(desk_, std::move(err->read), wire::Stream::kStderr,
                                       [call = exchange_.call()] { return call; });
-  input_ = std::make_unique<Input>(desk_.loop(), std::move(in->write), exchange_.body());
+  input_ = std::make_unique<Input>(desk_.loop(), std::move(in->write), exchange_);
   auto child = Child::start(desk_.loop(), command_.program, command_.argv,
                             cgi_environment(command_.environment, exchange_),
                             {.in = in->read.get(), .out = out->write.get(), .err = err->write.get()},

@@ -32,6 +32,7 @@ class CommandRun final : public Run, private net::EventHandler {
 
   void cancel() override;
   void on_window() override { read_output(); }
+  void on_body() override { input_->write(); }
 
  private:
   void on_event(std::uint32_t) override { read_output(); }
@@ -46,17 +47,19 @@ class CommandRun final : public Run, private net::EventHandler {
   // The request's body on its way into the process.
   class Input final : public net::EventHandler {
    public:
-    Input(net::Loop& loop, UniqueFd pipe, std::string_view body);
+    Input(net::Loop& loop, UniqueFd pipe, Exchange& exchange);
     ~Input() override { close(); }
     Status watch();
+    // As much as is there and the pipe takes; closes it behind the end.
+    void write();
 
    private:
-    void on_event(std::uint32_t) override;
+    void on_event(std::uint32_t) override { write(); }
     void close();
 
     net::Loop& loop_;
     UniqueFd pipe_;
-    std::string_view left_;
+    Exchange& exchange_;
   };
 
   Desk& desk_;

@@ -69,6 +69,7 @@ void ThreadServer::take_in(worker::Arrival arrival) {
     case Kind::kShutdown:
       shutting_down_ = true;
       break;
+    case Kind::kBody:  // of workers that take parts
     case Kind::kNothing:
       break;
   }

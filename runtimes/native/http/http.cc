@@ -109,6 +109,7 @@ class HttpServing final : public RunMaker {
 int serve_http(const Init& init, worker::Channel& channel) {
   auto program = program_of(init, environment_of(init));
   if (!program) return refuse_to_load(channel, program.error().detail);
+  if (!init.request_buffering) channel.inbox().pass_parts();
   const SystemClock clock;
   net::Loop loop(clock);
   return HttpServing(loop, init, channel, std::move(*program)).run();

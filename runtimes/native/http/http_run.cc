@@ -1,5 +1,6 @@
 #include "native/http/http_run.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -14,6 +15,7 @@ namespace sterna::native {
 namespace {
 
 constexpr Duration kEndGrace = std::chrono::milliseconds(50);
+constexpr std::size_t kMaxChunk = 64U << 10;
 constexpr std::uint32_t kMaxStatus = 599;  // of wire/PROTOCOL.md
 
 // RFC 9110 9.2.2
@@ -21,12 +23,17 @@ bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "PUT" || method == "DELETE";
 }
 
+std::optional<std::uint64_t> body_bytes(const Exchange& exchange) {
+  return exchange.body_came_in_parts() ? exchange.announced_length() : exchange.body().size();
+}
+
 }  // namespace
 
 HttpRun::HttpRun(Exchange& exchange, Upstream& upstream)
     : exchange_(exchange),
       upstream_(upstream),
-      head_(request_head(exchange.request(), exchange.body().size())) {}
+      chunked_(!body_bytes(exchange)),
+      text_(request_head(exchange.request(), body_bytes(exchange))) {}
 
 HttpRun::~HttpRun() {
   upstream_.loop().cancel(end_timer_);
@@ -36,7 +43,7 @@ void HttpRun::begin(Upstream::Which which) {
   auto connection = upstream_.take(*this, which);
   if (!connection) return end_badly(connection.error().detail);
   connection_ = std::move(*connection);
-  sent_ = 0;
+  text_sent_ = body_sent_ = 0;
   if (connection_->used()) send_request();  // a new one tells when it is connected
 }
 
@@ -46,23 +53,59 @@ void HttpRun::on_socket(std::uint32_t events) {
   if (connection_ && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_response();
 }
 
+void HttpRun::on_body() {
+  if (connection_ && !exchange_.ended()) send_request();
+}
+
+// What is there of the request, as far as the server takes it.
 void HttpRun::send_request() {
-  const std::string_view body = exchange_.body();
-  while (sent_ < head_.size() + body.size()) {
-    const std::size_t of_head = std::min(sent_, head_.size());
-    const std::size_t of_body = sent_ - of_head;
-    iovec parts[2] = {{const_cast<char*>(head_.data()) + of_head, head_.size() - of_head},
-                      {const_cast<char*>(body.data()) + of_body, body.size() - of_body}};
+  while (true) {
+    if (text_sent_ == text_.size() && chunked_ && !frame_chunk()) return;
+    const std::string_view text = std::string_view(text_).substr(text_sent_);
+    const std::string_view body = chunked_ ? std::string_view() : exchange_.body().substr(body_sent_);
+    if (text.empty() && body.empty()) return;
+    iovec parts[2] = {{const_cast<char*>(text.data()), text.size()},
+                      {const_cast<char*>(body.data()), body.size()}};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     const ssize_t sent = ::sendmsg(connection_->fd(), &message, MSG_NOSIGNAL);
     if (sent >= 0) {
-      sent_ += static_cast<std::size_t>(sent);
+      note_sent(static_cast<std::size_t>(sent));
     } else if (errno != EINTR) {
       return;  // full, or broken: reading tells, and an answer may be there already
     }
   }
+}
+
+void HttpRun::note_sent(std::size_t bytes) {
+  const std::size_t of_text = std::min(bytes, text_.size() - text_sent_);
+  text_sent_ += of_text;
+  const std::size_t of_body = bytes - of_text;
+  if (!exchange_.body_came_in_parts()) {
+    body_sent_ += of_body;
+  } else if (of_body > 0) {
+    is_spent_ = true;
+    exchange_.take_body(of_body);
+  }
+}
+
+// Makes the next chunk of what is there; false: nothing is.
+bool HttpRun::frame_chunk() {
+  const std::string_view part = exchange_.body().substr(0, kMaxChunk);
+  if (chunks_ended_ || (part.empty() && !exchange_.body_is_whole())) return false;
+  is_spent_ = true;
+  chunks_ended_ = part.empty();
+  text_ = fmt::format("{:x}\r\n{}\r\n", part.size(), part);
+  text_sent_ = 0;
+  exchange_.take_body(part.size());
+  return true;
+}
+
+bool HttpRun::all_sent() const {
+  if (text_sent_ < text_.size()) return false;
+  if (chunked_) return chunks_ended_;
+  return exchange_.body_is_whole() && exchange_.body().size() == body_sent_;
 }
 
 void HttpRun::read_response() {
@@ -124,12 +167,12 @@ void HttpRun::server_closed() {
 
 // A connection that was kept open may be closed by the server while the request is on its way to it.
 bool HttpRun::may_be_sent_again() const {
-  return connection_->used() && is_idempotent(exchange_.request().method);
+  return connection_->used() && !is_spent_ && is_idempotent(exchange_.request().method);
 }
 
 // The connection can carry another call when both sides have said all of this one.
 void HttpRun::end_well() {
-  const bool reusable = parser_.keep_alive() && sent_ == head_.size() + exchange_.body().size();
+  const bool reusable = parser_.keep_alive() && all_sent();
   if (reusable) {
     upstream_.put_back(std::move(connection_));
   } else {

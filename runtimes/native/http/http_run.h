@@ -19,10 +19,14 @@ class HttpRun final : public Run, private ConnectionUser {
 
   void cancel() override;
   void on_window() override { on_socket(EPOLLIN); }
+  void on_body() override;
 
  private:
   void on_socket(std::uint32_t events) override;
   void send_request();
+  bool frame_chunk();
+  void note_sent(std::size_t bytes);
+  bool all_sent() const;
   void read_response();
   void take(std::string_view bytes);
   void send_answer();
@@ -35,8 +39,12 @@ class HttpRun final : public Run, private ConnectionUser {
   Upstream& upstream_;
   std::unique_ptr<Connection> connection_;
   ResponseParser parser_;
-  const std::string head_;
-  std::size_t sent_ = 0;  // of head and body together
+  const bool chunked_;  // the request's body
+  bool chunks_ended_ = false;
+  std::string text_;  // the head, then each chunk of a body in chunks, framed
+  std::size_t text_sent_ = 0;
+  std::size_t body_sent_ = 0;  // of a body that came as a whole and is kept
+  bool is_spent_ = false;      // of a body in parts something was passed on: it cannot be sent again
   net::Loop::TimerId end_timer_;
 };
 

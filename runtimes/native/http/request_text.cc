@@ -12,7 +12,7 @@ bool expects_body(std::string_view method) {
 
 }  // namespace
 
-std::string request_head(const wire::RequestHead& request, std::size_t body_bytes) {
+std::string request_head(const wire::RequestHead& request, std::optional<std::uint64_t> body_bytes) {
   std::string out;
   out.reserve(256 + request.headers.size() + 2 * request.path.size());
   out.append(request.method).append(" ");
@@ -31,8 +31,10 @@ std::string request_head(const wire::RequestHead& request, std::size_t body_byte
     out.append(name).append(": ").append(value).append("\r\n");
   }
   if (!has_host) out.append("Host: localhost\r\n");
-  if (body_bytes > 0 || expects_body(request.method)) {
-    out.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
+  if (!body_bytes) {
+    out.append("Transfer-Encoding: chunked\r\n");
+  } else if (*body_bytes > 0 || expects_body(request.method)) {
+    out.append("Content-Length: ").append(std::to_string(*body_bytes)).append("\r\n");
   }
   return out.append("\r\n");
 }

@@ -7,7 +7,7 @@ namespace {
 
 std::string text_of(std::string_view method, std::string_view path, std::string_view query,
                     const std::vector<std::pair<std::string_view, std::string_view>>& headers,
-                    std::size_t body_bytes) {
+                    std::optional<std::uint64_t> body_bytes) {
   std::string block;
   for (const auto& [name, value] : headers) wire::append_header(block, name, value);
   return request_head({.method = method,
@@ -34,6 +34,11 @@ TEST(RequestText, FramingIsItsOwn) {
   EXPECT_EQ(text_of("PUT", "/", "", {{"Host", "x"}}, 0),
             "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
   EXPECT_EQ(text_of("DELETE", "/", "", {{"Host", "x"}}, 0), "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
+TEST(RequestText, BodyOfUnknownLengthComesInChunks) {
+  EXPECT_EQ(text_of("POST", "/", "", {{"Host", "x"}, {"Content-Length", "x"}}, std::nullopt),
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
 }  // namespace

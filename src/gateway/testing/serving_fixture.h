@@ -102,9 +102,10 @@ class ServingTest : public net::testing::HttpTest {
       {},
       store_,
       builder_,
-      [](const registry::Function& of, const registry::Version&) {
+      [](const registry::Function& of, const registry::Version& version) {
         pool::FunctionConfig config;
         config.id = of.id;
+        config.request_buffering = version.spec.request_buffering;
         return config;
       },
       [this](const std::string&, const std::string&, std::string_view, std::string_view, std::string_view,
