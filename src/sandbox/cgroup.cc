@@ -109,7 +109,9 @@ std::vector<CgroupWrite> memory_writes(CgroupVersion version, std::uint64_t byte
         {"memory.limit_in_bytes", value, false},
         {"memory.kmem.tcp.limit_in_bytes", value, true}};  // sockets' buffers; version 2 counts them itself
   }
-  return {{"memory.max", value, false}, {"memory.swap.max", "0", true}, {"memory.oom.group", "0", true}};
+  // Who has a child killed for memory mostly starts the next: the kernel ends all processes of the group at
+  // once. Version 1 cannot (OomWatch).
+  return {{"memory.max", value, false}, {"memory.swap.max", "0", true}, {"memory.oom.group", "1", true}};
 }
 
 std::vector<CgroupWrite> cpu_writes(CgroupVersion version, double cpus) {
@@ -199,6 +201,11 @@ std::uint64_t Cgroup::oom_kills() const {
   if (memory_.empty()) return 0;
   const char* file = version_ == CgroupVersion::kV1 ? "/memory.oom_control" : "/memory.events";
   return read_counter(memory_ + file, "oom_kill");
+}
+
+std::optional<OomWatch> Cgroup::watch_oom_kills() const {
+  if (memory_.empty() || version_ != CgroupVersion::kV1) return std::nullopt;
+  return OomWatch::open(memory_);
 }
 
 void Cgroup::kill(pid_t spared) const {

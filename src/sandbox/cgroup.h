@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "sandbox/oom_watch.h"
 
 namespace sterna::sandbox {
 
@@ -105,6 +106,10 @@ class Cgroup {
 
   // How many processes of the group the kernel has killed for memory. 0 without the controller.
   std::uint64_t oom_kills() const;
+
+  // Tells of the first such kill, for the group to be ended by `kill`. Nullopt where the kernel ends the
+  // whole group itself (version 2), without the controller, and where the kernel does not tell.
+  std::optional<OomWatch> watch_oom_kills() const;
 
   // SIGKILL to all in it but `spared`; none of them can start another process any more. For a group that is
   // not used again.

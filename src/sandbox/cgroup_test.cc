@@ -108,6 +108,7 @@ TEST(CgroupWrites, AreInAnOrderTheKernelTakes) {
                                       {"memory.limit_in_bytes", "100", false},
                                       {"memory.kmem.tcp.limit_in_bytes", "100", true}}));
   EXPECT_EQ(memory_writes(CgroupVersion::kV2, 100).front(), (CgroupWrite{"memory.max", "100", false}));
+  EXPECT_EQ(memory_writes(CgroupVersion::kV2, 100).back(), (CgroupWrite{"memory.oom.group", "1", true}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV2, 0.5),
             (std::vector<CgroupWrite>{{"cpu.max", "10000 20000", false}}));
   EXPECT_EQ(cpu_writes(CgroupVersion::kV1, 2).back(), (CgroupWrite{"cpu.cfs_quota_us", "40000", false}));

@@ -50,8 +50,8 @@ Brood::Brood(const ChildSetup& setup, sandbox::CgroupLayout cgroups, sandbox::Pr
       cgroups_(std::move(cgroups)),
       privilege_(privilege),
       program_uids_(program_uids),
-      report_(std::move(report)),
-      replicas_([this](Report each, int listener) { report_(std::move(each), listener); },
+      sink_(std::move(report)),
+      replicas_([this](Report each, int listener) { tell(std::move(each), listener); },
                 [this](sandbox::Cgroup group) { leave(std::move(group)); }) {
   sandbox::remove_orphan_groups(cgroups_);
 }
@@ -72,7 +72,7 @@ void Brood::set_spares(const Spares& spares) {
 
 void Brood::start(const Start& start, const std::vector<UniqueFd>& fds) {
   const auto refuse = [&](std::string why) {
-    report_(Exited{start.worker, std::nullopt, std::nullopt, false, std::move(why)}, -1);
+    sink_(Exited{start.worker, std::nullopt, std::nullopt, false, std::move(why)}, -1);
   };
   if (fds.size() != kOrderFds - 1 && fds.size() != kOrderFds)
     return refuse("start: three descriptors are needed, or four with secrets");
@@ -134,7 +134,11 @@ Status Brood::start_replica(const Start& start, const std::vector<UniqueFd>& fds
   }
   const auto filter = filter_for(start.plan);
   if (!filter) return std::unexpected(filter.error());
-  return replicas_.start(start, (*parent)->socket.get(), fds, *filter, std::move(group));
+  auto watch = group ? group->watch_oom_kills() : std::nullopt;
+  if (auto status = replicas_.start(start, (*parent)->socket.get(), fds, *filter, std::move(group)); !status)
+    return status;
+  oom_guard_.add(start.worker, std::move(watch));
+  return {};
 }
 
 Result<sandbox::Cgroup> Brood::make_group(const sandbox::CgroupLimits& limits) {
@@ -202,6 +206,7 @@ Status Brood::assign(Child& child, const Start& start, const std::vector<UniqueF
   }
   child.worker = start.worker;
   child.state = State::kStarting;
+  oom_guard_.add(child.worker, std::exchange(child.watch, std::nullopt));
   return {};
 }
 
@@ -264,6 +269,7 @@ Result<Brood::Child*> Brood::make(NetworkSpace space) {
     auto group = make_group(limits_of(sandbox::SandboxPlan()));
     if (!group) return std::unexpected(group.error());
     child->group = std::make_unique<sandbox::Cgroup>(std::move(*group));
+    child->watch = child->group->watch_oom_kills();
     join = child->group->join_fds();
   }
   if (setup_.config.before_fork) setup_.config.before_fork();
@@ -322,7 +328,7 @@ void Brood::take_note(Child& child, const ChildNote& note, RawPacket& raw) {
       break;
     case ChildNote::Kind::kEntered:
       child.state = State::kRunning;
-      report_(Started{child.worker, child.worker_pid, child.from_spare, {}}, listener.get());
+      tell(Started{child.worker, child.worker_pid, child.from_spare, {}}, listener.get());
       break;
     case ChildNote::Kind::kFailed:
       child.error = std::string(note.step) + ": " + std::strerror(note.value);
@@ -369,10 +375,19 @@ void Brood::bury(Child& child, int init_status) {
   if (child.group) leave(std::move(*child.group));
 }
 
+void Brood::tell(Report report, int listener) {
+  if (const auto* exited = std::get_if<Exited>(&report)) oom_guard_.remove(exited->worker);
+  sink_(std::move(report), listener);
+}
+
 void Brood::report_exit(Child& child, int status) {
-  report_(exit_of(child.worker, status, child.group.get(),
-                  child.state == State::kRunning ? std::string() : child.error),
-          -1);
+  tell(exit_of(child.worker, status, child.group.get(),
+               child.state == State::kRunning ? std::string() : child.error),
+       -1);
+}
+
+void Brood::end_killed(OomGuard::Time now) {
+  for (const std::string& worker : oom_guard_.take_killed(now)) kill(worker);
 }
 
 std::uint32_t Brood::wanted(NetworkSpace space) const {

@@ -16,6 +16,7 @@
 #include "sandbox/cgroup.h"
 #include "zygote/child.h"
 #include "zygote/control.h"
+#include "zygote/oom_guard.h"
 #include "zygote/replicas.h"
 
 namespace sterna::zygote {
@@ -49,6 +50,13 @@ class Brood {
   void read_child(int socket);
   std::vector<int> sockets() const;
 
+  // To poll for reading: what tells that a worker's memory is used up.
+  std::vector<int> memory_events() const { return oom_guard_.fds(); }
+  void on_memory_event(int fd, OomGuard::Time now) { oom_guard_.on_readable(fd, now); }
+  // Ends the workers that have lost a process for memory. Call when it is due.
+  void end_killed(OomGuard::Time now);
+  OomGuard::Time end_killed_due() const { return oom_guard_.due(); }
+
   // Does one piece of idle work (one spare made, groups removed); answers whether more is waiting.
   bool tidy();
   // No spare at all of a kind that is wanted: then `tidy` should not wait.
@@ -74,11 +82,13 @@ class Brood {
     UniqueFd uid_map;  // open for the one write that the kernel takes
     UniqueFd gid_map;
     std::unique_ptr<sandbox::Cgroup> group;  // null without cgroups
+    std::optional<sandbox::OomWatch> watch;  // until it is a worker
   };
 
   Result<Child*> make(sandbox::NetworkSpace space);
   Result<sandbox::Cgroup> make_group(const sandbox::CgroupLimits& limits);
   Status start_replica(const Start& start, const std::vector<UniqueFd>& fds);
+  void tell(Report report, int listener);
   void report_exit(Child& child, int status);
   void leave(sandbox::Cgroup group);
   Child* find_spare(sandbox::NetworkSpace space);
@@ -97,9 +107,10 @@ class Brood {
   const sandbox::CgroupLayout cgroups_;
   const sandbox::Privilege privilege_;
   const std::uint32_t program_uids_;
-  const ReportSink report_;
+  const ReportSink sink_;
   std::vector<std::unique_ptr<Child>> children_;
   Replicas replicas_;
+  OomGuard oom_guard_;
   std::vector<sandbox::Cgroup> leaving_;  // groups that were busy when their worker ended
   std::uint32_t spares_[3] = {};          // by Network
   std::uint64_t next_leaf_ = 1;

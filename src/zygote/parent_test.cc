@@ -124,6 +124,19 @@ TEST_P(ParentTest, MemoryIsLimitedForEachReplica) {
   EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 2");
 }
 
+TEST_P(ParentTest, AChildKilledForMemoryEndsItsReplicaOnly) {
+  if (cgroups_.memory.empty()) GTEST_SKIP() << "no memory controller";
+  const auto parent = paused("p", pausing());
+  const auto other = forked("b", "p", pausing());
+  EXPECT_EQ(forked("a", "p", pausing()).ask("greedy_children 300"), "<gone>");
+  const auto exited = await<Exited>("a");
+  ASSERT_TRUE(exited);
+  EXPECT_EQ(exited->signal, SIGKILL);
+  EXPECT_TRUE(exited->oom);
+  EXPECT_EQ(other.ask("ids"), "1000 1000 2");
+  EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 2");
+}
+
 TEST_P(ParentTest, ProcessesAreLimitedForEachReplica) {
   if (cgroups_.pids.empty()) GTEST_SKIP() << "no pids controller";
   auto few = pausing();

@@ -59,7 +59,8 @@ std::optional<std::string> Replicas::kill(const std::string& worker) {
     if (found->group) found->group->kill();
   } else {
     // Its order may never be carried out; if it is, the note finds nobody.
-    end(static_cast<std::size_t>(found - replicas_.begin()), exit_of(worker, SIGKILL, nullptr, {}));
+    const sandbox::Cgroup* const group = found->group ? &*found->group : nullptr;
+    end(static_cast<std::size_t>(found - replicas_.begin()), exit_of(worker, SIGKILL, group, {}));
   }
   return parent;
 }

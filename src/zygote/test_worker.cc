@@ -224,6 +224,27 @@ std::string run_child() {
   return std::to_string(WEXITSTATUS(status));
 }
 
+// Beside a child that does nothing, children in sessions of their own that allocate, one after the other; a
+// dot to the output for each that was killed.
+std::string greedy_children(std::size_t mib) {
+  if (::fork() == 0) {
+    while (true) ::pause();
+  }
+  for (int made = 0; made < 20; ++made) {
+    const pid_t pid = ::fork();
+    if (pid < 0) return std::strerror(errno);
+    if (pid == 0) {
+      ::setsid();
+      allocate(mib);
+      ::_exit(0);
+    }
+    int status = 0;
+    if (::waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status)) return "not killed";
+    if (::write(STDOUT_FILENO, ".", 1) != 1) return std::strerror(errno);
+  }
+  return "lived on";
+}
+
 std::string attempt(const std::string& what) {
   if (what == "unshare") return errno_name(::unshare(CLONE_NEWUSER));
   if (what == "setns") return errno_name(::setns(0, 0));
@@ -291,6 +312,7 @@ std::string obey(const std::string& verb, const std::string& argument) {
   if (verb == "loopback") return loopback_inside();
   if (verb == "sockets") return sockets(std::stoul(argument));
   if (verb == "run_child") return run_child();
+  if (verb == "greedy_children") return greedy_children(std::stoul(argument));
   if (verb == "connect") {
     const std::size_t colon = argument.find(':');
     return connect_to(argument.substr(0, colon),

@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -24,6 +25,12 @@ using SteadyClock = std::chrono::steady_clock;
 // Spares are made when nothing has been asked for this long, so that a burst of starts is not held up by
 // forks.
 constexpr std::chrono::milliseconds kIdle{8};
+
+// At least so long, and 0 when it has come.
+int ms_until(SteadyClock::time_point when) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - SteadyClock::now());
+  return static_cast<int>(std::max(left, std::chrono::milliseconds(0)).count());
+}
 
 // For exec, which a child calls that may not allocate.
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -47,6 +54,7 @@ class Zygote {
   bool read_control();
   void handle(const Request& request, const std::vector<UniqueFd>& fds);
   void report(const Report& report, int listener) const;
+  int tidy_in_ms() const;
   int timeout_ms() const;
   void wait_and_serve();
 
@@ -148,20 +156,32 @@ bool Zygote::read_control() {
   return true;
 }
 
-int Zygote::timeout_ms() const {
+// -1: there is nothing to tidy.
+int Zygote::tidy_in_ms() const {
   if (!work_waits_) return -1;
-  if (brood_->bare()) return 0;
-  const auto due = last_message_ + kIdle - SteadyClock::now();
-  return due.count() <= 0 ? 0 : static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(due).count());
+  return brood_->bare() ? 0 : ms_until(last_message_ + kIdle);
+}
+
+int Zygote::timeout_ms() const {
+  const int tidy = tidy_in_ms();
+  if (brood_->end_killed_due() == SteadyClock::time_point::max()) return tidy;
+  const int look = ms_until(brood_->end_killed_due());
+  return tidy < 0 ? look : std::min(tidy, look);
 }
 
 void Zygote::wait_and_serve() {
   std::vector<pollfd> polled{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
   for (const int socket : brood_->sockets()) polled.push_back({socket, POLLIN, 0});
+  const std::size_t first_event = polled.size();
+  for (const int event : brood_->memory_events()) polled.push_back({event, POLLIN, 0});
   const int events = ::poll(polled.data(), polled.size(), timeout_ms());
   if (events < 0) return;
+  for (std::size_t i = first_event; i < polled.size(); ++i) {
+    if (polled[i].revents != 0) brood_->on_memory_event(polled[i].fd, SteadyClock::now());
+  }
+  if (brood_->end_killed_due() != SteadyClock::time_point::max()) brood_->end_killed(SteadyClock::now());
   if (events == 0) {
-    work_waits_ = brood_->tidy();
+    if (tidy_in_ms() == 0) work_waits_ = brood_->tidy();
     return;
   }
   // Starts first: someone waits for them.
@@ -169,7 +189,7 @@ void Zygote::wait_and_serve() {
     while (read_control()) {
     }
   }
-  for (std::size_t i = 2; i < polled.size(); ++i) {
+  for (std::size_t i = 2; i < first_event; ++i) {
     if (polled[i].revents != 0) brood_->read_child(polled[i].fd);
   }
   if (polled[1].revents != 0) {

@@ -163,6 +163,43 @@ TEST_P(ZygoteFixture, MemoryLimitKillsAndIsTold) {
   EXPECT_TRUE(exited->oom);
 }
 
+// What is in the pipe, until its end: when all that could write to it are gone.
+std::string read_all(const UniqueFd& pipe) {
+  std::string text;
+  char part[256];
+  pollfd polled{pipe.get(), POLLIN, 0};
+  while (::poll(&polled, 1, 5000) == 1) {
+    const ssize_t got = ::read(pipe.get(), part, sizeof part);
+    if (got == 0) return text;
+    if (got > 0) text.append(part, static_cast<std::size_t>(got));
+  }
+  return text + " and no end";
+}
+
+TEST_P(ZygoteFixture, AChildKilledForMemoryEndsItsWorker) {
+  if (cgroups_.memory.empty()) GTEST_SKIP() << "no memory controller";
+  const auto other = started("b", plan());
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("greedy_children 300"), "<gone>");
+  const auto exited = await<Exited>("a");
+  ASSERT_TRUE(exited);
+  EXPECT_EQ(exited->signal, SIGKILL);
+  EXPECT_TRUE(exited->oom);
+  const std::string killed = read_all(worker.output);
+  EXPECT_TRUE(killed.empty() || killed == ".") << killed;
+  EXPECT_EQ(other.ask("ids"), "1000 1000 2");
+}
+
+// Its user code is killed with its spare's watch, which was there before it.
+TEST_P(ZygoteFixture, AChildKilledForMemoryEndsAWorkerThatWasASpare) {
+  if (cgroups_.memory.empty()) GTEST_SKIP() << "no memory controller";
+  ASSERT_TRUE(zygote_->send_spares(Network::kNone, 1));
+  ASSERT_TRUE(await_children(1));
+  const auto worker = started("a", plan());
+  EXPECT_EQ(worker.ask("greedy_children 300"), "<gone>");
+  EXPECT_TRUE(await<Exited>("a").value_or(Exited{}).oom);
+}
+
 TEST_P(ZygoteFixture, GrownMemoryLimitHolds) {
   if (kHasThreadOfSanitizer) GTEST_SKIP() << "the sanitizer's own memory is several times the program's";
   auto big = plan();

@@ -265,6 +265,65 @@ def test_too_much_memory_is_out_of_memory(server):
     assert server.call("greedy", method="POST", content=b"out = 1").json()["out"] == 1
 
 
+# Starts a child that needs more than there is, and says how it ended; `count` of them, one after the other.
+GREEDY_CHILDREN = """
+GREEDY = "kept = []\\nwhile True: kept.append(bytearray(b'x' * (1 << 20)))"
+for number in range(COUNT):
+    child = subprocess.Popen([sys.executable, "-c", GREEDY], start_new_session=True)
+    print(f"child {number} ended with {child.wait()}", flush=True)
+time.sleep(20)
+out = "lived on"
+"""
+
+
+def deploy_with_greedy_children(server, name, **limits):
+    if not server.client.get("/spaces/default/functions/neighbour/sandbox").json()["enforced"]["memory"]:
+        pytest.skip("the machine has no memory groups")
+    server.deploy(name, SHELL, limits={"memory_mb": 64, "network": "none", "max_replicas": 1, **limits})
+
+
+@pytest.mark.sanitizer
+def test_a_child_that_is_killed_for_memory_ends_its_worker(server, shell):
+    deploy_with_greedy_children(server, "greedy-child")
+    before = set(server.processes())
+    code = "pathlib.Path('/tmp/mine').touch(); subprocess.Popen(['/bin/sleep', '998'], start_new_session=True); out = 1"
+    assert server.call("greedy-child", method="POST", content=code.encode()).json()["out"] == 1
+    sleeping = eventually(
+        lambda: [each for each in server.processes() if each.name() == "sleep" and each not in before]
+    )
+    answer = server.call("greedy-child", method="POST", content=GREEDY_CHILDREN.replace("COUNT", "1").encode())
+    problem_of(answer, 502, "out_of_memory", "function")
+    eventually(lambda: not [each for each in sleeping if each.is_alive()])
+    code = b"out = [os.path.exists('/tmp/mine'), os.listdir('/proc')]"
+    there, names = server.call("greedy-child", method="POST", content=code).json()["out"]
+    assert there is False and len([each for each in names if each.isdigit()]) == 1
+    told = [line["text"] for line in server.logs("greedy-child") if line["stream"] == "platform"]
+    assert [text for text in told if "was killed because it used more memory than limits.memory_mb allows" in text], told
+    assert shell("out = 'alive'") == "alive"
+
+
+def test_children_that_fill_the_memory_one_after_the_other_end_with_the_first(server, shell):
+    deploy_with_greedy_children(server, "greedy-children", timeout_seconds=30)
+    answer = server.call("greedy-children", method="POST", content=GREEDY_CHILDREN.replace("COUNT", "50").encode())
+    problem_of(answer, 502, "out_of_memory", "function")
+    lines = [line["text"] for line in server.logs("greedy-children", call_id=answer.headers["x-call-id"])]
+    assert len([text for text in lines if text.startswith("child ")]) <= 1, lines
+
+
+@pytest.mark.sanitizer
+def test_all_calls_of_a_worker_that_is_ended_for_memory_are_told_so(server, shell):
+    """Others that the worker was running at the time."""
+    deploy_with_greedy_children(server, "greedy-many", concurrency=2, timeout_seconds=30)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            server.call, "greedy-many", method="POST", content=b"print('begun', flush=True); time.sleep(25); out = 1"
+        )
+        eventually(lambda: [line for line in server.logs("greedy-many") if line["text"] == "begun"])
+        answer = server.call("greedy-many", method="POST", content=GREEDY_CHILDREN.replace("COUNT", "1").encode())
+        problem_of(answer, 502, "out_of_memory", "function")
+        problem_of(waiting.result(), 502, "out_of_memory", "function")
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="nothing to be chosen from")
 def test_who_uses_up_its_processors_is_kept_on_as_many_as_its_limit(server, shell):
     if not server.client.get("/spaces/default/functions/shell/sandbox").json()["enforced"]["cpu_confinement"]:
