@@ -13,6 +13,9 @@ namespace {
 constexpr std::size_t kMaxOut = 64U << 10;         // gathered for one write
 constexpr std::int32_t kStreamWindow = 256 << 10;  // bytes of a body on their way
 constexpr std::int32_t kSessionWindow = 1 << 20;
+// Beyond the limit of a head, or of trailers. A byte may name 4,000 in the table of names and values: who
+// sends more than this is not read to the end, as a refusal would need it.
+constexpr std::size_t kMaxHeadOverrun = 64U << 10;
 // A client may give up requests, but not in a way that is only work for us (CVE-2023-44487).
 constexpr double kMaxResets = 200;
 constexpr double kResetsForgiven = 20;  // a second
@@ -33,6 +36,7 @@ struct Http2Session::Callbacks {
     Http2Session& self = self_of(user);
     if (!self.transport_) return NGHTTP2_ERR_CALLBACK_FAILURE;
     self.head_since_ = self.server_.loop_.now();
+    self.head_bytes_ = 0;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) self.open_stream(frame->hd.stream_id);
     return 0;
   }
@@ -40,17 +44,23 @@ struct Http2Session::Callbacks {
   static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
                        std::size_t name_bytes, const std::uint8_t* value, std::size_t value_bytes,
                        std::uint8_t, void* user) {
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers are dropped
-    if (Http2Stream* stream = self_of(user).find(frame->hd.stream_id)) {
+    Http2Session& self = self_of(user);
+    if (!self.has_room_for_field(name_bytes + value_bytes)) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    Http2Stream* stream =
+        frame->headers.cat == NGHTTP2_HCAT_REQUEST ? self.find(frame->hd.stream_id) : nullptr;
+    if (stream != nullptr)  // trailers are dropped
       stream->on_field(text_of(name, name_bytes), text_of(value, value_bytes));
-    }
-    return 0;
+    if (self.decoded_ < kReadShare) return 0;
+    self.in_midst_ = true;
+    return NGHTTP2_ERR_PAUSE;
   }
 
   // Left to itself, nghttp2 drops such a field: a request that is not what the client sent is refused
   // instead.
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
-                               const std::uint8_t*, std::size_t, std::uint8_t, void*) {
+  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*,
+                               std::size_t name_bytes, const std::uint8_t*, std::size_t value_bytes,
+                               std::uint8_t, void* user) {
+    static_cast<void>(self_of(user).has_room_for_field(name_bytes + value_bytes));
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
@@ -84,8 +94,8 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
-  static int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t error_code, void* user) {
-    self_of(user).close_stream(id, error_code);
+  static int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user) {
+    self_of(user).close_stream(id);
     return 0;
   }
 
@@ -148,6 +158,7 @@ void Http2Session::start(std::string_view bytes) {
   nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, 0, kSessionWindow);
   if (server_.draining_) drain();
   feed(bytes);
+  if (transport_ && in_midst_) server_.loop_.tell_again(*this, EPOLLIN);
 }
 
 // --- reading ---
@@ -159,13 +170,21 @@ void Http2Session::on_event(std::uint32_t events) {
   if (transport_ && (events & EPOLLOUT) != 0) server_.loop_.at_turn_end(*this);
 }
 
+// Its share counts what heads are when they are decoded, too: that is the work they make.
 void Http2Session::read() {
   std::vector<char>& scratch = server_.loop_.scratch();
+  decoded_ = 0;
   for (std::size_t taken = 0; transport_;) {
-    if (taken >= kReadShare) return server_.loop_.tell_again(*this, EPOLLIN);
+    if (std::max(taken, decoded_) >= kReadShare) return server_.loop_.tell_again(*this, EPOLLIN);
     if (out_.size() - out_sent_ >= kMaxOut) {  // who does not take our bytes is not listened to
       read_paused_ = true;
       return;
+    }
+    if (std::exchange(in_midst_, false)) {
+      const std::string rest = std::exchange(rest_, {});
+      taken += rest.size();
+      feed(rest);
+      continue;
     }
     const ssize_t got = transport_.read(scratch.data(), scratch.size());
     if (got > 0) {
@@ -191,7 +210,17 @@ void Http2Session::feed(std::string_view bytes) {
                {{"why", std::string_view(nghttp2_strerror(static_cast<int>(used)))}});
     return close();
   }
+  if (in_midst_) rest_ = bytes.substr(static_cast<std::size_t>(used));
   server_.loop_.at_turn_end(*this);
+}
+
+// Of the head or the trailers that come. False: they are too large by far, and the connection ends.
+bool Http2Session::has_room_for_field(std::size_t bytes) {
+  decoded_ += bytes + kFieldOverhead;
+  head_bytes_ += bytes + kFieldOverhead;
+  if (head_bytes_ <= server_.limits_.max_header_bytes + kMaxHeadOverrun) return true;
+  end(NGHTTP2_ENHANCE_YOUR_CALM);
+  return false;
 }
 
 Http2Stream* Http2Session::find(std::int32_t id) {
@@ -203,11 +232,11 @@ void Http2Session::open_stream(std::int32_t id) {
   streams_.emplace(id, std::make_unique<Http2Stream>(*this, id, client_));
 }
 
-void Http2Session::close_stream(std::int32_t id, std::uint32_t error_code) {
+void Http2Session::close_stream(std::int32_t id) {
   auto closed = streams_.extract(id);
   if (closed.empty()) return;
   const Http2Stream& stream = *closed.mapped();
-  if (error_code != NGHTTP2_NO_ERROR && !stream.aborted_ && !stream.has_left()) count_reset();
+  if (!stream.aborted_ && !stream.has_left()) count_reset();  // whatever code it is given up with
   if (streams_.empty()) idle_since_ = server_.loop_.now();
   closed_.push_back(std::move(closed.mapped()));
   closed_.back()->on_closed();
@@ -313,13 +342,13 @@ void Http2Session::drain() {
   end(NGHTTP2_NO_ERROR);
   for (auto& [id, stream] : streams_) stream->tell_server_ends();
   const bool only_half_a_head = streams_.size() == 1 && is_in_head();
-  if (!only_half_a_head || transport_.has_unread()) return;
+  if (!only_half_a_head || has_unread()) return;
   flush();  // the GOAWAY
   close();
 }
 
 bool Http2Session::give_way() {
-  if (!streams_.empty() || transport_.has_unread()) return false;
+  if (!streams_.empty() || has_unread()) return false;
   end(NGHTTP2_NO_ERROR);
   flush();
   close();

@@ -52,10 +52,12 @@ class Http2Session final : public ServerConnection {
 
   Http2Stream* find(std::int32_t id);
   void open_stream(std::int32_t id);
-  void close_stream(std::int32_t id, std::uint32_t error_code);
+  void close_stream(std::int32_t id);
   void count_reset();
   // A request's head has begun and is not complete.
   bool is_in_head() const { return head_since_ != MonotonicTime::max(); }
+  bool has_room_for_field(std::size_t bytes);
+  bool has_unread() const { return in_midst_ || transport_.has_unread(); }
   void read();
   void feed(std::string_view bytes);
   void flush();
@@ -71,10 +73,14 @@ class Http2Session final : public ServerConnection {
   std::string out_;  // what nghttp2 wants to send, and the kernel has not taken
   std::size_t out_sent_ = 0;
   bool read_paused_ = false;
+  bool in_midst_ = false;  // its share ended within a head: rest_ was read and is fed in the next turn
+  std::string rest_;
   bool ending_ = false;       // a GOAWAY was sent: closes when the last stream has ended
   MonotonicTime idle_since_;  // without streams
   MonotonicTime progress_;    // last time that the kernel took bytes
   MonotonicTime head_since_ = MonotonicTime::max();  // a head has begun and is not complete
+  std::size_t head_bytes_ = 0;                       // of that one, decoded, with what counts for each field
+  std::size_t decoded_ = 0;                          // of all heads in this turn
   double resets_ = 0;  // streams that were not brought to an end, less what is forgiven with time
   MonotonicTime resets_at_;
 };

@@ -13,7 +13,6 @@
 namespace sterna::net {
 namespace {
 
-constexpr std::size_t kFieldOverhead = 32;  // of each field, as RFC 9113 6.5.2 counts
 constexpr std::size_t kKeptSent = 256U << 10;
 constexpr std::size_t kDateField = 1;  // of an answer: behind the status
 

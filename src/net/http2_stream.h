@@ -15,6 +15,8 @@ namespace sterna::net {
 
 class Http2Session;
 
+inline constexpr std::size_t kFieldOverhead = 32;  // of each field, as RFC 9113 6.5.2 counts
+
 enum class EndOfStream : std::uint8_t { kNo, kYes };
 
 // Lives in its session, from the first field of the request's head until the stream is closed.

@@ -145,8 +145,51 @@ TEST_F(HttpFloodTest, BodyThatNobodyWantsEnds) {
   EXPECT_EQ(server().connections(), 0U);
 }
 
+// HTTP/2 frames, with heads as RFC 7541 writes them.
+enum FrameType : std::uint8_t { kData, kHeaders, kResetStream = 3, kGoAway = 7, kContinuation = 9 };
+constexpr std::uint8_t kEndStream = 1;
+constexpr std::uint8_t kEndHeaders = 4;
+constexpr std::uint32_t kEnhanceYourCalm = 11;
+constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+constexpr std::string_view kGetHead("\x82\x86\x84\1\1a", 6);
+constexpr std::string_view kPostHead("\x83\x86\x84\1\1a", 6);
+constexpr std::size_t kLargeField = 4000;
+constexpr char kLargeFieldAgain = '\xbe';  // names the last one that was added to the table
+
+std::string number(std::uint64_t value, int bytes) {
+  std::string text;
+  for (int i = bytes - 1; i >= 0; --i) text += static_cast<char>(value >> (8 * i));
+  return text;
+}
+
+std::string frame(FrameType type, int flags, std::uint32_t stream, std::string_view payload) {
+  return number(payload.size(), 3) + static_cast<char>(type) + static_cast<char>(flags) + number(stream, 4) +
+         std::string(payload);
+}
+
+// Adds a field of that size to the table.
+std::string large_field() {
+  const std::size_t rest = kLargeField - 127;  // a length in a prefix of seven bits, and what is left of it
+  return std::string("\x40\1a\x7f") + static_cast<char>(rest % 128 | 128) + static_cast<char>(rest / 128) +
+         std::string(kLargeField, 'v');
+}
+
+// Whether a frame of that kind came, with that number behind `skipped` bytes of its payload.
+bool has_frame(std::string_view text, FrameType type, std::size_t skipped, std::uint32_t value) {
+  constexpr std::size_t kFrameHead = 9;
+  while (text.size() >= kFrameHead) {
+    std::size_t length = 0;
+    for (const char c : text.substr(0, 3)) length = length << 8 | static_cast<unsigned char>(c);
+    const std::string_view payload = text.substr(kFrameHead, length);
+    if (text[3] == static_cast<char>(type) &&
+        payload.substr(std::min(skipped, payload.size())) == number(value, 4))
+      return true;
+    text.remove_prefix(std::min(text.size(), kFrameHead + length));
+  }
+  return false;
+}
+
 TEST_F(HttpFloodTest, Http2FramesAreReadInTurnWithTheOthers) {
-  constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
   constexpr std::string_view kWindowUpdate("\0\0\4\10\0\0\0\0\0\0\0\0\1", 13);  // of the connection, by 1
   const std::string all = std::string(kPreface) + times(kWindowUpdate, 20'000);
   Sender client(*this);
@@ -156,6 +199,72 @@ TEST_F(HttpFloodTest, Http2FramesAreReadInTurnWithTheOthers) {
   EXPECT_TRUE(client.waits());
   EXPECT_TRUE(until([&] { return !client.waits(); }));
   EXPECT_EQ(server().connections(), 1U);
+}
+
+TEST_F(HttpFloodTest, Http2HeadsAreReadInTurnAsLargeAsTheyAreDecoded) {
+  constexpr int kRequests = 100;
+  constexpr std::size_t kFields = 7;
+  std::string all(kPreface);
+  for (std::uint32_t i = 0; i < kRequests; ++i) {
+    const std::string fields = i == 0 ? large_field() : std::string(kFields, kLargeFieldAgain);
+    all += frame(kHeaders, kEndStream | kEndHeaders, 1 + 2 * i, std::string(kGetHead) + fields);
+  }
+  Sender client(*this);
+  ASSERT_EQ(client.offer(all), all.size());
+  int before = 0;
+  EXPECT_TRUE(until([&] {
+    EXPECT_LE(service_.requests - before, kReadShare / (kFields * kLargeField) + 2);
+    before = service_.requests;
+    return client.read(), service_.requests == kRequests;
+  })) << service_.requests;
+  EXPECT_EQ(service_.refused, 0U);
+  EXPECT_EQ(server().connections(), 1U);
+}
+
+TEST_F(HttpFloodTest, Http2HeadThatIsTooLargeIsRefused) {
+  Sender client(*this);
+  const std::string fields = large_field() + std::string(20, kLargeFieldAgain);
+  client.offer(std::string(kPreface) +
+               frame(kHeaders, kEndStream | kEndHeaders, 1, std::string(kGetHead) + fields));
+  EXPECT_TRUE(until([&] { return client.read(), service_.refused == 431; }));
+  client.offer(frame(kHeaders, kEndStream | kEndHeaders, 3, kGetHead));
+  EXPECT_TRUE(until([&] { return client.read(), service_.requests == 1; }));
+}
+
+TEST_F(HttpFloodTest, Http2HeadThatIsLargeWithoutMeasureEndsTheConnection) {
+  const std::string names(10'000, kLargeFieldAgain);
+  Sender client(*this);
+  client.offer(std::string(kPreface) +
+               frame(kHeaders, kEndStream, 1, std::string(kGetHead) + large_field() + names) +
+               frame(kContinuation, kEndHeaders, 1, names));
+  EXPECT_TRUE(until([&] { return !client.read(); }));
+  EXPECT_TRUE(has_frame(client.text, kGoAway, 4, kEnhanceYourCalm));
+  EXPECT_EQ(service_.refused, 0U);
+}
+
+TEST_F(HttpFloodTest, Http2TrailersThatAreLargeWithoutMeasureEndTheConnection) {
+  const std::string names(10'000, kLargeFieldAgain);
+  Sender client(*this);
+  client.offer(std::string(kPreface) + frame(kHeaders, kEndHeaders, 1, kPostHead) +
+               frame(kHeaders, kEndStream | kEndHeaders, 1, large_field() + names));
+  EXPECT_TRUE(until([&] { return !client.read(); }));
+  EXPECT_TRUE(has_frame(client.text, kGoAway, 4, kEnhanceYourCalm));
+  EXPECT_EQ(service_.requests, 0);
+}
+
+TEST_F(HttpFloodTest, Http2RequestsAreNotGivenUpWithoutEndWhateverTheCode) {
+  constexpr std::uint32_t kRequests = 300;
+  for (const std::uint32_t code : {0U, 8U}) {  // NO_ERROR, CANCEL
+    std::string all(kPreface);
+    for (std::uint32_t i = 0; i < kRequests; ++i) {
+      all += frame(kHeaders, kEndHeaders, 1 + 2 * i, kPostHead);
+      all += frame(kResetStream, 0, 1 + 2 * i, number(code, 4));
+    }
+    Sender client(*this);
+    ASSERT_EQ(client.offer(all), all.size());
+    EXPECT_TRUE(until([&] { return !client.read(); })) << code;
+    EXPECT_TRUE(has_frame(client.text, kGoAway, 4, kEnhanceYourCalm)) << code;
+  }
 }
 
 }  // namespace
