@@ -20,11 +20,11 @@ std::size_t AccessTable::DigestHash::operator()(const Digest& digest) const {
   return value;
 }
 
-void AccessTable::set(AppAccess app, const std::vector<TokenAccess>& tokens) {
+void AccessTable::set(AppAccess app, const std::vector<TokenAccess>& tokens, MonotonicTime now) {
   app.grant.rate_limit = with_defaults(app.grant.rate_limit, default_rate_);
   if (const auto known = apps_.find(app.grant.app); known != apps_.end())
     app.grant.meter = known->second.grant->meter;
-  set_limit(app.grant.meter, app.grant.rate_limit);
+  set_limit(app.grant.meter, app.grant.rate_limit, now);
   remove(app.grant.app);
   const std::string id = app.grant.app;
   App& entry = apps_[id];

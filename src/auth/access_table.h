@@ -34,8 +34,9 @@ class AccessTable {
   // Of apps that have none of their own. Call before the first app is set.
   void set_default_rate(const RateLimit& limit) { default_rate_ = limit; }
 
-  // Replaces everything that is known of the app, but for how much it has asked for lately.
-  void set(AppAccess app, const std::vector<TokenAccess>& tokens);
+  // Replaces everything that is known of the app, but for how much it has asked for lately. Its rate limit
+  // holds from `now` on.
+  void set(AppAccess app, const std::vector<TokenAccess>& tokens, MonotonicTime now);
   // These do nothing when there is none.
   void remove(const std::string& app);
   void remove_space(std::string_view space);

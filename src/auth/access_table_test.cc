@@ -30,7 +30,7 @@ class AccessTableTest : public ::testing::Test {
 };
 
 TEST_F(AccessTableTest, FindsTokensUntilTheyExpire) {
-  table_.set(app("x"), {token("t")});
+  table_.set(app("x"), {token("t")}, {});
   const GrantPtr grant = table_.find("t", kNow);
   ASSERT_NE(grant, nullptr);
   EXPECT_EQ(grant->app, "x");
@@ -46,16 +46,16 @@ TEST_F(AccessTableTest, FindsTokensUntilTheyExpire) {
 
 // Those found lately are kept as they were sent: they may not outlive what they were found to be.
 TEST_F(AccessTableTest, TokensThatWereFoundEndWithTheirAppAndTheirTime) {
-  table_.set(app("x"), {token("t"), token("short", "function.invoke", kNow + std::chrono::seconds(1))});
+  table_.set(app("x"), {token("t"), token("short", "function.invoke", kNow + std::chrono::seconds(1))}, {});
   ASSERT_NE(table_.find("t", kNow), nullptr);
   ASSERT_NE(table_.find("short", kNow), nullptr);
   table_.sweep(kNow + std::chrono::seconds(1));
   EXPECT_EQ(table_.find("short", kNow), nullptr);
-  table_.set(app("x"), {token("t", "function.invoke")});
+  table_.set(app("x"), {token("t", "function.invoke")}, {});
   EXPECT_EQ(table_.find("t", kNow)->scopes, scope_named("function.invoke"));
-  table_.set(app("x"), {});
+  table_.set(app("x"), {}, {});
   EXPECT_EQ(table_.find("t", kNow), nullptr);
-  table_.set(app("x"), {token("t")});
+  table_.set(app("x"), {token("t")}, {});
   ASSERT_NE(table_.find("t", kNow), nullptr);
   table_.remove("x");
   EXPECT_EQ(table_.find("t", kNow), nullptr);
@@ -65,7 +65,7 @@ TEST_F(AccessTableTest, TokensThatWereFoundEndWithTheirAppAndTheirTime) {
 TEST_F(AccessTableTest, TellsManyTokensApart) {
   constexpr int kApps = 500;
   const auto name = [](int number) { return "app" + std::to_string(number); };
-  for (int i = 0; i < kApps; ++i) table_.set(app(name(i)), {token("token-of-" + name(i))});
+  for (int i = 0; i < kApps; ++i) table_.set(app(name(i)), {token("token-of-" + name(i))}, {});
   for (int round = 0; round < 2; ++round) {
     for (int i = 0; i < kApps; ++i) {
       ASSERT_NE(table_.find("token-of-" + name(i), kNow), nullptr);
@@ -76,15 +76,15 @@ TEST_F(AccessTableTest, TellsManyTokensApart) {
 }
 
 TEST_F(AccessTableTest, TokensHaveScopesOfTheirOwn) {
-  table_.set(app("x"), {token("all"), token("some", "function.invoke")});
+  table_.set(app("x"), {token("all"), token("some", "function.invoke")}, {});
   EXPECT_EQ(table_.find("some", kNow)->scopes, scope_named("function.invoke"));
   EXPECT_EQ(table_.find("some", kNow)->space, "a");
   EXPECT_EQ(table_.find("all", kNow)->scopes, *parse_scopes("function app"));
 }
 
 TEST_F(AccessTableTest, SettingAnAppReplacesItsTokens) {
-  table_.set(app("x"), {token("old"), token("kept")});
-  table_.set(app("x"), {token("kept"), token("new")});
+  table_.set(app("x"), {token("old"), token("kept")}, {});
+  table_.set(app("x"), {token("kept"), token("new")}, {});
   EXPECT_EQ(table_.find("old", kNow), nullptr);
   EXPECT_NE(table_.find("kept", kNow), nullptr);
   EXPECT_NE(table_.find("new", kNow), nullptr);
@@ -92,10 +92,10 @@ TEST_F(AccessTableTest, SettingAnAppReplacesItsTokens) {
 }
 
 TEST_F(AccessTableTest, RemovedAppsAndSpacesTakeTheirTokensAlong) {
-  table_.set(app("x"), {token("tx")});
-  table_.set(app("y"), {token("ty")});
-  table_.set(app("z", "b"), {token("tz")});
-  table_.set(app("server", ""), {token("ts")});
+  table_.set(app("x"), {token("tx")}, {});
+  table_.set(app("y"), {token("ty")}, {});
+  table_.set(app("z", "b"), {token("tz")}, {});
+  table_.set(app("server", ""), {token("ts")}, {});
   table_.remove("x");
   EXPECT_EQ(table_.find("tx", kNow), nullptr);
   EXPECT_NE(table_.find("ty", kNow), nullptr);
@@ -109,7 +109,7 @@ TEST_F(AccessTableTest, RemovedAppsAndSpacesTakeTheirTokensAlong) {
 }
 
 TEST_F(AccessTableTest, AppsAreToldByTheirSecrets) {
-  table_.set(app("x"), {});
+  table_.set(app("x"), {}, {});
   ASSERT_NE(table_.authenticate("x", "secret-of-x", kNow), nullptr);
   EXPECT_EQ(table_.authenticate("x", "secret-of-y", kNow), nullptr);
   EXPECT_EQ(table_.authenticate("x", "", kNow), nullptr);
@@ -120,11 +120,11 @@ TEST_F(AccessTableTest, AppsAreToldByTheirSecrets) {
 TEST_F(AccessTableTest, DisabledAndExpiredAppsGetNoTokens) {
   AppAccess disabled = app("x");
   disabled.disabled = true;
-  table_.set(std::move(disabled), {});
+  table_.set(std::move(disabled), {}, {});
   EXPECT_EQ(table_.authenticate("x", "secret-of-x", kNow), nullptr);
   AppAccess ending = app("x");
   ending.grant.expires_at = kLater;
-  table_.set(std::move(ending), {});
+  table_.set(std::move(ending), {}, {});
   EXPECT_NE(table_.authenticate("x", "secret-of-x", kNow), nullptr);
   EXPECT_EQ(table_.authenticate("x", "secret-of-x", kLater), nullptr);
 }
@@ -133,27 +133,27 @@ TEST_F(AccessTableTest, AppsAndTheirTokensShareOneMeterThatOutlivesChanges) {
   const MonotonicTime now{std::chrono::hours(1)};
   AppAccess limited = app("x");
   limited.grant.rate_limit.requests_per_second = 0.001;
-  table_.set(limited, {token("all"), token("some", "function.invoke")});
+  table_.set(limited, {token("all"), token("some", "function.invoke")}, {});
   const std::shared_ptr<Meter> meter = table_.find("all", kNow)->meter;
   ASSERT_NE(meter, nullptr);
   EXPECT_EQ(table_.find("some", kNow)->meter, meter);
   meter->take_request(now);
-  table_.set(limited, {token("all"), token("new")});
+  table_.set(limited, {token("all"), token("new")}, {});
   EXPECT_EQ(table_.find("new", kNow)->meter, meter) << "asking for a token does not begin anew";
   EXPECT_GT(meter->requests_wait(now), Duration::zero());
   limited.grant.rate_limit.requests_per_second = 0;
-  table_.set(limited, {token("all")});
+  table_.set(limited, {token("all")}, {});
   EXPECT_EQ(table_.find("all", kNow)->meter, nullptr);
 }
 
 TEST_F(AccessTableTest, AppsWithoutALimitHaveTheServers) {
   table_.set_default_rate({.requests_per_second = 5.0, .burst = 7, .bytes_per_second = std::nullopt});
-  table_.set(app("x"), {token("x")});
+  table_.set(app("x"), {token("x")}, {});
   ASSERT_NE(table_.find("x", kNow)->meter, nullptr);
   EXPECT_EQ(table_.find("x", kNow)->rate_limit.burst, 7);
   AppAccess own = app("y");
   own.grant.rate_limit.requests_per_second = 0;
-  table_.set(own, {token("y")});
+  table_.set(own, {token("y")}, {});
   EXPECT_EQ(table_.find("y", kNow)->meter, nullptr);
 }
 

@@ -41,17 +41,17 @@ bool contains(const RateLimit& a, const RateLimit& b) {
   return requests && or_infinite(bytes_of(b)) <= or_infinite(bytes_of(a));
 }
 
-void Meter::change(const RateLimit& limit) {
+void Meter::change(const RateLimit& limit, MonotonicTime now) {
   limit_ = limit;
-  requests_.change(rate_of(limit), burst_of(limit));
-  bytes_.change(bytes_of(limit), std::max(1.0, bytes_of(limit)));
+  requests_.change(rate_of(limit), burst_of(limit), now);
+  bytes_.change(bytes_of(limit), std::max(1.0, bytes_of(limit)), now);
 }
 
-void set_limit(std::shared_ptr<Meter>& meter, const RateLimit& limit) {
+void set_limit(std::shared_ptr<Meter>& meter, const RateLimit& limit, MonotonicTime now) {
   if (rate_of(limit) == 0 && bytes_of(limit) == 0) {
     meter.reset();
   } else if (meter) {
-    meter->change(limit);
+    meter->change(limit, now);
   } else {
     meter = std::make_shared<Meter>(limit);
   }

@@ -27,10 +27,10 @@ bool contains(const RateLimit& a, const RateLimit& b);
 // Of an effective limit. One thread.
 class Meter {
  public:
-  explicit Meter(const RateLimit& limit) { change(limit); }
+  explicit Meter(const RateLimit& limit) { change(limit, {}); }
 
-  // What has been used stays used.
-  void change(const RateLimit& limit);
+  // From `now` on. What has been used stays used.
+  void change(const RateLimit& limit, MonotonicTime now);
   const RateLimit& limit() const { return limit_; }
   bool is_limited() const { return requests_.is_limited() || bytes_.is_limited(); }
 
@@ -47,7 +47,7 @@ class Meter {
   TokenBucket bytes_;
 };
 
-// Makes `meter` one of that effective limit, and null where that limits nothing.
-void set_limit(std::shared_ptr<Meter>& meter, const RateLimit& limit);
+// Makes `meter` one of that effective limit from `now` on, and null where that limits nothing.
+void set_limit(std::shared_ptr<Meter>& meter, const RateLimit& limit, MonotonicTime now);
 
 }  // namespace sterna

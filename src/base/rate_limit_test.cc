@@ -68,11 +68,11 @@ TEST(TokenBucket, ALowerLimitIsWaitedForAsIfItHadBeenThereBefore) {
   ManualClock clock;
   TokenBucket bucket(300, 2000);
   bucket.take(1995, clock.now());
-  bucket.change(1, 3);
+  bucket.change(1, 3, clock.now());
   EXPECT_EQ(bucket.wait(clock.now()), Duration::zero());
   bucket.take(3, clock.now());
   EXPECT_EQ(bucket.wait(clock.now()), seconds(1));
-  bucket.change(0.5, 1);
+  bucket.change(0.5, 1, clock.now());
   EXPECT_EQ(bucket.wait(clock.now()), seconds(2));
 }
 
@@ -81,12 +81,23 @@ TEST(TokenBucket, DebtIsThatOfTheMomentWhenTheLimitFalls) {
   TokenBucket bucket(1000, 1000);
   bucket.take(3000, clock.now());
   clock.advance(seconds(2));
-  bucket.change(1, 1);
+  bucket.change(1, 1, clock.now());
   EXPECT_EQ(bucket.wait(clock.now()), seconds(1)) << "two seconds have paid the debt";
   bucket.take(10, clock.now());
-  bucket.change(10, 10);
   clock.advance(seconds(1));
-  EXPECT_EQ(bucket.wait(clock.now()), seconds(1)) << "one was paid before anybody looked";
+  bucket.change(10, 10, clock.now());
+  EXPECT_EQ(bucket.wait(clock.now()), seconds(1)) << "one was paid before, slowly";
+}
+
+TEST(TokenBucket, AHigherLimitHoldsFromItsChangeOn) {
+  ManualClock clock;
+  TokenBucket bucket(0.01, 1);
+  bucket.take(1, clock.now());
+  clock.advance(seconds(10));
+  bucket.change(100, 100, clock.now());
+  EXPECT_GT(bucket.wait(clock.now()), milliseconds(8)) << "what has passed was slow";
+  clock.advance(milliseconds(10));
+  EXPECT_EQ(bucket.wait(clock.now()), Duration::zero());
 }
 
 TEST(Meter, LetsABurstThroughAndThenTheRate) {
@@ -123,14 +134,14 @@ TEST(Meter, WhatWasUsedStaysUsedWhenTheLimitChanges) {
   Meter meter(limit(1, 10));
   EXPECT_EQ(count_at_once(meter, clock.now()), 10);
   for (const std::int64_t burst : {12, 1, 1000, 10}) {
-    meter.change(limit(1, burst));
+    meter.change(limit(1, burst), clock.now());
     EXPECT_EQ(meter.requests_wait(clock.now()), seconds(1)) << burst;
   }
   clock.advance(seconds(3));
   EXPECT_EQ(count_at_once(meter, clock.now()), 3);
-  meter.change(limit(0));
+  meter.change(limit(0), clock.now());
   EXPECT_EQ(meter.requests_wait(clock.now()), Duration::zero());
-  meter.change(limit(1, 3));
+  meter.change(limit(1, 3), clock.now());
   EXPECT_EQ(count_at_once(meter, clock.now()), 3);
 }
 
@@ -138,7 +149,7 @@ TEST(Meter, ALowerLimitLocksNobodyOut) {
   ManualClock clock;
   Meter meter(limit(300, 900));
   EXPECT_EQ(count_at_once(meter, clock.now()), 900);
-  meter.change(limit(1, 5));
+  meter.change(limit(1, 5), clock.now());
   EXPECT_EQ(meter.requests_wait(clock.now()), seconds(1));
   clock.advance(seconds(5));
   EXPECT_EQ(count_at_once(meter, clock.now()), 5);

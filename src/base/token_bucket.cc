@@ -13,8 +13,7 @@ constexpr std::chrono::duration<double> kLongest = std::chrono::hours(24 * 365);
 
 void TokenBucket::fill(MonotonicTime now) {
   const std::chrono::duration<double> passed = now - filled_;
-  if (passed.count() > 0) left_ = std::min(size_, left_ + passed.count() * filling_);
-  filling_ = per_second_;
+  if (passed.count() > 0) left_ = std::min(size_, left_ + passed.count() * per_second_);
   filled_ = now;
 }
 
@@ -37,11 +36,9 @@ bool TokenBucket::is_full(MonotonicTime now) {
   return left_ >= size_;
 }
 
-void TokenBucket::change(double per_second, double size) {
-  if (!is_limited()) {
-    left_ = size;
-    filling_ = per_second;
-  }
+void TokenBucket::change(double per_second, double size, MonotonicTime now) {
+  if (!is_limited()) left_ = size;
+  fill(now);
   left_ = std::min(left_, size);
   per_second_ = per_second;
   size_ = size;

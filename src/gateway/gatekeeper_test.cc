@@ -26,7 +26,8 @@ class GatekeeperTest : public ::testing::Test {
                 .disabled = false},
                {{.hash = hasher.hash("good"),
                  .scopes = auth::scope_named("function.invoke"),
-                 .expires_at = clock_.wall() + std::chrono::hours(1)}});
+                 .expires_at = clock_.wall() + std::chrono::hours(1)}},
+               clock_.now());
   }
 
   // "200" when the request is let in, else status and reason.

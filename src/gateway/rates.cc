@@ -44,24 +44,26 @@ Duration Meters::bytes_wait(MonotonicTime now) const {
 }
 
 std::optional<TooFast> count_request(const Meters& meters, MonotonicTime now) {
+  std::optional<TooFast> longest;
+  const auto is_longest = [&](Duration wait) { return wait > (longest ? longest->wait : Duration::zero()); };
   for (const Owner& owner : owners(meters)) {
     if (owner.meter == nullptr) continue;
     const RateLimit& limit = owner.meter->limit();
-    if (const Duration wait = owner.meter->requests_wait(now); wait > Duration::zero()) {
-      return TooFast{
-          .limit = owner.requests,
-          .detail = fmt::format("the {} may ask {} times a second (rate_limit.requests_per_second)",
-                                owner.name, limit.requests_per_second.value_or(0)),
-          .wait = wait};
+    if (const Duration wait = owner.meter->requests_wait(now); is_longest(wait)) {
+      longest = {.limit = owner.requests,
+                 .detail = fmt::format("the {} may ask {} times a second (rate_limit.requests_per_second)",
+                                       owner.name, limit.requests_per_second.value_or(0)),
+                 .wait = wait};
     }
-    if (const Duration wait = owner.meter->bytes_wait(now); wait > Duration::zero()) {
-      return TooFast{.limit = owner.bytes,
-                     .detail = fmt::format("the {} may send and receive {} bytes a second "
-                                           "(rate_limit.bytes_per_second)",
-                                           owner.name, limit.bytes_per_second.value_or(0)),
-                     .wait = wait};
+    if (const Duration wait = owner.meter->bytes_wait(now); is_longest(wait)) {
+      longest = {.limit = owner.bytes,
+                 .detail = fmt::format("the {} may send and receive {} bytes a second "
+                                       "(rate_limit.bytes_per_second)",
+                                       owner.name, limit.bytes_per_second.value_or(0)),
+                 .wait = wait};
     }
   }
+  if (longest) return longest;
   for (const Owner& owner : owners(meters)) {
     if (owner.meter != nullptr) owner.meter->take_request(now);
   }

@@ -29,6 +29,7 @@ struct Meters {
   Duration bytes_wait(MonotonicTime now) const;
 };
 
+// Of all limits that are used up the one that is waited for longest.
 struct TooFast {
   std::string_view limit;  // for metrics: app_requests, app_bytes, space_requests, space_bytes
   std::string detail;

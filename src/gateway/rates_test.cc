@@ -39,6 +39,23 @@ TEST(Rates, WhatIsRefusedCountsForNeither) {
   EXPECT_EQ(count_request({.app = meters.app}, clock.now())->limit, "app_requests");
 }
 
+TEST(Rates, AfterTheWaitThatIsToldNoLimitIsInTheWay) {
+  ManualClock clock;
+  const Meters meters{.app = meter(1, 1), .space = meter(0.5, 1, 100)};
+  EXPECT_FALSE(count_request(meters, clock.now()));
+  meters.take_bytes(1999, clock.now());
+  const auto bytes = count_request(meters, clock.now());
+  ASSERT_TRUE(bytes);
+  EXPECT_EQ(bytes->limit, "space_bytes");
+  EXPECT_EQ(bytes->wait, seconds(19));
+  clock.advance(bytes->wait);
+  EXPECT_FALSE(count_request(meters, clock.now()));
+  const auto requests = count_request(meters, clock.now());
+  ASSERT_TRUE(requests);
+  EXPECT_EQ(requests->limit, "space_requests") << "the app's is shorter";
+  EXPECT_EQ(requests->wait, seconds(2));
+}
+
 TEST(Rates, BytesAreOwedByBoth) {
   ManualClock clock;
   const Meters meters{.app = meter(0, 0, 100), .space = meter(0, 0, 1000)};

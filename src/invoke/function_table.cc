@@ -206,7 +206,7 @@ FunctionTable::Space& FunctionTable::space_of(const std::string& name) {
 
 void FunctionTable::set_space(registry::Space settings) {
   Space& space = space_of(settings.spec.name);
-  set_limit(space.use->meter, with_defaults(settings.spec.rate_limit, default_rate_));
+  set_limit(space.use->meter, with_defaults(settings.spec.rate_limit, default_rate_), loop_.now());
   const api::Quota quota = api::with_defaults(settings.spec.quota, default_quota_);
   space.use->share->max_replicas = static_cast<std::size_t>(quota.replicas.value_or(0));
   space.use->share->max_memory_bytes = static_cast<std::uint64_t>(quota.memory_mb.value_or(0)) << 20U;

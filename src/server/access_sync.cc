@@ -20,7 +20,7 @@ Status AccessSync::load() {
   if (const Status swept = registry_.sweep_tokens(); !swept) return swept;
   auto apps = registry_.app_snapshot();
   if (!apps) return std::unexpected(apps.error());
-  for (registry::AppTokens& each : *apps) table_.set(std::move(each.app), each.tokens);
+  for (registry::AppTokens& each : *apps) table_.set(std::move(each.app), each.tokens, loop_.now());
   sweep_later();
   return {};
 }
@@ -34,7 +34,7 @@ void AccessSync::on_app_changed(const std::string& id) {
   }
   loop_.post([this, id, found = std::move(found)]() mutable {
     if (found) {
-      table_.set(std::move(found->app), found->tokens);
+      table_.set(std::move(found->app), found->tokens, loop_.now());
     } else {
       table_.remove(id);
     }
