@@ -27,6 +27,11 @@ bool is_coming(const invoke::FunctionEntry& entry) {
   return entry.status == FunctionStatus::kPending || entry.status == FunctionStatus::kBuilding;
 }
 
+Error is_internal() {
+  return {Code::kDenied, Component::kAuth, "function_internal",
+          "the function is only run by triggers (access: internal)"};
+}
+
 unsigned status_of(const Error& error) {
   return static_cast<unsigned>(api::http_status(error));
 }
@@ -69,10 +74,12 @@ struct Gateway::Target final : net::RequestState {
   invoke::FunctionEntry* entry = nullptr;  // good while the table's removals() are these
   std::uint64_t removals = 0;
   // Of the kinds that run a function:
-  std::string path;               // as the function sees it
-  std::optional<AsyncWish> wish;  // empty: a synchronous call
-  Meters meters;                  // of what runs a function, or shows its answer
-  auth::GrantPtr caller;          // whose token was checked
+  std::string path;                          // as the function sees it
+  std::optional<AsyncWish> wish;             // empty: a synchronous call
+  Meters meters;                             // of what runs a function, or shows its answer
+  auth::GrantPtr caller;                     // whose token was checked
+  api::Access access = api::Access::kToken;  // of the function when that was
+  MonotonicTime checked_at;
 };
 
 Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
@@ -227,6 +234,58 @@ bool Gateway::check_management(net::HttpConnection& connection, Target& target) 
   return access.open || let_in(connection, target, access.need());
 }
 
+// Whether the client may call the function, and whose limits that falls under. Whether there is such a
+// function, only those learn who may call it.
+bool Gateway::let_call(net::HttpConnection& connection, Target& target, const invoke::FunctionEntry* entry) {
+  target.checked_at = parts_.loop.now();
+  target.access = entry == nullptr ? api::Access::kToken : entry->access;
+  if (target.access != api::Access::kPublic) {
+    const net::HttpRequest& request = connection.request();
+    auto caller = parts_.gatekeeper.admit(request, connection.client(),
+                                          {.any_of = auth::Scope::kFunctionInvoke,
+                                           .space = target.route.space,
+                                           .function = target.route.function},
+                                          Pages::kAll);
+    if (!caller) {
+      note_refusal(caller.error());
+      answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
+      return false;
+    }
+    target.caller = std::move(*caller);
+    target.meters.app = target.caller->meter;
+  }
+  if (entry != nullptr) target.meters.space = entry->in_space->meter;
+  return true;
+}
+
+// Whether what let_call has found out still holds. A token may end in every turn of the loop.
+bool Gateway::is_as_checked(const Target& target, const invoke::FunctionEntry& entry) const {
+  return target.removals == parts_.functions.removals() && target.access == entry.access &&
+         (target.access == api::Access::kPublic || target.checked_at == parts_.loop.now());
+}
+
+// The call begins with the body's end, and who may call the function may have changed since the head came.
+// The request has been counted.
+bool Gateway::check_again(net::HttpConnection& connection, Target& target,
+                          const invoke::FunctionEntry& entry) {
+  if (is_as_checked(target, entry)) return true;
+  if (!let_call(connection, target, &entry)) return false;
+  const auto refuse = [&](unsigned status, const Error& error) {
+    answer_invocation_error(connection, status, error, call_id_of(connection.request(), parts_.ids));
+    return false;
+  };
+  if (entry.access == api::Access::kInternal) return refuse(403, is_internal());
+  if (!target.wish) return true;
+  if (target.caller) target.wish->app = target.caller->app;
+  const Status allowed = check_callback(entry, *target.wish);
+  return allowed || refuse(400, allowed.error());
+}
+
+Status Gateway::check_callback(const invoke::FunctionEntry& entry, const AsyncWish& wish) const {
+  if (wish.headers.callback_url.empty()) return {};
+  return parts_.async.check_callback(entry.space, wish.headers.callback_url);
+}
+
 // Refuses before the body is read what cannot run anyway. Answers how large the body may be.
 std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& target) {
   const net::HttpRequest& request = connection.request();
@@ -245,21 +304,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   if (!path) return refuse(status_of(path.error()), path.error());
   target.path = std::move(*path);
   const invoke::FunctionEntry* entry = target.entry;
-  if (entry == nullptr || entry->access != api::Access::kPublic) {
-    // Whether there is such a function, only those learn who may call it.
-    auto caller = parts_.gatekeeper.admit(
-        request, connection.client(),
-        {.any_of = auth::Scope::kFunctionInvoke, .space = route.space, .function = route.function},
-        Pages::kAll);
-    if (!caller) {
-      note_refusal(caller.error());
-      answer_refusal(connection, caller.error(), call_id_of(request, parts_.ids));
-      return 0;
-    }
-    target.caller = std::move(*caller);
-    target.meters.app = target.caller->meter;
-  }
-  if (entry != nullptr) target.meters.space = entry->in_space->meter;
+  if (!let_call(connection, target, entry)) return 0;
   if (target.meters.any()) {
     if (const auto too_fast = count_request(target.meters, parts_.loop.now())) {
       parts_.refusals.count(entry == nullptr ? std::string_view() : entry->space, too_fast->limit);
@@ -268,10 +313,7 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
     }
   }
   if (entry == nullptr) return refuse(404, not_found(route));
-  if (entry->access == api::Access::kInternal) {
-    return refuse(403, {Code::kDenied, Component::kAuth, "function_internal",
-                        "the function is only run by triggers (access: internal)"});
-  }
+  if (entry->access == api::Access::kInternal) return refuse(403, is_internal());
   const bool later = async && is_coming(*entry);
   if (const invoke::FailureInfo* refusal = invoke::admit(*entry); refusal != nullptr && !later) {
     answer_failure(connection, *refusal, call_id_of(request, parts_.ids));
@@ -280,8 +322,8 @@ std::uint64_t Gateway::check_invoke(net::HttpConnection& connection, Target& tar
   auto wish = async_wish_of(request, route.kind, target.caller.get(), parts_.loop.clock().wall());
   if (!wish) return refuse(400, wish.error());
   target.wish = std::move(*wish);
-  if (target.wish && !target.wish->headers.callback_url.empty()) {
-    const Status allowed = parts_.async.check_callback(entry->space, target.wish->headers.callback_url);
+  if (target.wish) {
+    const Status allowed = check_callback(*entry, *target.wish);
     if (!allowed) return refuse(400, allowed.error());
   }
   if (!target.wish && !entry->request_buffering) connection.begin_early();
@@ -344,11 +386,12 @@ void Gateway::on_request(net::HttpConnection& connection) {
                             std::move(target.caller), route.path, route.query);
 }
 
-void Gateway::invoke(net::HttpConnection& connection, const Target& target) {
+void Gateway::invoke(net::HttpConnection& connection, Target& target) {
   const net::HttpRequest& request = connection.request();
   const Route& route = target.route;
-  std::string call_id = call_id_of(request, parts_.ids);
   invoke::FunctionEntry* entry = entry_of(target);
+  if (entry != nullptr && !check_again(connection, target, *entry)) return;
+  std::string call_id = call_id_of(request, parts_.ids);
   if (entry == nullptr) {  // it went while the body came
     return answer_invocation_error(connection, 404,
                                    {Code::kNotFound, Component::kRegistry, "function_not_found",

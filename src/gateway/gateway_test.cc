@@ -18,7 +18,7 @@ constexpr std::string_view kCallId = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 class GatewayTest : public ServingTest {
  protected:
-  GatewayTest() {
+  explicit GatewayTest(TokenCheck check = TokenCheck::kOff) : check_(check) {
     service_.head = [this](net::HttpConnection& connection) { return gateway_.on_head(connection); };
     service_.request = [this](net::HttpConnection& connection) { gateway_.on_request(connection); };
   }
@@ -67,6 +67,7 @@ class GatewayTest : public ServingTest {
     table_.apply(changed);
   }
 
+  const TokenCheck check_;
   logs::TemporaryFolder folder_;
   SystemClock wall_;
   std::unique_ptr<registry::Registry> registry_ = std::move(*registry::Registry::open(":memory:", wall_));
@@ -89,8 +90,9 @@ class GatewayTest : public ServingTest {
                          [](const std::string&) { return FunctionMetrics(); },
                          [](const std::string&) { return SpaceLoad(); },
                          [](const auto&, const auto&) { return api::OrderedJson::object(); }};
+  Status callbacks_;  // what is said of each URL
   auth::AccessTable access_;
-  Gatekeeper gatekeeper_{access_, wall_, TokenCheck::kOff, 0};
+  Gatekeeper gatekeeper_{access_, wall_, check_, 0};
   auth::FailedLogins bad_secrets_{0};
   Refusals refusals_{prometheus_};
   Health health_{clock_, prometheus_};
@@ -108,7 +110,7 @@ class GatewayTest : public ServingTest {
                  .outbox = *queue_,
                  .invocations = *queue_,
                  .settlements = settlements_,
-                 .check_callback = [](const std::string&, const std::string&) { return Status(); }},
+                 .check_callback = [this](const std::string&, const std::string&) { return callbacks_; }},
        .gatekeeper = gatekeeper_,
        .refusals = refusals_,
        .oauth = {.table = access_,
@@ -291,6 +293,108 @@ TEST_F(GatewayTest, FunctionMayStopWhileItsRequestComes) {
   set_status(FunctionStatus::kStopped);
   client.send("ng");
   EXPECT_EQ(problem(client).problem.value("reason", ""), "function_not_running");
+}
+
+// Of requests whose head was let in, and whose body comes later.
+class AccessWhileBodiesComeTest : public GatewayTest {
+ protected:
+  AccessWhileBodiesComeTest() : GatewayTest(TokenCheck::kOn) { set_token("good"); }
+
+  void set_token(std::string_view token) {
+    auth::Hasher hasher;
+    access_.set({.grant = {.app = "app",
+                           .app_name = "app",
+                           .space = "default",
+                           .scopes = auth::scope_named("function.invoke"),
+                           .functions = {},
+                           .expires_at = std::nullopt},
+                 .secret = {},
+                 .disabled = false},
+                {{.hash = hasher.hash(token),
+                  .scopes = auth::scope_named("function.invoke"),
+                  .expires_at = wall_.wall() + std::chrono::hours(1)}},
+                clock_.now());
+  }
+  void set_access(api::Access access, const std::string& id = "id") {
+    registry::Function changed = function();
+    changed.id = id;
+    changed.active->spec.access = access;
+    table_.apply(changed);
+  }
+  // What is answered when `change` happens between the two halves of the body, and that nothing runs.
+  std::string refusal(std::string_view target, std::string_view more, const std::function<void()>& change) {
+    Client client(*this);
+    client.send(head("POST", target, std::string("Content-Length: 4\r\n").append(more)) + "pi");
+    for (int i = 0; i < 5; ++i) turn();
+    change();
+    clock_.advance(milliseconds(1));
+    client.send("ng");
+    const Answer answer = problem(client);
+    EXPECT_EQ(gateway_.in_flight(), 0U);
+    EXPECT_EQ(queue_->depth("id").waiting, 0U);
+    return std::to_string(answer.status) + " " + answer.problem.value("reason", "none");
+  }
+
+  static constexpr std::string_view kAsync = "/spaces/default/functions/f/async-invoke";
+  static constexpr std::string_view kGood = "Authorization: Bearer good\r\n";
+};
+
+TEST_F(AccessWhileBodiesComeTest, FunctionBecomesInternal) {
+  for (const std::string_view target : {kInvoke, kAsync}) {
+    set_access(api::Access::kToken);
+    EXPECT_EQ(refusal(target, kGood, [&] { set_access(api::Access::kInternal); }), "403 function_internal");
+    set_access(api::Access::kPublic);
+    EXPECT_EQ(refusal(target, {}, [&] { set_access(api::Access::kInternal); }), "401 token_missing");
+  }
+}
+
+TEST_F(AccessWhileBodiesComeTest, FunctionOfThatNameIsAnotherOneThatNeedsAToken) {
+  for (const std::string_view target : {kInvoke, kAsync}) {
+    table_.remove("next");
+    set_access(api::Access::kPublic);
+    EXPECT_EQ(refusal(target, {},
+                      [&] {
+                        table_.remove("id");
+                        set_access(api::Access::kToken, "next");
+                      }),
+              "401 token_missing");
+  }
+}
+
+TEST_F(AccessWhileBodiesComeTest, TokenIsRevoked) {
+  for (const std::string_view target : {kInvoke, kAsync}) {
+    set_token("good");
+    EXPECT_EQ(refusal(target, kGood, [&] { set_token("another"); }), "401 token_invalid");
+  }
+}
+
+TEST_F(AccessWhileBodiesComeTest, FunctionThatIsAnotherOneIsAskedAboutCallbacksToo) {
+  EXPECT_EQ(refusal(kAsync, std::string(kGood) + "X-Callback-Url: https://example.com/\r\n",
+                    [&] {
+                      table_.remove("id");
+                      set_access(api::Access::kToken, "next");
+                      callbacks_ = fail(Code::kInvalid, Component::kGateway, "bad_callback_url", "no");
+                    }),
+            "400 bad_callback_url");
+}
+
+TEST_F(AccessWhileBodiesComeTest, GoodTokenStaysGoodAndCountsOnce) {
+  registry::Space space;
+  space.spec.name = "default";
+  space.spec.rate_limit = {.requests_per_second = 0.01, .burst = 2, .bytes_per_second = std::nullopt};
+  table_.set_space(std::move(space));
+  for (int i = 0; i < 2; ++i) {
+    Client client(*this);
+    client.send(head("POST", kInvoke, std::string("Content-Length: 4\r\n").append(kGood)) + "pi");
+    for (int j = 0; j < 5; ++j) turn();
+    clock_.advance(milliseconds(1));
+    client.send("ng");
+    const OwnedFrame frame = run();
+    EXPECT_TRUE(frame.payload.ends_with("ping"));
+    worker().respond(frame, 200, {}, "pong");
+    EXPECT_TRUE(ends_with(client, "pong"));
+  }
+  EXPECT_EQ(problem("GET", kInvoke, kGood).problem.value("reason", ""), "rate_limited");
 }
 
 TEST_F(GatewayTest, TellsItsHealth) {
