@@ -54,6 +54,38 @@ TEST(ParseJson, RefusesTraps) {
   EXPECT_TRUE(parse_json(std::string(kMaxJsonDepth, '[') + std::string(kMaxJsonDepth, ']')));
 }
 
+TEST(ParseJson, BoundsTheNumberOfValues) {
+  EXPECT_EQ(parse_json(R"({"a":[1,{"b":2}]})", 5).value()["a"][1]["b"], 2);
+  const auto more = parse_json(R"({"a":[1,{"b":2},3]})", 5);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().reason, "bad_json");
+  EXPECT_EQ(more.error().detail, "there are more than 5 values");
+  std::string many = "[0";
+  for (std::size_t i = 2; i < kMaxJsonValues; ++i) many += ",0";
+  EXPECT_TRUE(parse_json(many + "]"));
+  EXPECT_FALSE(parse_json(many + ",0]"));
+}
+
+TEST(ParseJson, TakesTimeInProportionToTheText) {
+  std::string objects = "[{}";
+  while (objects.size() < 200U << 10U) objects += ",{}";
+  objects += "]";
+  const SystemClock clock;
+  const MonotonicTime begin = clock.now();
+  EXPECT_TRUE(parse_json(objects));
+  EXPECT_LT(clock.now() - begin, std::chrono::seconds(3));
+}
+
+TEST(ParseJson, QuotesLittleOfWhatIsBroken) {
+  const auto open = parse_json("\"" + std::string(1U << 20U, 'a'));
+  ASSERT_FALSE(open);
+  EXPECT_NE(open.error().detail.find("missing closing quote"), std::string::npos) << open.error().detail;
+  EXPECT_LT(open.error().detail.size(), 210U);
+  const auto twice = parse_json(R"({"a\u0000":1,"a\u0000":2})");
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().detail, R"(the key "a\x00" is there twice in one object)");
+}
+
 TEST(Dump, ReplacesInvalidUtf8) {
   EXPECT_EQ(dump(OrderedJson{{"a", "x\xff"}}), "{\"a\":\"x\xef\xbf\xbd\"}");
 }

@@ -13,6 +13,7 @@ namespace {
 using api::Json;
 
 constexpr int kMaxPages = 1000;
+constexpr std::size_t kMaxAnswerValues = 10'000'000;  // of JSON: a page of the largest functions has fewer
 
 Code code_of_status(int status) {
   switch (status) {
@@ -152,7 +153,7 @@ Result<Json> Api::call(HttpRequest request) {
   if (!reply) return std::unexpected(reply.error());
   if (reply->head.status >= 400) return std::unexpected(explain(error_of(*reply)));
   if (reply->body.empty()) return Json();
-  auto json = api::parse_json(reply->body);
+  auto json = api::parse_json(reply->body, kMaxAnswerValues);
   if (!json) {
     return fail(Code::kInternal, Component::kGateway, "broken_answer",
                 fmt::format("{} did not answer with JSON; is it a Sterna server?", target_.url));
