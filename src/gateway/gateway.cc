@@ -372,11 +372,10 @@ void Gateway::on_request(net::HttpConnection& connection) {
     case RouteKind::kMetrics:
       return metrics(connection);
     case RouteKind::kGiveToken:
-      return OauthExchange::give_token(parts_.loop, parts_.management_thread, parts_.oauth, connection,
+      return OauthExchange::give_token(parts_.loop, parts_.token_thread, parts_.oauth, connection,
                                        route.query);
     case RouteKind::kRevokeToken:
-      return OauthExchange::revoke(parts_.loop, parts_.management_thread, parts_.oauth, connection,
-                                   route.query);
+      return OauthExchange::revoke(parts_.loop, parts_.token_thread, parts_.oauth, connection, route.query);
     case RouteKind::kManagement:
       break;
   }

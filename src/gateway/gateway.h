@@ -35,6 +35,7 @@ struct GatewayParts {
   logs::FunctionLogs& logs;
   logs::BuildLogs& build_logs;
   net::Background& management_thread;
+  net::Background& token_thread;
   net::Background& log_thread;
   prometheus::Registry& metrics;
   UlidGenerator& ids;

@@ -80,6 +80,7 @@ class GatewayTest : public ServingTest {
       std::move(*queue::sqlite::SqliteQueue::open(folder_.path() / "queue.db", loop_, budget_, {}));
   Settlements settlements_;
   net::Background management_thread_;
+  net::Background token_thread_;
   net::Background log_thread_;
   std::unique_ptr<audit::AuditLog> audit_ = std::move(*audit::AuditLog::open(":memory:", wall_));
   Management management_{*registry_,
@@ -103,6 +104,7 @@ class GatewayTest : public ServingTest {
        .logs = *function_logs_,
        .build_logs = build_logs_,
        .management_thread = management_thread_,
+       .token_thread = token_thread_,
        .log_thread = log_thread_,
        .metrics = prometheus_,
        .ids = ids_,

@@ -1,9 +1,13 @@
 #include "gateway/management_exchange.h"
 
+#include <malloc.h>
+
 #include "gateway/problem_answer.h"
 
 namespace sterna::gateway {
 namespace {
+
+constexpr std::size_t kWorthGiving = 1U << 20U;  // of a body: reading it took a multiple of that
 
 ManagementRequest copy_of(const net::HttpConnection& connection, std::string_view path,
                           std::string_view query) {
@@ -19,10 +23,21 @@ ManagementRequest copy_of(const net::HttpConnection& connection, std::string_vie
 
 }  // namespace
 
+std::string lane_of(const auth::Grant* caller) {
+  // No space has such a name, and the lane without one is not for requests.
+  constexpr std::string_view kOfServer = "(server)";
+  return caller == nullptr || caller->space.empty() ? std::string(kOfServer) : caller->space;
+}
+
+bool has_room(const net::Background& thread, std::string_view lane) {
+  return thread.waiting() < kMaxWaitingRequests && thread.waiting(lane) < kMaxWaitingOfSpace;
+}
+
 void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,
                                net::HttpConnection& connection, auth::GrantPtr caller, std::string_view path,
                                std::string_view query) {
-  if (thread.waiting() >= kMaxWaitingRequests) {
+  const std::string lane = lane_of(caller.get());
+  if (!has_room(thread, lane)) {
     return answer_problem(connection, 503,
                           {Code::kUnavailable, Component::kGateway, "too_busy",
                            "too many management requests wait; try again in a moment"});
@@ -32,14 +47,17 @@ void ManagementExchange::start(net::Loop& loop, net::Background& thread, Managem
   auto exchange = std::make_shared<ManagementExchange>(connection);
   connection.observe(exchange.get());
   // Until its turn comes a large body stays on disk: the code of all that wait is more than memory holds.
-  thread.run(
-      [&loop, &management, exchange, request = std::move(request), body = connection.take_body()]() mutable {
-        Result<std::string> bytes = body.bytes();
-        body.clear();
-        if (!bytes) return loop.post([exchange, error = bytes.error()] { exchange->fail(error); });
-        request.body = std::move(*bytes);
-        loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
-      });
+  thread.run(lane, [&loop, &management, exchange, request = std::move(request),
+                    body = connection.take_body()]() mutable {
+    Result<std::string> bytes = body.bytes();
+    body.clear();
+    if (!bytes) return loop.post([exchange, error = bytes.error()] { exchange->fail(error); });
+    request.body = std::move(*bytes);
+    const bool is_large = request.body.size() >= kWorthGiving;
+    loop.post([exchange, reply = management.handle(request)] { exchange->answer(reply); });
+    request.body = {};
+    if (is_large) malloc_trim(0);
+  });
 }
 
 void ManagementExchange::refused(net::Background& thread, Management& management,

@@ -11,7 +11,14 @@
 
 namespace sterna::gateway {
 
-inline constexpr std::size_t kMaxWaitingRequests = 256;  // for the management thread; more are 503
+// For the management thread, and for that of tokens: all requests, and those of the apps of one space, which
+// leave room for the others. More are 503.
+inline constexpr std::size_t kMaxWaitingRequests = 256;
+inline constexpr std::size_t kMaxWaitingOfSpace = 128;
+
+// Those of the apps of one space wait in one lane, and spaces take turns.
+std::string lane_of(const auth::Grant* caller);
+bool has_room(const net::Background& thread, std::string_view lane);
 
 class ManagementExchange final : public std::enable_shared_from_this<ManagementExchange>,
                                  private net::ResponseObserver {

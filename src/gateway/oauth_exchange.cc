@@ -107,8 +107,10 @@ void OauthExchange::give(const TokenRequest& request) {
                                  {"token_type", "Bearer"},
                                  {"expires_in", std::chrono::ceil<std::chrono::seconds>(lifetime).count()},
                                  {"scope", scopes->text()}};
-  change([id = app->app, access](registry::Registry& registry) { return registry.issue_token(id, access); },
-         api::dump(json) + "\n");
+  change(
+      lane_of(app.get()),
+      [id = app->app, access](registry::Registry& registry) { return registry.issue_token(id, access); },
+      api::dump(json) + "\n");
 }
 
 // A token that is unknown is as good as revoked (RFC 7009 2.2).
@@ -123,26 +125,30 @@ void OauthExchange::revoke(const RevokeRequest& request) {
                              .error = "unauthorized_client",
                              .description = "the token was given to another client"});
   }
-  change([id = app->app, hash = auth::Hasher().hash(request.token)](
-             registry::Registry& registry) { return registry.revoke_token(id, hash); },
+  change(lane_of(app.get()),
+         [id = app->app, hash = auth::Hasher().hash(request.token)](registry::Registry& registry) {
+           return registry.revoke_token(id, hash);
+         },
          {});
 }
 
-void OauthExchange::change(std::function<Status(registry::Registry&)> change, std::string body) {
-  if (thread_.waiting() >= kMaxWaitingRequests) {
+void OauthExchange::change(const std::string& lane, std::function<Status(registry::Registry&)> change,
+                           std::string body) {
+  if (!has_room(thread_, lane)) {
     return refuse(Error{Code::kUnavailable, Component::kAuth, "too_busy",
                         "too many requests wait; try again in a moment"});
   }
   connection_->observe(this);
-  thread_.run([self = shared_from_this(), change = std::move(change), body = std::move(body)]() mutable {
-    Status done = change(self->parts_.registry);
-    // What the change has told the loop comes before this.
-    self->loop_.post([self, done = std::move(done), body = std::move(body)] {
-      if (self->connection_ == nullptr) return;
-      self->connection_->observe(nullptr);
-      return done ? self->answer(200, body) : self->refuse(done.error());
-    });
-  });
+  thread_.run(lane,
+              [self = shared_from_this(), change = std::move(change), body = std::move(body)]() mutable {
+                Status done = change(self->parts_.registry);
+                // What the change has told the loop comes before this.
+                self->loop_.post([self, done = std::move(done), body = std::move(body)] {
+                  if (self->connection_ == nullptr) return;
+                  self->connection_->observe(nullptr);
+                  return done ? self->answer(200, body) : self->refuse(done.error());
+                });
+              });
 }
 
 void OauthExchange::refuse(const Error& error) {

@@ -1,5 +1,5 @@
 // POST /oauth2/token and /oauth2/revoke: the client is checked on the loop, what follows is made durable on
-// the management thread.
+// a thread of its own, which waits for no management request.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ namespace sterna::gateway {
 // All of it outlives the exchanges.
 struct OauthParts {
   auth::AccessTable& table;      // loop
-  registry::Registry& registry;  // management thread
+  registry::Registry& registry;  // token thread
   Duration token_lifetime;
   auth::FailedLogins& bad_secrets;  // loop
   Refusals& refusals;
@@ -50,8 +50,8 @@ class OauthExchange final : public std::enable_shared_from_this<OauthExchange>,
   auth::GrantPtr authenticate(const ClientCredentials& client);
   void give(const TokenRequest& request);
   void revoke(const RevokeRequest& request);
-  // Makes a change of the registry on the management thread, then answers with `body`.
-  void change(std::function<Status(registry::Registry&)> change, std::string body);
+  // Makes a change of the registry on the token thread, then answers with `body`. `lane`: as lane_of says.
+  void change(const std::string& lane, std::function<Status(registry::Registry&)> change, std::string body);
   void refuse(const OauthError& error);
   void refuse(const Error& error);
   void answer(unsigned status, std::string_view body);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
@@ -299,6 +300,57 @@ TEST(Background, RunsInOrderAndEndsWithAnEmptyQueue) {
     for (const char c : std::string("abcdef")) background.run([&order, c] { order += c; });
   }
   EXPECT_EQ(order, "abcdef");
+}
+
+// Holds the thread up until it is let go.
+struct Hold {
+  explicit Hold(Background& background) {
+    background.run([this] {
+      begun.set_value();
+      gone_on.get_future().wait();
+    });
+    begun.get_future().wait();
+  }
+  void let_go() { gone_on.set_value(); }
+
+  std::promise<void> begun;
+  std::promise<void> gone_on;
+};
+
+TEST(Background, LanesTakeTurns) {
+  std::string order;
+  std::promise<void> done;
+  Background background;
+  Hold hold(background);
+  for (const char* job : {"a1 ", "a2 "}) background.run("a", [&order, job] { order += job; });
+  background.run("a", [&done] { done.set_value(); });
+  EXPECT_EQ(background.waiting("a"), 3U);
+  EXPECT_EQ(background.waiting("b"), 0U);
+  background.run("b", [&order] { order += "b1 "; });
+  background.run([&order] { order += "own "; });
+  background.run("b", [&order] { order += "b2 "; });
+  background.run("c", [&order] { order += "c1 "; });
+  EXPECT_EQ(background.waiting(), 7U);
+  hold.let_go();
+  done.get_future().wait();
+  EXPECT_EQ(order, "a1 b1 c1 own a2 b2 ");
+  EXPECT_EQ(background.waiting(), 0U);
+}
+
+TEST(Background, EndsWithItsOwnLaneAndDropsTheOthers) {
+  std::string order;
+  Background background;
+  Hold hold(background);
+  background.run([&order] { order += "own"; });
+  background.run("a", [&order] { order += "a"; });
+  std::thread end([&background] { background.end(); });
+  while (background.waiting() != 1) std::this_thread::yield();
+  hold.let_go();
+  end.join();
+  EXPECT_EQ(order, "own");
+  background.run([&order] { order += "late"; });
+  background.end();
+  EXPECT_EQ(order, "own");
 }
 
 TEST(Background, CountsWhatWaits) {

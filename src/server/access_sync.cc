@@ -27,6 +27,7 @@ Status AccessSync::load() {
 
 // The app is read again, so that the loop gets what is in force now.
 void AccessSync::on_app_changed(const std::string& id) {
+  const std::scoped_lock lock(telling_);
   auto found = registry_.app_tokens(id);
   if (!found && found.error().code != Code::kNotFound) {
     log::error("cannot read an app; it has no access until it changes or the server starts again",
@@ -42,6 +43,7 @@ void AccessSync::on_app_changed(const std::string& id) {
 }
 
 void AccessSync::on_space_deleted(const std::string& name) {
+  const std::scoped_lock lock(telling_);
   loop_.post([this, name] { table_.remove_space(name); });
 }
 

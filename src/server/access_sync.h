@@ -1,6 +1,7 @@
 // Keeps the table of apps and tokens, which the loop asks, as the registry is, which the disk keeps.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "auth/access_table.h"
@@ -22,7 +23,7 @@ class AccessSync {
   // Call on the loop's thread, before requests come: fills the table, and forgets expired tokens from now on.
   Status load();
 
-  // After the commit, on the thread that made the change.
+  // After the commit, on the thread that made the change: more than one may.
   void on_app_changed(const std::string& id);
   void on_space_deleted(const std::string& name);
 
@@ -32,6 +33,7 @@ class AccessSync {
   net::Loop& loop_;
   net::Background& thread_;
   registry::Registry& registry_;
+  std::mutex telling_;  // held from when an app is read until the loop is told, so that the newest comes last
   auth::AccessTable table_;  // loop only
   net::Loop::TimerId timer_;
 };

@@ -36,7 +36,8 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
   return {};
 }
 
-// On the management thread. The function is read again there, so that the loop gets what is in force now.
+// On the management thread; for apps on that of tokens too. The function is read again there, so that the
+// loop gets what is in force now.
 void RegistryBridge::on_change(const registry::Change& change) {
   using Kind = registry::Change::Kind;
   if (change.kind == Kind::kAppChanged) return access_.on_app_changed(change.function.id);
@@ -80,6 +81,7 @@ void RegistryBridge::on_space_change(const std::string& name) {
 
 template <class T>
 T RegistryBridge::ask_loop(std::function<T(invoke::FunctionTable&)> find) {
+  if (!asks_) return {};
   auto answer = std::make_shared<std::promise<T>>();
   auto future = answer->get_future();
   loop_.post(

@@ -1,6 +1,7 @@
 // Between the event loop, which must not wait, and the registry, which waits for the disk.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "build/builder.h"
@@ -22,6 +23,9 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
 
   // Call on the loop, once the table exists: fills it from the registry. Changes are passed on from now on.
   Status load(invoke::FunctionTable& table);
+
+  // The loop ends: nobody waits for its answers any more.
+  void stop_asking() { asks_ = false; }
 
   // What the loop knows of a function; for the management thread, which waits for the answer.
   gateway::FunctionMetrics metrics_of(const std::string& id);
@@ -50,6 +54,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   net::Background& thread_;
   registry::Registry& registry_;
   AccessSync& access_;
+  std::atomic<bool> asks_ = true;
   invoke::FunctionTable* table_ = nullptr;  // loop only
 };
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +37,7 @@
 #include "server/registry_bridge.h"
 #include "server/run_record.h"
 #include "server/runtimes.h"
+#include "server/signals.h"
 #include "server/toolbox.h"
 #include "store/data_lock.h"
 
@@ -47,7 +47,8 @@ namespace {
 constexpr Duration kWarmUpPatience = std::chrono::seconds(5);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
-constexpr Duration kLastAnswers = std::chrono::seconds(1);  // may take that long to leave
+constexpr Duration kThreadPatience = std::chrono::seconds(20);  // for what threads do when the loop has ended
+constexpr Duration kLastAnswers = std::chrono::seconds(1);      // may take that long to leave
 
 std::string_view text(const std::string& value) {
   return value;
@@ -60,39 +61,6 @@ Status make_directory(const std::filesystem::path& path) {
   return fail(Code::kIo, Component::kGateway, "io_error",
               "cannot make " + path.string() + ": " + failed.message());
 }
-
-// SIGTERM, SIGINT, and SIGHUP of a terminal that is closed, as events of the loop.
-class Signals final : public net::EventHandler {
- public:
-  Signals(net::Loop& loop, std::function<void(int)> on_signal)
-      : loop_(loop), on_signal_(std::move(on_signal)) {
-    const sigset_t set = mask();
-    fd_.reset(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-    STERNA_ASSERT(fd_ && loop_.add(fd_.get(), *this, EPOLLIN));
-  }
-  ~Signals() override { loop_.remove(fd_.get(), *this); }
-
-  static sigset_t mask() {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    // nohup has it ignored, and the kernel ignores no signal that is blocked.
-    struct sigaction hang_up{};
-    if (::sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
-    return set;
-  }
-
-  void on_event(std::uint32_t) override {
-    signalfd_siginfo info{};
-    while (::read(fd_.get(), &info, sizeof info) == sizeof info) on_signal_(static_cast<int>(info.ssi_signo));
-  }
-
- private:
-  net::Loop& loop_;
-  const std::function<void(int)> on_signal_;
-  UniqueFd fd_;
-};
 
 // What everything else runs on.
 struct Base {
@@ -111,7 +79,14 @@ class Server {
          std::unique_ptr<registry::Registry> registry, std::unique_ptr<bundle::BundleStore> bundles,
          std::unique_ptr<build::LayerStore> layers, std::unique_ptr<logs::FunctionLogs> logs,
          std::unique_ptr<queue::sqlite::SqliteQueue> queue, std::unique_ptr<audit::AuditLog> audit);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
 
+  // Any thread, as long as it lives.
+  void hear(int signal) {
+    loop_.post([this, signal] { on_signal(signal); });
+  }
   Status listen();
   void run() { loop_.run(); }
   // Why the start failed or the run ended early; empty otherwise.
@@ -150,6 +125,7 @@ class Server {
   invoke::InvocationMetrics invocation_metrics_;
   launch::ZygoteLauncher launcher_;
   net::Background management_thread_;
+  net::Background token_thread_;
   net::Background log_thread_;
   AccessSync access_;
   RegistryBridge bridge_;
@@ -171,7 +147,6 @@ class Server {
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
   HealthWatch health_watch_;
-  Signals signals_;
   bool draining_ = false;
   MonotonicTime drain_until_;
 };
@@ -297,6 +272,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
            .logs = *logs_,
            .build_logs = build_logs_,
            .management_thread = management_thread_,
+           .token_thread = token_thread_,
            .log_thread = log_thread_,
            .metrics = metrics_,
            .ids = ids_,
@@ -329,9 +305,14 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .registry = *registry_,
                      .queue = *queue_,
                      .audit = *audit_},
-                    written_folders(config_.data_dir)),
-      signals_(loop_, [this](int signal) { on_signal(signal); }) {
+                    written_folders(config_.data_dir)) {
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
+}
+
+// The jobs of these threads use what is made after them.
+Server::~Server() {
+  bridge_.stop_asking();
+  for (net::Background* thread : {&management_thread_, &token_thread_, &log_thread_}) thread->end();
 }
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
@@ -507,8 +488,7 @@ void tell_sandbox(const sandbox::Probe& probe) {
 Status serve(const Config& config) {
   log::configure(config.log_level, config.log_format);
   if (const Status valid = validate(config); !valid) return valid;
-  const sigset_t signals = Signals::mask();
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);  // inherited by all threads: only the loop takes them
+  Signals::block();
   ::signal(SIGPIPE, SIG_IGN);
   if (const Status enough = raise_descriptor_limit(); !enough) return enough;
 
@@ -563,12 +543,19 @@ Status serve(const Config& config) {
   auto audit = audit::AuditLog::open((config.data_dir / "audit.db").string(), clock);
   if (!audit) return std::unexpected(audit.error());
 
-  Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(probe),
-                std::move(runtimes), std::move(tools), std::move(*callback_allow), std::move(*registry),
-                std::move(*bundles), std::move(*layers), std::move(*logs), std::move(*queue),
-                std::move(*audit));
-  if (const Status listening = server.listen(); !listening) return listening;
-  server.run();
+  Signals signals;
+  {
+    Server server(config, std::move(base), std::move(*lock), std::move(cgroups), std::move(probe),
+                  std::move(runtimes), std::move(tools), std::move(*callback_allow), std::move(*registry),
+                  std::move(*bundles), std::move(*layers), std::move(*logs), std::move(*queue),
+                  std::move(*audit));
+    signals.tell([&server](int signal) { server.hear(signal); });
+    const Status listening = server.listen();
+    if (listening) server.run();
+    signals.tell(nullptr);
+    signals.end_within(kThreadPatience);
+    if (!listening) return listening;
+  }
   log::info("stopped");
   return {};
 }

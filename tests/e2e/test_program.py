@@ -1,7 +1,9 @@
 """`sterna serve` as a program: start, refusal, signals, crash and restart, what operators look at."""
 
+import ctypes
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -206,6 +208,35 @@ def test_a_second_signal_during_the_drain_does_no_harm(start_server):
         os.kill(server.pid(), signal.SIGTERM)
         os.kill(server.pid(), signal.SIGTERM)
         assert server.process.wait(15) in (0, 1, 130, 143)
+
+
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+
+
+def stop_thread(thread):
+    """Stops that thread alone, as if it hung; the one who calls must live as long."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        if libc.ptrace(request, thread, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    eventually(lambda: pathlib.Path(f"/proc/{thread}/stat").read_text().split(")")[1].split()[0] == "t")
+
+
+def test_a_second_signal_ends_a_server_whose_loop_hangs(start_server):
+    server = start_server()
+    started = server.processes()
+    stop_thread(server.pid())
+    os.kill(server.pid(), signal.SIGTERM)
+    eventually(lambda: not signal_is_pending(server.pid(), signal.SIGTERM))
+    os.kill(server.pid(), signal.SIGTERM)
+    assert server.process.wait(10) == 1
+    assert "a thread does not end" in server.log()
+    eventually(lambda: not [each for each in started if each.is_alive()], 10)
+
+
+def signal_is_pending(pid, number):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return bool(int(re.search(r"^ShdPnd:\s*(\w+)$", status, re.M)[1], 16) & (1 << (number - 1)))
 
 
 # Crashing

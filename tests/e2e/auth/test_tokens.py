@@ -1,6 +1,8 @@
 """Tokens: who gets one and for how long (RFC 6749), requests that carry one (RFC 6750), their revocation (RFC 7009)."""
 
 import re
+import sqlite3
+import threading
 
 import pytest
 
@@ -188,3 +190,20 @@ def test_tokens_and_revocations_survive_kills(start_server):
     for token, status in ((kept, 200), (app.token, 200), (revoked, 401), (gone.token, 401)):
         assert app.status("GET", "/spaces/default/functions", token=token) == status
     assert admin.status("GET", "/apps") == 200
+
+
+def test_tokens_do_not_wait_for_management(server, admin):
+    """The management thread stands still: somebody else writes the audit log."""
+    audit = sqlite3.connect(server.data_dir / "audit.db", isolation_level=None)
+    audit.execute("BEGIN IMMEDIATE")
+    put = threading.Thread(target=lambda: admin.status("PUT", "/spaces/lab/secrets/HELD_UP", json={"value": "x"}))
+    put.start()
+    registry = sqlite3.connect(f"file:{server.data_dir}/sterna.db?mode=ro", uri=True)
+    eventually(lambda: registry.execute("SELECT count(*) FROM secrets WHERE name = 'HELD_UP'").fetchone()[0])
+    token = admin.new_token()
+    was_held_up = put.is_alive()
+    audit.execute("ROLLBACK")
+    put.join()
+    assert was_held_up
+    assert admin.status("GET", "/spaces", token=token) == 200
+    assert admin.status("DELETE", "/spaces/lab/secrets/HELD_UP") == 204
