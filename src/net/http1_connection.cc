@@ -517,9 +517,12 @@ void Http1Connection::drain() {
 }
 
 bool Http1Connection::give_way() {
-  const bool waits = reading_ == Reading::kHead || reading_ == Reading::kBody || lingering_;
-  if (!waits || answer_ == Answer::kStreaming || buffered() > 0) return false;
-  if (!lingering_ && transport_.has_unread()) return false;  // it has asked, and we have not listened yet
+  const bool is_whole = reading_ == Reading::kDone || reading_ == Reading::kRefused;
+  if (!lingering_ &&
+      !waits_for_client(is_whole ? Came::kWhole : Came::kInPart, progress_, server_.loop_.now()))
+    return false;
+  const bool is_listened_to = !lingering_ && buffered() == 0;
+  if (is_listened_to && transport_.has_unread()) return false;  // it has asked, and we have not listened yet
   peer_closed();
   return true;
 }

@@ -348,7 +348,13 @@ void Http2Session::drain() {
 }
 
 bool Http2Session::give_way() {
-  if (!streams_.empty() || has_unread()) return false;
+  if (!out_.empty()) {
+    if (server_.loop_.now() < progress_ + kUnread) return false;
+  } else if (has_unread() || !std::ranges::all_of(streams_, [](const auto& each) {
+               return each.second->waits_for_client();
+             })) {
+    return false;
+  }
   end(NGHTTP2_NO_ERROR);
   flush();
   close();

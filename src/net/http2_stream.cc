@@ -251,6 +251,11 @@ std::size_t Http2Stream::take(std::span<std::uint8_t> to) {
   return bytes;
 }
 
+bool Http2Stream::waits_for_client() const {
+  return HttpConnection::waits_for_client(complete_ ? Came::kWhole : Came::kInPart, progress_,
+                                          session_.server().loop_.now());
+}
+
 void Http2Stream::tell_drained() {
   if (answer_ == Answer::kStreaming && observer_ != nullptr && buffered() <= kLowWater)
     observer_->on_drained();

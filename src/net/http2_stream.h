@@ -54,6 +54,7 @@ class Http2Stream final : public HttpConnection {
   std::size_t take(std::span<std::uint8_t> to);
   bool has_left() const { return left_at_.has_value(); }
   bool is_answered() const { return answer_ == Answer::kFinished; }
+  bool waits_for_client() const;
   void tell_drained();
   void tell_server_ends();
   void check_deadline(MonotonicTime now);

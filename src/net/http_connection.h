@@ -71,6 +71,8 @@ inline constexpr std::uint64_t kMaxDropped =
 // How long what a client still sends is taken and dropped when it has its answer: clients that are cut off
 // while they send do not read it.
 inline constexpr Duration kLinger = std::chrono::seconds(3);
+// A client that has taken nothing of what waits for it for that long keeps the server waiting.
+inline constexpr Duration kUnread = std::chrono::seconds(5);
 // How long a server that ends waits for what clients still send.
 inline constexpr Duration kDrainPatience = std::chrono::seconds(1);
 
@@ -135,6 +137,13 @@ class HttpConnection {
     if (status == kResetContent)
       header("Content-Length", "0");  // it has a body, an empty one (RFC 9110 15.3.6)
     for (const auto& [name, value] : added_) header(name, value);
+  }
+  enum class Came : std::uint8_t { kInPart, kWhole };
+  // Whether the exchange waits for its client, and not the other way round: for the rest of its request, or
+  // for the client to read, of which it has seen nothing since `progress`.
+  bool waits_for_client(Came request, MonotonicTime progress, MonotonicTime now) const {
+    if (buffered() > 0) return now >= progress + kUnread;
+    return request == Came::kInPart && (answer_ == Answer::kNone || answer_ == Answer::kFinished);
   }
   // Whether what comes of the body is kept: until the request is answered, or longer for who observes it.
   bool wants_body() const { return answer_ == Answer::kNone || body_observer_ != nullptr; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "net/testing/http2_frames.h"
 #include "net/testing/http_fixture.h"
 
 namespace sterna::net {
@@ -145,53 +146,9 @@ TEST_F(HttpFloodTest, BodyThatNobodyWantsEnds) {
   EXPECT_EQ(server().connections(), 0U);
 }
 
-// HTTP/2 frames, with heads as RFC 7541 writes them.
-enum FrameType : std::uint8_t { kData, kHeaders, kResetStream = 3, kGoAway = 7, kContinuation = 9 };
-constexpr std::uint8_t kEndStream = 1;
-constexpr std::uint8_t kEndHeaders = 4;
-constexpr std::uint32_t kEnhanceYourCalm = 11;
-constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
-constexpr std::string_view kGetHead("\x82\x86\x84\1\1a", 6);
-constexpr std::string_view kPostHead("\x83\x86\x84\1\1a", 6);
-constexpr std::size_t kLargeField = 4000;
-constexpr char kLargeFieldAgain = '\xbe';  // names the last one that was added to the table
-
-std::string number(std::uint64_t value, int bytes) {
-  std::string text;
-  for (int i = bytes - 1; i >= 0; --i) text += static_cast<char>(value >> (8 * i));
-  return text;
-}
-
-std::string frame(FrameType type, int flags, std::uint32_t stream, std::string_view payload) {
-  return number(payload.size(), 3) + static_cast<char>(type) + static_cast<char>(flags) + number(stream, 4) +
-         std::string(payload);
-}
-
-// Adds a field of that size to the table.
-std::string large_field() {
-  const std::size_t rest = kLargeField - 127;  // a length in a prefix of seven bits, and what is left of it
-  return std::string("\x40\1a\x7f") + static_cast<char>(rest % 128 | 128) + static_cast<char>(rest / 128) +
-         std::string(kLargeField, 'v');
-}
-
-// Whether a frame of that kind came, with that number behind `skipped` bytes of its payload.
-bool has_frame(std::string_view text, FrameType type, std::size_t skipped, std::uint32_t value) {
-  constexpr std::size_t kFrameHead = 9;
-  while (text.size() >= kFrameHead) {
-    std::size_t length = 0;
-    for (const char c : text.substr(0, 3)) length = length << 8 | static_cast<unsigned char>(c);
-    const std::string_view payload = text.substr(kFrameHead, length);
-    if (text[3] == static_cast<char>(type) &&
-        payload.substr(std::min(skipped, payload.size())) == number(value, 4))
-      return true;
-    text.remove_prefix(std::min(text.size(), kFrameHead + length));
-  }
-  return false;
-}
-
 TEST_F(HttpFloodTest, Http2FramesAreReadInTurnWithTheOthers) {
-  constexpr std::string_view kWindowUpdate("\0\0\4\10\0\0\0\0\0\0\0\0\1", 13);  // of the connection, by 1
-  const std::string all = std::string(kPreface) + times(kWindowUpdate, 20'000);
+  constexpr std::string_view kUpdate("\0\0\4\10\0\0\0\0\0\0\0\0\1", 13);  // of the connection, by 1
+  const std::string all = std::string(kPreface) + times(kUpdate, 20'000);
   Sender client(*this);
   ASSERT_EQ(client.offer(all), all.size());
   turn();  // to HTTP/1.1, which hands over

@@ -221,9 +221,9 @@ void HttpServer::adopt(UniqueFd socket, std::string client, ClientCounts::Place 
   if (!loop_.add(fd, added)) added.close();
 }
 
-// One that waits for its client gives way to a new one, the longest known first: idle and slow clients cannot
-// keep others out. Those that are being served go to the front of the list, so that they are not looked at
-// again and again.
+// One that waits for its client gives way to a new one, the longest known first: clients that are idle, slow,
+// or do not read cannot keep others out. Those that are being served go to the front of the list, so that
+// they are not looked at again and again.
 bool HttpServer::make_room() {
   constexpr std::size_t kMostLookedAt = 256;
   for (std::size_t seen = 0; seen < kMostLookedAt && !connections_.empty(); ++seen) {
