@@ -145,6 +145,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       return kNoBody;
     case RouteKind::kManagement:
       if (!check_management(connection, target) || !count_management(connection, target)) return 0;
+      connection.answers_at_length();
       return parts_.management.max_body_bytes();
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:
@@ -183,6 +184,7 @@ void Gateway::check_oauth(net::HttpConnection& connection) {
 // What is only read.
 std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& target) {
   const Route& route = target.route;
+  if (route.kind != RouteKind::kHealth && route.kind != RouteKind::kReady) connection.answers_at_length();
   if (!only_reads(connection.request().method)) {
     answer_method_not_allowed(connection, "GET, HEAD");
   } else if (route.kind == RouteKind::kMetrics && !limits_.open_metrics) {
@@ -344,7 +346,10 @@ void Gateway::check_invocations(net::HttpConnection& connection, Target& target)
   if (!is_listed(allowed, method)) return answer_method_not_allowed(connection, allowed);
   // Who started one knows its id, and may follow it.
   auth::ScopeSet any_of = auth::Scope::kFunctionInvoke;
-  if (found->resource == Resource::kList) any_of = auth::Scope::kFunctionRead;
+  if (found->resource == Resource::kList) {
+    any_of = auth::Scope::kFunctionRead;
+    connection.answers_at_length();
+  }
   if (only_reads(method)) any_of = any_of | auth::Scope::kFunctionRead;
   const auto* entry = target.entry;
   const bool by_cors = entry != nullptr && entry->cors && is_allowed(connection.request(), *entry->cors);

@@ -166,7 +166,7 @@ Management::Answer Management::dispatch(const Call& call) {
 }
 
 Management::Answer Management::open_api(const Call& /*call*/) {
-  return ManagementReply{200, {{"Content-Type", std::string(kJsonType)}}, std::string(kOpenApi)};
+  return ManagementReply{200, {{"Content-Type", std::string(kJsonType)}}, {}, kOpenApi};
 }
 
 }  // namespace sterna::gateway

@@ -37,6 +37,7 @@ struct ManagementReply {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;  // Content-Type among them when there is a body
   std::string body;                                          // to HEAD too: the transport leaves it out
+  std::string_view fixed_body = {};  // in its place: one that lives as long as the program
 };
 
 // What only the pool knows.

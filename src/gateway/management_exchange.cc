@@ -86,7 +86,7 @@ void ManagementExchange::answer(const ManagementReply& reply) {
   connection_->observe(nullptr);
   connection_->begin(static_cast<unsigned>(reply.status));
   for (const auto& [name, value] : reply.headers) connection_->header(name, value);
-  connection_->send(reply.body);
+  reply.fixed_body.empty() ? connection_->send(reply.body) : connection_->send_fixed(reply.fixed_body);
 }
 
 }  // namespace sterna::gateway

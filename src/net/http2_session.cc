@@ -16,6 +16,9 @@ constexpr std::int32_t kSessionWindow = 1 << 20;
 // Beyond the limit of a head, or of trailers. A byte may name 4,000 in the table of names and values: who
 // sends more than this is not read to the end, as a refusal would need it.
 constexpr std::size_t kMaxHeadOverrun = 64U << 10;
+// Of answers given whole, before further requests wait; and requests whose answers may be large under way.
+constexpr std::size_t kMaxUntaken = 1U << 20;
+constexpr std::size_t kMaxLongAnswers = 4;
 // A client may give up requests, but not in a way that is only work for us (CVE-2023-44487).
 constexpr double kMaxResets = 200;
 constexpr double kResetsForgiven = 20;  // a second
@@ -258,6 +261,23 @@ void Http2Session::touch(std::int32_t id) {
   server_.loop_.at_turn_end(*this);
 }
 
+// Who gives no window, or does not read, would otherwise have as many answers kept as it may have streams.
+void Http2Session::begin_or_wait(Http2Stream& stream) {
+  const Answers& before = answers(stream);
+  const bool has_room =
+      before.untaken < kMaxUntaken && (!stream.answers_at_length_ || before.begun < kMaxLongAnswers);
+  if (has_room) return stream.start();
+  stream.turn_ = Http2Stream::Turn::kWaits;
+  waiting_.push_back(stream.id_);
+}
+
+void Http2Session::begin_waiting() {
+  for (const std::int32_t id : std::exchange(waiting_, {})) {
+    Http2Stream* stream = transport_ ? find(id) : nullptr;
+    if (stream != nullptr && stream->answer_ == Http2Stream::Answer::kNone) begin_or_wait(*stream);
+  }
+}
+
 void Http2Session::reset(std::int32_t id, std::uint32_t error_code) {
   nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, error_code);
   server_.loop_.at_turn_end(*this);
@@ -273,6 +293,7 @@ void Http2Session::submit(std::int32_t id, std::span<const nghttp2_nv> head, End
 void Http2Session::on_turn_end() {
   if (transport_) flush();
   if (transport_) tell_drained();
+  if (transport_) begin_waiting();
   closed_.clear();
   if (!transport_) return;
   if (read_paused_ && out_.empty()) {

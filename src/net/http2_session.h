@@ -39,6 +39,10 @@ class Http2Session final : public ServerConnection {
   };
   using SessionPtr = std::unique_ptr<nghttp2_session, FreeSession>;
   static SessionPtr make_session(Http2Session& self);
+  struct Answers {
+    std::size_t begun = 0;    // requests that have no answer yet
+    std::size_t untaken = 0;  // bytes of answers given whole that are still here
+  };
 
   // For streams.
   HttpServer& server() { return server_; }
@@ -47,6 +51,10 @@ class Http2Session final : public ServerConnection {
   // Something is to be written for the stream, or its observer to be told that there is room.
   void touch(std::int32_t id);
   void reset(std::int32_t id, std::uint32_t error_code);
+  Answers& answers(const Http2Stream& stream) { return stream.answers_at_length_ ? long_answers_ : answers_; }
+  // The stream's request is to begin: it does at once, or when the client has taken enough of earlier
+  // answers.
+  void begin_or_wait(Http2Stream& stream);
   // The head of a response; unless it ends with that, the body is asked of the stream.
   void submit(std::int32_t id, std::span<const nghttp2_nv> head, EndOfStream end);
 
@@ -63,6 +71,7 @@ class Http2Session final : public ServerConnection {
   void flush();
   bool fill();
   void tell_drained();
+  void begin_waiting();
   void end(std::uint32_t error_code);
 
   const std::string client_;
@@ -70,6 +79,9 @@ class Http2Session final : public ServerConnection {
   std::map<std::int32_t, std::unique_ptr<Http2Stream>> streams_;
   std::vector<std::unique_ptr<Http2Stream>> closed_;  // until the turn ends: they may be in use further up
   std::vector<std::int32_t> touched_;
+  std::vector<std::int32_t> waiting_;  // their requests are to begin
+  Answers answers_;
+  Answers long_answers_;
   std::string out_;  // what nghttp2 wants to send, and the kernel has not taken
   std::size_t out_sent_ = 0;
   bool read_paused_ = false;

@@ -107,13 +107,27 @@ void Http2Stream::on_head(EndOfStream end) {
   if (answer_ != Answer::kNone) return;
   if (request_.content_length.value_or(0) > body_limit_) return refuse(413, body_too_large(body_limit_));
   body_is_whole_ = complete_;
-  if (complete_) return session_.server().service_.on_request(*this);
+  if (complete_) return come();
   if (request_.expects_continue) {
     const std::array interim = {pair_of(":status", "100")};
     nghttp2_submit_headers(session_.native(), NGHTTP2_FLAG_NONE, id_, nullptr, interim.data(), interim.size(),
                            nullptr);
   }
-  if (std::exchange(begins_early_, false)) session_.server().service_.on_request(*this);
+  if (std::exchange(begins_early_, false)) come();
+}
+
+void Http2Stream::come() {
+  if (turn_ == Turn::kNotYet) session_.begin_or_wait(*this);
+}
+
+void Http2Stream::start() {
+  turn_ = Turn::kBegun;
+  ++session_.answers(*this).begun;
+  session_.server().service_.on_request(*this);
+}
+
+void Http2Stream::end_turn() {
+  if (std::exchange(turn_, Turn::kAnswered) == Turn::kBegun) --session_.answers(*this).begun;
 }
 
 void Http2Stream::on_data(std::string_view part) {
@@ -133,7 +147,7 @@ void Http2Stream::on_end() {
   if (!wants_body()) return;
   body_is_whole_ = true;
   if (BodyObserver* observer = std::exchange(body_observer_, nullptr)) return observer->on_body();
-  session_.server().service_.on_request(*this);
+  come();
 }
 
 void Http2Stream::on_answer_left() {
@@ -141,6 +155,8 @@ void Http2Stream::on_answer_left() {
 }
 
 void Http2Stream::on_closed() {
+  end_turn();
+  session_.answers(*this).untaken -= std::exchange(counted_, 0);
   tell_gone();
 }
 
@@ -193,18 +209,31 @@ void Http2Stream::submit(EndOfStream end) {
 }
 
 void Http2Stream::send(std::string_view body) {
+  if (!bodyless_ && !is_head()) out_ = body;
+  counted_ = out_.size();
+  session_.answers(*this).untaken += counted_;
+  finish_whole(body.size());
+}
+
+void Http2Stream::send_fixed(std::string_view body) {
+  if (!bodyless_ && !is_head()) fixed_ = body;
+  finish_whole(body.size());
+}
+
+void Http2Stream::finish_whole(std::size_t body_bytes) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
-  if (!bodyless_) header("content-length", std::to_string(body.size()));
+  if (!bodyless_) header("content-length", std::to_string(body_bytes));
   answer_ = Answer::kFinished;
   forget_observers();
-  if (!bodyless_ && !is_head()) out_ = body;
-  submit(out_.empty() ? EndOfStream::kYes : EndOfStream::kNo);
+  end_turn();
+  submit(buffered() == 0 ? EndOfStream::kYes : EndOfStream::kNo);
 }
 
 void Http2Stream::begin_stream(std::optional<std::uint64_t> length) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
   if (!bodyless_ && length) header("content-length", std::to_string(*length));
   answer_ = Answer::kStreaming;
+  end_turn();
   submit(EndOfStream::kNo);
 }
 
@@ -229,6 +258,7 @@ void Http2Stream::finish() {
 void Http2Stream::abort() {
   const bool all_left = answer_ != Answer::kStreaming || (deferred_ && buffered() == 0);
   forget_observers();
+  end_turn();
   answer_ = Answer::kFinished;
   aborted_ = true;
   if (all_left) return session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
@@ -238,9 +268,17 @@ void Http2Stream::abort() {
 
 std::size_t Http2Stream::take(std::span<std::uint8_t> to) {
   const std::size_t bytes = std::min(to.size(), buffered());
+  if (bytes > 0) progress_ = session_.server().loop_.now();
+  if (!fixed_.empty()) {
+    fixed_.copy(reinterpret_cast<char*>(to.data()), bytes);
+    fixed_.remove_prefix(bytes);
+    return bytes;
+  }
   std::memcpy(to.data(), out_.data() + out_sent_, bytes);
   out_sent_ += bytes;
-  if (bytes > 0) progress_ = session_.server().loop_.now();
+  const std::size_t counted = std::min(counted_, bytes);
+  counted_ -= counted;
+  session_.answers(*this).untaken -= counted;
   if (buffered() == 0) {
     out_.clear();
     out_sent_ = 0;
@@ -252,6 +290,7 @@ std::size_t Http2Stream::take(std::span<std::uint8_t> to) {
 }
 
 bool Http2Stream::waits_for_client() const {
+  if (turn_ == Turn::kWaits) return true;
   return HttpConnection::waits_for_client(complete_ ? Came::kWhole : Came::kInPart, progress_,
                                           session_.server().loop_.now());
 }

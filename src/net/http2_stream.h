@@ -27,11 +27,12 @@ class Http2Stream final : public HttpConnection {
   void begin(unsigned status) override;
   void header(std::string_view name, std::string_view value) override;
   void send(std::string_view body) override;
+  void send_fixed(std::string_view body) override;
   void begin_stream(std::optional<std::uint64_t> length) override;
   void write(std::string_view part) override;
   void finish() override;
   void abort() override;
-  std::size_t buffered() const override { return out_.size() - out_sent_; }
+  std::size_t buffered() const override { return out_.size() - out_sent_ + fixed_.size(); }
 
  private:
   friend class Http2Session;
@@ -41,6 +42,8 @@ class Http2Stream final : public HttpConnection {
     std::size_t name_bytes;
     std::size_t value_bytes;
   };
+  // Of the request, once it may be begun.
+  enum class Turn : std::uint8_t { kNotYet, kWaits, kBegun, kAnswered };
 
   // What the session tells of the request.
   void on_field(std::string_view name, std::string_view value);
@@ -50,6 +53,8 @@ class Http2Stream final : public HttpConnection {
   // The answer has left. What is still to come of the request is taken and dropped for a while.
   void on_answer_left();
   void on_closed();
+  // Hands the request to the service.
+  void start();
   // The next part of the response's body, at most `to.size()` bytes.
   std::size_t take(std::span<std::uint8_t> to);
   bool has_left() const { return left_at_.has_value(); }
@@ -65,6 +70,11 @@ class Http2Stream final : public HttpConnection {
   std::string_view read_field(const Header& field, std::string_view& authority);
   void refuse(unsigned status, const Error& error);
   void submit(EndOfStream end);
+  // Asks the session for the request's turn.
+  void come();
+  // The answer has begun, or there will be none.
+  void end_turn();
+  void finish_whole(std::size_t body_bytes);
 
   Http2Session& session_;
   const std::int32_t id_;
@@ -74,7 +84,8 @@ class Http2Stream final : public HttpConnection {
   std::string cookies_;  // RFC 9113 8.2.3: they may come in parts
   bool head_too_large_ = false;
   bool complete_ = false;  // the request has come as a whole
-  bool aborted_ = false;   // by the service, not by the client
+  Turn turn_ = Turn::kNotYet;
+  bool aborted_ = false;  // by the service, not by the client
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_bytes_ = 0;
   std::uint64_t dropped_bytes_ = 0;  // of them
@@ -88,6 +99,8 @@ class Http2Stream final : public HttpConnection {
   bool deferred_ = false;  // the session waits to be told that there is more
   std::string out_;
   std::size_t out_sent_ = 0;
+  std::string_view fixed_;   // a body that is not in out_
+  std::size_t counted_ = 0;  // of out_: what the session counts as untaken
 };
 
 }  // namespace sterna::net

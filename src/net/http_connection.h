@@ -91,6 +91,9 @@ class HttpConnection {
   bool body_is_whole() const { return body_is_whole_; }
   // For on_head: on_request is to be called when the body may be asked for, not when it is whole.
   void begin_early() { begins_early_ = true; }
+  // For on_head: the answer is given whole by `send`, and may be large. Of such requests a client that has
+  // many at a time gets a few begun, and no more before it has taken the earlier answers.
+  void answers_at_length() { answers_at_length_ = true; }
   // Hands the request's body over to who needs it for longer than the exchange.
   Body take_body() { return std::move(body_); }
   // The client's address without port, e.g. "127.0.0.1".
@@ -108,6 +111,8 @@ class HttpConnection {
   virtual void header(std::string_view name, std::string_view value) = 0;
   // Ends the response with a whole body and its Content-Length.
   virtual void send(std::string_view body) = 0;
+  // The same of a body that lives as long as the program: it need not be copied.
+  virtual void send_fixed(std::string_view body) { send(body); }
   // Ends the head; the body follows by `write`.
   virtual void begin_stream(std::optional<std::uint64_t> length) = 0;
   virtual void write(std::string_view part) = 0;
@@ -164,6 +169,7 @@ class HttpConnection {
   Body body_;
   bool begins_early_ = false;  // the service wants it so, and has not got the request yet
   bool body_is_whole_ = false;
+  bool answers_at_length_ = false;
   ResponseObserver* observer_ = nullptr;
   BodyObserver* body_observer_ = nullptr;                   // only of a body that is not whole
   std::vector<std::pair<std::string, std::string>> added_;  // by add_to_answer

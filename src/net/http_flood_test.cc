@@ -209,6 +209,102 @@ TEST_F(HttpFloodTest, Http2TrailersThatAreLargeWithoutMeasureEndTheConnection) {
   EXPECT_EQ(service_.requests, 0);
 }
 
+TEST_F(HttpFloodTest, Http2AnswersThatAreNotTakenKeepFurtherRequestsWaiting) {
+  constexpr std::uint32_t kRequests = 100;
+  constexpr std::size_t kAnswer = 100'000;
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(200);
+    connection.send(std::string(kAnswer, 'x'));
+  };
+  std::string all(kPrefaceWithoutWindow);
+  for (std::uint32_t i = 0; i < kRequests; ++i)
+    all += frame(kHeaders, kEndStream | kEndHeaders, 1 + 2 * i, kGetHead);
+  Sender client(*this);
+  ASSERT_EQ(client.offer(all), all.size());
+  EXPECT_TRUE(until([&] { return !client.waits(); }));
+  for (int i = 0; i < 10; ++i) turn();
+  EXPECT_GT(service_.requests, 5);
+  EXPECT_LE(service_.requests, (1 << 20) / static_cast<int>(kAnswer) + 1);  // docs/http.md
+  const std::string window = number(1U << 30, 4);
+  client.offer(frame(kWindowUpdate, 0, 0, window) + frame(kSettings, 0, 0, number(4, 2) + window));
+  EXPECT_TRUE(until([&] { return client.read(), client.text.size() > kRequests * kAnswer; }));
+  EXPECT_EQ(service_.requests, static_cast<int>(kRequests));
+}
+
+TEST_F(HttpFloodTest, Http2RequestsWithLongAnswersAreBegunAFewAtATime) {
+  constexpr std::uint32_t kRequests = 10;
+  std::vector<HttpConnection*> begun;
+  service_.head = [](HttpConnection& connection) {
+    if (connection.request().method == "GET") connection.answers_at_length();
+    return 1000;
+  };
+  service_.request = [&](HttpConnection& connection) { begun.push_back(&connection); };
+  std::string all(kPreface);
+  for (std::uint32_t i = 0; i < kRequests; ++i)
+    all += frame(kHeaders, kEndStream | kEndHeaders, 1 + 2 * i, kGetHead);
+  Sender client(*this);
+  client.offer(all + frame(kHeaders, kEndStream | kEndHeaders, 99, kPostHead));
+  ASSERT_TRUE(until([&] { return begun.size() == 5; }));   // docs/http.md, and the other one does not wait
+  client.offer(frame(kResetStream, 0, 19, number(8, 4)));  // one that waits
+  for (std::size_t answered = 0; answered < kRequests; ++answered) {
+    ASSERT_TRUE(until([&] { return begun.size() > answered; })) << answered;
+    for (int i = 0; i < 4; ++i) turn();
+    EXPECT_LE(begun.size() - answered, 5U);
+    begun[answered]->begin(204);
+    begun[answered]->send({});
+  }
+  EXPECT_EQ(begun.size(), kRequests);  // the last one was given up
+  EXPECT_TRUE(until([&] { return client.read(), server().connections() == 1; }));
+}
+
+TEST_F(HttpFloodTest, Http2BodyThatIsTooLargeEndsARequestThatWaits) {
+  service_.head = [](HttpConnection& connection) {
+    connection.answers_at_length();
+    if (connection.request().method == "POST") connection.begin_early();
+    return 10;
+  };
+  std::vector<HttpConnection*> begun;
+  service_.request = [&](HttpConnection& connection) { begun.push_back(&connection); };
+  std::string all(kPreface);
+  for (std::uint32_t i = 0; i < 4; ++i) all += frame(kHeaders, kEndStream | kEndHeaders, 1 + 2 * i, kGetHead);
+  all += frame(kHeaders, kEndHeaders, 9, kPostHead) + frame(kData, kEndStream, 9, "whole");
+  all += frame(kHeaders, kEndHeaders, 11, kPostHead) + frame(kData, 0, 11, "more than ten");
+  Sender client(*this);
+  client.offer(all);
+  ASSERT_TRUE(until([&] { return service_.refused == 413; }));
+  EXPECT_EQ(begun.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    begun[i]->begin(204);
+    begun[i]->send({});
+  }
+  ASSERT_TRUE(until([&] { return begun.size() == 5; }));
+  EXPECT_EQ(begun[4]->body().memory(), "whole");
+  EXPECT_TRUE(begun[4]->body_is_whole());
+  begun[4]->begin(204);
+  begun[4]->send({});
+  turn();
+  EXPECT_EQ(begun.size(), 5U);
+}
+
+TEST_F(HttpFloodTest, FixedBodyIsSentWholeInBothVersions) {
+  static const std::string body(300'000, 'f');
+  service_.request = [](HttpConnection& connection) {
+    connection.begin(200);
+    connection.send_fixed(body);
+  };
+  Client first(*this);
+  first.send(kGet);
+  EXPECT_TRUE(ends_with(first, "\r\n\r\n" + body));
+  Sender second(*this);
+  const std::string window = number(1U << 20, 4);
+  second.offer(std::string(kPreface) + frame(kWindowUpdate, 0, 0, window) +
+               frame(kHeaders, kEndStream | kEndHeaders, 1, kGetHead) + frame(kWindowUpdate, 0, 1, window));
+  EXPECT_TRUE(until([&] {
+    second.read();
+    return std::ranges::count(second.text, 'f') == static_cast<std::ptrdiff_t>(body.size());
+  }));
+}
+
 TEST_F(HttpFloodTest, Http2RequestsAreNotGivenUpWithoutEndWhateverTheCode) {
   constexpr std::uint32_t kRequests = 300;
   for (const std::uint32_t code : {0U, 8U}) {  // NO_ERROR, CANCEL
