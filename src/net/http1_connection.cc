@@ -205,7 +205,7 @@ void Http1Connection::accept_body() {
 void Http1Connection::ask_for_body() {
   awaiting_body_ = true;
   if (request_.expects_continue && body_bytes_ == 0) {
-    out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    out() += "HTTP/1.1 100 Continue\r\n\r\n";
     server_.loop_.at_turn_end(*this);
   }
   acknowledge();
@@ -300,10 +300,15 @@ void Http1Connection::refuse(unsigned status, const Error& error) {
 
 // --- writing ---
 
+// For what leaves behind all that waits: no more of a fixed body does then than next_request lets wait.
+std::string& Http1Connection::out() {
+  return out_ += std::exchange(fixed_, {});
+}
+
 void Http1Connection::begin(unsigned status) {
   STERNA_ASSERT(answer_ == Answer::kNone);
   answer_ = Answer::kBegun;
-  answer_at_ = out_.size();
+  answer_at_ = out().size();
   bodyless_ = is_bodyless(status);
   if (status == 200) {
     out_ += server_.ok_lines();
@@ -351,14 +356,28 @@ void Http1Connection::end_head() {
 }
 
 void Http1Connection::send(std::string_view body) {
+  end_head_of_whole(body.size());
+  if (!bodyless_ && !is_head()) out_ += body;
+  finish_whole();
+}
+
+void Http1Connection::send_fixed(std::string_view body) {
+  end_head_of_whole(body.size());
+  if (!bodyless_ && !is_head()) fixed_ = body;
+  finish_whole();
+}
+
+void Http1Connection::end_head_of_whole(std::size_t body_bytes) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
   if (!bodyless_) {
     out_ += "Content-Length: ";
-    append_number(out_, body.size());
+    append_number(out_, body_bytes);
     out_ += "\r\n";
   }
   end_head();
-  if (!bodyless_ && !is_head()) out_ += body;
+}
+
+void Http1Connection::finish_whole() {
   answer_ = Answer::kStreaming;
   chunked_ = false;
   finish();
@@ -424,10 +443,16 @@ void Http1Connection::on_turn_end() {
 // As much as the kernel takes. False: the client takes nothing more.
 bool Http1Connection::write_out() {
   while (buffered() > 0) {
-    const ssize_t sent = transport_.write(out_.data() + out_sent_, buffered());
+    const bool is_fixed = out_sent_ == out_.size();
+    const std::string_view next = is_fixed ? fixed_ : std::string_view(out_).substr(out_sent_);
+    const ssize_t sent = transport_.write(next.data(), next.size());
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return errno == EAGAIN;
-    out_sent_ += static_cast<std::size_t>(sent);
+    if (is_fixed) {
+      fixed_.remove_prefix(static_cast<std::size_t>(sent));
+    } else {
+      out_sent_ += static_cast<std::size_t>(sent);
+    }
     progress_ = server_.loop_.now();
   }
   return true;

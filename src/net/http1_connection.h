@@ -14,12 +14,13 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   void begin(unsigned status) override;
   void header(std::string_view name, std::string_view value) override;
   void send(std::string_view body) override;
+  void send_fixed(std::string_view body) override;
   // Chunked when the length is not known, until close for HTTP/1.0.
   void begin_stream(std::optional<std::uint64_t> length) override;
   void write(std::string_view part) override;
   void finish() override;
   void abort() override;
-  std::size_t buffered() const override { return out_.size() - out_sent_; }
+  std::size_t buffered() const override { return out_.size() - out_sent_ + fixed_.size(); }
 
   void on_event(std::uint32_t events) override;
   void on_turn_end() override;
@@ -50,6 +51,9 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   void stop_dropping();
   void on_body_part(std::string_view part) override;
   void refuse(unsigned status, const Error& error);
+  std::string& out();
+  void end_head_of_whole(std::size_t body_bytes);
+  void finish_whole();
   void replace_date(std::string_view value);
   void end_head();
   bool write_out();
@@ -83,6 +87,7 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   MonotonicTime progress_;  // last time the client took bytes, or bytes began to wait; when it half-closed
   std::string out_;
   std::size_t out_sent_ = 0;
+  std::string_view fixed_;     // a body that is not in out_, and leaves behind that
   std::size_t answer_at_ = 0;  // where in out_ the head of a response that is begun stands
 };
 

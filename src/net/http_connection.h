@@ -112,7 +112,7 @@ class HttpConnection {
   // Ends the response with a whole body and its Content-Length.
   virtual void send(std::string_view body) = 0;
   // The same of a body that lives as long as the program: it need not be copied.
-  virtual void send_fixed(std::string_view body) { send(body); }
+  virtual void send_fixed(std::string_view body) = 0;
   // Ends the head; the body follows by `write`.
   virtual void begin_stream(std::optional<std::uint64_t> length) = 0;
   virtual void write(std::string_view part) = 0;
