@@ -30,6 +30,8 @@ class Service final : public net::HttpService {
       connection.begin(404);
       connection.send("no");
     }
+    if (connection.request().target.starts_with("/late/long")) connection.answers_at_length();
+    if (connection.request().target.starts_with("/late/long/early")) connection.begin_early();
     return connection.request().target.starts_with("/small") ? 3 : 1000;
   }
 
@@ -44,6 +46,10 @@ class Service final : public net::HttpService {
       connection.begin_stream(std::nullopt);
       connection.write(std::string(100'000, 'x'));
       connection.finish();
+    } else if (target.starts_with("/fixed")) {
+      static const std::string body(100'000, 'f');
+      connection.begin(200);
+      connection.send_fixed(body);
     } else if (target.starts_with("/abort")) {
       connection.begin(200);
       connection.begin_stream(10);
