@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +22,8 @@ namespace {
 
 constexpr Duration kSweepEvery = std::chrono::milliseconds(500);
 constexpr std::uint64_t kSweepsPerRefresh = 4;  // of the certificate
+constexpr std::size_t kManyLeft = 256;
+constexpr Duration kGiveBackEvery = std::chrono::seconds(10);
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 // Clients that are taken in before those that are there have their turn: who has not been listened to does
 // not give way, and a burst of such would fill all places.
@@ -115,7 +118,8 @@ HttpServer::HttpServer(Loop& loop, UniqueFd socket, HttpService& service, const 
       budget_(budget),
       tls_(std::move(tls)),
       clients_(limits.max_connections_per_client),
-      reserve_(open_reserve()) {
+      reserve_(open_reserve()),
+      gave_back_at_(loop.now()) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length);
@@ -240,8 +244,20 @@ void HttpServer::sweep() {
     ServerConnection& connection = **next++;  // it may take itself out of the list
     connection.check_deadline(now);
   }
+  give_memory_back();
   if (tls_ && ++sweeps_ % kSweepsPerRefresh == 0) tls_->refresh();
   sweep_timer_ = loop_.after(kSweepEvery, [this] { sweep(); });
+}
+
+// What many connections have held is free when they leave, but the allocator keeps it until it is told. That
+// takes some milliseconds for each hundred MB, hence not often.
+void HttpServer::give_memory_back() {
+  most_connections_ = std::max(most_connections_, connections_.size());
+  const MonotonicTime now = loop_.now();
+  if (connections_.size() + kManyLeft > most_connections_ || now < gave_back_at_ + kGiveBackEvery) return;
+  most_connections_ = connections_.size();
+  gave_back_at_ = now;
+  malloc_trim(0);
 }
 
 void HttpServer::drain() {

@@ -76,6 +76,7 @@ class HttpServer final : private EventHandler {
   bool make_room();
   void sweep();
   void drain_connections();
+  void give_memory_back();
   // How long clients are waited for that are otherwise given `usual`.
   Duration patience(Duration usual) const { return draining_ ? std::min(usual, kDrainPatience) : usual; }
   // The end of a status line and the header Date.
@@ -102,6 +103,8 @@ class HttpServer final : private EventHandler {
   std::optional<Loop::TimerId> accept_timer_;
   Loop::TimerId sweep_timer_;
   std::uint64_t sweeps_ = 0;
+  std::size_t most_connections_ = 0;  // since memory was given back
+  MonotonicTime gave_back_at_;
   std::list<std::unique_ptr<ServerConnection>> connections_;
   std::string ok_lines_;  // of date_second_
   std::chrono::seconds date_second_{};

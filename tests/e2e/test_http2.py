@@ -309,6 +309,20 @@ def test_a_head_that_is_compressed_to_nothing_is_431(client):
     assert client.goaway() == h2.ENHANCE_YOUR_CALM and client.is_closed()
 
 
+def test_memory_of_clients_that_left_goes_back(start_server):
+    server = start_server()
+    before = server.memory_kib()
+    clients = []
+    for _ in range(300):
+        clients.append(Http2Client(server.address, settings=[(4, 0)]))  # no window: the answers stay
+        for _ in range(100):
+            clients[-1].request("GET", NOBODY)
+    held = eventually(lambda: server.memory_kib() - before if server.memory_kib() - before > 64 << 10 else None, 20)
+    for opened in clients:
+        opened.socket.close()
+    eventually(lambda: server.memory_kib() - before < held // 2, 30)
+
+
 def test_slow_clients_are_cut_off(start_server):
     server = start_server("--header-timeout-seconds", "0.5", "--body-timeout-seconds", "0.5", "--keepalive-seconds", "0.5")
     server.deploy("echo", ECHO)
