@@ -12,6 +12,12 @@
 
 namespace sterna::net {
 
+// What goes to the file is gathered first: clients that send a body in parts of a byte cost no write for
+// each.
+inline constexpr std::size_t kGathered = 64U << 10;
+// Where the memory of all bodies has no room for that. Not counted.
+inline constexpr std::size_t kLeastGathered = 4U << 10;
+
 // How much memory all bodies together may take, and where the rest goes. Shared by all threads.
 struct BodyBudget {
   std::size_t memory_limit = 64U << 20;  // bytes, all bodies together
@@ -30,7 +36,9 @@ class Body {
       : budget_(other.budget_),
         memory_(std::exchange(other.memory_, {})),
         file_(std::move(other.file_)),
-        spooled_(std::exchange(other.spooled_, 0)) {}
+        spooled_(std::exchange(other.spooled_, 0)),
+        tail_(std::exchange(other.tail_, {})),
+        tail_room_(std::exchange(other.tail_room_, 0)) {}
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
 
@@ -38,8 +46,8 @@ class Body {
   Status append(std::string_view part);
   void clear();
 
-  std::uint64_t size() const { return memory_.size() + spooled_; }
-  // The part that is in memory; bytes [0, memory().size()) of the body.
+  std::uint64_t size() const { return memory_.size() + spooled_ + tail_.size(); }
+  // The part that stays in memory; bytes [0, memory().size()) of the body.
   std::string_view memory() const { return memory_; }
   bool spooled() const { return static_cast<bool>(file_); }
   // Appends up to `limit` bytes from `offset` to `out`; answers how many.
@@ -49,11 +57,15 @@ class Body {
 
  private:
   Status spool(std::string_view part);
+  Status open_file();
+  Status write(std::string_view part);
 
   BodyBudget& budget_;
   std::string memory_;
   UniqueFd file_;
-  std::uint64_t spooled_ = 0;
+  std::uint64_t spooled_ = 0;  // bytes in the file, behind those of memory_
+  std::string tail_;           // what follows them
+  std::size_t tail_room_ = 0;
 };
 
 }  // namespace sterna::net
