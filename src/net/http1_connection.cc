@@ -294,6 +294,8 @@ void Http1Connection::refuse(unsigned status, const Error& error) {
     server_.service_.on_refused(*this, status, error);
   } else if (answer_ != Answer::kFinished) {
     return close();
+  } else {
+    server_.loop_.at_turn_end(*this);  // its answer may have left: nothing else would end the connection
   }
   reading_ = Reading::kRefused;
 }

@@ -299,6 +299,21 @@ TEST_F(HttpEndingTest, RefusedUploadIsDroppedSoThatTheAnswerArrives) {
   EXPECT_EQ(server().connections(), 0U);
 }
 
+TEST_F(HttpEndingTest, MalformedRestOfARefusedUploadEndsTheConnection) {
+  service_.head = [](HttpConnection& connection) {
+    connection.begin(404);
+    connection.send("no");
+    return 0;
+  };
+  Client client(*this);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  ASSERT_TRUE(ends_with(client, "no"));
+  client.send("no chunk\r\n");
+  EXPECT_TRUE(closes(client));
+  pass(seconds(4));
+  EXPECT_EQ(server().connections(), 0U);
+}
+
 TEST_F(HttpEndingTest, SlowHeadsAndBodiesTimeOut) {
   Client head(*this);
   head.send("GET / HT");
