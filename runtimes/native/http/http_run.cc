@@ -187,6 +187,7 @@ void HttpRun::end_badly(const std::string& why) {
 }
 
 void HttpRun::cancel() {
+  upstream_.loop().cancel(end_timer_);  // which may be due in this very turn
   if (connection_) upstream_.loop().dispose(std::move(connection_));
   exchange_.fail(wire::FailKind::kCancelled, "cancelled");
 }
