@@ -80,6 +80,10 @@ struct Gateway::Target final : net::RequestState {
   auth::GrantPtr caller;                     // whose token was checked
   api::Access access = api::Access::kToken;  // of the function when that was
   MonotonicTime checked_at;
+
+  // As the function sees the request: a token that was checked is the platform's, also where the function has
+  // become public since.
+  api::Access access_seen() const { return caller ? api::Access::kToken : api::Access::kPublic; }
 };
 
 Gateway::Target& Gateway::target_of(net::HttpConnection& connection) {
@@ -418,7 +422,7 @@ void Gateway::invoke(net::HttpConnection& connection, Target& target) {
                                         .path = target.path,
                                         .query = route.query,
                                         .call_id = call_id,
-                                        .access = entry->access},
+                                        .access = target.access_seen()},
                                        parts_.ids, exchange.request_memory());
   exchange.start(connection, *entry, std::move(call_id), std::move(encoded), parts_.loop.now());
 }
@@ -426,7 +430,7 @@ void Gateway::invoke(net::HttpConnection& connection, Target& target) {
 void Gateway::submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
                      const Target& target, const AsyncWish& wish, const std::string& call_id) {
   auto submission = make_submission(connection, entry, target.path, target.route.query, call_id, wish,
-                                    parts_.loop.clock().wall(), parts_.ids);
+                                    target.access_seen(), parts_.loop.clock().wall(), parts_.ids);
   if (!submission)
     return answer_invocation_error(connection, status_of(submission.error()), submission.error(), call_id);
   SubmitExchange::start(parts_.loop, parts_.log_thread, parts_.async, connection, std::move(*submission),

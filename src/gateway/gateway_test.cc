@@ -380,6 +380,19 @@ TEST_F(AccessWhileBodiesComeTest, FunctionThatIsAnotherOneIsAskedAboutCallbacksT
             "400 bad_callback_url");
 }
 
+TEST_F(AccessWhileBodiesComeTest, TokenThatWasCheckedDoesNotReachAFunctionThatBecomesPublic) {
+  Client client(*this);
+  client.send(head("POST", kInvoke, std::string("Content-Length: 4\r\n").append(kGood)) + "pi");
+  for (int i = 0; i < 5; ++i) turn();
+  set_access(api::Access::kPublic);
+  client.send("ng");
+  const OwnedFrame frame = run();
+  EXPECT_TRUE(frame.payload.ends_with("ping"));
+  EXPECT_EQ(frame.payload.find("good"), std::string::npos);
+  worker().respond(frame, 200, {}, "pong");
+  EXPECT_TRUE(ends_with(client, "pong"));
+}
+
 TEST_F(AccessWhileBodiesComeTest, GoodTokenStaysGoodAndCountsOnce) {
   registry::Space space;
   space.spec.name = "default";

@@ -40,8 +40,8 @@ Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, 
 
 Result<queue::Submission> make_submission(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
                                           const std::string& path, std::string_view query,
-                                          const std::string& call_id, const AsyncWish& wish, WallTime now,
-                                          UlidGenerator& ids) {
+                                          const std::string& call_id, const AsyncWish& wish,
+                                          api::Access access, WallTime now, UlidGenerator& ids) {
   const net::HttpRequest& request = connection.request();
   const WallTime not_before = wish.headers.earliest(now);
   queue::Submission submission{
@@ -50,13 +50,10 @@ Result<queue::Submission> make_submission(net::HttpConnection& connection, const
                    .name = entry.name,
                    .space_made_at = entry.in_space->made_at},
       .id = call_id,
-      .request = encode_request(request,
-                                {.client = connection.client(),
-                                 .path = path,
-                                 .query = query,
-                                 .call_id = call_id,
-                                 .access = entry.access},
-                                ids),
+      .request = encode_request(
+          request,
+          {.client = connection.client(), .path = path, .query = query, .call_id = call_id, .access = access},
+          ids),
       .body = connection.take_body(),
       .callback_url = wish.headers.callback_url,
       .created_at = now,

@@ -24,11 +24,11 @@ struct AsyncWish {
 Result<std::optional<AsyncWish>> async_wish_of(const net::HttpRequest& request, RouteKind kind,
                                                const auth::Grant* caller, WallTime now);
 
-// Takes the connection's body. `path` is as the function sees it. Fails with io when a body on disk cannot be
-// read.
+// Takes the connection's body. `path` and `access` are as the function sees them. Fails with io when a body
+// on disk cannot be read.
 Result<queue::Submission> make_submission(net::HttpConnection& connection, const invoke::FunctionEntry& entry,
                                           const std::string& path, std::string_view query,
-                                          const std::string& call_id, const AsyncWish& wish, WallTime now,
-                                          UlidGenerator& ids);
+                                          const std::string& call_id, const AsyncWish& wish,
+                                          api::Access access, WallTime now, UlidGenerator& ids);
 
 }  // namespace sterna::gateway
