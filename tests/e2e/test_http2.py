@@ -309,6 +309,21 @@ def test_a_head_that_is_compressed_to_nothing_is_431(client):
     assert client.goaway() == h2.ENHANCE_YOUR_CALM and client.is_closed()
 
 
+def test_answers_that_are_not_taken_are_not_kept_for_each_stream(server):
+    before = server.memory_kib()
+    clients = [Http2Client(server.address, settings=[(4, 0)]) for _ in range(5)]
+    for opened in clients:
+        for _ in range(100):
+            opened.request("GET", "/openapi.json")
+    for opened in clients:
+        for _ in range(100):
+            opened.read_until(lambda frame: frame.type == h2.HEADERS)
+    assert server.memory_kib() - before < 16 << 10
+    for opened in clients:
+        opened.socket.close()
+    still_serves(server)
+
+
 def test_memory_of_clients_that_left_goes_back(start_server):
     server = start_server()
     before = server.memory_kib()
