@@ -440,7 +440,10 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     member.exit_by = MonotonicTime::max();
     return context_.launcher.kill(worker.instance());  // it has closed its socket and runs on
   }
-  if (now >= member.leave_by) return kill(member);
+  if (now >= member.leave_by) {
+    if (!has_streamed_call_with_time_left(worker, now)) return kill(member);
+    retire(member, now);  // once more, for the time that it needs after that
+  }
   if (worker.state() == Worker::State::kStarting) {
     if (!worker.calls().empty() && now - worker.calls().front().arrived >= config_.queue_wait)
       take_back_all(member);
@@ -473,6 +476,14 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     if (call.started != MonotonicTime{} && now - std::max(call.started, call.timed_since_) >= config_.timeout)
       return time_out(member, call);
   }
+}
+
+// The time of a call whose body came while it ran has begun late, or not yet: a worker that leaves has it,
+// too.
+bool FunctionPool::has_streamed_call_with_time_left(Worker& worker, MonotonicTime now) const {
+  return std::ranges::any_of(worker.calls(), [&](const Call& call) {
+    return call.timed_since_ != MonotonicTime{} && now - call.timed_since_ <= config_.timeout;
+  });
 }
 
 // It has calls and has taken none of them for too long.

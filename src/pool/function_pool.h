@@ -157,6 +157,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void expire_line(MonotonicTime now);
   void check_member(Member& member, MonotonicTime now);
   bool hangs(const Member& member, MonotonicTime now) const;
+  bool has_streamed_call_with_time_left(Worker& worker, MonotonicTime now) const;
   void time_out(Member& member, Call& call);
   void stop_idle(MonotonicTime now);
   void keep_minimum();

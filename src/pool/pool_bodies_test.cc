@@ -240,6 +240,25 @@ TEST_F(PoolBodyTest, OrWithTheFirstOfTheAnswer) {
   EXPECT_EQ(call.failure, Failure::kTimeout);
 }
 
+TEST_F(PoolBodyTest, AWorkerThatLeavesHasTheTimeThatItsCallHas) {
+  config_.timeout = seconds(3);
+  FakeWorker& one = warm();
+  TestCall& call = submit_open();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  pool().close(nullptr, FunctionPool::Leave::kAfterCalls);
+  pass(seconds(60));
+  grow(call, "all", More::kNo);
+  pass(seconds(2));
+  EXPECT_FALSE(one.killed());
+  EXPECT_FALSE(call.ended);
+  one.respond(run, "thanks", microseconds(1));
+  settle();
+  EXPECT_EQ(call.body, "thanks");
+  pass(seconds(10));
+  EXPECT_TRUE(one.killed());  // it has not left
+}
+
 // Of a version whose workers gather bodies: it has taken no call because none is whole.
 TEST_F(PoolBodyTest, AWorkerThatWaitsForABodyDoesNotHang) {
   config_.request_buffering = true;

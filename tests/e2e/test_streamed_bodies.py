@@ -226,6 +226,16 @@ def test_a_client_that_goes_in_the_midst_ends_its_run(server, name):
     eventually(lambda: "caller went away" in "".join(texts(server, name)))
 
 
+def test_a_stream_that_is_reset_in_the_midst_ends_its_run(server):
+    before, cuts = cancelled(server, "small"), texts(server, "small").count("cut")
+    with Http2Client(server.address) as client:
+        stream = client.request("POST", invoke_path("small", "/echo"), body=b"x", end=False)
+        client.read_until(lambda frame: frame.type == h2.DATA and frame.stream == stream)
+        client.send(h2.RST_STREAM, 0, stream, h2.CANCEL.to_bytes(4, "big"))
+        eventually(lambda: cancelled(server, "small") == before + 1)
+    wait_for_log(server, "small", "cut", cuts + 1)
+
+
 def test_a_client_that_is_too_slow(start_server):
     server = start_server("--body-timeout-seconds", "0.5")
     deploy_node(server, "node")
