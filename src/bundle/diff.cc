@@ -52,8 +52,37 @@ bool is_shown(std::string_view content) {
   return content.size() <= kMaxDiffFile && api::is_variable_text(content);
 }
 
+// Takes lines and comparisons from `effort`.
+std::string unified_diff(std::string_view path, std::string_view from, std::string_view to, Effort& effort) {
+  const Lines from_lines = split_lines(from);
+  const Lines to_lines = split_lines(to);
+  effort.spend(from_lines.size() + to_lines.size());
+  const std::vector<Edit> edits = diff_lines(from_lines, to_lines, effort);
+  std::string out;
+  Place place;
+  std::size_t passed = 0;
+  while (true) {
+    const auto next = std::find_if(edits.begin() + static_cast<std::ptrdiff_t>(passed), edits.end(), changes);
+    if (next == edits.end()) return out;
+    const auto change = static_cast<std::size_t>(next - edits.begin());
+    const std::size_t begin = std::max(passed, change - std::min(change, kContext));
+    for (; passed < begin; ++passed) place.pass(edits[passed]);
+    const Place before = place;
+    std::string body;
+    for (const std::size_t end = end_of_hunk(edits, change); passed < end; ++passed) {
+      place.pass(edits[passed]);
+      append_line(body, edits[passed]);
+    }
+    if (out.empty()) out = fmt::format("--- a/{}\n+++ b/{}\n", path, path);
+    out += fmt::format("@@ -{} +{} @@\n{}", range_of(before.from, place.from), range_of(before.to, place.to),
+                       body);
+  }
+}
+
 class Comparison {
  public:
+  explicit Comparison(std::int64_t max_steps) : effort_{.left = max_steps} {}
+
   // At most one of them is null.
   void note(const File* from, const File* to) {
     const File* const either = from != nullptr ? from : to;
@@ -79,8 +108,9 @@ class Comparison {
  private:
   void show(FileChange& change, std::string_view from, std::string_view to) {
     if (from.size() > kMaxDiffFile || to.size() > kMaxDiffFile) diff_.truncated = true;
-    if (!is_shown(from) || !is_shown(to)) return;
-    std::string text = unified_diff(change.path, from, to);
+    if (effort_.left <= 0) diff_.truncated = true;
+    if (effort_.left <= 0 || !is_shown(from) || !is_shown(to)) return;
+    std::string text = unified_diff(change.path, from, to, effort_);
     if (shown_ + text.size() > kMaxDiffBytes) {
       diff_.truncated = true;
       return;
@@ -91,6 +121,7 @@ class Comparison {
 
   BundleDiff diff_;
   std::size_t shown_ = 0;
+  Effort effort_;
 };
 
 }  // namespace
@@ -110,32 +141,12 @@ std::string_view to_string(FileChange::Kind kind) {
 }
 
 std::string unified_diff(std::string_view path, std::string_view from, std::string_view to) {
-  const Lines from_lines = split_lines(from);
-  const Lines to_lines = split_lines(to);
-  const std::vector<Edit> edits = diff_lines(from_lines, to_lines);
-  std::string out;
-  Place place;
-  std::size_t passed = 0;
-  while (true) {
-    const auto next = std::find_if(edits.begin() + static_cast<std::ptrdiff_t>(passed), edits.end(), changes);
-    if (next == edits.end()) return out;
-    const auto change = static_cast<std::size_t>(next - edits.begin());
-    const std::size_t begin = std::max(passed, change - std::min(change, kContext));
-    for (; passed < begin; ++passed) place.pass(edits[passed]);
-    const Place before = place;
-    std::string body;
-    for (const std::size_t end = end_of_hunk(edits, change); passed < end; ++passed) {
-      place.pass(edits[passed]);
-      append_line(body, edits[passed]);
-    }
-    if (out.empty()) out = fmt::format("--- a/{}\n+++ b/{}\n", path, path);
-    out += fmt::format("@@ -{} +{} @@\n{}", range_of(before.from, place.from), range_of(before.to, place.to),
-                       body);
-  }
+  Effort effort{.left = kMaxDiffSteps};
+  return unified_diff(path, from, to, effort);
 }
 
-BundleDiff compare(const Files& from, const Files& to) {
-  Comparison comparison;
+BundleDiff compare(const Files& from, const Files& to, std::int64_t max_steps) {
+  Comparison comparison(max_steps);
   auto a = from.begin();
   auto b = to.begin();
   while (a != from.end() || b != to.end()) {

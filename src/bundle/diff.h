@@ -13,6 +13,8 @@ namespace sterna::bundle {
 
 inline constexpr std::size_t kMaxDiffFile = 256 << 10;  // larger files are only named
 inline constexpr std::size_t kMaxDiffBytes = 1 << 20;   // of all diffs together
+// Of all files together, in comparisons of lines: half a second of one core at most.
+inline constexpr std::int64_t kMaxDiffSteps = 30'000'000;
 
 struct FileChange {
   enum class Kind : std::uint8_t { kAdded, kRemoved, kChanged, kMode };  // kMode: only the executable bit
@@ -20,16 +22,16 @@ struct FileChange {
   Kind kind = Kind::kChanged;
   std::optional<std::size_t> from_bytes;
   std::optional<std::size_t> to_bytes;
-  std::string diff;  // empty: no text, or too large to show
+  std::string diff;  // empty: no text, too large to show, or without steps left
 };
 std::string_view to_string(FileChange::Kind kind);  // "added"
 
 struct BundleDiff {
   std::vector<FileChange> files;  // by path; equal ones are left out
-  bool truncated = false;         // some text was too large, or there was too much
+  bool truncated = false;         // some text was too large, or there was too much to show or to compare
 };
 
-BundleDiff compare(const Files& from, const Files& to);
+BundleDiff compare(const Files& from, const Files& to, std::int64_t max_steps = kMaxDiffSteps);
 
 // "--- a/path", "+++ b/path" and hunks with three lines around each change, as patch(1) takes them. Texts
 // with very many differences are shown as one replaced block. Empty when they are equal.

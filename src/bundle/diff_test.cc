@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/clock.h"
 #include "bundle/line_diff.h"
 
 namespace sterna::bundle {
@@ -50,7 +51,8 @@ TEST(LineDiff, TurnsOneTextIntoTheOtherWithTheFewestEdits) {
     }
     const Lines from = split_lines(texts[0]);
     const Lines to = split_lines(texts[1]);
-    const auto edits = diff_lines(from, to);
+    Effort effort{.left = kMaxDiffSteps};
+    const auto edits = diff_lines(from, to, effort);
     EXPECT_EQ(joined(edits, '+'), texts[0]);
     EXPECT_EQ(joined(edits, '-'), texts[1]);
     EXPECT_EQ(changed(edits), fewest(from, to)) << texts[0] << "--\n" << texts[1];
@@ -66,10 +68,26 @@ TEST(LineDiff, VeryDifferentTextsAreReplacedAsAWhole) {
   }
   const Lines from_lines = split_lines(from);
   const Lines to_lines = split_lines(to);
-  const auto edits = diff_lines(from_lines, to_lines);
+  Effort effort{.left = kMaxDiffSteps};
+  const auto edits = diff_lines(from_lines, to_lines, effort);
   EXPECT_EQ(joined(edits, '+'), from);
   EXPECT_EQ(joined(edits, '-'), to);
   EXPECT_EQ(edits.front().op, ' ');
+}
+
+TEST(LineDiff, WithoutEffortTextsAreReplacedAsAWhole) {
+  const std::string from = "1\n2\n3\n4\n5\n6\n";
+  const std::string to = "1\n3\n4\n5\n7\n6\n";
+  const Lines from_lines = split_lines(from);
+  const Lines to_lines = split_lines(to);
+  Effort enough{.left = 100};
+  EXPECT_EQ(changed(diff_lines(from_lines, to_lines, enough)), 2U);
+  Effort little{.left = 5};
+  const auto edits = diff_lines(from_lines, to_lines, little);
+  EXPECT_EQ(joined(edits, '+'), from);
+  EXPECT_EQ(joined(edits, '-'), to);
+  EXPECT_EQ(changed(edits), 8U);  // all but the first and the last line
+  EXPECT_LE(little.left, 0);
 }
 
 TEST(UnifiedDiff, ShowsChangesWithTheirSurroundings) {
@@ -134,6 +152,41 @@ TEST(Compare, LargeTextsAreNamedOnly) {
   EXPECT_GT(shown, kMaxDiffBytes / 2);
   EXPECT_LE(shown, kMaxDiffBytes);
   EXPECT_EQ(all.files.size(), 8U);
+}
+
+TEST(Compare, TakesSoManyStepsAndNamesTheRest) {
+  const std::string from = "1\n2\n3\n4\n";
+  const std::string to = "1\n3\n4\n5\n";
+  Files before;
+  Files after;
+  for (int i = 0; i < 100; ++i) {
+    before.push_back({fmt::format("f{:02}", i), from});
+    after.push_back({fmt::format("f{:02}", i), to});
+  }
+  EXPECT_FALSE(compare(before, after).truncated);
+  const BundleDiff diff = compare(before, after, 500);
+  EXPECT_TRUE(diff.truncated);
+  EXPECT_EQ(diff.files.size(), 100U);
+  EXPECT_NE(diff.files.front().diff, "");
+  EXPECT_EQ(diff.files.back().diff, "");
+}
+
+// What made one request take minutes: texts whose lines are alike, so that each search goes as far as it may.
+TEST(Compare, TakesABoundedTime) {
+  std::mt19937 random(7);  // NOLINT(bugprone-random-generator-seed): the same texts each time
+  Files before;
+  Files after;
+  for (int i = 0; i < 1000; ++i) {
+    for (Files* files : {&before, &after}) {
+      std::string text;
+      for (int line = 0; line < 4096; ++line) text += {"ab"[random() % 2], '\n'};
+      files->push_back({fmt::format("f{:04}", i), text});
+    }
+  }
+  const SystemClock clock;
+  const MonotonicTime begin = clock.now();
+  EXPECT_TRUE(compare(before, after).truncated);
+  EXPECT_LT(clock.now() - begin, std::chrono::seconds(4));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@ namespace {
 
 using Part = std::span<const std::string_view>;
 
+constexpr std::size_t kShortLine = 64;  // bytes
+
 // Row d of the search: how far each diagonal k = -d-1..d+1 has come with d edits less one.
 class Row {
  public:
@@ -22,13 +24,14 @@ class Row {
 
 class Search {
  public:
-  Search(Part from, Part to) : from_(from), to_(to) {}
+  Search(Part from, Part to, Effort& effort) : from_(from), to_(to), effort_(effort) {}
 
   // In reverse order; empty when there are too many.
   std::vector<Edit> run() {
     const int most = std::min(kMaxEdits, width() + height());
     rows_.emplace_back(0);
-    for (int d = 0; d <= most; ++d) {
+    for (int d = 0; d <= most && effort_.left > 0; ++d) {
+      effort_.spend(static_cast<std::size_t>(d) + 1);
       Row next(d + 1);
       for (int k = -d; k <= d; k += 2) {
         const int x = slide(start(rows_.back(), d, k), k);
@@ -50,8 +53,9 @@ class Search {
   static int start(const Row& row, int d, int k) {
     return comes_from_above(row, d, k) ? row[k + 1] : row[k - 1] + 1;
   }
-  int slide(int x, int k) const {
-    while (x < width() && x - k < height() && from_line(x) == to_line(x - k)) ++x;
+  int slide(int x, int k) {
+    for (; x < width() && x - k < height() && from_line(x) == to_line(x - k) && effort_.left > 0; ++x)
+      effort_.spend(1 + from_line(x).size() / kShortLine);
     return x;
   }
 
@@ -79,6 +83,7 @@ class Search {
 
   Part from_;
   Part to_;
+  Effort& effort_;
   std::vector<Row> rows_;
 };
 
@@ -102,7 +107,7 @@ Lines split_lines(std::string_view text) {
   return lines;
 }
 
-std::vector<Edit> diff_lines(const Lines& from, const Lines& to) {
+std::vector<Edit> diff_lines(const Lines& from, const Lines& to, Effort& effort) {
   Part a = from;
   Part b = to;
   const auto [a_at, b_at] = std::ranges::mismatch(a, b);
@@ -117,7 +122,7 @@ std::vector<Edit> diff_lines(const Lines& from, const Lines& to) {
   for (std::size_t i = 0; i < head; ++i) edits.push_back({' ', from[i]});
   const Part gone = a.first(a.size() - tail);
   const Part came = b.first(b.size() - tail);
-  std::vector<Edit> middle = Search(gone, came).run();
+  std::vector<Edit> middle = Search(gone, came, effort).run();
   std::ranges::reverse(middle);
   if (middle.empty()) middle = replace(gone, came);
   edits.insert(edits.end(), middle.begin(), middle.end());
