@@ -13,8 +13,8 @@ namespace sterna::bundle {
 
 inline constexpr std::size_t kMaxDiffFile = 256 << 10;  // larger files are only named
 inline constexpr std::size_t kMaxDiffBytes = 1 << 20;   // of all diffs together
-// Of all files together, in comparisons of lines: half a second of one core at most.
-inline constexpr std::int64_t kMaxDiffSteps = 30'000'000;
+// Of all files together, in comparisons of lines: about half a second of one core.
+inline constexpr std::int64_t kMaxDiffSteps = 20'000'000;
 
 struct FileChange {
   enum class Kind : std::uint8_t { kAdded, kRemoved, kChanged, kMode };  // kMode: only the executable bit

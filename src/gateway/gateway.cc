@@ -149,8 +149,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       return kNoBody;
     case RouteKind::kManagement:
       if (!check_management(connection, target) || !count_management(connection, target)) return 0;
-      connection.answers_at_length();
-      return parts_.management.max_body_bytes();
+      return parts_.management.max_body_bytes(route->path, connection.request().method);
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:
       check_oauth(connection);
@@ -203,6 +202,7 @@ std::uint64_t Gateway::check_others(net::HttpConnection& connection, Target& tar
 }
 
 bool Gateway::let_in(net::HttpConnection& connection, Target& target, const auth::Need& need, Pages pages) {
+  target.caller.reset();
   auto caller = parts_.gatekeeper.admit(connection.request(), connection.client(), need, pages);
   if (!caller) {
     note_refusal(caller.error());
@@ -221,11 +221,12 @@ bool Gateway::admit(net::HttpConnection& connection, Target& target, const auth:
   return let_in(connection, target, need, pages) && count_management(connection, target);
 }
 
-bool Gateway::count_management(net::HttpConnection& connection, const Target& target) {
+bool Gateway::count_management(net::HttpConnection& connection, Target& target) {
   if (!target.caller || !target.caller->meter) return true;
   const auto too_fast = count_request({.app = target.caller->meter}, parts_.loop.now());
   if (!too_fast) return true;
   parts_.refusals.count(target.caller->space, too_fast->limit);
+  target.caller.reset();
   answer_too_fast(connection, *too_fast, {});
   return false;
 }
@@ -480,10 +481,19 @@ void Gateway::metrics(net::HttpConnection& connection) {
 }
 
 void Gateway::on_refused(net::HttpConnection& connection, unsigned status, const Error& error) {
-  const bool has_large_code =
-      error.reason == "body_too_large" && target_of(connection).route.kind == RouteKind::kManagement;
-  answer_invocation_error(connection, status, has_large_code ? parts_.management.body_too_large() : error,
-                          call_id_of(connection.request(), parts_.ids));
+  const net::HttpRequest& request = connection.request();
+  Target& target = target_of(connection);
+  const bool manages = target.route.kind == RouteKind::kManagement;
+  // Who has been let in and sends too much, or too slowly. Of a request whose head is broken there is nobody.
+  if (const auth::GrantPtr caller = std::exchange(target.caller, nullptr); manages && caller) {
+    ManagementExchange::refused(parts_.management_thread, parts_.management, connection, target.route.path,
+                                {.status = status, .error = error, .challenge = {}, .caller = caller});
+  }
+  const bool has_large_body = manages && error.reason == "body_too_large";
+  answer_invocation_error(
+      connection, status,
+      has_large_body ? parts_.management.body_too_large(target.route.path, request.method) : error,
+      call_id_of(request, parts_.ids));
 }
 
 }  // namespace sterna::gateway

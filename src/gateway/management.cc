@@ -27,6 +27,21 @@ ManagementReply failure_reply(api::Problem problem, const ManagementRequest& req
   return problem_reply(problem);
 }
 
+bool carries_code(std::string_view path, std::string_view method) {
+  const std::optional<ManagementRoute> route = parse_management_route(path);
+  if (!route) return false;
+  switch (route->resource) {
+    case Resource::kFunctions:
+      return method == "POST";
+    case Resource::kFunction:
+      return method == "PUT" || method == "PATCH";
+    case Resource::kCode:
+      return method == "PUT";
+    default:
+      return false;
+  }
+}
+
 // The word of a problem document; empty when the answer is none.
 std::string reason_of(const ManagementReply& reply) {
   constexpr int kFirstProblem = 400;
@@ -49,16 +64,21 @@ Management::Management(registry::Registry& registry, bundle::BundleStore& bundle
       load_(std::move(load)),
       sandbox_(std::move(sandbox)) {}
 
-std::uint64_t Management::max_body_bytes() const {
+std::uint64_t Management::max_body_bytes(std::string_view path, std::string_view method) const {
+  if (!carries_code(path, method)) return kMaxPlainBodyBytes;
   constexpr std::uint64_t kRest = bundle::kMaxFiles * bundle::kMaxPathBytes + (1U << 20);
   return (max_code_bytes_ + 2) / 3 * 4 + kRest;  // base64 is a third larger
 }
 
-Error Management::body_too_large() const {
+Error Management::body_too_large(std::string_view path, std::string_view method) const {
+  if (!carries_code(path, method)) {
+    return {Code::kInvalid, Component::kGateway, "body_too_large",
+            fmt::format("the request body is larger than {} bytes", kMaxPlainBodyBytes)};
+  }
   return {Code::kInvalid, Component::kGateway, "body_too_large",
           fmt::format("the request body is larger than {} bytes, in which code of limits.max_code_bytes ({}) "
                       "finds room",
-                      max_body_bytes(), max_code_bytes_)};
+                      max_body_bytes(path, method), max_code_bytes_)};
 }
 
 ManagementReply Management::handle(const ManagementRequest& request) {

@@ -63,6 +63,8 @@ using SandboxSource = std::function<api::OrderedJson(const registry::Function&, 
 // there is none.
 api::OrderedJson traffic_json(const registry::Function& function);
 
+inline constexpr std::uint64_t kMaxPlainBodyBytes = 1U << 20;
+
 // Any thread; every call blocks on the disk, so none belongs on an event loop.
 class Management {
  public:
@@ -81,10 +83,11 @@ class Management {
   // whether the caller may do what the body says.
   ManagementReply handle(const ManagementRequest& request);
 
-  // Of a request: code of limits.max_code_bytes in base64, the names of its files, and the settings.
-  std::uint64_t max_body_bytes() const;
+  // Of a request that may carry code: limits.max_code_bytes in base64, the names of its files, and the
+  // settings. Of all others: kMaxPlainBodyBytes.
+  std::uint64_t max_body_bytes(std::string_view path, std::string_view method) const;
   // What is said to who sends more.
-  Error body_too_large() const;
+  Error body_too_large(std::string_view path, std::string_view method) const;
 
   // Whether the audit log is to keep that the request was refused before its body came, by `refused`; without
   // room, and of what is refused all the time, it keeps the number only. Touches no disk.

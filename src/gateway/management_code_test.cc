@@ -112,8 +112,33 @@ TEST_F(ManagementCodeTest, LargestCodeIsTheSameHoweverItComes) {
 }
 
 TEST_F(ManagementCodeTest, BodiesMayBeAsLargeAsTheCodeInBase64) {
-  EXPECT_GE(management_->max_body_bytes(), api::base64_encode(std::string(kMaxCodeBytes, 'x')).size());
-  EXPECT_NE(management_->body_too_large().detail.find("limits.max_code_bytes (100000)"), std::string::npos);
+  const std::string functions = "/spaces/default/functions";
+  for (const auto& [method, path] : {std::pair<std::string, std::string>{"POST", functions},
+                                     {"PUT", std::string(kMotion)},
+                                     {"PATCH", std::string(kMotion)},
+                                     {"PUT", code_}}) {
+    EXPECT_GE(management_->max_body_bytes(path, method),
+              api::base64_encode(std::string(kMaxCodeBytes, 'x')).size());
+    EXPECT_NE(management_->body_too_large(path, method).detail.find("limits.max_code_bytes (100000)"),
+              std::string::npos);
+  }
+}
+
+TEST_F(ManagementCodeTest, OtherBodiesMayBeOneMebibyte) {
+  for (const auto& [method, path] :
+       {std::pair<std::string, std::string>{"PUT", "/spaces/default/secrets/KEY"},
+        {"POST", "/spaces/default/apps"},
+        {"PATCH", "/spaces/default"},
+        {"POST", "/spaces"},
+        {"POST", std::string(kMotion) + "/rollback"},
+        {"PUT", std::string(kMotion) + "/traffic"},
+        {"DELETE", std::string(kMotion)},
+        {"GET", code_},
+        {"POST", "/nothing"}}) {
+    EXPECT_EQ(management_->max_body_bytes(path, method), 1U << 20U) << path;
+    EXPECT_EQ(management_->body_too_large(path, method).detail,
+              "the request body is larger than 1048576 bytes");
+  }
 }
 
 TEST_F(ManagementCodeTest, VersionsAndRollback) {

@@ -28,6 +28,17 @@ def test_what_changes_something_is_kept_in_the_audit_log(server, admin, new_app)
     assert admin.status("DELETE", "/spaces/default/secrets/AUDITED") == 204
 
 
+def test_a_body_that_is_too_large_is_kept_in_the_audit_log(server, admin, new_app):
+    app = new_app(["function.update", "secret.create", "app.read"])
+    for path, length in (("/spaces/default/functions/open/code", 999_999_999), ("/spaces/default/secrets/LARGE", (1 << 20) + 1)):
+        with server.open() as client:
+            client.request("PUT", path, [("Authorization", f"Bearer {app.token}"), ("Content-Length", str(length))])
+            assert client.read().status == 413
+        entry = eventually(lambda: (newest := audited(app)[0])["path"] == path and newest, 10)
+        assert (entry["method"], entry["status"], entry["reason"]) == ("PUT", 413, "body_too_large")
+        assert entry["app"]["id"] == app.client_id
+
+
 def test_an_app_of_another_space_cannot_fill_the_audit_log(admin, new_app):
     for name in ("audited-lab", "audited-ops"):
         assert admin.status("POST", "/spaces", json={"name": name}) == 201
