@@ -18,6 +18,7 @@ struct SpecRules {
   std::vector<std::string> templates;  // every accepted name, aliases too
   Limits default_limits;
   bool allow_network_host = true;                        // what was stored once is read again
+  std::int64_t max_body_bytes = std::int64_t{1} << 30U;  // the most that the server takes for any function
   std::optional<std::vector<IpRange>> egress_private{};  // private targets that functions may have; none: all
   RateLimit app_rate_limit{};                            // of apps that have none of their own
 };

@@ -205,6 +205,14 @@ void read_egress_allow(ObjectReader& reader, const SpecRules& rules, std::vector
   }
 }
 
+void read_max_body(ObjectReader& reader, const SpecRules& rules, std::int64_t& out) {
+  constexpr std::string_view kField = "max_body_bytes";
+  const Json* value = reader.find(kField);
+  if (value == nullptr || read_integer(*value, 0, rules.max_body_bytes, out)) return;
+  reader.error(kField, fmt::format("a whole number from 0 to {}, which is the server's limits.max_body_bytes",
+                                   rules.max_body_bytes));
+}
+
 void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErrors& errors) {
   ObjectReader reader(json, "limits", errors);
   reader.seconds("timeout_seconds", out.timeout, 0.01, kMaxTimeoutSeconds);
@@ -224,7 +232,7 @@ void read_limits(const Json& json, const SpecRules& rules, Limits& out, FieldErr
   if (out.network == Network::kHost && !rules.allow_network_host)
     reader.error("network", std::string(kNetworkHostRefused));
   read_egress_allow(reader, rules, out.egress_allow);
-  reader.integer("max_body_bytes", out.max_body_bytes, 0, std::int64_t{1} << 30);
+  read_max_body(reader, rules, out.max_body_bytes);
   reader.seconds("queue_wait_seconds", out.queue_wait, 0, 3600);
   reader.boolean("warm_parent", out.warm_parent);
   reader.finish();

@@ -147,6 +147,19 @@ TEST(ParseSpec, ChecksRanges) {
   }
 }
 
+TEST(ParseSpec, BodiesAreNoLargerThanTheServersLimit) {
+  SpecRules rules{.templates = {"python3-http"}, .default_limits = {}, .max_body_bytes = 1000};
+  const auto with = [&](int bytes) {
+    return parse_spec({{"name", "f"}, {"limits", {{"max_body_bytes", bytes}}}}, rules);
+  };
+  EXPECT_EQ(with(1000)->limits.max_body_bytes, 1000);
+  const auto refused = with(1001);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), (FieldErrors{{"limits.max_body_bytes",
+                                           "a whole number from 0 to 1000, which is the server's "
+                                           "limits.max_body_bytes"}}));
+}
+
 TEST(ParseSpec, NetworkHostNeedsTheServersConsent) {
   SpecRules rules{.templates = {"python3-http"}, .default_limits = {}};
   const Json wants_host = *parse_json(R"({"name":"f","limits":{"network":"host"}})");

@@ -173,7 +173,10 @@ Management::Answer Management::patch_function(const Call& call) {
   if (!before) return problem(before.error());
   api::Json merged = api::to_json(before->newest.spec);
   merged.merge_patch(*patch);
-  auto wanted = parse_function(merged, rules_, max_code_bytes_);
+  api::SpecRules rules = rules_;
+  // It may have been made when the server took more: then it may stay so, though the server takes no more.
+  rules.max_body_bytes = std::max(rules.max_body_bytes, before->newest.spec.limits.max_body_bytes);
+  auto wanted = parse_function(merged, rules, max_code_bytes_);
   if (!wanted) return std::unexpected(std::move(wanted.error()));
   if (wanted->spec.name != call.route.function)
     return problem(api::FieldErrors{{"name", "cannot be changed"}});

@@ -61,7 +61,8 @@ FunctionEntry& FunctionTable::upsert(const registry::Function& function) {
   entry->callback = version.spec.callback;
   entry->cors = version.spec.cors;
   entry->request_buffering = version.spec.request_buffering;
-  entry->max_body_bytes = static_cast<std::uint64_t>(version.spec.limits.max_body_bytes);
+  entry->max_body_bytes =
+      std::min(max_body_bytes_, static_cast<std::uint64_t>(version.spec.limits.max_body_bytes));
   return *entry;
 }
 

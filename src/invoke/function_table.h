@@ -103,6 +103,8 @@ class FunctionTable final : private pool::PoolObserver {
   void set_space(registry::Space settings);
   // Of spaces that have none of their own. Call before the first space is set.
   void set_space_defaults(const RateLimit& rate, const api::Quota& quota);
+  // The most that any function takes, whatever its settings say. Call before the first function is applied.
+  void set_max_body(std::uint64_t bytes) { max_body_bytes_ = bytes; }
   // What it uses now; null when there is no space of that name.
   std::shared_ptr<const SpaceUse> find_space_use(std::string_view name) const;
   void remove_space(std::string_view name);
@@ -188,6 +190,7 @@ class FunctionTable final : private pool::PoolObserver {
   ByText<Space> spaces_;            // by name
   RateLimit default_rate_;
   api::Quota default_quota_;
+  std::uint64_t max_body_bytes_ = UINT64_MAX;
   std::vector<std::unique_ptr<pool::FunctionPool>> leaving_;
   // Active pools and candidates that are not dormant; thousands of functions that rest cost no time.
   boost::intrusive::list<pool::FunctionPool, boost::intrusive::constant_time_size<false>> live_;

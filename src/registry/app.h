@@ -22,7 +22,7 @@ struct App {
 // What it may do. Scopes that this program does not know are none.
 auth::Grant grant_of(const App& app);
 
-// Whether it can do everything everywhere, for ever: somebody must be able to.
+// Whether it can do everything everywhere, for ever, and often enough: somebody must be able to.
 bool is_administrator(const App& app);
 
 // An app and its tokens that have not expired, as the access table takes them.

@@ -43,6 +43,15 @@ bool may_the_same(const api::AppSpec& a, const api::AppSpec& b) {
          a.disabled == b.disabled;
 }
 
+// A slower one may be locked out for as long as it has set itself.
+bool may_ask_often(const RateLimit& limit) {
+  constexpr double kRequests = 1;              // a second
+  constexpr std::int64_t kBytes = 64U << 10U;  // a second, of the calls that it makes
+  const double requests = limit.requests_per_second.value_or(0);
+  const std::int64_t bytes = limit.bytes_per_second.value_or(0);
+  return (requests == 0 || requests >= kRequests) && (bytes == 0 || bytes >= kBytes);  // 0: no limit
+}
+
 }  // namespace
 
 auth::Grant grant_of(const App& app) {
@@ -59,7 +68,7 @@ auth::Grant grant_of(const App& app) {
 
 bool is_administrator(const App& app) {
   return app.space.empty() && !app.spec.disabled && !app.spec.expires_at && app.spec.functions.empty() &&
-         grant_of(app).scopes == auth::ScopeSet::all();
+         may_ask_often(app.spec.rate_limit) && grant_of(app).scopes == auth::ScopeSet::all();
 }
 
 // nullopt for the server, which has no space.

@@ -225,6 +225,16 @@ TEST_F(AppsTest, SomebodyStaysAdministrator) {
   api::AppSpec ending = everything("root");
   ending.expires_at = clock_.wall() + std::chrono::hours(1);
   EXPECT_EQ(reason(registry_->update_app("", "root", ending)), "last_administrator");
+  for (const RateLimit& slow :
+       {RateLimit{.requests_per_second = 0.5, .burst = 1000, .bytes_per_second = std::nullopt},
+        RateLimit{.requests_per_second = std::nullopt, .burst = std::nullopt, .bytes_per_second = 1000}}) {
+    api::AppSpec limited = everything("root");
+    limited.rate_limit = slow;
+    EXPECT_EQ(reason(registry_->update_app("", "root", limited)), "last_administrator");
+  }
+  api::AppSpec paced = everything("root");
+  paced.rate_limit = {.requests_per_second = 1, .burst = 1, .bytes_per_second = 0};
+  EXPECT_TRUE(registry_->update_app("", "root", paced));
   EXPECT_TRUE(registry_->update_app("", "root", everything("chief")));
   EXPECT_TRUE(registry_->rotate_app("", "chief", hasher_.hash("x")));
 

@@ -101,7 +101,7 @@ const std::array kOptions = {
            "Private targets that callbacks of all spaces may go to, e.g. 127.0.0.0/8 or hooks.internal; "
            "public ones are always allowed."},
     Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
-           "Largest request body of an invocation; above it 413 body_too_large."},
+           "Largest request body of an invocation; above it 413 body_too_large. Functions may set less."},
     Option{"limits.max_code_bytes", STERNA_NUMBER(limits.max_code_bytes, 1, 4 * kGiB),
            "Largest code of a function, unpacked; above it 413 bundle_too_large."},
     Option{"limits.max_path_levels", STERNA_NUMBER(limits.max_path_levels, 0, 64),

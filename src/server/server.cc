@@ -193,7 +193,8 @@ queue::QueueLimits queue_limits(const AsyncLimits& limits) {
 
 api::SpecRules spec_rules(const Config& config, const Runtimes& runtimes) {
   api::SpecRules rules{.templates = runtimes.templates, .default_limits = {}};
-  rules.default_limits.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
+  rules.max_body_bytes = static_cast<std::int64_t>(config.limits.max_body_bytes);
+  rules.default_limits.max_body_bytes = rules.max_body_bytes;
   rules.default_limits.queue_wait = config.limits.queue_wait;
   rules.allow_network_host = config.allow_network_host;
   rules.egress_private = private_targets(config);
@@ -362,6 +363,7 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
 }
 
 Status Server::listen() {
+  functions_.set_max_body(config_.limits.max_body_bytes);
   functions_.set_space_defaults(space_rate_limit(config_), space_quota(config_));
   access_.table().set_default_rate(app_rate_limit(config_));
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;

@@ -291,6 +291,21 @@ def test_a_function_may_have_a_smaller_limit(mirror):
     problem_of(mirror.call("small", method="POST", content=b"0123456789a"), 413, "body_too_large", "platform")
 
 
+def test_the_servers_limit_holds_for_all_functions(start_server):
+    server = start_server()
+    server.deploy("large", ECHO, limits={"max_body_bytes": 2_000_000})
+    assert server.stop() == 0
+    server.options = ("--max-body-bytes", "1000")
+    server.start()
+    server.wait_for_status("large", "Running")
+    assert server.call("large", method="POST", content=bytes(1000)).status_code == 200
+    problem_of(server.call("large", method="POST", content=bytes(1001)), 413, "body_too_large", "platform")
+    assert server.request("PATCH", function_path("large"), json={"description": "as before"}).status_code == 200
+    body = {"name": "other", "limits": {"max_body_bytes": 1001}}
+    answer = server.request("POST", "/spaces/default/functions", json=body)
+    assert "limits.max_body_bytes" in problem_of(answer, 422, "invalid_fields")["errors"][0]["message"]
+
+
 # The function's answer
 
 ANSWERS = """

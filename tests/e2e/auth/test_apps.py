@@ -20,6 +20,8 @@ def test_somebody_stays_administrator(admin):
     problem_of(admin.request("DELETE", path), 409, "last_administrator")
     problem_of(admin.request("PATCH", path, json={"disabled": True}), 409, "last_administrator")
     problem_of(admin.request("PATCH", path, json={"scopes": ["app"]}), 409, "last_administrator")
+    slow = {"requests_per_second": 0.000001, "burst": 1}
+    problem_of(admin.request("PATCH", path, json={"rate_limit": slow}), 409, "last_administrator")
     assert admin.status("GET", path) == 200, "its token still is good"
 
 
