@@ -84,8 +84,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Any thread, as long as it lives.
-  void hear(int signal) {
-    loop_.post([this, signal] { on_signal(signal); });
+  void hear_signal() {
+    loop_.post([this] { on_signal(); });
   }
   Status listen();
   void run() { loop_.run(); }
@@ -99,7 +99,7 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
-  void on_signal(int signal);
+  void on_signal();
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
 
@@ -420,8 +420,7 @@ Status Server::listen() {
   return make_first_administrator(*registry_, scheme + "://" + address);
 }
 
-void Server::on_signal(int signal) {
-  if (draining_ && signal == SIGHUP) return;  // a terminal that is closed may send more than one
+void Server::on_signal() {
   if (draining_) {
     log::warn("second signal: stopping at once");
     if (http_) http_->cut_off();
@@ -551,7 +550,7 @@ Status serve(const Config& config) {
                   std::move(runtimes), std::move(tools), std::move(*callback_allow), std::move(*registry),
                   std::move(*bundles), std::move(*layers), std::move(*logs), std::move(*queue),
                   std::move(*audit));
-    signals.tell([&server](int signal) { server.hear(signal); });
+    signals.tell([&server](int) { server.hear_signal(); });
     const Status listening = server.listen();
     if (listening) server.run();
     signals.tell(nullptr);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <system_error>
 #include <utility>
 
@@ -69,44 +70,43 @@ void Signals::tell(std::function<void(int)> heard) {
 void Signals::end_within(Duration patience) {
   {
     const std::scoped_lock lock(mutex_);
-    const MonotonicTime latest = clock_.now() + patience;
-    latest_ = latest_ ? std::min(*latest_, latest) : latest;
+    latest_ = std::min(latest_, clock_.now() + patience);
   }
   ::eventfd_write(wake_.get(), 1);
 }
 
 void Signals::on_signal(int signal) {
   const std::scoped_lock lock(mutex_);
+  if (count_ > 0 && signal == SIGHUP) return;
   if (heard_) {
     heard_(signal);
   } else {
     early_.push_back(signal);
   }
-  if (count_ > 0 && signal == SIGHUP) return;
   constexpr int kTooMany = 3;
   if (++count_ == kTooMany) end_now();
-  if (count_ > 1 && !latest_) latest_ = clock_.now() + kPatience;
+  if (count_ > 1) latest_ = std::min(latest_, clock_.now() + kPatience);
+}
+
+bool Signals::goes_on() {
+  const std::scoped_lock lock(mutex_);
+  if (!done_ && clock_.now() >= latest_) end_now();
+  return !done_;
 }
 
 int Signals::milliseconds_left() {
   const std::scoped_lock lock(mutex_);
-  if (!latest_) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*latest_ - clock_.now());
-  return static_cast<int>(std::max<std::int64_t>(0, left.count()));
+  if (latest_ == MonotonicTime::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(latest_ - clock_.now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
 }
 
 void Signals::wait() {
-  while (true) {
-    const int left = milliseconds_left();
-    if (left == 0) end_now();
+  while (goes_on()) {
     std::array<pollfd, 2> ready{{{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
-    ::poll(ready.data(), ready.size(), left);
+    ::poll(ready.data(), ready.size(), milliseconds_left());
     eventfd_t ignored = 0;
     ::eventfd_read(wake_.get(), &ignored);
-    {
-      const std::scoped_lock lock(mutex_);
-      if (done_) return;
-    }
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info)
       on_signal(static_cast<int>(info.ssi_signo));

@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -28,29 +27,31 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
 
   // From now on `heard` is called for each of them on the thread that waits, and for those that came before
-  // on this one. It must not block. nullptr: nobody is told.
+  // on this one. It must not block. nullptr: nobody is told. SIGHUP is heard as the first one only: a
+  // terminal that is closed may send more.
   void tell(std::function<void(int)> heard);
 
-  // Ends the process with status 1 when it still lasts after that time. So do a second signal (SIGHUP is
-  // none: a terminal that is closed may send more than one) after kPatience, and a third one at once. For
-  // what has been written a death like that is no other than a power cut.
+  // Ends the process with status 1 when it still lasts after that time. So do a second signal after
+  // kPatience, and a third one at once. For what has been written a death like that is no other than a power
+  // cut.
   void end_within(Duration patience);
 
  private:
   void wait();
   void on_signal(int signal);
+  bool goes_on();
   int milliseconds_left();
 
   const SystemClock clock_;
   UniqueFd signals_;
   UniqueFd wake_;
   std::mutex mutex_;
-  std::function<void(int)> heard_;       // guarded by mutex_
-  std::vector<int> early_;               // guarded by mutex_; nobody has been told of them yet
-  int count_ = 0;                        // guarded by mutex_; those that end
-  std::optional<MonotonicTime> latest_;  // guarded by mutex_
-  bool done_ = false;                    // guarded by mutex_
-  std::thread thread_;                   // last: it uses the others
+  std::function<void(int)> heard_;               // guarded by mutex_
+  std::vector<int> early_;                       // guarded by mutex_; nobody has been told of them yet
+  int count_ = 0;                                // guarded by mutex_; those that end
+  MonotonicTime latest_ = MonotonicTime::max();  // guarded by mutex_
+  bool done_ = false;                            // guarded by mutex_
+  std::thread thread_;                           // last: it uses the others
 };
 
 }  // namespace sterna::server

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <future>
+#include <utility>
 
 namespace sterna::server {
 namespace {
@@ -54,6 +55,22 @@ TEST_F(SignalsTest, ASecondOneEndsWhatHangs) {
   };
   EXPECT_EXIT(twice(SIGTERM, SIGTERM), ::testing::ExitedWithCode(1), kStuck);
   EXPECT_EXIT(twice(SIGHUP, SIGINT), ::testing::ExitedWithCode(1), kStuck);
+}
+
+TEST_F(SignalsTest, ASecondOneDoesNotWaitForTheEndsTimeLimit) {
+  const auto ends = [] {
+    Signals::block();
+    Signals signals;
+    std::promise<void> came;
+    signals.tell([&came](int) { came.set_value(); });
+    send(SIGTERM);
+    came.get_future().wait();
+    signals.tell(nullptr);
+    signals.end_within(std::chrono::hours(1));
+    send(SIGTERM);
+    hang();
+  };
+  EXPECT_EXIT(ends(), ::testing::ExitedWithCode(1), kStuck);
 }
 
 TEST_F(SignalsTest, TheEndHasATimeLimit) {

@@ -213,19 +213,19 @@ def test_a_second_signal_during_the_drain_does_no_harm(start_server):
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 
 
-def stop_thread(thread):
-    """Stops that thread alone, as if it hung; the one who calls must live as long."""
+def stop_main_thread(pid):
+    """Stops the main thread of this child alone, as if it hung; the one who calls must live as long."""
     libc = ctypes.CDLL(None, use_errno=True)
     for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
-        if libc.ptrace(request, thread, None, None) != 0:
+        if libc.ptrace(request, pid, None, None) != 0:
             raise OSError(ctypes.get_errno(), "ptrace")
-    eventually(lambda: pathlib.Path(f"/proc/{thread}/stat").read_text().split(")")[1].split()[0] == "t")
+    assert os.WIFSTOPPED(os.waitpid(pid, 0)[1])
 
 
 def test_a_second_signal_ends_a_server_whose_loop_hangs(start_server):
     server = start_server()
     started = server.processes()
-    stop_thread(server.pid())
+    stop_main_thread(server.pid())
     os.kill(server.pid(), signal.SIGTERM)
     eventually(lambda: not signal_is_pending(server.pid(), signal.SIGTERM))
     os.kill(server.pid(), signal.SIGTERM)
