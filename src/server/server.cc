@@ -84,8 +84,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Any thread, as long as it lives.
-  void hear_signal() {
-    loop_.post([this] { on_signal(); });
+  void hear(int signal) {
+    loop_.post([this, signal] { on_signal(signal); });
   }
   Status listen();
   void run() { loop_.run(); }
@@ -99,7 +99,7 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
-  void on_signal();
+  void on_signal(int signal);
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
 
@@ -420,14 +420,15 @@ Status Server::listen() {
   return make_first_administrator(*registry_, scheme + "://" + address);
 }
 
-void Server::on_signal() {
+void Server::on_signal(int signal) {
   if (draining_) {
     log::warn("second signal: stopping at once");
     if (http_) http_->cut_off();
     return loop_.stop();
   }
   draining_ = true;
-  log::info("draining", {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
+  log::info("draining",
+            {{"signal", std::int64_t{signal}}, {"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
   health_.drain("the server ends: calls that run are finished, no more are taken");
   drain_until_ = loop_.now() + config_.drain;
   dispatcher_.drain();
@@ -550,7 +551,7 @@ Status serve(const Config& config) {
                   std::move(runtimes), std::move(tools), std::move(*callback_allow), std::move(*registry),
                   std::move(*bundles), std::move(*layers), std::move(*logs), std::move(*queue),
                   std::move(*audit));
-    signals.tell([&server](int) { server.hear_signal(); });
+    signals.tell([&server](int signal) { server.hear(signal); });
     const Status listening = server.listen();
     if (listening) server.run();
     signals.tell(nullptr);
