@@ -18,13 +18,15 @@ namespace sterna::net {
 class Background {
  public:
   Background();
-  ~Background() { end(); }
+  // Runs what is queued, then ends.
+  ~Background() { finish(); }
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  // Any thread. After `end` jobs are dropped.
-  void run(Job job) { run({}, std::move(job)); }
-  void run(std::string_view lane, Job job);
+  // Any thread.
+  void run(Job job);
+  // Runs what is queued, then ends, before what the jobs use does. What comes later is not run.
+  void finish();
   // Jobs that have not begun. Any thread.
   std::size_t waiting() const;
   std::size_t waiting(std::string_view lane) const;

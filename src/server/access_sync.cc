@@ -25,14 +25,11 @@ Status AccessSync::load() {
   return {};
 }
 
-// The app is read again, so that the loop gets what is in force now.
-void AccessSync::on_app_changed(const std::string& id) {
-  const std::scoped_lock lock(telling_);
+// The app is read again, so that the loop gets what is in force now. Without that it has no access.
+Status AccessSync::on_app_changed(const std::string& id) {
   auto found = registry_.app_tokens(id);
-  if (!found && found.error().code != Code::kNotFound) {
-    log::error("cannot read an app; it has no access until it changes or the server starts again",
-               {{"app", std::string_view(id)}, {"error", std::string_view(found.error().detail)}});
-  }
+  Status read;
+  if (!found) read = std::unexpected(found.error());
   loop_.post([this, id, found = std::move(found)]() mutable {
     if (found) {
       table_.set(std::move(found->app), found->tokens, loop_.now());
@@ -40,6 +37,7 @@ void AccessSync::on_app_changed(const std::string& id) {
       table_.remove(id);
     }
   });
+  return read;
 }
 
 void AccessSync::on_space_deleted(const std::string& name) {

@@ -23,8 +23,9 @@ class AccessSync {
   // Call on the loop's thread, before requests come: fills the table, and forgets expired tokens from now on.
   Status load();
 
-  // After the commit, on the thread that made the change: more than one may.
-  void on_app_changed(const std::string& id);
+  // After the commit, on the thread that made the change. The first one fails when the app cannot be read,
+  // which has no access then, or is gone: not_found.
+  Status on_app_changed(const std::string& id);
   void on_space_deleted(const std::string& name);
 
  private:

@@ -9,11 +9,26 @@ namespace {
 
 constexpr auto kAnswerPatience = std::chrono::seconds(2);
 
+std::string of_version(std::string_view what, std::uint32_t version) {
+  return std::string(what) + " " + std::to_string(version);
+}
+
+// Fails when the disk is the reason. A function whose secrets cannot be read for another one still runs: its
+// code finds out which of them it needs.
+Status add_secret_values(registry::Registry& registry, registry::Function& function) {
+  const Status added = registry.add_secret_values(function);
+  if (added || added.error().code == Code::kIo) return added;
+  log::error("cannot read a function's secrets", {{"space", std::string_view(function.space)},
+                                                  {"function", std::string_view(function.name)},
+                                                  {"error", std::string_view(added.error().detail)}});
+  return {};
+}
+
 }  // namespace
 
 RegistryBridge::RegistryBridge(net::Loop& loop, net::Background& thread, registry::Registry& registry,
                                AccessSync& access)
-    : loop_(loop), thread_(thread), registry_(registry), access_(access) {
+    : loop_(loop), thread_(thread), registry_(registry), access_(access), work_(loop, thread) {
   registry_.on_change([this](const registry::Change& change) { on_change(change); });
 }
 
@@ -30,25 +45,40 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
   auto functions = registry_.snapshot();
   if (!functions) return std::unexpected(functions.error());
   for (registry::Function& function : *functions) {
-    add_secret_values(function);
+    if (const Status added = add_secret_values(registry_, function); !added) return added;
     table.apply(function);
   }
   return {};
 }
 
-// On the management thread; for apps on that of tokens too. The function is read again there, so that the
-// loop gets what is in force now.
+// On the management thread. What has changed is read again there, so that the loop gets what is in force now.
 void RegistryBridge::on_change(const registry::Change& change) {
   using Kind = registry::Change::Kind;
-  if (change.kind == Kind::kAppChanged) return access_.on_app_changed(change.function.id);
-  if (change.kind == Kind::kSpaceDeleted) access_.on_space_deleted(change.function.space);
-  if (change.kind == Kind::kSpaceMade || change.kind == Kind::kSpaceChanged ||
-      change.kind == Kind::kSpaceDeleted) {
-    return on_space_change(change.function.space);
+  const std::string& id = change.function.id;
+  const std::string& space = change.function.space;
+  switch (change.kind) {
+    case Kind::kAppChanged:
+      return work_.run("app " + id, "read", [this, id] { return access_.on_app_changed(id); });
+    case Kind::kSpaceDeleted:
+      access_.on_space_deleted(space);
+      [[fallthrough]];
+    case Kind::kSpaceMade:
+    case Kind::kSpaceChanged:
+      return work_.run("space " + space, "read", [this, space] { return bring_space(space); });
+    case Kind::kChanged:
+    case Kind::kDeleted:
+      return work_.run("function " + id, "read", [this, id] { return bring_function(id); });
   }
-  auto function = registry_.find(change.function.id);
-  if (function) add_secret_values(*function);
-  loop_.post([this, id = change.function.id, function = std::move(function)] {
+}
+
+// Only what the registry says is gone is removed: its calls and its logs go with it.
+Status RegistryBridge::bring_function(const std::string& id) {
+  auto function = registry_.find(id);
+  if (!function && function.error().code != Code::kNotFound) return std::unexpected(function.error());
+  if (function) {
+    if (const Status added = add_secret_values(registry_, *function); !added) return added;
+  }
+  loop_.post([this, id, function = std::move(function)] {
     if (table_ == nullptr) return;
     if (function) {
       table_->apply(*function);
@@ -56,27 +86,21 @@ void RegistryBridge::on_change(const registry::Change& change) {
       table_->remove(id);
     }
   });
+  return {};
 }
 
-// A function whose secrets cannot be read still runs: its code finds out which of them it needs.
-void RegistryBridge::add_secret_values(registry::Function& function) {
-  if (const Status added = registry_.add_secret_values(function); !added) {
-    log::error("cannot read a function's secrets", {{"space", std::string_view(function.space)},
-                                                    {"function", std::string_view(function.name)},
-                                                    {"error", std::string_view(added.error().detail)}});
-  }
-}
-
-void RegistryBridge::on_space_change(const std::string& name) {
+Status RegistryBridge::bring_space(const std::string& name) {
   auto space = registry_.find_space(name);
+  if (!space && space.error().code != Code::kNotFound) return std::unexpected(space.error());
   loop_.post([this, name, space = std::move(space)]() mutable {
     if (table_ == nullptr) return;
     if (space) {
       table_->set_space(std::move(*space));
-    } else if (space.error().code == Code::kNotFound) {
+    } else {
       table_->remove_space(name);
     }
   });
+  return {};
 }
 
 template <class T>
@@ -121,44 +145,45 @@ gateway::SpaceLoad RegistryBridge::load_of(const std::string& space, const queue
   });
 }
 
-void RegistryBridge::run(std::string what, Change change) {
-  thread_.run([this, what = std::move(what), change = std::move(change)] {
-    const Status done = change(registry_);
-    if (done || done.error().code == Code::kNotFound || done.error().code == Code::kConflict) return;
-    log::error("cannot record a function's state",
-               {{"change", std::string_view(what)}, {"error", std::string_view(done.error().detail)}});
+// Not in another order than they were found out.
+void RegistryBridge::run(const std::string& id, std::string what, Change change) {
+  thread_.run([this, id, what = std::move(what), change = std::move(change)] {
+    work_.run("state of " + id, what, [this, change] { return change(registry_); });
   });
 }
 
 void RegistryBridge::set_building(const std::string& id, std::uint32_t version) {
-  run("building", [=](registry::Registry& registry) { return registry.set_building(id, version); });
+  run(id, of_version("building", version),
+      [=](registry::Registry& registry) { return registry.set_building(id, version); });
 }
 
 void RegistryBridge::activate(const std::string& id, std::uint32_t version, bool async,
                               const std::string& runtime) {
-  run("active", [=](registry::Registry& registry) { return registry.activate(id, version, async, runtime); });
+  run(id, of_version("active", version),
+      [=](registry::Registry& registry) { return registry.activate(id, version, async, runtime); });
 }
 
 void RegistryBridge::fail_version(const std::string& id, std::uint32_t version, const std::string& reason) {
-  run("version failed",
+  run(id, of_version("version failed", version),
       [=](registry::Registry& registry) { return registry.fail_version(id, version, reason); });
 }
 
 void RegistryBridge::set_layer(const std::string& id, std::uint32_t version, const std::string& layer) {
-  run("built", [=](registry::Registry& registry) { return registry.set_layer(id, version, layer); });
+  run(id, of_version("built", version),
+      [=](registry::Registry& registry) { return registry.set_layer(id, version, layer); });
 }
 
 void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) {
-  run("canary failed",
+  run(id, of_version("canary failed", version),
       [=](registry::Registry& registry) { return registry.fail_canary(id, version, reason); });
 }
 
 void RegistryBridge::set_failed(const std::string& id, const std::string& reason) {
-  run("failed", [=](registry::Registry& registry) { return registry.set_failed(id, reason); });
+  run(id, "failed", [=](registry::Registry& registry) { return registry.set_failed(id, reason); });
 }
 
 void RegistryBridge::set_running(const std::string& id) {
-  run("running", [=](registry::Registry& registry) { return registry.set_running(id); });
+  run(id, "running", [=](registry::Registry& registry) { return registry.set_running(id); });
 }
 
 }  // namespace sterna::server

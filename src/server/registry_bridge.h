@@ -11,11 +11,12 @@
 #include "queue/lease_queue.h"
 #include "registry/registry.h"
 #include "server/access_sync.h"
+#include "server/persistent_work.h"
 
 namespace sterna::server {
 
 // Makes what the pools find out durable on the management thread, and brings every committed change back to
-// the table.
+// the table. What cannot be written or read is tried again until it can.
 class RegistryBridge final : public invoke::VersionStore, public build::BuildResults {
  public:
   // All outlive it. Becomes the registry's listener.
@@ -24,8 +25,8 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   // Call on the loop, once the table exists: fills it from the registry. Changes are passed on from now on.
   Status load(invoke::FunctionTable& table);
 
-  // The loop ends: nobody waits for its answers any more.
-  void stop_asking() { asks_ = false; }
+  // How many functions, spaces and apps wait for the registry to be written or read again. Any thread.
+  std::size_t waiting() const { return work_.waiting(); }
 
   // What the loop knows of a function; for the management thread, which waits for the answer.
   gateway::FunctionMetrics metrics_of(const std::string& id);
@@ -42,13 +43,15 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
 
  private:
   using Change = std::function<Status(registry::Registry&)>;
-  void run(std::string what, Change change);
+  // `what` tells changes of the function apart: of two that are the same the later one counts.
+  void run(const std::string& id, std::string what, Change change);
   // What `find` finds out on the loop; T() when that takes too long.
   template <class T>
   T ask_loop(std::function<T(invoke::FunctionTable&)> find);
   void on_change(const registry::Change& change);
-  void on_space_change(const std::string& name);
-  void add_secret_values(registry::Function& function);
+  // Bring what is in force now to the loop. Fail when it cannot be read.
+  Status bring_function(const std::string& id);
+  Status bring_space(const std::string& name);
 
   net::Loop& loop_;
   net::Background& thread_;
@@ -56,6 +59,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   AccessSync& access_;
   std::atomic<bool> asks_ = true;
   invoke::FunctionTable* table_ = nullptr;  // loop only
+  PersistentWork work_;
 };
 
 }  // namespace sterna::server

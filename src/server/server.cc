@@ -47,8 +47,8 @@ namespace {
 constexpr Duration kWarmUpPatience = std::chrono::seconds(5);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
-constexpr Duration kThreadPatience = std::chrono::seconds(20);  // for what threads do when the loop has ended
-constexpr Duration kLastAnswers = std::chrono::seconds(1);      // may take that long to leave
+constexpr Duration kRegistryLook = std::chrono::seconds(1);
+constexpr Duration kLastAnswers = std::chrono::seconds(1);  // may take that long to leave
 
 std::string_view text(const std::string& value) {
   return value;
@@ -99,6 +99,7 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
+  void watch_registry();
   void on_signal(int signal);
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
@@ -147,6 +148,8 @@ class Server {
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
   HealthWatch health_watch_;
+  Signals signals_;
+  net::Loop::TimerId registry_timer_;
   bool draining_ = false;
   MonotonicTime drain_until_;
 };
@@ -310,10 +313,11 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
 }
 
-// The jobs of these threads use what is made after them.
+// What the threads do uses everything else.
 Server::~Server() {
-  bridge_.stop_asking();
-  for (net::Background* thread : {&management_thread_, &token_thread_, &log_thread_}) thread->end();
+  loop_.cancel(registry_timer_);
+  management_thread_.finish();
+  log_thread_.finish();
 }
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
@@ -362,12 +366,27 @@ void Server::log_line(const std::string& function_id, const std::string& name, s
   }
 }
 
+// Tells as long as changes of functions wait for the registry.
+void Server::watch_registry() {
+  std::vector<gateway::Trouble> seen;
+  if (bridge_.waiting() > 0) {
+    seen.push_back({.component = "registry",
+                    .reason = "changes_wait",
+                    .detail =
+                        "what became of functions, spaces or apps cannot be written or read; it is tried "
+                        "again every second, and until then they stay as they are"});
+  }
+  health_.update("registry", seen);
+  registry_timer_ = loop_.after(kRegistryLook, [this] { watch_registry(); });
+}
+
 Status Server::listen() {
   functions_.set_max_body(config_.limits.max_body_bytes);
   functions_.set_space_defaults(space_rate_limit(config_), space_quota(config_));
   access_.table().set_default_rate(app_rate_limit(config_));
   if (const Status loaded = bridge_.load(functions_); !loaded) return loaded;
   if (const Status loaded = access_.load(); !loaded) return loaded;
+  watch_registry();
   functions_.on_running([this](const std::string& id) { dispatcher_.wake(id); });
   functions_.on_run_ended({.wanted = [this](const std::string& id) { return logs_->shows_invocations(id); },
                            .ended =
