@@ -31,6 +31,7 @@
 #include "server/build_metrics.h"
 #include "server/cgroup_home.h"
 #include "server/connection_metrics.h"
+#include "server/data_check.h"
 #include "server/descriptor_limit.h"
 #include "server/health_watch.h"
 #include "server/queue_events.h"
@@ -534,6 +535,7 @@ Status serve(const Config& config) {
   for (const std::string& warning : warnings)
     log::warn("not everything is in place", {{"what", text(warning)}});
 
+  if (const Status complete = check_data(config.data_dir); !complete) return complete;
   const SystemClock clock;
   auto registry = registry::Registry::open((config.data_dir / "sterna.db").string(), clock,
                                            static_cast<std::int64_t>(config.limits.kept_versions));
