@@ -168,8 +168,7 @@ void Dispatcher::on_run_ended(AsyncRun& run, const AttemptEnd& end) {
   const Decision decision = decide(end, entry == nullptr ? api::AsyncPolicy{} : entry->async,
                                    {.spent = lease.spent,
                                     .max_attempts = lease.max_attempts,
-                                    .now = loop_.clock().wall(),
-                                    .expires_at = lease.expires_at,
+                                    .left = lease.expires_at - loop_.clock().now(),
                                     .random = std::uniform_real_distribution<>(0, 1)(random_),
                                     // The next server runs what this one could not.
                                     .turn = draining_ ? queue::Turn::kInLine : lease.turn});

@@ -44,8 +44,7 @@ Decision decide(const AttemptEnd& end, const api::AsyncPolicy& policy, const Att
   const std::int64_t allowed = context.max_attempts > 0 ? context.max_attempts : policy.max_attempts;
   const Duration wait = std::max(backoff(context.spent + 1, kFirstBackoff, kLongestBackoff, context.random),
                                  end.retry_after.value_or(Duration::zero()));
-  const bool too_late =
-      context.now + std::chrono::ceil<std::chrono::milliseconds>(wait) >= context.expires_at;
+  const bool too_late = std::chrono::ceil<std::chrono::milliseconds>(wait) >= context.left;
   if (context.spent + 1 >= allowed || too_late)
     return {.state = queue::State::kFailed, .reason = std::move(reason), .wait = {}};
   return {.next = Next::kRetry, .state = queue::State::kQueued, .reason = std::move(reason), .wait = wait};

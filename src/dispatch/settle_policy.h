@@ -30,9 +30,8 @@ struct AttemptEnd {
 struct AttemptContext {
   std::int64_t spent = 0;         // attempts that counted before this one
   std::int64_t max_attempts = 0;  // of the invocation; 0: as the policy says
-  WallTime now;
-  WallTime expires_at;
-  double random = 0;  // from [0, 1)
+  Duration left{};                // until no attempt may begin any more
+  double random = 0;              // from [0, 1)
   queue::Turn turn = queue::Turn::kInLine;
 };
 

@@ -9,14 +9,8 @@ using namespace std::chrono_literals;
 using Kind = AttemptEnd::Kind;
 using Next = Decision::Next;
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'700'000'000'000)};
-
 AttemptContext context(std::int64_t spent = 0, std::int64_t max_attempts = 0, Duration left = 6h) {
-  return {.spent = spent,
-          .max_attempts = max_attempts,
-          .now = kNow,
-          .expires_at = kNow + std::chrono::duration_cast<std::chrono::milliseconds>(left),
-          .random = 0.5};
+  return {.spent = spent, .max_attempts = max_attempts, .left = left, .random = 0.5};
 }
 
 AttemptEnd answered(int status) {

@@ -36,8 +36,10 @@ struct Submission {
   net::Body body;
   std::string callback_url;  // empty: none
   WallTime created_at;
-  WallTime not_before;            // no run begins earlier
-  WallTime expires_at;            // no run begins later
+  WallTime not_before;  // no run begins earlier
+  // No run begins later. In the life of one server it is the time since the acceptance, or since
+  // `not_before`, that counts; how far the wall clock is set meanwhile does not.
+  WallTime expires_at;
   std::int64_t max_attempts = 0;  // 0: as the function says when it is run
   std::optional<IdempotencyKey> idempotency;
   std::optional<std::size_t> space_backlog{};  // nullopt: QueueLimits::space_backlog
@@ -52,7 +54,7 @@ struct Accepted {
 
 // How a failed or expired one is run again.
 struct Redrive {
-  WallTime expires_at;                         // no run begins later
+  WallTime expires_at;                         // no run begins later, as of a submission
   std::optional<std::size_t> space_backlog{};  // as of a submission
 };
 
@@ -72,7 +74,7 @@ struct Lease {
   std::string request;
   net::Body body;
   WallTime created_at;
-  WallTime expires_at;
+  MonotonicTime expires_at;       // no run begins later
   std::int64_t attempt = 1;       // the number of this attempt
   std::int64_t spent = 0;         // attempts that count, since it was enqueued or redriven
   std::int64_t max_attempts = 0;  // 0: as the function says

@@ -215,6 +215,60 @@ TEST_P(SettleTest, ARetryBeyondItsAgeExpires) {
   EXPECT_EQ(record->attempts.size(), 1U);
 }
 
+TEST_P(SettleTest, AWallClockThatIsSetMakesNothingOld) {
+  Submission brief = submission(kResize, "01BRIEF");
+  brief.expires_at = now() + minutes(1);
+  accept(std::move(brief));
+  Submission later = submission(kMail, "01LATER");
+  later.not_before = now() + minutes(10);
+  later.expires_at = later.not_before + minutes(1);
+  accept(std::move(later));
+  pass(seconds(1));
+
+  clock_.jump(hours(8));  // past all of it
+  pass(seconds(1));
+  EXPECT_THAT(watcher_.settled, IsEmpty());
+  std::vector<Lease> leases;
+  EXPECT_THAT(take_all(&leases), UnorderedElementsAre("01BRIEF", "01LATER"));
+  for (const Lease& lease : leases) {
+    if (lease.id == "01BRIEF") EXPECT_EQ(lease.expires_at, clock_.now() + seconds(58));
+  }
+  for (const Lease& lease : leases) ASSERT_TRUE(settle(lease, retried(lease, now() + seconds(5))));
+
+  clock_.jump(-hours(8));
+  pass(minutes(59));  // the wall clock has not come to the retries, which wait longer than they would live
+  EXPECT_FALSE(try_take());
+  clock_.jump(hours(8));
+  pass(seconds(1));
+  EXPECT_THAT(watcher_.settled, IsEmpty());
+  EXPECT_EQ(take_all().size(), 2U);
+}
+
+TEST_P(SettleTest, AWallClockThatIsSetBackKeepsNothingYoung) {
+  Submission brief = submission(kResize, "01BRIEF");
+  brief.expires_at = now() + minutes(1);
+  accept(std::move(brief));
+  clock_.jump(-hours(8));
+  pass(minutes(1));
+  until([&] { return !watcher_.settled.empty(); });
+  EXPECT_EQ(state_of("01BRIEF"), State::kExpired);
+}
+
+TEST_P(SettleTest, OverARestartAgesCountByTheWallClock) {
+  for (const auto& [id, delay] : {std::pair("01A", 0), std::pair("01B", 5)}) {
+    Submission wanted = submission(kResize, id);
+    wanted.not_before = now() + minutes(delay);
+    wanted.expires_at = wanted.not_before + hours(1);
+    accept(std::move(wanted));
+  }
+  clock_.jump(minutes(63));  // as if the machine had been off
+  reopen();
+  pass(seconds(1));
+  until([&] { return !watcher_.settled.empty(); });
+  EXPECT_EQ(state_of("01A"), State::kExpired);
+  EXPECT_THAT(take_all(), ElementsAre("01B"));
+}
+
 TEST_P(SettleTest, WhatRunsDoesNotExpire) {
   Submission wanted = submission(kResize, "01A");
   wanted.expires_at = now() + seconds(1);
@@ -361,7 +415,7 @@ TEST_P(SettleTest, AFailedOneIsRunAgain) {
   const Lease again = take();
   EXPECT_EQ(again.attempt, 3);  // numbers go on, what was spent does not count
   EXPECT_EQ(again.spent, 0);
-  EXPECT_EQ(again.expires_at, now() + hours(6));
+  EXPECT_EQ(again.expires_at, clock_.now() + hours(6));
   EXPECT_TRUE(bytes_of(again.body) == binary(70'000));
   ASSERT_TRUE(settle(again, succeeded(again, "yes")));
   EXPECT_EQ(state_of("01A"), State::kSucceeded);

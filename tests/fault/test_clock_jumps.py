@@ -55,6 +55,16 @@ def test_calls_come_through_while_the_clock_jumps(clocked, clock, receiver, repo
     report(campaign.summary(pairs(receiver), runs))
 
 
+def test_a_clock_that_is_hours_ahead_for_a_moment_expires_nothing(clocked, clock, receiver, runs):
+    runs.deploy(clocked, "echo", 0.2, limits={"max_replicas": 1})
+    made = [call(clocked, "echo", callback=receiver.url("/moment"), content=b"x") for _ in range(20)]
+    clock.set(8 * 3_600)
+    wait_for_problem(clocked, "clock", "clock_jumped")
+    clock.set(0)
+    receiver.wait("/moment", len(made), 30)
+    assert {each.ended()["state"] for each in made} == {"succeeded"}
+
+
 def test_a_delay_ends_when_the_clock_jumps_past_it(clocked, clock, receiver, runs):
     runs.deploy(clocked, "echo")
     made = call(clocked, "echo", callback=receiver.url("/delayed"), headers={"X-Delay-Seconds": "1800"}, content=b"x")

@@ -33,7 +33,14 @@ void MemoryQueue::restart() {
     entry.may_have_run = true;
     entry.sending = entry.superseded = false;
     entry.delivery_since = loop_.clock().now();
+    // Of what waits, only the wall clock tells for how long it has.
+    if (entry.ends) {
+      entry.ends = loop_.clock().now() + (entry.expires_at - now());
+    } else {
+      entry.patience = entry.expires_at - entry.due_at;
+    }
   }
+  looked_at_ = {};
   for (auto& [id, lane] : lanes_) lane.parked = lane.held_up = false;
 }
 
@@ -47,6 +54,7 @@ void MemoryQueue::post(net::Job job) {
 
 void MemoryQueue::tick() {
   end_leases();
+  begin_waits();
   expire();
   remove_old();
   const auto may_be_taken_now = [this](const auto& known) { return may_be_taken(known.second); };
@@ -62,10 +70,20 @@ void MemoryQueue::end_leases() {
   }
 }
 
+// A wall clock that has jumped past its time says nothing of how long it has been due.
+void MemoryQueue::begin_waits() {
+  const MonotonicTime at = loop_.clock().now();
+  for (auto& [seq, entry] : entries_) {
+    if (!entry.waits() || entry.ends || entry.due_at > now()) continue;
+    entry.ends = std::max(at - (now() - entry.due_at), looked_at_) + entry.patience;
+  }
+  looked_at_ = at;
+}
+
 // What runs may end; what waits will not run any more.
 void MemoryQueue::expire() {
   for (auto& [seq, entry] : entries_) {
-    if (!entry.waits() || entry.held || entry.expires_at > now()) continue;
+    if (!entry.waits() || entry.held || !entry.ends || *entry.ends > loop_.clock().now()) continue;
     if (entry.turn == Turn::kAtOnce) forget_key(entry);
     ExpiredAnswer answer = expired_answer(entry.record.id);
     entry.record.status_code = answer.status_code;
@@ -141,7 +159,13 @@ Result<Accepted> MemoryQueue::accept(Submission& submission) {
   entry.request = std::move(submission.request);
   entry.body = std::move(*body);
   entry.expires_at = submission.expires_at;
-  entry.due_at = std::max(submission.not_before, now());
+  if (submission.not_before > submission.created_at && submission.turn == Turn::kInLine) {
+    entry.due_at = std::min(submission.not_before, submission.expires_at);
+    entry.patience = submission.expires_at - entry.due_at;
+  } else {
+    entry.due_at = now();
+    entry.ends = loop_.clock().now() + (submission.expires_at - submission.created_at);
+  }
   entry.max_attempts = submission.max_attempts;
   entry.turn = submission.turn;
   return Accepted{.id = std::move(submission.id)};
@@ -173,7 +197,8 @@ std::size_t MemoryQueue::waiting(const std::function<bool(const FunctionName&)>&
 // --- take ---
 
 bool MemoryQueue::may_be_taken(const Entry& entry) const {
-  return entry.waits() && !entry.held && entry.is_due(now()) && entry.expires_at > now();
+  const MonotonicTime at = loop_.clock().now();
+  return entry.waits() && !entry.held && entry.ends && *entry.ends > at && entry.again_at <= at;
 }
 
 const MemoryQueue::Entry* MemoryQueue::next_of(const Lane& lane) const {
@@ -200,6 +225,7 @@ MemoryQueue::Lane* MemoryQueue::next_lane() {
 }
 
 bool MemoryQueue::take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) {
+  begin_waits();
   Entry* next = turn == Turn::kAtOnce ? take_at_once(may_run) : take_in_line(may_run);
   if (next == nullptr) return false;
   next->held = Held{.epoch = next_epoch_++, .until = loop_.clock().now() + lease, .taken_at = now()};
@@ -235,7 +261,7 @@ Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
   net::Body body(bodies_);
   if (const Status kept = body.append(held->body); !kept) {
     held->held.reset();
-    held->again_at = now() + kUnreadablePause;
+    held->again_at = loop_.clock().now() + kUnreadablePause;
     return std::unexpected(unavailable(kept.error()));
   }
   return Lease{.receipt = receipt,
@@ -244,7 +270,7 @@ Result<Lease> MemoryQueue::lease_of(const Receipt& receipt) {
                .request = held->request,
                .body = std::move(body),
                .created_at = held->record.created_at,
-               .expires_at = held->expires_at,
+               .expires_at = *held->ends,
                .attempt = static_cast<std::int64_t>(held->record.attempts.size()) + 1,
                .spent = held->spent,
                .max_attempts = held->max_attempts,
@@ -317,7 +343,12 @@ Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
     STERNA_ASSERT(settlement.attempt);
     record.status_code = settlement.attempt->status_code;
     record.reason = settlement.reason;
-    entry.due_at = *settlement.retry_at;
+    // Its wait goes on, and may end before its time has come.
+    const Duration left = *entry.ends - loop_.clock().now();
+    const Duration wait = std::min<Duration>(*settlement.retry_at - now(), left);
+    entry.due_at = now() + std::chrono::duration_cast<std::chrono::milliseconds>(wait);
+    entry.patience = left - wait;
+    entry.ends.reset();
     entry.turn = Turn::kInLine;
     return {};
   }
@@ -363,7 +394,7 @@ void MemoryQueue::give_back(const Receipt& receipt, Duration pause) {
   if (entry == nullptr || entry->held->settling) return;
   entry->held.reset();
   if (pause > Duration::zero()) {
-    entry->again_at = now() + std::chrono::ceil<std::chrono::milliseconds>(pause);
+    entry->again_at = loop_.clock().now() + pause;
     entry->turn = Turn::kInLine;
   }
   post([this] {
@@ -424,7 +455,9 @@ void MemoryQueue::redrive(const std::string& function_id, const std::string& id,
     entry.spent = 0;
     entry.turn = Turn::kInLine;
     entry.expires_at = terms.expires_at;
-    entry.due_at = entry.again_at = now();
+    entry.due_at = now();
+    entry.ends = loop_.clock().now() + (terms.expires_at - now());
+    entry.again_at = {};
     if (observer_ != nullptr) observer_->on_ready();
     done({});
   });

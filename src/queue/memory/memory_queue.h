@@ -71,9 +71,11 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     Record record;          // its state is never kRunning: that is what a lease tells
     std::string request;
     std::string body;
-    WallTime expires_at;
-    WallTime due_at;    // since then it may run; of two, the one that may for longer runs first
-    WallTime again_at;  // but not before
+    WallTime expires_at;  // as on disk
+    WallTime due_at;      // since then it may run; of two, the one that may for longer runs first
+    Duration patience{};  // how long it may wait from then on
+    std::optional<MonotonicTime> ends;  // its wait; nullopt: it is not due yet
+    MonotonicTime again_at;             // it does not run before
     std::int64_t max_attempts = 0;
     std::int64_t spent = 0;
     Turn turn = Turn::kInLine;
@@ -87,7 +89,6 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
     bool superseded = false;  // what is being sent is an answer from before a redrive
 
     bool waits() const { return record.state == State::kQueued; }
-    bool is_due(WallTime at) const { return due_at <= at && again_at <= at; }
   };
   struct Key {
     std::string fingerprint;
@@ -107,6 +108,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   void post(net::Job job);
   void tick();
   void end_leases();
+  void begin_waits();
   void expire();
   void remove_old();
 
@@ -150,6 +152,7 @@ class MemoryQueue final : public LeaseQueue, public Outbox, public Invocations {
   std::uint64_t next_epoch_ = 1;
   std::uint64_t turn_ = 1;  // grows with every take
   net::Loop::TimerId timer_;
+  MonotonicTime looked_at_;  // by `begin_waits`
   // What was posted comes back after the end, too, and finds this false.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -110,18 +110,23 @@ void Schedule::list(Lane& lane) {
   round_.push_back(lane.space);
 }
 
-bool Schedule::promote(Millis now) {
+bool Schedule::promote(Now now) {
   bool any = false;
-  for (; !delayed_.empty() && delayed_.top().ticket.due <= now; delayed_.pop()) {
-    const Delayed& due = delayed_.top();
-    if (!is_there(due.ticket)) continue;
-    due.lane->ready.push_back(due.ticket);
-    enter(*due.lane, due.ticket);
+  for (; !delayed_.empty() && delayed_.top().ticket.due <= now.wall; delayed_.pop()) {
+    const auto& [waiting, lane] = delayed_.top();
+    if (!is_there(waiting)) continue;
+    Ticket ticket = waiting;
+    // A wall clock that has jumped past it says nothing of how long it has been due.
+    const Millis due_since = std::max(ticket.due - now.ahead(), promoted_at_);
+    ticket.expires_at = due_since + (ticket.expires_at - ticket.due);
+    lane->ready.push_back(ticket);
+    enter(*lane, ticket);
     any = true;
   }
+  promoted_at_ = now.age;
   const std::size_t were_paused = paused_.size();
   std::erase_if(paused_, [&](const auto& known) {
-    if (known.second.until > now) return false;
+    if (known.second.until > now.age) return false;
     unpause(known.second);
     return true;
   });
@@ -227,14 +232,14 @@ void Schedule::unlist_front(Space& space) {
   if (space.listed) round_.push_back(&space);
 }
 
-const Leased* Schedule::take(Turn turn, const MayRun& may_run, MonotonicTime until, Millis now) {
+const Leased* Schedule::take(Turn turn, const MayRun& may_run, MonotonicTime until, Now now) {
   return turn == Turn::kAtOnce ? take_at_once(may_run, until, now) : take_in_line(may_run, until, now);
 }
 
-const Leased* Schedule::take_at_once(const MayRun& may_run, MonotonicTime until, Millis now) {
+const Leased* Schedule::take_at_once(const MayRun& may_run, MonotonicTime until, Now now) {
   for (auto next = at_once_.begin(); next != at_once_.end();) {
     const auto [lane, ticket] = *next;
-    if (ticket.expires_at <= now) {
+    if (ticket.expires_at <= now.age) {
       expired_.push_back(*next);
       next = at_once_.erase(next);
       continue;
@@ -250,11 +255,11 @@ const Leased* Schedule::take_at_once(const MayRun& may_run, MonotonicTime until,
   return nullptr;
 }
 
-const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until, Millis now) {
+const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until, Now now) {
   while (!round_.empty()) {
     Space& space = *round_.front();
     Lane& lane = *space.round.front();
-    set_aside_front(lane, now);
+    set_aside_front(lane, now.age);
     if (lane.ready.empty()) {
       unlist_front(space);
       continue;
@@ -274,13 +279,13 @@ const Leased* Schedule::take_in_line(const MayRun& may_run, MonotonicTime until,
   return nullptr;
 }
 
-const Leased& Schedule::hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Millis now) {
+const Leased& Schedule::hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Now now) {
   lane.leased.insert(ticket.seq);
   return leases_[ticket.seq] = {.ticket = ticket,
                                 .lane = &lane,
                                 .epoch = next_epoch_++,
                                 .until = until,
-                                .taken_at = now,
+                                .taken_at = now.wall,
                                 .turn = turn};
 }
 
@@ -319,9 +324,10 @@ bool Schedule::waits_on(const Leased& held) {
   return is_there(held.ticket);
 }
 
-void Schedule::postpone(std::uint64_t seq, Millis due) {
+void Schedule::postpone(std::uint64_t seq, Millis due, Millis ahead) {
   Leased held = release(seq);
-  held.ticket.due = due;
+  held.ticket.expires_at += ahead;
+  held.ticket.due = std::min(due, held.ticket.expires_at);
   if (waits_on(held)) delayed_.push({held.ticket, held.lane});
 }
 
@@ -350,22 +356,22 @@ std::vector<Receipt> Schedule::overdue(MonotonicTime now) const {
 
 // --- what may not run any more ---
 
-void Schedule::set_aside_front(Lane& lane, Millis now) {
-  while (!lane.ready.empty() && lane.ready.front().expires_at <= now) {
+void Schedule::set_aside_front(Lane& lane, Millis age) {
+  while (!lane.ready.empty() && lane.ready.front().expires_at <= age) {
     expired_.push_back({&lane, lane.ready.front()});
     lane.ready.pop_front();
     trim(lane);
   }
 }
 
-void Schedule::set_aside_expired(Millis now) {
+void Schedule::set_aside_expired(Millis age) {
   for (const auto& [id, owned] : lanes_) {
     Lane& lane = *owned;
-    if (lane.first_expiry > now) continue;
+    if (lane.first_expiry > age) continue;
     lane.first_expiry = Lane::kNever;
     std::erase_if(lane.ready, [&](const Ticket& ticket) {
       if (!is_there(ticket)) return true;
-      if (ticket.expires_at <= now) {
+      if (ticket.expires_at <= age) {
         expired_.push_back({&lane, ticket});
         return true;
       }
@@ -374,7 +380,7 @@ void Schedule::set_aside_expired(Millis now) {
     });
   }
   std::erase_if(at_once_, [&](const Waiting& waiting) {
-    if (waiting.ticket.expires_at > now) return false;
+    if (waiting.ticket.expires_at > age) return false;
     expired_.push_back(waiting);
     return true;
   });

@@ -21,11 +21,20 @@ namespace sterna::queue::sqlite {
 // Milliseconds since 1970, as stored.
 using Millis = std::int64_t;
 
+// What is put off until some time waits for the wall clock, which may jump. What grows old does so by a clock
+// that does not: the wall clock as it was at the start, moved on by the monotonic one.
+struct Now {
+  Millis wall = 0;
+  Millis age = 0;
+
+  Millis ahead() const { return wall - age; }  // the wall clock, of the other one
+};
+
 struct Ticket {
   std::uint64_t seq = 0;  // order of acceptance
   std::uint64_t kib = 1;  // about what it takes on disk
-  Millis due = 0;         // since then it may run
-  Millis expires_at = 0;
+  Millis due = 0;         // since then it may run; of the wall clock
+  Millis expires_at = 0;  // of the clock of ages; as long as it is delayed, of the wall clock, as `due`
 };
 
 // The column `due` of what stands in no line.
@@ -97,11 +106,12 @@ class Schedule {
   void add_delayed(Lane& lane, const Ticket& ticket);
   // May run now.
   void add_ready(Lane& lane, const Ticket& ticket, Turn turn = Turn::kInLine);
-  // Moves what is due; answers whether anything was.
-  bool promote(Millis now);
+  // Moves what is due; answers whether anything was. From when it was due it has the time that is between its
+  // `due` and its `expires_at`, whatever the wall clock did until then.
+  bool promote(Now now);
 
   // The next one in fair order, taken until `until`. Expired ones on the way are set aside.
-  const Leased* take(Turn turn, const MayRun& may_run, MonotonicTime until, Millis now);
+  const Leased* take(Turn turn, const MayRun& may_run, MonotonicTime until, Now now);
   void wake(Lane& lane);
 
   Leased* leased(std::uint64_t seq);
@@ -109,11 +119,12 @@ class Schedule {
   Leased* leased(const Receipt& receipt);
   // Ends the lease; the ticket is not waiting any more.
   void end(std::uint64_t seq);
-  // Ends the lease and puts the ticket back: at the head of its line, or, unless `until` is 0, at its place
-  // in line from then on. Of a forgotten lane it only ends, as with `postpone`.
+  // Ends the lease and puts the ticket back: at the head of its line, or, unless `until` (an age) is 0, at
+  // its place in line from then on. Of a forgotten lane it only ends, as with `postpone`.
   void put_back(std::uint64_t seq, Millis until);
-  // Ends the lease; the ticket waits for its next turn, which is due then.
-  void postpone(std::uint64_t seq, Millis due);
+  // Ends the lease; the ticket waits for its next turn, which is due then, or when it expires if that is
+  // earlier. `ahead`: Now::ahead() when `due` was set.
+  void postpone(std::uint64_t seq, Millis due, Millis ahead);
   // It is settled, and will not be taken; nothing when it is not there any more. Not of a leased one.
   void drop(Lane& lane, const Ticket& ticket);
   // The function is gone: takes out all that waits, without the leased ones, and lets nothing in any more.
@@ -124,7 +135,7 @@ class Schedule {
 
   std::vector<Receipt> overdue(MonotonicTime now) const;  // leases that have run out
   // Sets aside what may not run any more: it stands in no line, and counts until it is dropped.
-  void set_aside_expired(Millis now);
+  void set_aside_expired(Millis age);
   bool any_expired() const { return !expired_.empty(); }
   // At most `count` of those that were set aside, the first one first; each is to be dropped, or put aside
   // again.
@@ -151,18 +162,18 @@ class Schedule {
   struct Paused {
     Ticket ticket;
     Lane* lane = nullptr;
-    Millis until = 0;
+    Millis until = 0;  // an age
   };
 
-  const Leased* take_in_line(const MayRun& may_run, MonotonicTime until, Millis now);
-  const Leased* take_at_once(const MayRun& may_run, MonotonicTime until, Millis now);
-  const Leased& hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Millis now);
+  const Leased* take_in_line(const MayRun& may_run, MonotonicTime until, Now now);
+  const Leased* take_at_once(const MayRun& may_run, MonotonicTime until, Now now);
+  const Leased& hold(Lane& lane, const Ticket& ticket, Turn turn, MonotonicTime until, Now now);
   Leased release(std::uint64_t seq);
   bool waits_on(const Leased& held);
   void enter(Lane& lane, const Ticket& ticket);
   void unpause(const Paused& paused);
   void trim(Lane& lane);
-  void set_aside_front(Lane& lane, Millis now);
+  void set_aside_front(Lane& lane, Millis age);
   void clear(Lane& lane);
   void remove_dropped();
   template <class Gone>
@@ -180,6 +191,7 @@ class Schedule {
   std::deque<Waiting> expired_;                                     // set aside
   std::uint64_t waiting_kib_ = 0;
   std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  Millis promoted_at_ = INT64_MIN;                    // the age at which `promote` last looked
   std::unordered_map<std::uint64_t, Paused> paused_;  // put back for a while, by seq
   std::unordered_map<std::uint64_t, Leased> leases_;
   // All that are counted. One that was dropped may still stand in `ready`, `delayed_` or `expired_`, and is

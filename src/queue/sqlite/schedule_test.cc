@@ -16,6 +16,10 @@ const FunctionName kMail{.id = "01MAIL", .space = "default", .name = "mail"};
 const MayRun kOpen = [](const FunctionName&) { return Gate::kOpen; };
 constexpr MonotonicTime kUntil{std::chrono::hours(1)};
 
+Now at(Millis time) {
+  return {.wall = time, .age = time};
+}
+
 Ticket ticket_of(std::uint64_t seq, Millis expires_at = 1000) {
   return {.seq = seq, .kib = seq % 7 + 1, .due = 0, .expires_at = expires_at};
 }
@@ -34,24 +38,24 @@ TEST(ScheduleTest, ATicketIsCountedOutOnce) {
     EXPECT_EQ(lane.space->waiting, 1U);
     EXPECT_EQ(schedule.waiting_bytes(), ticket_of(4).kib << 10U);
   }
-  EXPECT_FALSE(schedule.promote(5));
-  EXPECT_EQ(schedule.take(Turn::kAtOnce, kOpen, kUntil, 0), nullptr);
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 0)->ticket.seq, 4U);
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 0), nullptr);
+  EXPECT_FALSE(schedule.promote(at(5)));
+  EXPECT_EQ(schedule.take(Turn::kAtOnce, kOpen, kUntil, at(0)), nullptr);
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(0))->ticket.seq, 4U);
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(0)), nullptr);
 }
 
 TEST(ScheduleTest, WhatIsDroppedAfterItsLeaseHasEndedIsNotThere) {
   Schedule schedule;
   Lane& lane = schedule.lane(kResize);
   schedule.add_ready(lane, ticket_of(1));
-  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, 0), nullptr);
+  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, at(0)), nullptr);
   schedule.end(1);
   schedule.drop(lane, ticket_of(1));
   EXPECT_EQ(lane.waiting, 0U);
   EXPECT_EQ(lane.space->waiting, 0U);
   schedule.add_ready(lane, ticket_of(1));  // as a redrive
   EXPECT_EQ(lane.waiting, 1U);
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 0)->ticket.seq, 1U);
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(0))->ticket.seq, 1U);
 }
 
 TEST(ScheduleTest, ALaneThatIsForgottenTakesNothing) {
@@ -60,8 +64,8 @@ TEST(ScheduleTest, ALaneThatIsForgottenTakesNothing) {
   schedule.add_ready(lane, ticket_of(1));
   schedule.add_ready(lane, ticket_of(2));
   schedule.add_ready(lane, ticket_of(3));
-  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, 0), nullptr);
-  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, 0), nullptr);
+  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, at(0)), nullptr);
+  ASSERT_NE(schedule.take(Turn::kInLine, kOpen, kUntil, at(0)), nullptr);
   schedule.forget(lane);
   EXPECT_EQ(lane.waiting, 2U);  // what is leased
   EXPECT_FALSE(schedule.is_over(lane));
@@ -74,8 +78,8 @@ TEST(ScheduleTest, ALaneThatIsForgottenTakesNothing) {
   EXPECT_EQ(lane.space->waiting, 0U);
   EXPECT_EQ(schedule.waiting_bytes(), 0U);
   EXPECT_TRUE(schedule.is_over(lane));
-  EXPECT_FALSE(schedule.promote(100));
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 0), nullptr);
+  EXPECT_FALSE(schedule.promote(at(100)));
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(0)), nullptr);
 }
 
 TEST(ScheduleTest, WhatIsOnItsWayKeepsTheLane) {
@@ -97,8 +101,9 @@ TEST(ScheduleTest, ExpiredOnesCountUntilTheyAreDropped) {
   Lane& lane = schedule.lane(kResize);
   for (std::uint64_t seq = 1; seq <= 5; ++seq) schedule.add_ready(lane, ticket_of(seq, seq < 4 ? 10 : 100));
   schedule.add_ready(lane, ticket_of(6, 10), Turn::kAtOnce);
-  EXPECT_EQ(schedule.take(Turn::kAtOnce, kOpen, kUntil, 10), nullptr);
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 10)->ticket.seq, 4U);  // what may run is not held up
+  EXPECT_EQ(schedule.take(Turn::kAtOnce, kOpen, kUntil, at(10)), nullptr);
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(10))->ticket.seq,
+            4U);  // what may run is not held up
   schedule.set_aside_expired(10);
   schedule.drop(lane, ticket_of(2));  // cancelled meanwhile
   EXPECT_EQ(lane.waiting, 5U);
@@ -111,6 +116,27 @@ TEST(ScheduleTest, ExpiredOnesCountUntilTheyAreDropped) {
   schedule.put_aside(lane, rest[1].ticket);
   EXPECT_EQ(schedule.take_expired(10).front().ticket.seq, 3U);
   EXPECT_TRUE(schedule.take_expired(10).empty());
+}
+
+TEST(ScheduleTest, WhatIsDueHasItsTimeWhateverTheWallClockDid) {
+  Schedule schedule;
+  Lane& lane = schedule.lane(kResize);
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    Ticket later = ticket_of(seq, 1500);
+    later.due = static_cast<Millis>(seq) * 500;
+    schedule.add_delayed(lane, later);
+  }
+  EXPECT_TRUE(schedule.promote(at(600)));  // the first look tells nothing of a jump: it is due for 100
+  EXPECT_EQ(lane.ready.back().expires_at, 1500);
+  EXPECT_FALSE(schedule.promote(at(700)));
+  EXPECT_TRUE(schedule.promote({.wall = 9000, .age = 800}));  // set forward
+  EXPECT_EQ(lane.ready[1].expires_at, 700 + 500);
+  EXPECT_EQ(lane.ready[2].expires_at, 700 + 0);
+  ASSERT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, {.wall = 9000, .age = 800})->ticket.seq, 1U);
+  schedule.postpone(1, 9100, 8200);
+  EXPECT_FALSE(schedule.promote({.wall = 100, .age = 900}));  // set back
+  EXPECT_TRUE(schedule.promote({.wall = 9150, .age = 9950}));
+  EXPECT_EQ(lane.ready.back().expires_at, 9900 + 600);
 }
 
 TEST(ScheduleTest, WhatWasDroppedDoesNotPileUp) {
@@ -130,7 +156,7 @@ TEST(ScheduleTest, WhatWasDroppedDoesNotPileUp) {
     ASSERT_LE(schedule.kept(), 2000U) << seq;
   }
   EXPECT_EQ(lane.space->waiting, 100U);
-  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, 0)->ticket.seq, 1U);
+  EXPECT_EQ(schedule.take(Turn::kInLine, kOpen, kUntil, at(0))->ticket.seq, 1U);
 }
 
 // Steps at random, compared after each of them with a plain list of what is there.
@@ -155,7 +181,7 @@ class RandomSteps {
         return drop();
       case 8:
         now_ += static_cast<Millis>(below(40));
-        schedule_.promote(now_);
+        schedule_.promote(at(now_));
         return;
       case 9:
         return set_aside();
@@ -185,7 +211,7 @@ class RandomSteps {
   // Takes or ends all that is there; nothing may be left.
   void finish() {
     now_ += 100'000;
-    schedule_.promote(now_);
+    schedule_.promote(at(now_));
     while (!leased_.empty()) end();
     for (int i = 0; i < 10'000 && !there_.empty(); ++i) {
       set_aside();
@@ -230,7 +256,8 @@ class RandomSteps {
   }
 
   void take() {
-    const Leased* held = schedule_.take(below(4) == 0 ? Turn::kAtOnce : Turn::kInLine, kOpen, kUntil, now_);
+    const Leased* held =
+        schedule_.take(below(4) == 0 ? Turn::kAtOnce : Turn::kInLine, kOpen, kUntil, at(now_));
     if (held == nullptr) return;
     ASSERT_TRUE(there_.contains(held->ticket.seq));
     ASSERT_GT(held->ticket.expires_at, now_);

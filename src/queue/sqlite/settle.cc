@@ -27,6 +27,7 @@ void SqliteQueue::settled(const FunctionName& function, const std::string& id, S
 struct SqliteQueue::Ending {
   Receipt receipt;
   Settlement settlement;
+  Millis ahead = 0;  // Now::ahead() when it was handed in
   SettledRow row;
   Done<void> done;
 };
@@ -34,8 +35,11 @@ struct SqliteQueue::Ending {
 void SqliteQueue::settle(const Receipt& receipt, Settlement settlement, Done<void> done) {
   if (schedule_.leased(receipt) == nullptr || !settling_.insert(receipt.seq).second)
     return done(stale_receipt());
-  write_ending(std::make_unique<Ending>(
-      Ending{.receipt = receipt, .settlement = std::move(settlement), .row = {}, .done = std::move(done)}));
+  write_ending(std::make_unique<Ending>(Ending{.receipt = receipt,
+                                               .settlement = std::move(settlement),
+                                               .ahead = both().ahead(),
+                                               .row = {},
+                                               .done = std::move(done)}));
 }
 
 void SqliteQueue::write_ending(std::unique_ptr<Ending> ending) {
@@ -73,7 +77,7 @@ void SqliteQueue::on_ending(std::unique_ptr<Ending> ending, const Status& status
   }
   if (const auto retry_at = ending->settlement.retry_at) {
     // At its age it is taken out, whatever its schedule says.
-    schedule_.postpone(seq, std::min(to_millis(*retry_at), held.ticket.expires_at));
+    schedule_.postpone(seq, to_millis(*retry_at), ending->ahead);
   } else {
     schedule_.end(seq);
     const Delivery callback = ending->row.callback_url.empty() ? Delivery::kNone : Delivery::kPending;
@@ -88,7 +92,7 @@ void SqliteQueue::give_back(const Receipt& receipt, Duration pause) {
   const Leased* held = schedule_.leased(receipt);
   if (held == nullptr || settling_.contains(receipt.seq)) return;
   const Millis wait = std::chrono::ceil<std::chrono::milliseconds>(pause).count();
-  schedule_.put_back(receipt.seq, wait > 0 ? std::min(now() + wait, held->ticket.expires_at) : 0);
+  schedule_.put_back(receipt.seq, wait > 0 ? std::min(age() + wait, held->ticket.expires_at) : 0);
   if (wait <= 0) tell_ready();
 }
 
@@ -209,38 +213,41 @@ void SqliteQueue::take_out(Lane& lane, const Ticket& ticket, std::string_view re
 
 void SqliteQueue::redrive(const std::string& function_id, const std::string& id, const Redrive& terms,
                           Done<void> done) {
-  find_then(function_id, id, [this, function_id, terms, done = std::move(done)](Result<Found> found) mutable {
-    if (!found) return done(std::unexpected(found.error()));
-    if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
-      return done(not_failed());
-    Lane* lane = schedule_.find_lane(function_id);
-    // What is written after `forget` would wait for ever.
-    if (lane == nullptr || lane->forgotten) return done(function_gone());
-    if (auto full = no_room(*lane, terms.space_backlog)) return done(std::unexpected(std::move(*full)));
-    const Ticket ticket{.seq = found->seq,
-                        .kib = kib_of(found->body_bytes),
-                        .due = now(),
-                        .expires_at = to_millis(terms.expires_at)};
-    schedule_.expect(*lane);
-    write(
-        256,
-        [ticket](store::Database& database) {
-          return update_redriven(database, ticket.seq, ticket.expires_at);
-        },
-        [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
-          Lane* lane = schedule_.find_lane(function_id);
-          if (lane != nullptr) schedule_.arrived(*lane);
-          if (!status) return done(std::unexpected(unavailable(status.error())));
-          if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
-          due_.remove(ticket.seq);
-          take_kept_delivery(ticket.seq);
-          // What was written is cancelled with the rest.
-          if (lane == nullptr || lane->forgotten) return done(function_gone());
-          schedule_.add_ready(*lane, ticket);
-          tell_ready();
-          done({});
-        });
-  });
+  find_then(function_id, id,
+            [this, function_id, terms, ahead = both().ahead(),
+             done = std::move(done)](Result<Found> found) mutable {
+              if (!found) return done(std::unexpected(found.error()));
+              if (found->state != StoredState::kFailed && found->state != StoredState::kExpired)
+                return done(not_failed());
+              Lane* lane = schedule_.find_lane(function_id);
+              // What is written after `forget` would wait for ever.
+              if (lane == nullptr || lane->forgotten) return done(function_gone());
+              if (auto full = no_room(*lane, terms.space_backlog))
+                return done(std::unexpected(std::move(*full)));
+              const Ticket ticket{.seq = found->seq,
+                                  .kib = kib_of(found->body_bytes),
+                                  .due = now(),
+                                  .expires_at = to_millis(terms.expires_at) - ahead};
+              schedule_.expect(*lane);
+              write(
+                  256,
+                  [seq = found->seq, expires_at = to_millis(terms.expires_at)](store::Database& database) {
+                    return update_redriven(database, seq, expires_at);
+                  },
+                  [this, function_id, ticket, done = std::move(done)](const Status& status) mutable {
+                    Lane* lane = schedule_.find_lane(function_id);
+                    if (lane != nullptr) schedule_.arrived(*lane);
+                    if (!status) return done(std::unexpected(unavailable(status.error())));
+                    if (due_.taken(ticket.seq)) superseded_.emplace(ticket.seq, false);
+                    due_.remove(ticket.seq);
+                    take_kept_delivery(ticket.seq);
+                    // What was written is cancelled with the rest.
+                    if (lane == nullptr || lane->forgotten) return done(function_gone());
+                    schedule_.add_ready(*lane, ticket);
+                    tell_ready();
+                    done({});
+                  });
+            });
 }
 
 // What runs is revoked; what waits goes. The rows stay until the sweep, callbacks are still sent.

@@ -49,6 +49,8 @@ SqliteQueue::SqliteQueue(Databases databases, net::Loop& loop, net::BodyBudget& 
     : loop_(loop),
       bodies_(bodies),
       limits_(limits),
+      opened_(loop.clock().now()),
+      opened_at_(to_millis(loop.clock().wall())),
       reader_(std::move(databases[1])),
       answers_(std::make_shared<PartSource>(std::move(databases[2]))),
       writer_(std::make_unique<store::GroupCommit>(
@@ -81,12 +83,12 @@ Status SqliteQueue::restore(store::Database& database) {
     for (Result<bool> row = waiting.step();; row = waiting.step()) {
       if (!row) return std::unexpected(row.error());
       if (!*row) break;
-      add(*lane,
-          {.seq = static_cast<std::uint64_t>(waiting.integer(0)),
-           .kib = kib_of(static_cast<std::uint64_t>(waiting.integer(4))),
-           .due = waiting.integer(2),
-           .expires_at = waiting.integer(3)},
-          waiting.integer(1));
+      restore(*lane,
+              {.seq = static_cast<std::uint64_t>(waiting.integer(0)),
+               .kib = kib_of(static_cast<std::uint64_t>(waiting.integer(4))),
+               .due = waiting.integer(2),
+               .expires_at = waiting.integer(3)},
+              waiting.integer(1));
     }
   }
   store::Statement callbacks(database, "SELECT seq, delivery_due FROM invocations WHERE delivery = 1");
@@ -102,8 +104,8 @@ Status SqliteQueue::restore(store::Database& database) {
   return {};
 }
 
-// `due` as stored; for what may run now the ticket says since when.
-void SqliteQueue::add(Lane& lane, Ticket ticket, Millis due) {
+// `due` as stored; for what may run now the ticket says since when. Both clocks are the same then.
+void SqliteQueue::restore(Lane& lane, Ticket ticket, Millis due) {
   if (due <= 0) return schedule_.add_ready(lane, ticket, due == kDueAtOnce ? Turn::kAtOnce : Turn::kInLine);
   ticket.due = due;
   schedule_.add_delayed(lane, ticket);
@@ -122,16 +124,16 @@ void SqliteQueue::deliver(std::vector<store::GroupCommit::Ended> batch) {
   });
 }
 
-// Delays and ages are looked at by the wall clock again and again: it may jump.
+// Delays are looked at by the wall clock again and again: it may jump.
 void SqliteQueue::tick() {
-  if (schedule_.promote(now())) tell_ready();
+  if (schedule_.promote(both())) tell_ready();
   for (const Receipt& receipt : schedule_.overdue(loop_.clock().now())) {
     if (settling_.contains(receipt.seq)) continue;
     schedule_.put_back(receipt.seq, 0);
     if (observer_ != nullptr) observer_->on_revoked(receipt, kLeaseOver);
     tell_ready();
   }
-  schedule_.set_aside_expired(now());
+  schedule_.set_aside_expired(age());
   expire();
   if (due_.any_due(loop_.clock().now())) delivery_wanted_();
   if (loop_.clock().now() >= next_sweep_ && !sweeping_) sweep();
@@ -205,12 +207,17 @@ std::optional<Error> SqliteQueue::no_room(const Lane& lane, std::optional<std::s
 }
 
 void SqliteQueue::accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due) {
-  add(lane,
-      {.seq = seq,
-       .kib = kib_of(submission.body.size()),
-       .due = to_millis(submission.created_at),
-       .expires_at = to_millis(submission.expires_at)},
-      due);
+  Ticket ticket{.seq = seq,
+                .kib = kib_of(submission.body.size()),
+                .due = due,
+                .expires_at = to_millis(submission.expires_at)};
+  if (due > 0) {
+    schedule_.add_delayed(lane, ticket);
+  } else {
+    ticket.due = to_millis(submission.created_at);
+    ticket.expires_at += age() - ticket.due;
+    schedule_.add_ready(lane, ticket, submission.turn);
+  }
   if (due <= 0 && is_inline(submission.body)) {
     keep(seq, Loaded{.id = submission.id,
                      .request = std::move(submission.request),
@@ -249,7 +256,7 @@ void SqliteQueue::drop_kept(std::uint64_t seq) {
 // --- take ---
 
 bool SqliteQueue::take(Turn turn, const MayRun& may_run, Duration lease, Done<Lease> done) {
-  const Leased* held = schedule_.take(turn, may_run, loop_.clock().now() + lease, now());
+  const Leased* held = schedule_.take(turn, may_run, loop_.clock().now() + lease, both());
   expire();
   if (held == nullptr) return false;
   const Receipt receipt{.seq = held->ticket.seq, .epoch = held->epoch};
@@ -268,7 +275,7 @@ Lease SqliteQueue::lease_of(const Leased& held, Loaded loaded) const {
           .request = std::move(loaded.request),
           .body = std::move(loaded.body),
           .created_at = from_millis(loaded.created_at),
-          .expires_at = from_millis(held.ticket.expires_at),
+          .expires_at = loop_.clock().now() + std::chrono::milliseconds(held.ticket.expires_at - age()),
           .attempt = loaded.attempt_count + 1,
           .spent = loaded.spent,
           .max_attempts = loaded.max_attempts,
@@ -318,7 +325,7 @@ void SqliteQueue::on_loaded(std::vector<std::pair<std::uint64_t, Result<Loaded>>
         if (gone) {
           schedule_.end(seq);
         } else {
-          schedule_.put_back(seq, now() + kUnreadablePause);
+          schedule_.put_back(seq, age() + kUnreadablePause);
         }
         waiter.done(std::unexpected(gone ? loaded.error() : unavailable(loaded.error())));
       }

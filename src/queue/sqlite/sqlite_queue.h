@@ -91,6 +91,8 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void deliver(std::vector<store::GroupCommit::Ended> batch);
 
   Millis now() const { return to_millis(loop_.clock().wall()); }
+  Millis age() const { return opened_at_ + (loop_.clock().now() - opened_) / std::chrono::milliseconds(1); }
+  Now both() const { return {.wall = now(), .age = age()}; }
   MonotonicTime monotonic_of(Millis wall) const {
     return loop_.clock().now() + std::chrono::milliseconds(wall - now());
   }
@@ -98,7 +100,7 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   void sweep();
   void after_sweep(const struct Swept& swept);
   void tell_ready();
-  void add(Lane& lane, Ticket ticket, Millis due);
+  void restore(Lane& lane, Ticket ticket, Millis due);
   void accepted(Submission& submission, Lane& lane, std::uint64_t seq, Millis due);
   std::optional<Error> no_room(const Lane& lane, std::optional<std::size_t> space_backlog) const;
   void take_out(Lane& lane, const Ticket& ticket, std::string_view reason);
@@ -128,6 +130,8 @@ class SqliteQueue final : public LeaseQueue, public Outbox, public Invocations {
   net::Loop& loop_;
   net::BodyBudget& bodies_;
   const QueueLimits limits_;
+  const MonotonicTime opened_;
+  const Millis opened_at_;  // by the wall clock: what is on disk has no other age
   QueueObserver* observer_ = nullptr;
   std::function<void()> delivery_wanted_ = [] {};
   Schedule schedule_;

@@ -151,7 +151,7 @@ void SqliteQueue::sweep() {
   }
   Call& in = *call;
   sweeping_ = true;
-  const Millis at = now();
+  const Millis at = std::min(now(), age());  // what a clock that is ahead calls old need not be it
   const Window old{.after = sweep_cursor_,
                    .ended_before = at - limits_.keep_settled / std::chrono::milliseconds(1),
                    .spares_keys = true,
