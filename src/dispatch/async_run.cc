@@ -21,8 +21,7 @@ constexpr invoke::FailureInfo kUnkept{
 
 // It was not run to its end, which is none of the function's doing.
 bool is_platform_fault(const invoke::FailureInfo& failure) {
-  return !failure.was_begun || &failure == &kUnkept ||
-         &failure == &invoke::info_of(pool::Failure::kStopped) ||
+  return !failure.was_begun || &failure == &invoke::info_of(pool::Failure::kStopped) ||
          &failure == &invoke::info_of(pool::Failure::kCancelled);
 }
 
@@ -122,7 +121,11 @@ void AsyncRun::take_part(std::string_view part, wire::More more) {
   }
   if (!answer_.body.append(part)) {
     invocation_.cancel(kUnkept.detail);
-    return on_failure(kUnkept);
+    answer_problem(answer_, kUnkept, lease_.id);
+    return end({.kind = Kind::kUnkept,
+                .status_code = static_cast<int>(kUnkept.status),
+                .reason = kUnkept.reason,
+                .retry_after = {}});
   }
   if (more == wire::More::kYes) return invocation_.grant(static_cast<std::uint32_t>(part.size()));
   end({.kind = Kind::kAnswered,

@@ -167,6 +167,7 @@ void Dispatcher::on_run_ended(AsyncRun& run, const AttemptEnd& end) {
   const invoke::FunctionEntry* entry = functions_.find_id(lease.function.id);
   const Decision decision = decide(end, entry == nullptr ? api::AsyncPolicy{} : entry->async,
                                    {.spent = lease.spent,
+                                    .unspent = lease.attempt - 1 - lease.spent,
                                     .max_attempts = lease.max_attempts,
                                     .left = lease.expires_at - loop_.clock().now(),
                                     .random = std::uniform_real_distribution<>(0, 1)(random_),
@@ -184,6 +185,7 @@ void Dispatcher::settle(AsyncRun& run, const AttemptEnd& end, const Decision& de
   queue::Settlement settlement{.attempt = run.attempt(end),
                                .version = run.version(),
                                .retry_at = {},
+                               .cost = decision.cost,
                                .state = decision.state,
                                .reason = decision.reason,
                                .answer = {}};

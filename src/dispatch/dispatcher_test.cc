@@ -144,11 +144,14 @@ TEST_F(DispatchTest, AnAnswerThatCannotBeKeptIsTheServersFault) {
   wait_until_warm();
   respond(request(), 200, {}, "12345");
   EXPECT_TRUE(record_.settled.empty());
-  EXPECT_TRUE(record("call-1").attempts.empty());
+  EXPECT_EQ(record("call-1").attempts.at(0).reason, "result_not_kept");
+  EXPECT_EQ(record("call-1").state, queue::State::kQueued);
   bodies_.body_limit = 100;
-  pass(seconds(1));
+  pass(milliseconds(900));
+  EXPECT_TRUE(worker(0).receive(wire::FrameType::kRequest).empty());  // its code is not run again at once
+  pass(milliseconds(200));
   respond(request(), 200, {}, "12345");
-  EXPECT_EQ(record("call-1").attempts.at(0).number, 1);
+  EXPECT_EQ(record("call-1").attempts.at(1).number, 2);
   EXPECT_EQ(answer_of("call-1").body, "12345");
 }
 

@@ -22,6 +22,18 @@ Decision decide_fault(const AttemptEnd& end, queue::Turn turn) {
       .next = Next::kRefuse, .state = queue::State::kExpired, .reason = std::string(end.reason), .wait = {}};
 }
 
+// Its code has run, which is not to be done again and again while a disk is full. No attempt is spent.
+Decision decide_unkept(const AttemptEnd& end, const AttemptContext& context) {
+  const Duration wait = backoff(context.unspent + 1, kFirstBackoff, kLongestBackoff, 1);
+  if (context.turn != queue::Turn::kInLine || wait >= context.left)
+    return {.state = queue::State::kFailed, .reason = std::string(end.reason), .wait = {}};
+  return {.next = Next::kRetry,
+          .state = queue::State::kQueued,
+          .reason = std::string(end.reason),
+          .wait = wait,
+          .cost = queue::Cost::kFree};
+}
+
 }  // namespace
 
 Duration backoff(std::int64_t tried, Duration first, Duration longest, double random) {
@@ -33,6 +45,7 @@ Duration backoff(std::int64_t tried, Duration first, Duration longest, double ra
 Decision decide(const AttemptEnd& end, const api::AsyncPolicy& policy, const AttemptContext& context) {
   using Kind = AttemptEnd::Kind;
   if (end.kind == Kind::kPlatformFault) return decide_fault(end, context.turn);
+  if (end.kind == Kind::kUnkept) return decide_unkept(end, context);
   if (end.kind == Kind::kTooLarge)
     return {.state = queue::State::kFailed, .reason = std::string(kResultTooLarge), .wait = {}};
 

@@ -18,10 +18,11 @@ struct AttemptEnd {
     kFailed,         // it raised, died, was killed, was over its time, or answered something unusable
     kTooLarge,       // it answered more than may be kept
     kPlatformFault,  // it was not run: no capacity, the function went away
+    kUnkept,         // it was run to its end, and the platform could not keep what it answered
   };
   Kind kind = Kind::kAnswered;
   int status_code = 200;
-  std::string_view reason;              // of kFailed and kPlatformFault
+  std::string_view reason;              // of kFailed, kPlatformFault and kUnkept
   std::optional<Duration> retry_after;  // what the function asked for
   bool was_begun = true;                // of kPlatformFault: code of the function's has run
 };
@@ -29,6 +30,7 @@ struct AttemptEnd {
 // What is known beside it.
 struct AttemptContext {
   std::int64_t spent = 0;         // attempts that counted before this one
+  std::int64_t unspent = 0;       // attempts that did not
   std::int64_t max_attempts = 0;  // of the invocation; 0: as the policy says
   Duration left{};                // until no attempt may begin any more
   double random = 0;              // from [0, 1)
@@ -41,7 +43,8 @@ struct Decision {
   Next next = Next::kSettle;
   queue::State state = queue::State::kSucceeded;  // of kSettle and kRefuse
   std::string reason;
-  Duration wait{};  // until the retry, or until it may be taken again
+  Duration wait{};                         // until the retry, or until it may be taken again
+  queue::Cost cost = queue::Cost::kSpent;  // of kRetry
 };
 
 inline constexpr std::string_view kRetryableStatus = "retryable_status";

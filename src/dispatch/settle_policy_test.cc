@@ -55,6 +55,26 @@ TEST(Decide, FaultsOfThePlatformAreNoAttempts) {
   EXPECT_GT(decision.wait, 0s);
 }
 
+TEST(Decide, WhatCouldNotBeKeptIsRunAgainLessAndLessOften) {
+  const AttemptEnd unkept{.kind = Kind::kUnkept, .reason = "result_not_kept", .retry_after = {}};
+  AttemptContext ends = context(2);  // out of attempts otherwise
+  for (const auto& [before, wait] :
+       {std::pair(0, 1s), std::pair(1, 2s), std::pair(5, 32s), std::pair(99, 60s)}) {
+    ends.unspent = before;
+    const Decision decision = decide(unkept, {}, ends);
+    EXPECT_EQ(decision.next, Next::kRetry);
+    EXPECT_EQ(decision.cost, queue::Cost::kFree);
+    EXPECT_EQ(decision.wait, wait) << before;
+    EXPECT_EQ(decision.reason, "result_not_kept");
+  }
+  ends.left = 60s;
+  EXPECT_EQ(decide(unkept, {}, ends).state, queue::State::kFailed);
+  ends.left = 6h;
+  ends.turn = queue::Turn::kAtOnce;  // its caller waits
+  EXPECT_EQ(decide(unkept, {}, ends).next, Next::kSettle);
+  EXPECT_EQ(decide(unkept, {}, ends).state, queue::State::kFailed);
+}
+
 TEST(Decide, WhatIsTooLargeStaysTooLarge) {
   const Decision decision =
       decide({.kind = Kind::kTooLarge, .reason = kResultTooLarge, .retry_after = {}}, {}, context());

@@ -90,6 +90,9 @@ struct Answer {
   net::Body body;
 };
 
+// Whether an attempt that is to be repeated counts as one of those that the invocation has.
+enum class Cost : std::uint8_t { kSpent, kFree };
+
 // How an attempt ended. `retry_at`: it is run again then; else this is the end, with `state` and the answer.
 // Without an attempt no run has begun: this is the end, and the idempotency key that stands for it is
 // forgotten.
@@ -97,6 +100,7 @@ struct Settlement {
   std::optional<Attempt> attempt;
   std::int64_t version = 0;
   std::optional<WallTime> retry_at;
+  Cost cost = Cost::kSpent;  // with `retry_at`
   State state = State::kSucceeded;
   std::string reason;
   std::optional<Answer> answer;

@@ -8,6 +8,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 class SettleTest : public Conformance {};
 INSTANTIATE_TEST_SUITE_P(Queues, SettleTest, ::testing::ValuesIn(implementations()), name_of);
@@ -131,6 +132,20 @@ TEST_P(SettleTest, ARetryIsKeptThroughARestart) {
   EXPECT_EQ(next.attempt, 2);
   EXPECT_EQ(next.spent, 1);
   EXPECT_EQ(bytes_of(next.body), "body");
+}
+
+TEST_P(SettleTest, AnAttemptThatCostsNothingIsNotedAndNotSpent) {
+  accept(kResize, "01A");
+  const Lease lease = take();
+  Settlement free = retried(lease, now() + seconds(1));
+  free.cost = Cost::kFree;
+  ASSERT_TRUE(settle(lease, std::move(free)));
+  EXPECT_EQ(find("01A")->attempts.size(), 1U);
+  reopen();
+  pass(seconds(2));
+  const Lease next = take();
+  EXPECT_EQ(next.attempt, 2);
+  EXPECT_EQ(next.spent, 0);
 }
 
 TEST_P(SettleTest, WhatIsTooOldExpires) {

@@ -333,7 +333,7 @@ Status MemoryQueue::end_attempt(Entry& entry, Settlement& settlement) {
   Record& record = entry.record;
   record.version = settlement.version;
   if (settlement.attempt) {
-    ++entry.spent;
+    if (!settlement.retry_at || settlement.cost == Cost::kSpent) ++entry.spent;
     if (!record.started_at) record.started_at = settlement.attempt->started_at;
     record.attempts.push_back(*settlement.attempt);
   } else {

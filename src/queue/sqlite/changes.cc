@@ -203,12 +203,12 @@ Status update_retry(store::Database& database, std::uint64_t seq, const Settleme
   const Status updated =
       store::Statement(database,
                        "UPDATE invocations SET state = ?2, due = ?3, reason = ?4, status = ?5, version = ?6,"
-                       " started_at = coalesce(started_at, ?7), spent = spent + 1,"
+                       " started_at = coalesce(started_at, ?7), spent = spent + ?9,"
                        " attempt_count = attempt_count + 1, attempts = attempts || ?8"
                        " WHERE seq = ?1 AND state <= 1")
           .bind(seq, StoredState::kDelayed, due, settlement.reason, settlement.attempt->status_code,
                 settlement.version, to_millis(settlement.attempt->started_at),
-                attempt_text(*settlement.attempt))
+                attempt_text(*settlement.attempt), settlement.cost == Cost::kSpent ? 1 : 0)
           .run();
   return updated ? expect_one_row(database) : updated;
 }
