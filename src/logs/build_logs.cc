@@ -160,4 +160,14 @@ void BuildLogs::remove(const std::string& function_id) const {
   fs::remove_all(dir_ / function_id, ignored);
 }
 
+void BuildLogs::keep_only(const std::function<bool(const std::string&)>& lives) const {
+  std::vector<std::string> others;
+  std::error_code error;
+  for (fs::directory_iterator at(dir_, error), end; !error && at != end; at.increment(error)) {
+    std::string id = at->path().filename().string();
+    if (!lives(id)) others.push_back(std::move(id));
+  }
+  for (const std::string& id : others) remove(id);
+}
+
 }  // namespace sterna::logs

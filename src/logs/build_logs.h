@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -58,6 +59,8 @@ class BuildLogs {
   // Fails with not_found, reason `build_not_found`.
   Result<std::string> load(const std::string& function_id, std::int64_t version) const;
   void remove(const std::string& function_id) const;
+  // Removes those of functions that `lives` does not know; for a start.
+  void keep_only(const std::function<bool(const std::string& function_id)>& lives) const;
 
  private:
   struct Log {

@@ -84,6 +84,13 @@ TEST_F(BuildLogsTest, AreKeptOnDiskForTheLastVersionsOnly) {
   EXPECT_EQ(logs_.load("id", 3).error().reason, "build_not_found");
 }
 
+TEST_F(BuildLogsTest, ThoseOfFunctionsThatAreGoneGoAtAStart) {
+  for (const char* id : {"gone", "here", "left"}) ASSERT_TRUE(logs_.save(id, 1, "text\n", 2));
+  logs_.keep_only([](const std::string& id) { return id == "here"; });
+  EXPECT_TRUE(logs_.load("here", 1));
+  for (const char* id : {"gone", "left"}) EXPECT_EQ(logs_.load(id, 1).error().reason, "build_not_found");
+}
+
 TEST_F(BuildLogsTest, AnEndedLogIsReadableUntilItIsForgotten) {
   logs_.begin("id", 1);
   logs_.append("id", 1, BuildStream::kOutput, "text");

@@ -168,6 +168,12 @@ void FunctionLogs::remove(std::string_view function_id) {
   if (accepted_++ == written_) wake_writer_.notify_one();
 }
 
+void FunctionLogs::keep_only(std::map<std::string, std::string> spaces) {
+  const std::scoped_lock lock(mutex_);
+  living_ = std::move(spaces);
+  if (accepted_++ == written_) wake_writer_.notify_one();
+}
+
 void FunctionLogs::close() {
   {
     const std::scoped_lock lock(mutex_);
@@ -270,7 +276,9 @@ void FunctionLogs::run() {
     PendingMap batch = std::exchange(pending_, {});
     pending_bytes_ = 0;
     pending_bytes_by_space_.clear();
+    auto living = std::exchange(living_, std::nullopt);
     lock.unlock();
+    if (living) forget_others(std::move(*living));
     write_batch(batch);
     lock.lock();
     written_ = taken;
@@ -302,6 +310,7 @@ void FunctionLogs::write_function(const std::string& function_id, Pending& pendi
       pending.records.push_back(drop_notice(pending.last_dropped, static_cast<Lost>(kind), lines));
   }
   if (pending.records.empty()) return;
+  spaces_[function_id] = pending.space;
   auto& writer =
       writers_.try_emplace(function_id, dir_ / function_id, limits_.bytes_per_function).first->second;
   const std::uint64_t chunk = std::min(kChunkBytes, writer.segment_limit() / 4);
@@ -333,26 +342,48 @@ void FunctionLogs::write_lines(SegmentWriter& writer, std::string_view lines, st
 
 void FunctionLogs::forget(const std::string& function_id) {
   writers_.erase(function_id);
+  spaces_.erase(function_id);
   std::error_code error;
   std::filesystem::remove_all(dir_ / function_id, error);
   if (error)
     log::warn("cannot remove a function's log", {{"function", function_id}, {"error", error.message()}});
 }
 
+void FunctionLogs::forget_others(std::map<std::string, std::string> living) {
+  std::vector<std::string> others;
+  for (const auto& [id, writer] : writers_) {
+    if (!living.contains(id)) others.push_back(id);
+  }
+  for (const std::string& id : others) forget(id);
+  spaces_ = std::move(living);
+}
+
+// Of the space that has most, the function that does.
+SegmentWriter* FunctionLogs::largest() {
+  struct Share {
+    std::uint64_t bytes = 0;
+    SegmentWriter* largest = nullptr;
+  };
+  std::map<std::string_view, Share> shares;
+  for (auto& [id, writer] : writers_) {
+    const auto space = spaces_.find(id);
+    Share& share = shares[space == spaces_.end() ? std::string_view() : std::string_view(space->second)];
+    share.bytes += writer.bytes();
+    if (share.largest == nullptr || writer.bytes() > share.largest->bytes()) share.largest = &writer;
+  }
+  const auto most =
+      std::ranges::max_element(shares, {}, [](const auto& share) { return share.second.bytes; });
+  return most == shares.end() ? nullptr : most->second.largest;
+}
+
 void FunctionLogs::keep_total() {
   std::uint64_t total = 0;
   for (const auto& [id, writer] : writers_) total += writer.bytes();
   while (total > limits_.bytes_total) {
-    SegmentWriter* oldest = nullptr;
-    for (auto& [id, writer] : writers_) {
-      if (writer.segments().empty()) continue;
-      if (oldest == nullptr || writer.segments().front().written < oldest->segments().front().written) {
-        oldest = &writer;
-      }
-    }
-    if (oldest == nullptr) return;
-    total -= oldest->segments().front().bytes;
-    oldest->drop_oldest();
+    SegmentWriter* const most = largest();
+    if (most == nullptr || most->segments().empty()) return;
+    total -= most->segments().front().bytes;
+    most->drop_oldest();
   }
 }
 

@@ -28,6 +28,7 @@ namespace sterna::logs {
 
 struct Limits {
   std::uint64_t bytes_per_function = 4U << 20;
+  // Of all functions. What goes beyond it is taken from who has most: from the space, and in it the function.
   std::uint64_t bytes_total = 1U << 30;
   QueueLimits queue{};  // of what waits for the disk
 };
@@ -115,6 +116,10 @@ class FunctionLogs {
   // Event loop only.
   void remove(std::string_view function_id);
 
+  // The functions that there are, each with its space: logs of others, which the last server left when it
+  // died, are removed soon after. Call once, before the first `append`. Event loop only.
+  void keep_only(std::map<std::string, std::string> spaces);
+
   // Writes what is queued and ends the writer; records appended later are counted as dropped. Waits for the
   // disk. Idempotent.
   void close();
@@ -165,7 +170,9 @@ class FunctionLogs {
   void write_function(const std::string& function_id, Pending& pending);
   void write_lines(SegmentWriter& writer, std::string_view lines, std::uint64_t count, WallTime now);
   void forget(const std::string& function_id);
+  void forget_others(std::map<std::string, std::string> living);
   void keep_total();
+  SegmentWriter* largest();
 
   const std::filesystem::path dir_;
   const Limits limits_;
@@ -176,8 +183,9 @@ class FunctionLogs {
   PendingMap pending_;
   std::uint64_t pending_bytes_ = 0;
   std::unordered_map<std::string, std::uint64_t> pending_bytes_by_space_;
-  std::uint64_t accepted_ = 0;  // changes handed to the writer, counted
-  std::uint64_t written_ = 0;   // of these, done
+  std::optional<std::map<std::string, std::string>> living_;  // for the writer to take
+  std::uint64_t accepted_ = 0;                                // changes handed to the writer, counted
+  std::uint64_t written_ = 0;                                 // of these, done
   std::uint64_t dropped_ = 0;
   bool hurry_ = false;  // somebody waits: do not gather
   bool closing_ = false;
@@ -190,6 +198,7 @@ class FunctionLogs {
 
   // Writer thread only.
   std::map<std::string, SegmentWriter> writers_;
+  std::map<std::string, std::string> spaces_;  // of those functions, as far as they are known
   bool disk_failing_ = false;
 
   std::thread writer_;

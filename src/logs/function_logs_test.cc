@@ -136,11 +136,14 @@ TEST_F(FunctionLogsTest, OneFunctionStaysWithinItsBytes) {
   EXPECT_LE(on_disk, 32'768U);
 }
 
-TEST_F(FunctionLogsTest, AllFunctionsStayWithinTheTotalAndTheOldestGoFirst) {
+TEST_F(FunctionLogsTest, AllFunctionsStayWithinTheTotalAndWhoHasMostGives) {
   open({.bytes_per_function = 32'768, .bytes_total = 65'536});
+  for (int i = 0; i < 3; ++i) logs_->append("quiet", record_of("calm", "a line"));
+  for (int i = 0; i < 3; ++i) logs_->append("quiet_too", record_of("loud", "a line"));
   for (const char* id : {"a", "b", "c", "d", "e"}) {
     clock_.advance(std::chrono::seconds(1));
-    for (int i = 0; i < 200; ++i) logs_->append(id, record("a line of function " + std::string(id)));
+    for (int i = 0; i < 300; ++i)
+      logs_->append(id, record_of("loud", "a line of function " + std::string(id)));
     EXPECT_FALSE(texts(id).empty());
   }
   std::uintmax_t on_disk = 0;
@@ -148,8 +151,37 @@ TEST_F(FunctionLogsTest, AllFunctionsStayWithinTheTotalAndTheOldestGoFirst) {
     if (entry.is_regular_file()) on_disk += entry.file_size();
   }
   EXPECT_LE(on_disk, 65'536U);
-  EXPECT_TRUE(texts("a").empty());
-  EXPECT_FALSE(texts("e").empty());
+  EXPECT_GT(on_disk, 32'768U);
+  EXPECT_EQ(texts("quiet").size(), 3U);
+  EXPECT_EQ(texts("quiet_too").size(), 3U);
+  EXPECT_LT(texts("a").size(), 250U);
+}
+
+TEST_F(FunctionLogsTest, OfTwoSpacesTheOneThatHasMostGives) {
+  for (int f = 0; f < 4; ++f) {
+    open({.bytes_per_function = 16'384, .bytes_total = 40'000});
+    logs_->keep_only({{"few", "calm"}, {"n0", "loud"}, {"n1", "loud"}, {"n2", "loud"}, {"n3", "loud"}});
+    const std::string id = "n" + std::to_string(f);
+    for (int i = 0; i < 60; ++i) {
+      if (f == 0) logs_->append("few", record_of("calm", "a line"));  // more than each other will have
+      logs_->append(id, record_of("loud", "a line"));
+    }
+    for (int i = 0; i < 40; ++i) logs_->append(id, record_of("loud", "another line"));
+    EXPECT_FALSE(texts(id).empty());
+  }
+  EXPECT_EQ(texts("few").size(), 60U);  // though its space wrote nothing since the start
+}
+
+TEST_F(FunctionLogsTest, LogsOfFunctionsThatAreGoneGoAtAStart) {
+  open();
+  for (const char* id : {"gone", "here"}) logs_->append(id, record("stored"));
+  ASSERT_EQ(texts("gone"), Texts{"stored"});
+  open();
+  logs_->keep_only({{"here", "default"}});
+  logs_->append("here", record("new"));
+  EXPECT_TRUE(texts("gone").empty());
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "gone"));
+  EXPECT_EQ(texts("here"), (Texts{"stored", "new"}));
 }
 
 TEST_F(FunctionLogsTest, RemovalForgetsWhatIsStoredAndWhatIsQueued) {

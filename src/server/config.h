@@ -46,9 +46,10 @@ struct Limits {
   std::uint64_t io_mb_per_second = 256;  // of one worker, from each disk and to it; 0: no limit
   std::uint64_t queue_length = 1'000;    // waiting calls of one function
   std::uint64_t function_log_bytes = 4ULL << 20;
-  std::uint64_t kept_versions = 10;      // of one function
-  double space_requests_per_second = 0;  // these six: 0 is no limit
-  std::uint64_t space_burst = 0;         // 0: those of one second
+  std::uint64_t total_log_bytes = 1ULL << 30;  // of all functions
+  std::uint64_t kept_versions = 10;            // of one function
+  double space_requests_per_second = 0;        // these six: 0 is no limit
+  std::uint64_t space_burst = 0;               // 0: those of one second
   std::uint64_t space_bytes_per_second = 0;
   double app_requests_per_second = 0;
   std::uint64_t app_burst = 0;

@@ -18,7 +18,9 @@ Result<bool> is_new(const fs::path& file) {
   if (!fs::exists(file, ignored)) return true;
   auto database = store::Database::open(file.string());
   if (!database) return std::unexpected(database.error());
-  return (*database)->schema_version().transform([](int version) { return version == 0; });
+  const Result<int> version = (*database)->schema_version();
+  if (!version) return std::unexpected(version.error());
+  return *version == 0;
 }
 
 // The store makes its own folders in an empty one.
@@ -33,7 +35,8 @@ bool holds_code(const fs::path& bundles) {
 
 Result<bool> holds_calls(const fs::path& file) {
   const auto fresh = is_new(file);
-  if (!fresh || *fresh) return fresh.transform([](bool) { return false; });
+  if (!fresh) return fresh;
+  if (*fresh) return false;
   auto database = store::Database::open(file.string());
   if (!database) return std::unexpected(database.error());
   return store::Statement(**database, "SELECT 1 FROM lanes LIMIT 1").step();

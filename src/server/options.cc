@@ -129,6 +129,10 @@ const std::array kOptions = {
            "How long an idle connection is kept open."},
     Option{"limits.function_log_bytes", STERNA_NUMBER(limits.function_log_bytes, 64ULL << 10, 64 * kGiB),
            "Logs kept on disk for each function; the oldest go first."},
+    Option{"limits.total_log_bytes", STERNA_NUMBER(limits.total_log_bytes, 1ULL << 20, 1024 * kGiB),
+           "Logs kept on disk for all functions together. Beyond it the oldest go of the function that has "
+           "most, "
+           "in the space that has most."},
     Option{"limits.kept_versions", STERNA_NUMBER(limits.kept_versions, 1, 1000),
            "Versions of a function that can be looked at and gone back to: the newest, and the one that "
            "runs; older "

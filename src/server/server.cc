@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -402,6 +403,10 @@ Status Server::listen() {
     logs_->remove(id);
   });
   // Those that were deleted while the last server died.
+  std::map<std::string, std::string> spaces;
+  functions_.for_each([&](const invoke::FunctionEntry& entry) { spaces.emplace(entry.id, entry.space); });
+  build_logs_.keep_only([&](const std::string& id) { return spaces.contains(id); });
+  logs_->keep_only(std::move(spaces));
   for (const queue::FunctionName& function : queue_->functions()) {
     if (functions_.find_id(function.id) == nullptr) queue_->forget(function.id);
   }
@@ -553,8 +558,10 @@ Status serve(const Config& config) {
   if (const Status swept = (*bundles)->sweep_composed(*built); !swept) return swept;
   auto layers = build::LayerStore::open(config.data_dir / "layers", config.build.cache_mb << 20U);
   if (!layers) return std::unexpected(layers.error());
-  auto logs = logs::FunctionLogs::open(config.data_dir / "logs",
-                                       {.bytes_per_function = config.limits.function_log_bytes}, clock);
+  auto logs = logs::FunctionLogs::open(
+      config.data_dir / "logs",
+      {.bytes_per_function = config.limits.function_log_bytes, .bytes_total = config.limits.total_log_bytes},
+      clock);
   if (!logs) return std::unexpected(logs.error());
 
   auto callback_allow = callback::AllowList::parse(config.callback_allow);
