@@ -4,6 +4,7 @@ it is over when the disk is well again."""
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
@@ -103,6 +104,28 @@ def test_each_folder_that_is_full_is_named_and_the_rest_works(tmp_path, mount, s
     assert server.call("new", method="POST", content=b"new").content == b"new"
     answer = server.call("hello", method="POST", content=b"logged")
     assert eventually(lambda: server.logs("hello", call_id=answer.headers["X-Call-Id"]))
+
+
+def test_a_run_whose_output_cannot_be_kept_is_noted_and_repeated_less_and_less_often(tmp_path, mount, start):
+    data = tmp_path / "data"
+    on_own_disk(data / "run", tmp_path / "disk-run", mount)
+    server = start(data)
+    server.deploy("big", "def handle(req):\n    return {'body': b'x' * (3 << 20)}\n", limits={"max_replicas": 1})
+    assert call(server, "big").ended()["state"] == "succeeded"
+    filler = fill(data / "run")
+    made = call(server, "big")
+
+    def noted():
+        found = made.get()["attempts"]
+        assert len(found) >= 3, found
+        return found[:3]
+
+    attempts = eventually(noted, 30)
+    assert {each["reason"] for each in attempts} == {"result_not_kept"}
+    began = [datetime.fromisoformat(each["started_at"]) for each in attempts]
+    assert [(after - before).total_seconds() >= pause for before, after, pause in zip(began, began[1:], (1, 2))] == [True, True]
+    filler.unlink()
+    assert made.ended(60)["state"] == "succeeded"  # though it has three attempts, which none of these were
 
 
 def test_a_disk_that_does_not_answer_for_a_while(tmp_path, mount, start, receiver, runs):

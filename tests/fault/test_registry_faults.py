@@ -5,6 +5,8 @@ A trigger in the database stands for the disk: it makes one kind of write fail, 
 import contextlib
 import sqlite3
 
+import pytest
+
 from async_calls import call
 from health import wait_for_problem, wait_until_well
 from polling import eventually
@@ -27,19 +29,18 @@ def allow(server):
 
 
 def test_a_function_that_cannot_be_read_keeps_its_calls_and_its_logs(server):
-    secret = {"json": {"value": "first"}}
-    assert server.request("PUT", "/spaces/default/secrets/S", **secret).status_code == 201
-    source = "def handle(req):\n    print('run', flush=True)\n    return open('/run/secrets/S').read()\n"
+    assert server.request("PUT", "/spaces/default/secrets/S", json={"value": "first"}).status_code == 201
+    source = "def handle(req):\n    print('run', flush=True)\n    return {'body': open('/run/secrets/S').read()}\n"
     server.deploy("keeper", source, secrets=["S"])
     assert server.call("keeper").text == "first"
     eventually(lambda: len(server.logs("keeper")) >= 1)
     waiting = [call(server, "keeper", headers={"X-Delay-Seconds": "600"}, content=b"x") for _ in range(5)]
-    spec = "UPDATE versions SET spec = {} WHERE function_id = (SELECT id FROM functions WHERE name = 'keeper');"
-    change(server, "CREATE TRIGGER spoil AFTER UPDATE ON secrets BEGIN " + spec.format("'{' || spec") + " END;")
+    state = "UPDATE versions SET state = '{}' WHERE function_id = (SELECT id FROM functions WHERE name = 'keeper');"
+    change(server, "CREATE TRIGGER spoil AFTER UPDATE ON secrets BEGIN " + state.format("no state") + " END;")
     assert server.request("PUT", "/spaces/default/secrets/S", json={"value": "second"}).status_code == 200
     wait_for_problem(server, "registry", "changes_wait")
     assert server.call("keeper").text == "first"  # as it was
-    change(server, "DROP TRIGGER spoil;" + spec.format("substr(spec, 2)"))
+    change(server, "DROP TRIGGER spoil;" + state.format("active"))
     wait_until_well(server)
     eventually(lambda: server.call("keeper").text == "second" or None)
     assert {each.get()["state"] for each in waiting} == {"queued"}
@@ -71,3 +72,18 @@ def test_a_version_that_did_not_load_when_nothing_could_be_written_fails_once_it
     wait_for_problem(server, "registry", "changes_wait")
     allow(server)
     assert "ValueError" in server.wait_for_status("broken", "Failed")["status_reason"]
+
+
+def test_a_start_without_the_registry_is_refused_and_takes_nothing_away(server):
+    server.deploy("keeper", ECHO)
+    waiting = call(server, "keeper", headers={"X-Delay-Seconds": "600"}, content=b"x")
+    assert server.stop() == 0
+    there, away = server.data_dir / "sterna.db", server.data_dir / "sterna.db.away"
+    there.rename(away)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="sterna.db in .* is missing or empty"):
+            server.start()
+    away.rename(there)
+    server.start()
+    assert server.call("keeper", method="POST", content=b"still").content == b"still"
+    assert waiting.get()["state"] == "queued"
