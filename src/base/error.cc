@@ -1,11 +1,23 @@
 #include "base/error.h"
 
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 namespace sterna {
+namespace {
+
+constexpr int kReaderPatienceMs = 200;
+std::atomic<void (*)()> last_words_ = nullptr;
+
+}  // namespace
 
 std::string_view to_string(Code code) {
   switch (code) {
@@ -66,8 +78,21 @@ std::unexpected<Error> fail_errno(Component component, std::string_view what, in
   return fail(Code::kIo, component, is_full ? "disk_full" : "io_error", std::move(detail));
 }
 
+void before_abort(void (*last_words)()) {
+  last_words_ = last_words;
+}
+
 void assertion_failed(const char* expression, const char* file, int line) {
-  std::fprintf(stderr, "sterna: assertion failed: %s at %s:%d\n", expression, file, line);
+  if (void (*const last_words)() = last_words_) last_words();
+  std::array<char, 512> text;
+  const int size = std::snprintf(text.data(), text.size(), "sterna: assertion failed: %s at %s:%d\n",
+                                 expression, file, line);
+  // A reader that stands still must not keep the process from its end.
+  pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (size > 0 && ::poll(&room, 1, kReaderPatienceMs) == 1) {
+    [[maybe_unused]] const ssize_t ignored =
+        ::write(STDERR_FILENO, text.data(), std::min(static_cast<std::size_t>(size), text.size() - 1));
+  }
   std::abort();
 }
 

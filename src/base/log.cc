@@ -1,13 +1,15 @@
 #include "base/log.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <iterator>
-#include <memory>
+#include <string>
 
 #include "base/clock.h"
+#include "base/log_writer.h"
 
 namespace sterna::log {
 namespace {
@@ -15,12 +17,7 @@ namespace {
 struct Sink {
   Level level = Level::kInfo;
   Format format = Format::kText;
-  std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>("sterna", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%v");
-    made->set_level(spdlog::level::trace);
-    return made;
-  }();
+  std::atomic<LogWriter*> writer = nullptr;
 };
 
 Sink& sink() {
@@ -68,6 +65,46 @@ void append_value(fmt::memory_buffer& out, const Field& field) {
   }
 }
 
+// With its end.
+std::string format_line(Level level, std::string_view event, std::initializer_list<Field> fields) {
+  fmt::memory_buffer line;
+  const std::string time = format_rfc3339(SystemClock().wall());
+  if (sink().format == Format::kJson) {
+    fmt::format_to(std::back_inserter(line), R"({{"time":"{}","level":"{}","event":)", time,
+                   to_string(level));
+    append_json(line, event);
+    for (const Field& field : fields) {
+      line.push_back(',');
+      append_json(line, field.key);
+      line.push_back(':');
+      append_value(line, field);
+    }
+    line.push_back('}');
+  } else {
+    fmt::format_to(std::back_inserter(line), "{} {:<5} {}", time, to_string(level), event);
+    for (const Field& field : fields) {
+      fmt::format_to(std::back_inserter(line), " {}=", field.key);
+      append_value(line, field);
+    }
+  }
+  line.push_back('\n');
+  return fmt::to_string(line);
+}
+
+void write_now(std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) line.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+constexpr Duration kLastWords = std::chrono::milliseconds(200);
+
+void flush_before_abort() {
+  if (LogWriter* const writer = sink().writer) writer->flush(kLastWords);
+}
+
 }  // namespace
 
 void configure(Level level, Format format) {
@@ -86,28 +123,28 @@ Result<Level> parse_level(std::string_view text) {
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   Sink& to = sink();
   if (level < to.level) return;
-  fmt::memory_buffer line;
-  const std::string time = format_rfc3339(SystemClock().wall());
-  if (to.format == Format::kJson) {
-    fmt::format_to(std::back_inserter(line), R"({{"time":"{}","level":"{}","event":)", time,
-                   to_string(level));
-    append_json(line, event);
-    for (const Field& field : fields) {
-      line.push_back(',');
-      append_json(line, field.key);
-      line.push_back(':');
-      append_value(line, field);
-    }
-    line.push_back('}');
-  } else {
-    fmt::format_to(std::back_inserter(line), "{} {:<5} {}", time, to_string(level), event);
-    for (const Field& field : fields) {
-      fmt::format_to(std::back_inserter(line), " {}=", field.key);
-      append_value(line, field);
-    }
-  }
-  to.logger->log(spdlog::level::info, std::string_view(line.data(), line.size()));
-  to.logger->flush();
+  const std::string line = format_line(level, event, fields);
+  if (LogWriter* const writer = to.writer) return writer->put(line);
+  write_now(line);
+}
+
+Background::Background()
+    : writer_(std::make_unique<LogWriter>(STDERR_FILENO, [](std::uint64_t lines) {
+        return format_line(Level::kWarn, "lines of this log were dropped",
+                           {{"lines", static_cast<std::int64_t>(lines)}});
+      })) {
+  sink().writer = writer_.get();
+  before_abort(flush_before_abort);
+}
+
+Background::~Background() {
+  before_abort(nullptr);
+  sink().writer = nullptr;
+}
+
+std::uint64_t lost() {
+  const LogWriter* const writer = sink().writer;
+  return writer == nullptr ? 0 : writer->lost();
 }
 
 }  // namespace sterna::log

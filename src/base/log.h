@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include "base/error.h"
+
+namespace sterna {
+class LogWriter;
+}
 
 namespace sterna::log {
 
@@ -23,9 +28,27 @@ struct Field {
 void configure(Level level, Format format);
 Result<Level> parse_level(std::string_view text);
 
+// As long as it lives lines go to stderr in a thread, and `write` does not wait for who reads them. One at a
+// time, made before and ended after all other threads; its end waits for the last lines, for a second at
+// most.
+class Background {
+ public:
+  Background();
+  ~Background();
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+ private:
+  const std::unique_ptr<LogWriter> writer_;
+};
+
 // Writes one event. `event` is a short fixed phrase in the present tense; what varies goes into fields. Any
 // thread.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
+
+// Lines that were dropped because the reader stands still or cannot be written to; 0 again as soon as it has
+// been told. Any thread.
+std::uint64_t lost();
 
 inline void debug(std::string_view event, std::initializer_list<Field> fields = {}) {
   write(Level::kDebug, event, fields);

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/log.h"
+
 namespace sterna::server {
 namespace {
 
@@ -61,6 +63,7 @@ void HealthWatch::tick() {
   health_.update("callbacks", callbacks());
   health_.update("databases", databases());
   health_.update("disk", disk());
+  health_.update("log", log());
   health_.update("folders", folder_troubles_);
   check_folders();
   timer_ = loop_.after(kEvery, [this] { tick(); });
@@ -147,6 +150,14 @@ HealthWatch::Troubles HealthWatch::disk() const {
   if (checking_since_ && now - *checking_since_ >= kSlow)
     found.push_back(slow_disk("disk", "the disk of the data directory takes seconds to answer"));
   return found;
+}
+
+// Told here because it cannot be told there.
+HealthWatch::Troubles HealthWatch::log() {
+  if (log::lost() == 0) return {};
+  return {{.component = "log",
+           .reason = "lines_lost",
+           .detail = "what reads the server's own log stands still or takes nothing; new lines are dropped"}};
 }
 
 // One round at a time: a disk that hangs must not gather work.

@@ -49,6 +49,7 @@ class HealthWatch {
   Troubles callbacks() const;
   Troubles databases();
   Troubles disk() const;
+  static Troubles log();
   void check_folders();
 
   net::Loop& loop_;

@@ -517,6 +517,7 @@ Status serve(const Config& config) {
   if (const Status valid = validate(config); !valid) return valid;
   Signals::block();
   ::signal(SIGPIPE, SIG_IGN);
+  const log::Background log_writer;
   if (const Status enough = raise_descriptor_limit(); !enough) return enough;
 
   auto lock = store::DataLock::acquire(config.data_dir);

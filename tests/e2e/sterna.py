@@ -41,15 +41,16 @@ class Server:
     def command(self, *arguments):
         return [*self.prefix, str(BINARY), *arguments]
 
-    def start(self):
+    def start(self, log=None):
+        """`log`: a descriptor for what it prints, instead of the file."""
         address_file = self.data_dir / "address"
         address_file.unlink(missing_ok=True)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as file:
             self.process = subprocess.Popen(
                 self.command("serve", "--listen", "127.0.0.1:0", "--data-dir", self.data_dir, "--auth", self.auth,
                              *RUNTIME_OPTIONS, *self.options),
-                env={**clean, **self.environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**clean, **self.environment}, stdin=subprocess.DEVNULL, stdout=log or file, stderr=log or file,
             )  # fmt: skip
         self.address = parse_address(eventually(lambda: self.read_address(address_file), PATIENCE))
         self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, verify=str(self.ca) if self.ca else True)

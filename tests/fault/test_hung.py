@@ -136,3 +136,28 @@ def test_a_zygote_that_hangs_or_dies_is_started_again(server):
     assert not hung.is_alive()
     wait_until_well(server)
     assert told(server, "runtime_down") == (2, 2)
+
+
+def test_a_reader_of_the_log_that_stands_still_stops_nobody(tmp_path):
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as lines:
+        server = sterna.Server(tmp_path / "data", *OPTIONS)
+        server.start(log=writer)
+        server.deploy("f", "def handle(req):\n    return {'body': 'ok'}\n")
+        full = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(full, b".")
+        os.close(full)
+        os.close(writer)
+        old = zygotes(server)
+        for zygote in old:
+            assert zygote.send_signal(signal.SIGKILL)  # is told in the log
+        eventually(lambda: server.client.get("/readyz", timeout=5).json()["status"] != "ready")
+        assert server.client.get("/healthz", timeout=5).status_code == 200
+        eventually(lambda: server.call("f", timeout=5).text == "ok")
+        os.kill(server.pid(), signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        server.client.close()
+        # What fits into the queue was kept for as long as the server ran.
+        assert b"listening" in lines.read(1 << 20)
