@@ -97,8 +97,9 @@ int Loop::wait_ms(Duration limit) const {
 }
 
 void Loop::turn(Duration limit) {
-  const int count =
-      ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms(limit));
+  int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms(limit));
+  // The process was stopped for a while: what has come by now goes before the timers that have run out.
+  if (count < 0) count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), 0);
   now_ = clock_.now();
   event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
   if (!again_.empty()) run_again();

@@ -1,8 +1,11 @@
 #include "net/loop.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <future>
 #include <string>
 #include <thread>
@@ -57,6 +60,41 @@ TEST_F(LoopTest, ATimerMayCancelTheNextAndSetAnother) {
   clock_.advance(milliseconds(5));
   turn();
   EXPECT_EQ(order_, "later");
+}
+
+// As a process finds the world that was stopped (SIGSTOP) while it waited: the wait is broken off, its timers
+// have run out meanwhile, and what they watched over has come, too.
+TEST_F(LoopTest, WhatCameWhileTheProcessWasStoppedGoesBeforeTheTimers) {
+  static ManualClock* clock = nullptr;
+  static int answer = -1;
+  struct Watched final : EventHandler {
+    explicit Watched(std::string& order) : order_(order) {}
+    void on_event(std::uint32_t) override { order_ += "answer, "; }
+    std::string& order_;
+  } watched(order_);
+  const UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(loop_.add(fd.get(), watched, EPOLLIN | EPOLLET));
+  loop_.after(seconds(60), [this] { order_ += "timer"; });
+  clock = &clock_;
+  answer = fd.get();
+  struct sigaction stop{};
+  stop.sa_handler = [](int) {
+    ::eventfd_write(answer, 1);
+    clock->advance(seconds(61));
+  };
+  ASSERT_EQ(::sigaction(SIGUSR1, &stop, nullptr), 0);
+  const pthread_t waits = ::pthread_self();
+  std::thread stopper([waits, file = "/proc/self/task/" + std::to_string(::gettid()) + "/stat"] {
+    const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+    std::string state;
+    while (!state.contains(") S ") && std::chrono::steady_clock::now() < deadline)
+      std::getline(std::ifstream(file), state);
+    ::pthread_kill(waits, SIGUSR1);
+  });
+  loop_.turn(seconds(120));
+  stopper.join();
+  loop_.remove(fd.get(), watched);
+  EXPECT_EQ(order_, "answer, timer");
 }
 
 TEST_F(LoopTest, TimeStandsStillDuringATurn) {
