@@ -15,7 +15,8 @@
 
 namespace sterna::dispatch {
 
-// Loop only. Series are made when something is counted: functions without asynchronous work cost nothing.
+// Loop only. Series are made when something is counted or there is work from before: functions without
+// asynchronous work cost nothing.
 class AsyncMetrics {
  public:
   // Of functions that do not exist any more nothing is counted: their series would stay for ever.
@@ -24,6 +25,8 @@ class AsyncMetrics {
   AsyncMetrics(prometheus::Registry& registry, const queue::LeaseQueue& queue, const queue::Outbox& outbox,
                const Clock& clock, Exists exists);
 
+  // It has invocations from before the start: its gauges tell of them.
+  void found(const queue::FunctionName& function) { of(function); }
   void accepted(const queue::FunctionName& function);
   void settled(const queue::FunctionName& function, queue::State state, const std::string& reason);
   void retried(const queue::FunctionName& function);

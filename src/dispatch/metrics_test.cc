@@ -21,6 +21,19 @@ class AsyncMetricsTest : public ::testing::Test {
     return text.find("\n" + line + "\n") != std::string::npos;
   }
 
+  queue::Submission submission() {
+    return {.function = one_,
+            .id = "call-1",
+            .request = {},
+            .body = net::Body(bodies_),
+            .callback_url = {},
+            .created_at = clock_.wall(),
+            .not_before = clock_.wall(),
+            .expires_at = clock_.wall() + std::chrono::hours(1),
+            .max_attempts = 0,
+            .idempotency = {}};
+  }
+
   ManualClock clock_;
   net::Loop loop_{clock_};
   net::BodyBudget bodies_;
@@ -55,17 +68,7 @@ TEST_F(AsyncMetricsTest, CountsByFunctionAndKind) {
 }
 
 TEST_F(AsyncMetricsTest, GaugesTellDepthAndAge) {
-  queue::Submission submission{.function = one_,
-                               .id = "call-1",
-                               .request = {},
-                               .body = net::Body(bodies_),
-                               .callback_url = {},
-                               .created_at = clock_.wall(),
-                               .not_before = clock_.wall(),
-                               .expires_at = clock_.wall() + std::chrono::hours(1),
-                               .max_attempts = 0,
-                               .idempotency = {}};
-  queue_.enqueue(std::move(submission), [](const Result<queue::Accepted>& done) { EXPECT_TRUE(done); });
+  queue_.enqueue(submission(), [](const Result<queue::Accepted>& done) { EXPECT_TRUE(done); });
   for (int i = 0; i < 3; ++i) loop_.turn(Duration::zero());
   metrics_.accepted(one_);
   clock_.advance(std::chrono::seconds(7));
@@ -73,6 +76,18 @@ TEST_F(AsyncMetricsTest, GaugesTellDepthAndAge) {
   EXPECT_TRUE(has(text, R"(sterna_queue_depth{function="one",space="home"} 1)")) << text;
   EXPECT_TRUE(has(text, R"(sterna_queue_running{function="one",space="home"} 0)")) << text;
   EXPECT_TRUE(has(text, R"(sterna_queue_oldest_seconds{function="one",space="home"} 7)")) << text;
+}
+
+TEST_F(AsyncMetricsTest, WhatIsLeftOfAnEarlierRunIsShownBeforeAnythingHappens) {
+  queue_.enqueue(submission(), [](const Result<queue::Accepted>& done) { EXPECT_TRUE(done); });
+  for (int i = 0; i < 3; ++i) loop_.turn(Duration::zero());
+  metrics_.found(one_);
+  clock_.advance(std::chrono::seconds(7));
+  const std::string text = scrape();
+  EXPECT_TRUE(has(text, R"(sterna_queue_depth{function="one",space="home"} 1)")) << text;
+  EXPECT_TRUE(has(text, R"(sterna_queue_oldest_seconds{function="one",space="home"} 7)")) << text;
+  metrics_.remove(one_.id);
+  EXPECT_EQ(scrape().find("function="), std::string::npos);
 }
 
 TEST_F(AsyncMetricsTest, OnlyFunctionsWithAsynchronousWorkHaveSeries) {

@@ -402,13 +402,12 @@ Status Server::listen() {
     async_metrics_.remove(id);
     logs_->remove(id);
   });
-  // Those that were deleted while the last server died.
-  std::map<std::string, std::string> spaces;
-  functions_.for_each([&](const invoke::FunctionEntry& entry) { spaces.emplace(entry.id, entry.space); });
-  build_logs_.keep_only([&](const std::string& id) { return spaces.contains(id); });
-  logs_->keep_only(std::move(spaces));
   for (const queue::FunctionName& function : queue_->functions()) {
-    if (functions_.find_id(function.id) == nullptr) queue_->forget(function.id);
+    if (functions_.find_id(function.id) != nullptr) {
+      async_metrics_.found(function);
+    } else {
+      queue_->forget(function.id);  // it was deleted while the last server died
+    }
   }
   // The first call after a restart should not wait for an interpreter to warm up.
   const MonotonicTime patience = clock_.now() + kWarmUpPatience;
