@@ -11,7 +11,6 @@
 #include <system_error>
 
 #include "base/number.h"
-#include "base/unique_fd.h"
 
 namespace sterna::logs {
 namespace {
@@ -111,9 +110,13 @@ Status SegmentWriter::append(std::string_view lines, WallTime now) {
   if (segments_.empty() || segments_.back().bytes + lines.size() > segment_limit_) {
     if (Status begun = begin_segment(); !begun) return begun;
   }
+  UniqueFd file = open_newest();
+  if (!file && errno == ENOENT) {  // somebody has removed the folder
+    if (Status begun = begin_segment(); !begun) return begun;
+    segments_.erase(segments_.begin(), segments_.end() - 1);
+    file = open_newest();
+  }
   Segment& segment = segments_.back();
-  const UniqueFd file(
-      ::open(path_of(segment).c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return fail_errno(Component::kFunction, "opening a function's log", errno);
   segment.written = now;
   if (torn_) {
@@ -127,6 +130,11 @@ Status SegmentWriter::append(std::string_view lines, WallTime now) {
   Status written = write_all(file.get(), lines);
   torn_ = !written;
   return written;
+}
+
+UniqueFd SegmentWriter::open_newest() const {
+  return UniqueFd(::open(path_of(segments_.back()).c_str(),
+                         O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
 Status SegmentWriter::begin_segment() {

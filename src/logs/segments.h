@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace sterna::logs {
 
@@ -41,6 +42,7 @@ class SegmentWriter {
 
  private:
   std::filesystem::path path_of(const Segment& segment) const;
+  UniqueFd open_newest() const;
   Status begin_segment();
   bool ends_torn() const;
 

@@ -64,6 +64,17 @@ TEST(Segments, AnotherRunGoesOnInTheNewestSegment) {
   EXPECT_EQ(newest_first(folder.path()), (std::vector<std::string>{"new", "old"}));
 }
 
+TEST(Segments, AFolderThatIsGoneIsMadeAgain) {
+  const TemporaryFolder folder;
+  SegmentWriter writer(folder.path() / "logs" / "f", 4'000);
+  ASSERT_TRUE(writer.append("old\n", kNow));
+  std::filesystem::remove_all(folder.path() / "logs");
+  ASSERT_TRUE(writer.append("new\n", kNow));
+  ASSERT_TRUE(writer.append("newer\n", kNow));
+  EXPECT_EQ(newest_first(folder.path() / "logs" / "f"), (std::vector<std::string>{"newer", "new"}));
+  EXPECT_EQ(writer.bytes(), std::string("new\nnewer\n").size());
+}
+
 TEST(Segments, ATornLineIsNotSeenAndDoesNotSpoilTheNext) {
   const TemporaryFolder folder;
   std::ofstream(folder.path() / "0007.ndjson") << "whole\nto";
