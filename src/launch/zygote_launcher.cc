@@ -304,12 +304,11 @@ void ZygoteLauncher::on_zygote_gone(const std::string& runtime, const std::strin
   }
 }
 
-// Told once, however often it is tried in vain to start it again.
+// Each reason is told once, however often it is tried in vain to start it again.
 void ZygoteLauncher::mark_down(const std::string& runtime, const std::string& why) {
   const auto [found, begins] = down_.try_emplace(runtime);
   Down& down = found->second;
-  down.why = why;
-  if (begins) {
+  if (std::exchange(down.why, why) != why || begins) {
     log::error("a runtime is down, with its workers, and is started again",
                {{"runtime", std::string_view(runtime)}, {"error", std::string_view(why)}});
   }

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <ranges>
 
+#include "base/log.h"
+
 namespace sterna::pool {
 namespace {
 
@@ -349,6 +351,10 @@ void FunctionPool::on_start_failed(std::string_view instance, const std::string&
   if (!start_fails_since_) {
     start_fails_since_ = now;
     platform_log(instance, "a worker could not be started, which is tried again: " + why);
+    log::warn("a worker cannot be started, which is tried again",
+              {{"space", std::string_view(config_.space)},
+               {"function", std::string_view(config_.name)},
+               {"error", std::string_view(why)}});
   }
   if (now - *start_fails_since_ >= kStartPatience)
     return count_failure("workers cannot be started: " + why, kToleratedLoadFailures);

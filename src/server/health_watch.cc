@@ -103,15 +103,15 @@ HealthWatch::Troubles HealthWatch::workers() const {
   for (const launch::RuntimeTrouble& each : parts_.launcher.troubles()) {
     found.push_back({.component = "runtime",
                      .reason = "runtime_down",
-                     .detail = fmt::format("{} is started again: {}", each.runtime, each.why),
+                     .detail = fmt::format("{} is started again; the log says why it ended", each.runtime),
                      .severity = parts_.launcher.any_runtime() ? Severity::kDegraded : Severity::kNotReady});
   }
   if (parts_.functions.start_trouble()) {
-    found.push_back({.component = "pool",
-                     .reason = "cannot_start_workers",
-                     .detail =
-                         "the machine gives no process, memory or descriptors for new workers; those that "
-                         "run go on, and starting is tried again"});
+    found.push_back(
+        {.component = "pool",
+         .reason = "cannot_start_workers",
+         .detail = "workers cannot be started for no fault of their functions, and the log says why; those "
+                   "that run go on, and starting is tried again"});
   }
   return found;
 }
