@@ -53,6 +53,17 @@ TEST(Settlements, EachWaiterIsToldOnce) {
   EXPECT_EQ(told, 2);
 }
 
+TEST(Settlements, WhoStillWaitsWhenTheServerEndsIsTold) {
+  Settlements settlements;
+  std::vector<WaitEnd> told;
+  const auto tell = [&](WaitEnd end) { told.push_back(end); };
+  settlements.wait("f", "1", tell);
+  settlements.wait("g", "1", tell);
+  settlements.on_server_ends();
+  settlements.on_server_ends();
+  EXPECT_EQ(told, (std::vector{WaitEnd::kServerEnds, WaitEnd::kServerEnds}));
+}
+
 TEST(Settlements, WhoWaitsForACallOfADeletedFunctionIsTold) {
   Settlements settlements;
   std::vector<std::string> told;

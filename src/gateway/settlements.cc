@@ -38,4 +38,10 @@ void Settlements::on_deleted(const std::string& function_id) {
   for (const Waiter& waiter : ended) waiter.ended(WaitEnd::kFunctionDeleted);
 }
 
+void Settlements::on_server_ends() {
+  for (const auto& [call, waiters] : std::exchange(waiters_, {})) {
+    for (const Waiter& waiter : waiters) waiter.ended(WaitEnd::kServerEnds);
+  }
+}
+
 }  // namespace sterna::gateway

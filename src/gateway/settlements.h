@@ -10,7 +10,7 @@
 
 namespace sterna::gateway {
 
-enum class WaitEnd : std::uint8_t { kSettled, kFunctionDeleted };
+enum class WaitEnd : std::uint8_t { kSettled, kFunctionDeleted, kServerEnds };
 
 // Loop only.
 class Settlements {
@@ -19,12 +19,13 @@ class Settlements {
 
   using Ended = std::function<void(WaitEnd)>;
 
-  // Calls `ended` once, when the invocation is settled or its function is deleted. Register before looking
-  // whether it is.
+  // Calls `ended` once, when the invocation is settled, its function is deleted, or the server ends. Register
+  // before looking whether it is.
   Token wait(const std::string& function_id, const std::string& id, Ended ended);
   void forget(const Token& token);
   void on_settled(const std::string& function_id, const std::string& id);
   void on_deleted(const std::string& function_id);
+  void on_server_ends();
 
  private:
   struct Waiter {

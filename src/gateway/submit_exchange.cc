@@ -19,6 +19,12 @@ invoke::Timings timings_of(WallTime accepted_at, const queue::Attempt& attempt) 
           .was_cold = attempt.cold};
 }
 
+Error server_ends() {
+  return {
+      Code::kUnavailable, Component::kQueue, "function_not_running",
+      "the server ends before the call; it runs after the next start, and the same key gets its answer then"};
+}
+
 }  // namespace
 
 void SubmitExchange::start(net::Loop& loop, net::Background& reading, const AsyncParts& parts,
@@ -70,7 +76,8 @@ void SubmitExchange::await() {
   waiting_ = parts_.settlements.wait(function_.id, call_id_, [self = shared_from_this()](WaitEnd end) {
     if (end == WaitEnd::kSettled) return self->on_ended();
     self->stop_waiting();
-    if (self->connection_ != nullptr) self->refuse(queue::function_gone().error());
+    if (self->connection_ == nullptr) return;
+    self->refuse(end == WaitEnd::kServerEnds ? server_ends() : queue::function_gone().error());
   });
   if (plan_.answer != Answer::kPreferAsync) return;
   timer_ = loop_.after(plan_.wait, [self = shared_from_this()] {

@@ -472,6 +472,7 @@ void Server::drain() {
     log::warn("the drain time is over; calls are cut off",
               {{"calls", static_cast<std::int64_t>(gateway_.in_flight())}});
   }
+  settlements_.on_server_ends();
   functions_.shut_down();  // who still waits for a call is told that it was stopped
   builder_.shut_down();
   end(loop_.now() + kLastAnswers, loop_.now() + kStopPatience);

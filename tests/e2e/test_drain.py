@@ -143,14 +143,15 @@ def test_a_request_that_has_come_is_answered(patient):
 
 
 @pytest.mark.sanitizer
+@pytest.mark.parametrize("headers", [[], [("Idempotency-Key", "key")]])
 @pytest.mark.parametrize("waiting", [False, True])
-def test_a_call_that_the_end_cuts_off_is_told_so(start_server, waiting):
+def test_a_call_that_the_end_cuts_off_is_told_so(start_server, waiting, headers):
     server = start_server("--drain-seconds", "0.5")
     limits = {"timeout_seconds": 60, "max_replicas": 1, "queue_wait_seconds": 60}
     server.deploy("slow", SLOW, limits=limits)
     server.call("slow", "?seconds=0")
     with known(server) as client, known(server) as other:
-        client.request("GET", invoke_path("slow") + "?seconds=50")
+        client.request("GET", invoke_path("slow") + "?seconds=50", headers)
         eventually(lambda: "began 50" in [each["text"] for each in server.logs("slow")])
         if waiting:
             other.request("GET", invoke_path("slow") + "?seconds=51")
