@@ -58,6 +58,11 @@ Error last_error(sqlite3* handle) {
   return error;
 }
 
+Error of_file(Error error, std::string_view path) {
+  if (!path.empty()) error.detail = std::string(path) + ": " + error.detail;
+  return error;
+}
+
 // SQLite finds its frames by their number and checksum: zeros behind them mean nothing to it.
 void reserve_log(const std::string& path, std::int64_t bytes) {
   const UniqueFd log(::open((path + "-wal").c_str(), O_WRONLY | O_CLOEXEC));
@@ -79,10 +84,16 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path, const 
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> database(new Database(handle));  // closes the handle of a failed open too
-  if (code != SQLITE_OK) return std::unexpected(last_error(handle));
+  if (code != SQLITE_OK) return std::unexpected(of_file(last_error(handle), path));
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
-  if (Status set = database->execute(pragmas(tuning)); !set) return std::unexpected(set.error());
+  if (Status set = database->execute(pragmas(tuning)); !set)
+    return std::unexpected(of_file(set.error(), path));
   return database;
+}
+
+std::string Database::path() const {
+  const char* const path = sqlite3_db_filename(handle_, "main");
+  return path == nullptr ? "" : path;
 }
 
 Database::~Database() {

@@ -34,7 +34,7 @@ void reserve_log(const std::string& path, std::int64_t bytes);
 class Database {
  public:
   // Opens or creates the file at `path` (or ":memory:").
-  // Fails with io, reason `store_error`, when it is no database or cannot be written.
+  // Fails with io, reason `store_error`, when it is no database or cannot be written; names the file.
   static Result<std::unique_ptr<Database>> open(const std::string& path, const DatabaseTuning& tuning = {});
 
   Database(const Database&) = delete;
@@ -51,6 +51,9 @@ class Database {
 
   // How many rows the last INSERT, UPDATE or DELETE touched.
   std::int64_t changed_rows() const;
+
+  // Of its file; empty in memory.
+  std::string path() const;
 
   // The schema version written in the file; 0 in a new one.
   Result<int> schema_version();
@@ -83,5 +86,8 @@ class Database {
 // The last failure of `handle` as an Error: `already_exists` (conflict) for a broken UNIQUE rule, `disk_full`
 // (exhausted), `store_busy` (unavailable), else `store_error` (io).
 Error last_error(sqlite3* handle);
+
+// With the file's name, for who starts the server: clients are told no paths.
+Error of_file(Error error, std::string_view path);
 
 }  // namespace sterna::store

@@ -1,12 +1,15 @@
 #include "store/migrations.h"
 
 #include <string>
+#include <utility>
 
 #include "store/statement.h"
 
 namespace sterna::store {
 
-Status migrate(Database& database, std::span<const std::string_view> steps) {
+namespace {
+
+Status migrate_steps(Database& database, std::span<const std::string_view> steps) {
   const int newest = static_cast<int>(steps.size());
   Result<int> version = database.schema_version();
   if (!version) return std::unexpected(version.error());
@@ -24,6 +27,14 @@ Status migrate(Database& database, std::span<const std::string_view> steps) {
     if (!done) return done;
   }
   return {};
+}
+
+}  // namespace
+
+Status migrate(Database& database, std::span<const std::string_view> steps) {
+  Status done = migrate_steps(database, steps);
+  if (!done) return std::unexpected(of_file(std::move(done.error()), database.path()));
+  return done;
 }
 
 }  // namespace sterna::store

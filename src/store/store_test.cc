@@ -111,6 +111,8 @@ TEST_F(StoreTest, FileThatIsNoDatabaseIsRefused) {
   auto database = Database::open(directory_ / "test.db");
   ASSERT_FALSE(database);
   EXPECT_EQ(database.error().code, Code::kIo);
+  EXPECT_NE(database.error().detail.find(directory_ / "test.db"), std::string::npos)
+      << database.error().detail;
 }
 
 TEST_F(StoreTest, TransactionsCommitOrLeaveNothing) {
@@ -160,6 +162,8 @@ TEST_F(StoreTest, NewerDatabaseIsRefused) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, "database_too_new");
   EXPECT_NE(refused.error().detail.find("version 7"), std::string::npos);
+  EXPECT_TRUE(refused.error().detail.starts_with(database->path() + ": ")) << refused.error().detail;
+  EXPECT_FALSE(database->path().empty());
 }
 
 TEST_F(StoreTest, SecondHolderOfADataDirectoryIsRefusedUntilTheFirstIsGone) {
