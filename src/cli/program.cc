@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <span>
 
 #include "base/printable.h"
@@ -248,7 +250,17 @@ void Program::add_spaces() {
   secret.add_flag("--rotate", parts_->rotate, "Make a new one first; the old one stays valid for a while");
 }
 
+// What was printed is done only when it has arrived.
 int Program::run(int argc, const char* const* argv) {
+  const int status = run_command(argc, argv);
+  const bool flushed = std::fflush(stdout) == 0;
+  const std::string why = flushed ? "" : fmt::format(": {}", std::strerror(errno));
+  if ((flushed && std::ferror(stdout) == 0) || status != kExitOk) return status;
+  const Error lost{Code::kIo, Component::kGateway, "output_lost", "the output could not be written" + why};
+  return print_error(lost, parts_->target.json);
+}
+
+int Program::run_command(int argc, const char* const* argv) {
   constexpr int kCommand = 1;
   if (argc > kCommand && std::string_view(argv[kCommand]) == "complete")
     return complete_line(argc - kCommand - 1, argv + kCommand + 1);

@@ -29,6 +29,7 @@ class Program {
 
  private:
   struct Parts;
+  int run_command(int argc, const char* const* argv);
   void add_functions();
   void add_spaces();
   void add_deploy();
