@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <system_error>
 
 #include "server/server.h"
 
@@ -60,8 +61,10 @@ Result<int> ServeCommand::run() const {
     return 0;
   }
   if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
-  const auto absolute = server::with_absolute_paths(*settings, std::filesystem::current_path());
-  if (auto served = server::serve(absolute); !served) return std::unexpected(served.error());
+  std::error_code gone;
+  const auto absolute = server::with_absolute_paths(*settings, std::filesystem::current_path(gone));
+  if (!absolute) return std::unexpected(absolute.error());
+  if (auto served = server::serve(*absolute); !served) return std::unexpected(served.error());
   return 0;
 }
 

@@ -100,7 +100,11 @@ Machine Machine::here() {
 
 Config default_config(const Machine& machine) {
   Config config;
-  config.data_dir = machine.is_root ? fs::path("/var/lib/sterna") : machine.home / ".local/share/sterna";
+  if (machine.is_root) {
+    config.data_dir = "/var/lib/sterna";
+  } else if (!machine.home.empty()) {
+    config.data_dir = machine.home / ".local/share/sterna";
+  }
   config.python = machine.pythons;
   config.node = machine.nodes;
   config.build.cxx = machine.cxx;
@@ -135,6 +139,8 @@ Status validate(const Config& config) {
                                   config.tls_cert.empty() ? "tls_key" : "tls_cert",
                                   config.tls_cert.empty() ? "tls_cert" : "tls_key"));
   }
+  if (config.data_dir.empty())
+    return bad_config("data_dir is not set, and neither is HOME, where it would be: name one (--data-dir)");
   if (!config.data_dir.is_absolute() && config.data_dir.native().starts_with("~")) {
     return bad_config(
         fmt::format("data_dir is {}: write the path out, ~ is not expanded", config.data_dir.native()));
@@ -188,17 +194,25 @@ api::Quota space_quota(const Config& config) {
           .apps = number(config.limits.space_apps)};
 }
 
-Config with_absolute_paths(Config config, const fs::path& here) {
+Result<Config> with_absolute_paths(Config config, const fs::path& here) {
+  std::string lost;  // a path that stands on a folder that is gone
+  const auto absolute = [&](const fs::path& path) {
+    if (here.empty() && !path.is_absolute()) lost = path.native();
+    return (here / path).lexically_normal();
+  };
   if (config.secrets_key_file.empty()) config.secrets_key_file = config.data_dir / "secrets.key";
   for (fs::path* path : {&config.data_dir, &config.runtime_dir, &config.secrets_key_file, &config.tls_cert,
                          &config.tls_key, &config.build.wheels_dir, &config.build.cxx}) {
-    if (!path->empty()) *path = (here / *path).lexically_normal();
+    if (!path->empty()) *path = absolute(*path);
   }
   for (std::vector<std::string>* interpreters : {&config.python, &config.node}) {
     for (std::string& each : *interpreters) {
-      if (each.contains('/')) each = (here / each).lexically_normal();
+      if (each.contains('/')) each = absolute(each);
     }
   }
+  if (!lost.empty())
+    return bad_config(
+        fmt::format("the working directory is gone, and {} stands on it: write the path out", lost));
   return config;
 }
 

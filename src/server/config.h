@@ -152,8 +152,9 @@ RateLimit space_rate_limit(const Config& config);
 RateLimit app_rate_limit(const Config& config);
 api::Quota space_quota(const Config& config);
 
-// With all paths seen from `here`: zygotes and workers have working directories of their own.
-Config with_absolute_paths(Config config, const std::filesystem::path& here);
+// With all paths seen from `here`: zygotes and workers have working directories of their own. Fails with
+// invalid, reason `bad_config`, when `here` is empty, a folder that is gone, and a path is relative.
+Result<Config> with_absolute_paths(Config config, const std::filesystem::path& here);
 
 // Reads a TOML file into settings; unknown keys fail with file, line, and key.
 Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& file);

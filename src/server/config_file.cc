@@ -1,10 +1,11 @@
 // Reads sterna.toml: only flattens it; what the values mean is decided by the table of options.
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <string>
 
 #include "api/toml.h"
 #include "server/config.h"
@@ -67,7 +68,12 @@ Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& fil
   };
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return bad_config(fmt::format("{}: {}", file.native(), std::strerror(errno)));
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  std::string text;
+  std::array<char, 4096> part{};
+  while (stream.read(part.data(), part.size()), stream.gcount() > 0)
+    text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+  if (stream.bad())
+    return bad_config(fmt::format("{}: {}", file.native(), std::strerror(errno)));  // a folder, say
   const auto parsed = api::parse_toml(text, file.native());
   if (!parsed) return bad_config(parsed.error().detail);
   FileReader reader{.file = file.native(), .settings = {}, .failure = {}};

@@ -102,6 +102,16 @@ TEST(Defaults, DependOnTheMachine) {
   EXPECT_EQ(user.data_dir, "/home/ada/.local/share/sterna");
 }
 
+TEST(Defaults, WithoutAHomeTheDataDirectoryHasToBeNamed) {
+  Config config = default_config(
+      {.is_root = false, .home = {}, .executable = "/opt/bin/sterna", .pythons = {}, .nodes = {}, .cxx = {}});
+  const Status refused = validate(config);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().detail.contains("--data-dir")) << refused.error().detail;
+  config.data_dir = "/srv/data";
+  EXPECT_TRUE(validate(config));
+}
+
 TEST(Defaults, OfThisMachineNameAnInterpreterOnce) {
   const Machine machine = Machine::here();
   std::set<std::filesystem::path> real;
@@ -139,13 +149,25 @@ TEST(Settings, PathsAreSeenFromWhereTheServerWasStarted) {
   config.runtime_dir = "../runtimes";
   config.python = {"venv/bin/python", "/usr/bin/python3"};
   config.node = {"node-22/bin/node"};
-  const Config absolute = with_absolute_paths(config, "/srv/sterna");
+  const Config absolute = *with_absolute_paths(config, "/srv/sterna");
   EXPECT_EQ(absolute.data_dir, "/srv/sterna/data");
   EXPECT_EQ(absolute.runtime_dir, "/srv/runtimes");
   EXPECT_THAT(absolute.python, ElementsAre("/srv/sterna/venv/bin/python", "/usr/bin/python3"));
   EXPECT_THAT(absolute.node, ElementsAre("/srv/sterna/node-22/bin/node"));
   config.data_dir = "/srv/data";
-  EXPECT_EQ(with_absolute_paths(config, "/elsewhere").data_dir, "/srv/data");
+  EXPECT_EQ(with_absolute_paths(config, "/elsewhere")->data_dir, "/srv/data");
+}
+
+TEST(Settings, AWorkingDirectoryThatIsGoneMattersToRelativePathsOnly) {
+  Config config = good_config();
+  config.data_dir = "/srv/data";
+  config.runtime_dir = "/srv/runtimes";
+  config.build.wheels_dir.clear();
+  EXPECT_TRUE(with_absolute_paths(config, ""));
+  config.python = {"venv/bin/python"};
+  const auto refused = with_absolute_paths(config, "");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().detail.contains("venv/bin/python")) << refused.error().detail;
 }
 
 TEST(Settings, SetEachKind) {
@@ -296,6 +318,12 @@ TEST_F(FileTest, ThatIsMissingIsAnError) {
   EXPECT_THAT(settings.error().detail, HasSubstr("absent.toml"));
 }
 
+TEST_F(FileTest, ThatIsAFolderIsAnError) {
+  auto settings = read_settings_file(folder_);
+  ASSERT_FALSE(settings);
+  EXPECT_THAT(settings.error().detail, HasSubstr(folder_.native()));
+}
+
 TEST_F(FileTest, ReadsWhatToTomlWrites) {
   Config config = good_config();
   config.limits.queue_wait = 250ms;
@@ -317,9 +345,9 @@ TEST_F(FileTest, KeyFileFollowsFromTheDataDirectoryUnlessItIsSet) {
   Config config = good_config();
   EXPECT_FALSE(to_toml(config).contains("secrets_key_file"));
   config.data_dir = "data";
-  EXPECT_EQ(with_absolute_paths(config, "/srv").secrets_key_file, "/srv/data/secrets.key");
+  EXPECT_EQ(with_absolute_paths(config, "/srv")->secrets_key_file, "/srv/data/secrets.key");
   config.secrets_key_file = "keys/k";
-  EXPECT_EQ(with_absolute_paths(config, "/srv").secrets_key_file, "/srv/keys/k");
+  EXPECT_EQ(with_absolute_paths(config, "/srv")->secrets_key_file, "/srv/keys/k");
 }
 
 TEST(Documentation, ListsEveryOption) {

@@ -47,6 +47,7 @@ namespace sterna::server {
 namespace {
 
 constexpr Duration kWarmUpPatience = std::chrono::seconds(5);
+constexpr Duration kAddressPause = std::chrono::seconds(1);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
 constexpr Duration kRegistryLook = std::chrono::seconds(1);
@@ -101,7 +102,7 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
-  void watch_registry();
+  void write_address();
   void on_signal(int signal);
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
@@ -150,8 +151,7 @@ class Server {
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
   HealthWatch health_watch_;
-  Signals signals_;
-  net::Loop::TimerId registry_timer_;
+  std::string address_;  // host:port
   bool draining_ = false;
   MonotonicTime drain_until_;
 };
@@ -433,15 +433,33 @@ Status Server::listen() {
   if (!http) return std::unexpected(http.error());
   http_ = std::move(*http);
   health_watch_.watch(*http_);
-  const std::string address = to_string(Address{config_.listen.host, http_->port()});
+  address_ = to_string(Address{config_.listen.host, http_->port()});
   const std::string scheme = config_.tls_cert.empty() ? "http" : "https";
-  std::ofstream(config_.data_dir / "address") << address << "\n";
-  log::info("listening", {{"address", text(address)},
+  if (config_.auth != Auth::kNone) {
+    if (Status made = make_first_administrator(*registry_, scheme + "://" + address_); !made) return made;
+  }
+  write_address();
+  log::info("listening", {{"address", text(address_)},
                           {"scheme", text(scheme)},
                           {"functions", static_cast<std::int64_t>(functions_.size())},
                           {"data_dir", text(config_.data_dir.string())}});
-  if (config_.auth == Auth::kNone) return {};
-  return make_first_administrator(*registry_, scheme + "://" + address);
+  return {};
+}
+
+// Whole or not at all, and again and again while the disk has no room.
+void Server::write_address() {
+  const std::filesystem::path whole = config_.data_dir / "address";
+  const std::filesystem::path half = config_.data_dir / "address.new";
+  std::ofstream file(half, std::ios::trunc);
+  file << address_ << "\n";
+  file.close();
+  std::error_code failed;
+  if (file) std::filesystem::rename(half, whole, failed);
+  if (file && !failed) return;
+  std::filesystem::remove(half, failed);
+  loop_.after(kAddressPause, [this] {
+    if (!draining_) write_address();
+  });
 }
 
 void Server::on_signal(int signal) {

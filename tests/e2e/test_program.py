@@ -113,6 +113,55 @@ def test_bad_options_are_refused_with_a_reason(tmp_path, arguments):
     assert "terminate called" not in refused.stderr
 
 
+def test_a_folder_in_place_of_the_settings_file_is_a_clear_error(tmp_path):
+    refused = run("serve", "--config", tmp_path)
+    assert refused.returncode == 2, refused
+    assert str(tmp_path) in refused.stderr
+
+
+def test_a_working_directory_that_is_gone_matters_to_relative_paths_only(tmp_path):
+    def serve(*options):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        return subprocess.run(
+            ["sh", "-c", 'cd "$1" && rmdir "$1" && shift && exec "$@"', "sh", gone, BINARY, "serve", *options],
+            capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    (tmp_path / "file").touch()
+    refused = serve("--data-dir", tmp_path / "file")  # it gets as far as this
+    assert refused.returncode == 1 and str(tmp_path / "file") in refused.stderr, refused
+    refused = serve("--data-dir", "data")
+    assert refused.returncode == 2 and "working directory is gone" in refused.stderr, refused
+
+
+def test_a_damaged_database_is_named(tmp_path):
+    (tmp_path / "queue.db").write_bytes(b"x" * 8192)
+    refused = run("serve", "--data-dir", tmp_path, "--listen", "127.0.0.1:0")
+    assert refused.returncode == 1, refused
+    assert str(tmp_path / "queue.db") in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--help"], ["list", "--json"], ["serve", "--print-config"]])
+def test_output_that_cannot_be_written_is_an_error(server, arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, *arguments], env={**os.environ, "STERNA_URL": server.url}, stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=20)  # fmt: skip
+    assert done.returncode == 1, done
+    assert "No space left on device" in done.stderr
+
+
+def test_no_administrator_is_made_whose_secret_cannot_be_shown(start_server, tmp_path):
+    data = tmp_path / "data"
+    with open("/dev/full", "w") as full:
+        refused = subprocess.run([BINARY, "serve", "--data-dir", data, "--listen", "127.0.0.1:0"], stdout=full,
+                                 stderr=subprocess.PIPE, text=True, timeout=20)  # fmt: skip
+    assert refused.returncode == 1 and "secret cannot be shown" in refused.stderr, refused
+    assert not (data / "address").exists()
+    again = start_server(data_dir=data, auth="oauth2")
+    assert "client secret:" in again.log()
+
+
 def test_settings_come_from_file_environment_and_flags(start_server, tmp_path):
     config = tmp_path / "sterna.toml"
     config.write_text("[limits]\nmax_path_levels = 5\n")
