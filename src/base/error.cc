@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/before_abort.h"
+
 namespace sterna {
 namespace {
 

@@ -63,7 +63,5 @@ std::unexpected<Error> fail_errno(Component component, std::string_view what, in
 #define STERNA_ASSERT(condition) \
   ((condition) ? static_cast<void>(0) : ::sterna::assertion_failed(#condition, __FILE__, __LINE__))
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
-// What is called first then, in the thread that fails; nullptr: nothing.
-void before_abort(void (*last_words)());
 
 }  // namespace sterna

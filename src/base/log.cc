@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include "base/before_abort.h"
 #include "base/clock.h"
 #include "base/log_writer.h"
 
@@ -101,10 +102,6 @@ void write_now(std::string_view line) {
 
 constexpr Duration kLastWords = std::chrono::milliseconds(200);
 
-void flush_before_abort() {
-  if (LogWriter* const writer = sink().writer) writer->flush(kLastWords);
-}
-
 }  // namespace
 
 void configure(Level level, Format format) {
@@ -128,13 +125,17 @@ void write(Level level, std::string_view event, std::initializer_list<Field> fie
   write_now(line);
 }
 
+void flush() {
+  if (LogWriter* const writer = sink().writer) writer->flush(kLastWords);
+}
+
 Background::Background()
     : writer_(std::make_unique<LogWriter>(STDERR_FILENO, [](std::uint64_t lines) {
         return format_line(Level::kWarn, "lines of this log were dropped",
                            {{"lines", static_cast<std::int64_t>(lines)}});
       })) {
   sink().writer = writer_.get();
-  before_abort(flush_before_abort);
+  before_abort(flush);
 }
 
 Background::~Background() {

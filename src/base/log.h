@@ -46,6 +46,9 @@ class Background {
 // thread.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
+// Waits until everything is written, for 200 ms at most: before an end that runs no destructors. Any thread.
+void flush();
+
 // Lines that were dropped because the reader stands still or cannot be written to; 0 again as soon as it has
 // been told. Any thread.
 std::uint64_t lost();

@@ -99,10 +99,10 @@ class Server {
   pool::FunctionConfig config_of(const registry::Function& function, const registry::Version& version);
   // Any thread.
   api::OrderedJson sandbox_of(const registry::Function& function, const registry::Version& version) const;
+  void write_address();
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
-  void write_address();
   void on_signal(int signal);
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
@@ -150,8 +150,8 @@ class Server {
   BuildMetrics build_metrics_;
   gateway::Gateway gateway_;
   std::unique_ptr<net::HttpServer> http_;
+  std::string address_;  // host:port that it listens at
   HealthWatch health_watch_;
-  std::string address_;  // host:port
   bool draining_ = false;
   MonotonicTime drain_until_;
 };
@@ -402,16 +402,16 @@ Status Server::listen() {
     async_metrics_.remove(id);
     logs_->remove(id);
   });
+  // Those that were deleted while the last server died.
   for (const queue::FunctionName& function : queue_->functions()) {
-    if (functions_.find_id(function.id) != nullptr) {
-      async_metrics_.found(function);
-    } else {
-      queue_->forget(function.id);  // it was deleted while the last server died
-    }
+    if (functions_.find_id(function.id) == nullptr) queue_->forget(function.id);
   }
   // The first call after a restart should not wait for an interpreter to warm up.
   const MonotonicTime patience = clock_.now() + kWarmUpPatience;
   while (!launcher_.settled() && clock_.now() < patience) loop_.turn(kDrainPoll);
+  for (const queue::FunctionName& function : queue_->functions()) {
+    if (functions_.find_id(function.id) != nullptr) async_metrics_.found(function);
+  }
 
   const Limits& limits = config_.limits;
   std::unique_ptr<net::TlsContext> tls;

@@ -33,6 +33,7 @@ sigset_t mask() {
 
 [[noreturn]] void end_now() {
   log::error("a thread does not end; the process ends without it");
+  log::flush();
   ::_exit(kStatus);
 }
 

@@ -56,5 +56,5 @@ def test_a_function_whose_code_is_gone(server):
     wait_for_problem(server, "pool", "cannot_start_workers")
     [detail] = said(server, "pool")
     assert "machine" not in detail
-    assert log_has(server, "a worker cannot be started", '"gone"', "No such file")
+    eventually(lambda: log_has(server, "a worker cannot be started", '"gone"', "No such file"))
     assert server.call("other").text == "ok"
