@@ -22,6 +22,7 @@ Result<Init> parse_init(std::string_view json) {
     init.timeout = std::chrono::milliseconds(object.at("timeout_ms").get<std::int64_t>());
     object.at("memory_mb").get_to(init.memory_mb);
     init.request_buffering = object.value("request_buffering", true);
+    init.on_trial = object.value("on_trial", false);
     for (const auto& [name, value] : object.at("env").items()) {
       init.env.emplace_back(name, value.get<std::string>());
     }

@@ -28,6 +28,7 @@ struct Init {
   std::chrono::milliseconds timeout{0};  // that a call may take
   std::uint64_t memory_mb = 0;
   bool request_buffering = true;  // false: a call's body comes while the call runs
+  bool on_trial = false;          // no worker has loaded this version
 };
 
 // Fails with invalid, reason `bad_frame`.

@@ -241,9 +241,9 @@ void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   const MonotonicTime now = context_.loop.now();
   if (run) costs_.run.add(*run);
   costs_.pace.add(now - std::exchange(of->run_began, now));
-  failures_ = 0;
   of->stalled = of->hung = false;
-  of->served = true;
+  of->served = worker.has_answered();
+  if (of->served) failures_ = 0;
   if (!worker.calls().empty() && concurrency() == 1) {
     Call& next = worker.calls().front();
     if (next.started == MonotonicTime{}) begin(next, now);

@@ -115,7 +115,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     bool stalled = false;     // nothing is sent ahead to it
     bool hung = false;        // runs many at a time and let one time out: gets no call until one ends
     bool killed = false;      // by us: its end is no crash
-    bool served = false;      // has ended a call: its crash says nothing about the next start
+    bool served = false;      // has answered a call: its crash says nothing about the next start
     bool load_failed = false;
     bool may_pause = false;  // was started to become the parent, if loading takes long
     bool forked = false;     // from the parent

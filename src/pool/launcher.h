@@ -33,6 +33,7 @@ struct WorkerDescriptors {
 struct Origin {
   std::string parent;      // the paused worker that it is forked from; empty: none
   bool may_pause = false;  // it may become a parent itself
+  bool on_trial = false;   // nobody has loaded this version: its start has to show that it works
 };
 
 class LaunchObserver {

@@ -75,6 +75,40 @@ TEST_F(PoolTest, CrashLoopBreaksThePoolUntilAWorkerLoads) {
   EXPECT_FALSE(submit().ended);
 }
 
+// A server that dies closes the connections of its calls first: they end as bad answers.
+TEST_F(PoolTest, CallsThatEndWithoutAnAnswerDoNotInterruptACrashLoop) {
+  for (int crash = 1; crash <= 10; ++crash) {
+    EXPECT_TRUE(record_.broken.empty()) << crash;
+    pass(seconds(7));
+    const TestCall& call = submit();
+    FakeWorker& one = worker(launcher_.started() - 1);
+    const OwnedFrame run = request(one);
+    one.ready();
+    one.begin(run);
+    one.fail(run, wire::FailKind::kBadResponse, "closed");
+    settle();
+    EXPECT_EQ(call.failure, Failure::kBadResponse);
+    one.exit(exit_code(3));
+  }
+  ASSERT_EQ(record_.broken.size(), 1U);
+  EXPECT_EQ(record_.broken[0], "the worker exited with code 3");
+}
+
+TEST_F(PoolTest, AnExceptionIsAnAnswerToo) {
+  for (int crash = 1; crash <= 12; ++crash) {
+    pass(seconds(7));
+    submit();
+    FakeWorker& one = worker(launcher_.started() - 1);
+    const OwnedFrame run = request(one);
+    one.ready();
+    one.begin(run);
+    one.fail(run, wire::FailKind::kRaised, "no");
+    settle();
+    one.exit(exit_code(3));
+  }
+  EXPECT_TRUE(record_.broken.empty());
+}
+
 TEST_F(PoolTest, CrashesAreFollowedByGrowingPauses) {
   const auto crash = [this] {
     submit();
@@ -91,6 +125,21 @@ TEST_F(PoolTest, CrashesAreFollowedByGrowingPauses) {
   EXPECT_EQ(launcher_.started(), 3U);
   pass(milliseconds(1));
   EXPECT_EQ(launcher_.started(), 4U);
+}
+
+TEST_F(PoolTest, WorkersAreOnTrialUntilOneHasLoaded) {
+  config_.proven = false;
+  pool().probe();
+  settle();
+  EXPECT_TRUE(worker(0).origin().on_trial);
+  EXPECT_NE(worker(0).receive(FrameType::kInit).at(0).payload.find(R"("on_trial":true)"), std::string::npos);
+  worker(0).ready();
+  settle();
+  worker(0).exit(exit_code(1));
+  submit();
+  ASSERT_EQ(launcher_.started(), 2U);
+  EXPECT_FALSE(worker(1).origin().on_trial);
+  EXPECT_EQ(worker(1).receive(FrameType::kInit).at(0).payload.find("on_trial"), std::string::npos);
 }
 
 TEST_F(PoolTest, NewVersionThatDoesNotLoadIsBrokenAtOnce) {

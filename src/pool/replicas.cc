@@ -66,6 +66,7 @@ bool FunctionPool::start_worker() {
     return false;
   }
   Origin origin;
+  origin.on_trial = !loaded_;
   if (const Member* of = parent()) {
     origin.parent = of->worker->instance();
   } else if (parents_allowed_) {

@@ -67,6 +67,7 @@ std::string init_json(const std::string& instance, const FunctionConfig& config,
       {"memory_mb", config.memory_bytes >> 20U}};
   if (!config.request_buffering) init["request_buffering"] = false;
   if (origin.may_pause) init["pause_after_ms"] = kPauseAfter.count();
+  if (origin.on_trial) init["on_trial"] = true;
   return init.dump();
 }
 
@@ -465,6 +466,7 @@ void Worker::on_frame(const wire::Frame& frame) {
   // The call was taken back or cancelled: only its end matters.
   if (frame.type == wire::FrameType::kRecalled) return free_slot(frame.slot);
   if (frame.type == wire::FrameType::kRequestWindow) return;
+  if (frame.type == wire::FrameType::kResponse) has_answered_ = true;
   if (frame.more == wire::More::kYes) return;
   if (cancelled_ > 0) --cancelled_;
   free_slot(frame.slot);
@@ -515,7 +517,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     observer->on_failed(call, Failure::kBadResponse, problem);
     return observer_.on_room(*this, run);
   }
-  call.answered_ = true;
+  call.answered_ = has_answered_ = true;
   if (call.timed_since_ == MonotonicTime::max()) call.timed_since_ = loop_.now();
   call.window_ -= body.size();
   const bool ends = frame.more == wire::More::kNo;
@@ -556,6 +558,7 @@ void Worker::on_failed(const wire::Frame& frame, Call& call) {
   const Failure failure = failed.kind == wire::FailKind::kRaised        ? Failure::kRaised
                           : failed.kind == wire::FailKind::kBadResponse ? Failure::kBadResponse
                                                                         : Failure::kCancelled;
+  if (failure == Failure::kRaised) has_answered_ = true;
   const Duration run = call.run;
   call.observer->on_failed(call, failure, failed.text);
   if (socket_) observer_.on_room(*this, run);

@@ -56,6 +56,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   MonotonicTime idle_since() const { return idle_since_; }
   // Grows with each call that ends: tells whether a worker makes progress.
   std::uint64_t ended() const { return ended_; }
+  // Has ended a call in a way that its template provides for, be it an exception.
+  bool has_answered() const { return has_answered_; }
   bool has_room() const { return !free_slots_.empty() || slots_.size() < wire::kSlots; }
 
   // Hands the call over. Needs has_room().
@@ -146,6 +148,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   std::size_t cancelled_ = 0;
   MonotonicTime cancel_deadline_;
   std::uint64_t ended_ = 0;
+  bool has_answered_ = false;
   MonotonicTime idle_since_;
 
   wire::FrameReader reader_;

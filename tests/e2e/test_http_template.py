@@ -234,6 +234,50 @@ def test_a_server_that_ends_is_told_with_its_last_line(server):
     assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in reason
 
 
+# Listens, then loads: as its one process, or in a child as gunicorn does, where loading takes longer than a trial.
+LOADS_LATE = """
+import http.server, os, sys, time
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), http.server.BaseHTTPRequestHandler)
+if sys.argv[1] == "prefork":
+    child = os.fork()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    time.sleep(2)
+import nothing_of_that_name
+"""
+GOOD = """
+import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"good")
+
+http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("kind", ["single", "prefork"])
+def test_a_new_version_whose_server_ends_after_it_has_listened_takes_nothing_over(server, kind):
+    name = f"late-{kind}"
+    command = ["python3", "server.py", kind]
+    deploy(server, name, {"server.py": GOOD}, command)
+    deploy(server, name, {"server.py": LOADS_LATE}, command, wait_for=None)
+    reason = eventually(lambda: server.get(name)["status_reason"])
+    assert "python3 exited with status 1 soon after it had begun to listen: " in reason
+    assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in reason
+    assert server.call(name).text == "good"
+
+
+def test_gunicorn_that_cannot_load_its_program_is_told(server):
+    command = ["gunicorn", "--bind", "0.0.0.0:$PORT", "--worker-tmp-dir", "/tmp", "app:app"]
+    reason = reason_of(server, "gunicorn-broken", {"app.py": "import nothing_of_that_name\n"}, command)
+    assert "gunicorn exited with status 3 soon after it had begun to listen: " in reason
+    assert "/function/app.py:1: ModuleNotFoundError: No module named 'nothing_of_that_name'" in reason
+
+
 def test_a_server_that_is_stopped_is_asked_to_end(server):
     script = """
 import http.server, os, signal, sys

@@ -51,6 +51,7 @@ class HttpServing final : public RunMaker {
         desk_(loop, channel, init.async_concurrency, *this),
         server_(desk_, std::move(program), environment_of(init),
                 init.network == "host" ? Ports::kShared : Ports::kOwn,
+                init.on_trial ? Trial::kYes : Trial::kNo,
                 {.on_listening = [this](const Target& target) { open(target); },
                  .on_failed = [this](const std::string& why) { refuse(why); },
                  .on_ended = [this](int wait_status) { end(wait_status); }}) {}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -19,6 +20,24 @@ std::string_view next_word(std::string_view& line) {
   const std::string_view word = line.substr(0, line.find(' '));
   line.remove_prefix(word.size());
   return word;
+}
+
+// 0 when the word is no number.
+template <class Number>
+Number number_of(std::string_view word, int base) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number, base);
+  return error == std::errc() && end == word.data() + word.size() ? number : 0;
+}
+
+bool has_open(const std::filesystem::path& process, const std::string& link) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator fd(process / "fd", error), end; !error && fd != end;
+       fd.increment(error)) {
+    std::error_code unreadable;  // closed meanwhile
+    if (std::filesystem::read_symlink(fd->path(), unreadable) == link) return true;
+  }
+  return false;
 }
 
 std::string read_table(const char* path) {
@@ -42,9 +61,27 @@ std::vector<Listener> parse_listeners(std::string_view table, Family family) {
     const auto [end, error] =
         std::from_chars(local.data() + colon + 1, local.data() + local.size(), port, 16);
     if (error != std::errc() || end != local.data() + local.size()) continue;
-    found.push_back({local.starts_with(kMapped) ? Family::kV4 : family, port});
+    const std::string_view queues = next_word(line);  // "tx:rx"; of a listener, rx are connections
+    const auto waiting =
+        number_of<std::uint32_t>(queues.substr(std::min(queues.find(':') + 1, queues.size())), 16);
+    for (int skipped = 0; skipped < 4; ++skipped) next_word(line);  // timer, retransmits, uid, timeout
+    const auto inode = number_of<std::uint64_t>(next_word(line), 10);
+    found.push_back({local.starts_with(kMapped) ? Family::kV4 : family, port, waiting, inode});
   }
   return found;
+}
+
+bool is_shared(std::uint64_t inode) {
+  const std::string link = "socket:[" + std::to_string(inode) + "]";
+  int holders = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (number_of<std::uint32_t>(name, 10) == 0 || !has_open(entry->path(), link)) continue;
+    if (++holders > 1) return true;
+  }
+  return false;
 }
 
 std::vector<Listener> tcp_listeners() {

@@ -9,6 +9,7 @@
 #include "native/lambda/api_server.h"
 #include "native/lambda/lambda_environment.h"
 #include "native/lambda/runtime_api.h"
+#include "native/last_words.h"
 #include "native/program_process.h"
 
 namespace sterna::native {
@@ -38,7 +39,7 @@ class LambdaServing final : public RunMaker {
         channel_(channel),
         api_(loop, function_of(init),
              {.on_next = [this] { on_next(); },
-              .on_init_error = [this](const ReportedError& error) { refuse(error.summary(), error.text()); },
+              .on_init_error = [this](const ReportedError& error) { refuse(error); },
               .before_answer = [this] { process_->drain(); },
               .on_idle = [this] { on_idle(); }}),
         desk_(loop, channel, init.concurrency, *this) {}
@@ -118,6 +119,11 @@ class LambdaServing final : public RunMaker {
 
   void on_idle() {
     if (ended_with_ && !exit_code_) stop(end_like(*ended_with_, channel_));
+  }
+
+  void refuse(const ReportedError& error) {
+    const std::string place = place_in_trace(error.trace);
+    refuse(place.empty() ? error.summary() : place + ": " + error.summary(), error.text());
   }
 
   void refuse(const std::string& why, const std::string& detail = {}) {
