@@ -1,6 +1,7 @@
 // Says what went wrong: a line for the server, a stack without our own frames for the function's log.
 "use strict";
 
+const fs = require("node:fs");
 const { inspect } = require("node:util");
 
 const KIND = { raised: 1, badAnswer: 2, cancelled: 3 };
@@ -58,12 +59,29 @@ function placeOf(error) {
   return null;
 }
 
+// The file of the bundle whose import could not be followed; null when the error is another one.
+function importerOf(error) {
+  const file = / imported from (\/.*)$/m.exec(error?.message ?? "")?.[1];
+  return file?.startsWith(`${bundle}/`) ? file.slice(bundle.length + 1) : null;
+}
+
+// What an import without the end of a file's name may mean, which `require` would have found.
+function wholeName(target) {
+  for (const end of [".js", ".mjs", ".cjs", ".json", "/index.js", "/index.mjs", "/index.cjs"]) {
+    if (target.startsWith(`${bundle}/`) && fs.existsSync(target + end)) return target.slice(bundle.length + 1) + end;
+  }
+  return null;
+}
+
 // Code of a bundle often says in one word what is missing.
 function adviceOn(error) {
+  const unfollowed = /^(?:Cannot find module|Directory import) '(\/[^']+)'/.exec(error?.message ?? "");
+  const meant = unfollowed && wholeName(unfollowed[1]);
+  if (meant) return `: write the whole name of the file, ${meant}: import adds nothing to it`;
   const missing = /^Cannot find (?:module|package) '([^']+)'/.exec(error?.message ?? "");
   if (!missing) return "";
   if (/^[./]/.test(missing[1])) return `: there is no such file in the function's folder`;
   return `: add ${missing[1]} to the dependencies in package.json, or put it into node_modules`;
 }
 
-module.exports = { KIND, MAX_SUMMARY, stopAt, summaryOf, stackOf, placeOf, adviceOn };
+module.exports = { KIND, MAX_SUMMARY, stopAt, summaryOf, stackOf, placeOf, importerOf, adviceOn };

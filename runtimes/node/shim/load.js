@@ -1,7 +1,6 @@
 // Finds the handler in a bundle; says what is wrong in words that help the author.
 "use strict";
 
-const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const { createRequire } = require("node:module");
 const path = require("node:path");
@@ -9,10 +8,10 @@ const { pathToFileURL } = require("node:url");
 const { types } = require("node:util");
 
 const errors = require("./errors");
+const syntax = require("./syntax");
 
 const EXAMPLE = 'exports.handle = async (req) => ({ body: "hello" })';
 const MODULE_EXAMPLE = 'export async function handle(req) { return { body: "hello" }; }';
-const CHECK_MILLISECONDS = 5000;
 
 // The function cannot be started. `summary` is one line that names file and line; `detail` is a stack or empty.
 class LoadError extends Error {
@@ -23,8 +22,8 @@ class LoadError extends Error {
   }
 
   static of(error, bundle, file) {
-    const checked = error instanceof SyntaxError ? checkSyntax(error, bundle, file) : {};
-    const place = checked.place ?? errors.placeOf(error) ?? file;
+    const checked = error instanceof SyntaxError ? syntax.locate(error, bundle, file) : {};
+    const place = checked.place ?? errors.placeOf(error) ?? errors.importerOf(error) ?? file;
     const summary = `${place}: ${errors.summaryOf(error)}${moduleAdvice(error, file)}${errors.adviceOn(error)}`;
     return new LoadError(summary, checked.detail ?? errors.stackOf(error));
   }
@@ -123,23 +122,6 @@ function moduleAdvice(error, file) {
     return `: use import and export here, or call the file ${file.replace(/\.m?js$/, ".cjs")}`;
   }
   return "";
-}
-
-// Where the file cannot be parsed. The error itself tells only in a CommonJS file; for a module, the interpreter is
-// asked to check it once more.
-function checkSyntax(error, bundle, file) {
-  const own = /^(?:file:\/\/)?(\/.*):(\d+)\n/.exec(error.stack ?? "");
-  if (own) return { place: shownPlace(own, bundle) };
-  const options = { encoding: "utf8", timeout: CHECK_MILLISECONDS, env: {} };
-  const { stderr } = spawnSync(process.execPath, ["--check", path.join(bundle, file)], options);
-  const told = /^(?:file:\/\/)?(\/.*):(\d+)\n/m.exec(stderr ?? "");
-  if (!told) return {};
-  return { place: shownPlace(told, bundle), detail: stderr.split("\n    at ")[0] };
-}
-
-function shownPlace([, file, line], bundle) {
-  const shown = file.startsWith(`${bundle}/`) ? file.slice(bundle.length + 1) : file;
-  return `${shown}, line ${line}`;
 }
 
 module.exports = { loadHandler, LoadError };

@@ -82,6 +82,44 @@ def test_failure_in_another_file_names_that_file(start):
     assert failed["summary"].startswith("helper.js, line 1: SyntaxError")
 
 
+BROKEN = "export const b = 1;\nexport const a = ;\nexport const c = 2;\n"
+
+
+@pytest.mark.parametrize(
+    "handler, source, files, place",
+    [
+        ("handler.mjs", "import { a } from './lib/a.mjs';\n", {"lib/a.mjs": BROKEN}, "lib/a.mjs, line 2"),
+        ("handler.js", "import { a } from './lib/a.js';\n", {"package.json": '{"type": "module"}', "lib/a.js": BROKEN},
+         "lib/a.js, line 2"),
+        ("handler.mjs", "import { a } from './lib/a.mjs';\n", {"lib/a.mjs": "import './b.mjs';\n", "lib/b.mjs": BROKEN},
+         "lib/b.mjs, line 2"),
+        ("handler.mjs", "import 'left';\n", {"node_modules/left/index.mjs": BROKEN,
+         "node_modules/left/package.json": '{"exports": "./index.mjs"}'}, "node_modules/left/index.mjs, line 2"),
+        ("handler.mjs", "await import('./b.mjs');\n", {"b.mjs": BROKEN, "c.mjs": "let a = {,};\n"}, "b.mjs, line 2"),
+    ],
+)  # fmt: skip
+def test_a_module_that_cannot_be_parsed_is_named(start, handler, source, files, place):
+    failed = start(source, files, handler=handler, ready=False).load_failed()
+    assert failed["summary"] == f"{place}: SyntaxError: Unexpected token ';'"
+    assert "export const a = ;\n" in failed["detail"]
+
+
+def test_text_that_cannot_be_parsed_is_no_module(start):
+    failed = start("\nJSON.parse('{,}');\n", ready=False).load_failed()
+    assert failed["summary"].startswith("handler.js, line 2: SyntaxError: Expected property name")
+
+
+@pytest.mark.parametrize(
+    "name, file",
+    [("./lib/util", "lib/util.js"), ("./lib", "lib/index.mjs"), ("./lib/text", "lib/text.json")],
+)
+def test_imports_need_the_whole_name_of_a_file(start, name, file):
+    files = {"a.mjs": f"import '{name}';\n", file: "{}"}
+    failed = start("import './a.mjs';\n", files, handler="handler.mjs", ready=False).load_failed()
+    assert failed["summary"].startswith("a.mjs: Error: ")
+    assert failed["summary"].endswith(f": write the whole name of the file, {file}: import adds nothing to it")
+
+
 def test_a_promise_rejected_while_loading(start):
     failed = start("Promise.reject(new Error('no database'));\nawaitless();\n", ready=False).load_failed()
     assert "awaitless is not defined" in failed["summary"]
