@@ -2,7 +2,7 @@
 
 #include <signal.h>
 
-#include "native/last_words.h"
+#include "base/last_words.h"
 
 namespace sterna::native {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/last_words.h"
 #include "build/requirements.h"
 
 namespace sterna::build {
@@ -37,14 +38,45 @@ std::string_view after(std::string_view line, std::string_view mark) {
   return at == std::string_view::npos ? std::string_view() : line.substr(at + mark.size());
 }
 
+// "src/a.ts:2:18" of "    src/a.ts:2:18:"; empty: the line says something else, or more.
+std::string_view place_alone(std::string_view line) {
+  while (line.starts_with(' ')) line.remove_prefix(1);
+  while (line.ends_with(':')) line.remove_suffix(1);
+  const std::size_t colon = line.rfind(':');
+  if (colon == std::string_view::npos || colon + 1 == line.size() || line.contains(' ')) return {};
+  return line.find_first_not_of("0123456789", colon + 1) == std::string_view::npos ? line
+                                                                                   : std::string_view();
+}
+
 // --- C++ ---
+
+// Of an error in a header of the machine: the place in the code that leads there, as the compiler tells it.
+std::string_view place_of_use(const Lines& lines, std::string_view error) {
+  const auto at =
+      std::ranges::find_if(lines, [&](std::string_view line) { return line.data() == error.data(); });
+  const auto is_use = [](std::string_view line) {
+    return !line.starts_with('/') &&
+           (line.ends_with("required from here") || line.ends_with("requested here"));
+  };
+  const auto is_error = [](std::string_view line) { return line.contains(": error: "); };
+  // g++ tells it before the error, clang after it.
+  auto use = std::find_if(std::make_reverse_iterator(at), lines.rend(),
+                          [&](std::string_view line) { return is_use(line) || is_error(line); });
+  if (use != lines.rend() && is_use(*use)) return use->substr(0, use->find(": "));
+  const auto after = std::find_if(at + 1, lines.end(),
+                                  [&](std::string_view line) { return is_use(line) || is_error(line); });
+  return after != lines.end() && is_use(*after) ? after->substr(0, after->find(": ")) : std::string_view();
+}
 
 std::string cpp_reason(const Recipe& recipe, const Lines& lines) {
   std::string reason;
   // A linker's complaint comes before the compiler's own, that the linker has failed.
   for (const std::string_view mark : {"undefined reference to", ": fatal error: ", ": error: ", "error: "}) {
-    reason = first_with(lines, mark);
-    if (!reason.empty()) break;
+    const std::string_view error = first_with(lines, mark);
+    if (error.empty()) continue;
+    const std::string_view use = error.starts_with('/') ? place_of_use(lines, error) : std::string_view();
+    reason = use.empty() ? std::string(error) : fmt::format("{}: {}", use, error);
+    break;
   }
   const bool undefined = reason.contains("undefined reference to") || reason.contains("undefined symbol: ");
   // What function.h calls, and every handler has to define.
@@ -123,6 +155,9 @@ std::string failed_program(const Lines& lines) {
   std::string_view what = after(first_with(lines, " did not run successfully"), "\u00d7 ");
   what = what.substr(0, what.find(" did not run successfully"));
   std::string_view why = first_with(lines, "fatal: ");
+  for (const std::string_view mark : {": fatal error: ", ": error: "}) {  // a compiler's, with its place
+    if (why.empty()) why = first_with(lines, mark);
+  }
   const auto end =
       std::ranges::find_if(lines, [](std::string_view line) { return line.contains("[end of output]"); });
   if (why.empty() && end != lines.end() && end != lines.begin()) why = *(end - 1);
@@ -203,31 +238,75 @@ bool is_unreachable(std::string_view code) {
   return std::ranges::find(kCodes, code) != std::end(kCodes);
 }
 
+// "node_modules/x/package.json": of the package whose script it was, as npm's errors tell.
+std::string manifest_of(const Lines& lines) {
+  constexpr std::string_view kFolder = "/function/";
+  for (const std::string_view line : lines) {
+    std::string_view path = npm_error(line);
+    if (!path.starts_with("path ")) continue;
+    path.remove_prefix(5);
+    return path.starts_with(kFolder) ? fmt::format("{}/package.json", path.substr(kFolder.size()))
+                                     : "package.json";
+  }
+  return "package.json";
+}
+
+// Tools that bundle and compile say what is wrong in one line and where in one of the next.
+std::string with_place(const Lines& lines, std::size_t at) {
+  constexpr std::string_view kMark = "[ERROR] ";  // of esbuild
+  std::string_view words = lines[at];
+  if (words.contains(kMark)) words = after(words, kMark);
+  for (std::size_t next = at + 1; next < std::min(at + 4, lines.size()); ++next) {
+    if (const std::string_view place = place_alone(lines[next]); !place.empty())
+      return fmt::format("{}: {}", place, words);
+  }
+  return std::string(words);
+}
+
 // A script's own words stand between its announcement, "> command", and npm's errors. The first that speaks
 // of an error tells most, else the last that belongs to no list of calls.
-std::string_view words_of_script(const Lines& lines) {
+std::string words_of_script(const Lines& lines) {
   const auto end =
       std::ranges::find_if(lines, [](std::string_view line) { return !npm_error(line).empty(); });
   auto begin = end;
   while (begin != lines.begin() && !(begin - 1)->starts_with("> ")) --begin;
+  const Lines said(begin, end);
+  std::string text;
+  for (const std::string_view line : said) text.append(line).append("\n");
+  const bool is_ended = !said.empty() && said.back().starts_with("Node.js v");
+  if (is_ended || text.contains("Traceback (most recent call last)")) return last_words_of(text);
   std::string_view last;
-  for (auto line = begin; line != end; ++line) {
-    if (line->contains("rror:") || line->contains("not found")) return *line;
-    if (!line->starts_with(' ') && !line->starts_with("Node.js v")) last = *line;
+  for (std::size_t at = 0; at < said.size(); ++at) {
+    const std::string_view line = said[at];
+    if (line == "error during build:" && at + 1 < said.size()) return std::string(said[at + 1]);  // of vite
+    if (line.contains("rror:") || line.contains("[ERROR]") || line.contains("not found"))
+      return with_place(said, at);
+    if (!line.starts_with(' ')) last = line;
   }
-  return last;
+  return std::string(last);
+}
+
+// Whether a tool is missing that is not installed because only development needs it.
+bool is_left_out(const Recipe& recipe, std::string_view manifest, std::string_view why) {
+  const bool missing = why.ends_with(": not found") || why.contains("Cannot find module '") ||
+                       why.contains("Cannot find package '");
+  return missing && content_of(recipe, manifest).contains("\"devDependencies\"");
 }
 
 // Empty: it was not a script that failed.
-std::string failed_script(const Lines& lines) {
+std::string failed_script(const Recipe& recipe, const Lines& lines) {
   const std::string_view command = after(first_with(lines, "command sh -c "), "command sh -c ");
-  const std::string_view why = words_of_script(lines);
+  const std::string why = words_of_script(lines);
   if (command.empty() || why.empty()) return {};
-  return fmt::format("package.json: the script `{}` failed: {}", command, why);
+  const std::string manifest = manifest_of(lines);
+  const bool left_out = is_left_out(recipe, manifest, why);
+  return fmt::format(
+      "{}: the script `{}` failed: {}{}", manifest, command, why,
+      left_out ? "; devDependencies are not installed: what the script needs belongs into dependencies" : "");
 }
 
 std::string npm_reason(const Recipe& recipe, const Lines& lines) {
-  if (std::string reason = failed_script(lines); !reason.empty()) return reason;
+  if (std::string reason = failed_script(recipe, lines); !reason.empty()) return reason;
   std::string told;
   std::string code;
   for (const std::string_view line : lines) {
@@ -273,10 +352,24 @@ std::string tool_reason(const Recipe& recipe, const Lines& lines) {
   }
 }
 
+// Without what makes colours on a terminal: ESC, '[', numbers, a letter.
+std::string without_colours(std::string_view text) {
+  std::string plain;
+  while (!text.empty()) {
+    const std::size_t begin = std::min(text.find("\x1b["), text.size());
+    plain.append(text.substr(0, begin));
+    text.remove_prefix(std::min(begin + 2, text.size()));
+    text.remove_prefix(std::min(text.find_first_not_of("0123456789;"), text.size()));
+    if (!text.empty() && text.front() >= '@' && text.front() <= '~') text.remove_prefix(1);
+  }
+  return plain;
+}
+
 }  // namespace
 
 std::string failure_reason(const Recipe& recipe, std::string_view output, std::string_view end) {
-  const Lines lines = lines_of(output);
+  const std::string plain = without_colours(output);
+  const Lines lines = lines_of(plain);
   std::string reason = tool_reason(recipe, lines);
   if (reason.empty()) {
     std::string_view last = lines.empty() ? std::string_view() : lines.back();

@@ -141,8 +141,100 @@ TEST(Failure, NpmsScriptsAreHeard) {
   EXPECT_EQ(
       reason(npm,
              "> prepare\n> husky install\n/x.js:1\nthrow\nError: no .git\n    at x\n\nNode.js v20\n" + end),
-      "package.json: the script `husky install` failed: Error: no .git");
+      "package.json: the script `husky install` failed: /x.js:1: Error: no .git");
   EXPECT_EQ(reason(npm, end), "package.json: command failed; command sh -c husky install");
+}
+
+// What a script printed, and npm then.
+std::string failed(std::string_view said, std::string_view command, std::string_view path = "/function") {
+  std::string text = "\n> postinstall\n> ";
+  text.append(command).append("\n\n").append(said);
+  text.append("npm error code 1\nnpm error path ").append(path);
+  return text.append("\nnpm error command failed\nnpm error command sh -c ").append(command).append("\n");
+}
+
+TEST(Failure, NpmsScriptsNameFileAndLine) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  EXPECT_EQ(reason(npm, failed("/function/gen.js:2\nthrow new TypeError(\"x not found\");\n^\n\n"
+                               "TypeError: x not found\n    at Object.<anonymous> (/function/gen.js:2:7)\n\n"
+                               "Node.js v20.20.2\n",
+                               "node gen.js")),
+            "package.json: the script `node gen.js` failed: /function/gen.js:2: TypeError: x not found");
+  EXPECT_EQ(
+      reason(npm,
+             failed("Traceback (most recent call last):\n  File \"/function/gen.py\", line 3, in g\n"
+                    "    return json.loads(\"{\")\n  File \"/usr/lib/python3.11/json/decoder.py\", line 353, "
+                    "in raw_decode\nValueError: no\n",
+                    "python3 gen.py")),
+      "package.json: the script `python3 gen.py` failed: /function/gen.py:3: ValueError: no");
+}
+
+TEST(Failure, BundlersNameFileAndLineWithoutColours) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  EXPECT_EQ(
+      reason(npm,
+             failed("\u2718 [ERROR] Unexpected \";\"\n\n    src/a.ts:2:18:\n      2 \u2502 const y = ;\n\n"
+                    "1 error\n",
+                    "esbuild")),
+      "package.json: the script `esbuild` failed: src/a.ts:2:18: Unexpected \";\"");
+  EXPECT_EQ(
+      reason(npm,
+             failed("transforming...\nx Build failed in 14ms\nerror during build:\n"
+                    "src/e.js (2:10): Expression expected\nfile: /function/src/e.js:2:10\n\n2: const b = ;\n",
+                    "vite build")),
+      "package.json: the script `vite build` failed: src/e.js (2:10): Expression expected");
+  EXPECT_EQ(
+      reason(
+          npm,
+          failed(
+              "\x1b[1m\x1b[31m[!] \x1b[1mRollupError: src/i.js (2:10): Expression expected\x1b[22m\x1b[39m\n"
+              "src/i.js (2:10)\n",
+              "rollup")),
+      "package.json: the script `rollup` failed: [!] RollupError: src/i.js (2:10): Expression expected");
+  EXPECT_EQ(reason(npm, "odd\x1b[1"), "odd (exited with status 1)") << "a colour that is cut off";
+  EXPECT_EQ(reason(npm, "odd\x1b[1\nlast\n"), "last (exited with status 1)");
+}
+
+TEST(Failure, APackagesScriptIsThePackages) {
+  const Recipe npm = recipe_of(api::BuildKind::kNode);
+  EXPECT_EQ(reason(npm, failed("Error: no chrome\n", "node install.mjs", "/function/node_modules/puppeteer")),
+            "node_modules/puppeteer/package.json: the script `node install.mjs` failed: Error: no chrome");
+}
+
+TEST(Failure, ToolsOfDevelopmentAreNotInstalled) {
+  Recipe npm = recipe_of(api::BuildKind::kNode);
+  npm.inputs.push_back({"package.json", R"({"devDependencies": {"typescript": "5"}})"});
+  EXPECT_EQ(reason(npm, failed("sh: 1: tsc: not found\n", "npm run build")),
+            "package.json: the script `npm run build` failed: sh: 1: tsc: not found; devDependencies are not "
+            "installed: what the script needs belongs into dependencies");
+  EXPECT_EQ(reason(npm, failed("sh: 1: tsc: not found\n", "tsc", "/function/lib")),
+            "lib/package.json: the script `tsc` failed: sh: 1: tsc: not found");
+}
+
+TEST(Failure, AnErrorInAHeaderNamesTheCodeThatUsesIt) {
+  const Recipe cpp = recipe_of(api::BuildKind::kCpp);
+  EXPECT_EQ(reason(cpp,
+                   "/usr/include/a.h: In instantiation of 'f':\n/usr/include/b.h:4:18:   required from 'g'\n"
+                   "handler.cc:5:80:   required from here\n/usr/include/a.h:45:23: error: no match\n"
+                   "handler.cc:9:1:   required from here\n/usr/include/a.h:69:22: error: no match\n"),
+            "handler.cc:5:80: /usr/include/a.h:45:23: error: no match");
+  EXPECT_EQ(reason(cpp,
+                   "/usr/include/a.h:45:23: error: no match\n/usr/include/b.h:1:1: note: in instantiation of "
+                   "function template requested here\nhandler.cc:5:71: note: in instantiation of function "
+                   "template specialization 'sort' requested here\n"),
+            "handler.cc:5:71: /usr/include/a.h:45:23: error: no match");
+  EXPECT_EQ(reason(cpp, "/usr/include/a.h:45:23: error: no match\nhandler.cc:1:1: error: x\n"),
+            "/usr/include/a.h:45:23: error: no match");
+}
+
+TEST(Failure, WhatPipCompilesNamesFileAndLine) {
+  EXPECT_EQ(
+      reason(
+          recipe_of(api::BuildKind::kPython),
+          "  error: subprocess-exited-with-error\n  \u00d7 python setup.py bdist_wheel did not run "
+          "successfully.\n  \u2570\u2500> [3 lines of output]\n      q.c:2:8: error: expected declaration\n"
+          "      error: command '/usr/bin/gcc' failed with exit code 1\n      [end of output]\n"),
+      "requirements.txt: python setup.py bdist_wheel: q.c:2:8: error: expected declaration");
 }
 
 TEST(Failure, NpmsMarksAreLeftOut) {

@@ -9,7 +9,7 @@
 #include "native/lambda/api_server.h"
 #include "native/lambda/lambda_environment.h"
 #include "native/lambda/runtime_api.h"
-#include "native/last_words.h"
+#include "base/last_words.h"
 #include "native/program_process.h"
 
 namespace sterna::native {

@@ -1,8 +1,8 @@
-#include "native/last_words.h"
+#include "base/last_words.h"
 
 #include <gtest/gtest.h>
 
-namespace sterna::native {
+namespace sterna {
 namespace {
 
 TEST(LastWordsTest, AreTheLastLineThatSaysSomething) {
@@ -107,4 +107,4 @@ TEST(LastWordsTest, OfNodeWithoutAnErrorAreWhatStandsBeforeItsVersion) {
 }
 
 }  // namespace
-}  // namespace sterna::native
+}  // namespace sterna

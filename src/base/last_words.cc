@@ -1,10 +1,10 @@
-#include "native/last_words.h"
+#include "base/last_words.h"
 
 #include <algorithm>
 #include <span>
 #include <vector>
 
-namespace sterna::native {
+namespace sterna {
 namespace {
 
 using Lines = std::vector<std::string_view>;
@@ -151,4 +151,4 @@ std::string place_in_trace(std::string_view trace) {
   return place_of(lines);
 }
 
-}  // namespace sterna::native
+}  // namespace sterna

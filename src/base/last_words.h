@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace sterna::native {
+namespace sterna {
 
 // The last line of what it printed, at most 500 bytes of it. Node prints the error somewhere before and its
 // own version last, Python the error below a trace, npm its own lines below those of the program: then it is
@@ -16,4 +16,4 @@ std::string last_words_of(std::string_view printed);
 // empty when it names none.
 std::string place_in_trace(std::string_view trace);
 
-}  // namespace sterna::native
+}  // namespace sterna
