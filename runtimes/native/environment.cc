@@ -30,6 +30,14 @@ bool is_program(const std::string& path) {
   return ::access(path.c_str(), X_OK) == 0;
 }
 
+std::unexpected<Error> unknown_variable(std::string_view name) {
+  return fail(
+      Code::kInvalid, Component::kFunction, "command_unusable",
+      fmt::format("command: there is no variable ${0}: set it in env, or write $${0} where the dollar "
+                  "is meant, as for a shell",
+                  name));
+}
+
 std::unexpected<Error> missing(const std::string& detail) {
   return fail(Code::kInvalid, Component::kFunction, "command_missing", detail);
 }
@@ -66,16 +74,20 @@ void Environment::set_default(std::string_view name, std::string_view value) {
   if (!is_there) set(name, value);
 }
 
-std::string_view Environment::get(std::string_view name) const {
+std::optional<std::string_view> Environment::find(std::string_view name) const {
   for (const std::string& entry : entries_) {
     if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {
       return std::string_view(entry).substr(name.size() + 1);
     }
   }
-  return {};
+  return std::nullopt;
 }
 
-std::string Environment::expand(std::string_view word) const {
+std::string_view Environment::get(std::string_view name) const {
+  return find(name).value_or(std::string_view());
+}
+
+Result<std::string> Environment::expand(std::string_view word) const {
   std::string out;
   while (!word.empty()) {
     const std::size_t dollar = std::min(word.find('$'), word.size());
@@ -85,12 +97,12 @@ std::string Environment::expand(std::string_view word) const {
     word.remove_prefix(1);
     const bool braced = word.starts_with('{');
     const std::string_view name = word.substr(braced ? 1 : 0, word_length(word.substr(braced ? 1 : 0)));
-    if (braced && word.substr(1 + name.size()).starts_with('}')) {
-      out.append(get(name));
-      word.remove_prefix(name.size() + 2);
-    } else if (!braced && !name.empty()) {
-      out.append(get(name));
-      word.remove_prefix(name.size());
+    const bool closed = braced && word.substr(1 + name.size()).starts_with('}');
+    if (!name.empty() && (closed || !braced)) {
+      const auto value = find(name);
+      if (!value) return unknown_variable(word.substr(0, name.size() + (braced ? 2 : 0)));
+      out.append(*value);
+      word.remove_prefix(name.size() + (braced ? 2 : 0));
     } else {
       out.push_back('$');
       if (word.starts_with('$')) word.remove_prefix(1);

@@ -1,6 +1,7 @@
 // The environment of user code: the function's variables and a few of ours, nothing of the server's.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,14 +21,16 @@ class Environment {
   // Empty when there is none.
   std::string_view get(std::string_view name) const;
 
-  // Replaces `$NAME` and `${NAME}` by the variable's value (nothing when there is none) and `$$` by `$`.
-  // Every other `$` stays.
-  std::string expand(std::string_view word) const;
+  // Replaces `$NAME` and `${NAME}` by the variable's value and `$$` by `$`. Every other `$` stays. Fails with
+  // invalid, reason `command_unusable`, when there is no such variable, saying what to do.
+  Result<std::string> expand(std::string_view word) const;
 
   // For exec: pointers into this object, ended by a null pointer. Valid until the next `set`.
   std::vector<char*> pointers() const;
 
  private:
+  std::optional<std::string_view> find(std::string_view name) const;
+
   std::vector<std::string> entries_;  // NAME=value
 };
 

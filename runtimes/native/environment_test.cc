@@ -32,9 +32,21 @@ TEST(Environment, HoldsTheFunctionsVariablesAndOurs) {
 TEST(Environment, ReplacesVariablesInWords) {
   const Environment made = environment();
   EXPECT_EQ(made.expand("0.0.0.0:$PORT"), "0.0.0.0:8080");
-  EXPECT_EQ(made.expand("${PORT}1/$PORT_/${EMPTY}x$UNKNOWN."), "80801//x.");
+  EXPECT_EQ(made.expand("${PORT}1/$PORT/${EMPTY}x$EMPTY."), "80801/8080/x.");
   EXPECT_EQ(made.expand("$$PORT $ ${ ${PORT $-"), "$PORT $ ${ ${PORT $-");
   EXPECT_EQ(made.expand("plain"), "plain");
+}
+
+TEST(Environment, VariablesThatAreNotThereAreTold) {
+  const Environment made = environment();
+  for (const char* word : {"x$POR", "$PORT_", "{print $1}", "${PORTS}"}) {
+    const auto expanded = made.expand(word);
+    ASSERT_FALSE(expanded) << word;
+    EXPECT_EQ(expanded.error().reason, "command_unusable");
+  }
+  EXPECT_THAT(made.expand("{print $1}").error().detail,
+              HasSubstr("no variable $1: set it in env, or write $$1 where"));
+  EXPECT_THAT(made.expand("${PORTS}").error().detail, HasSubstr("no variable ${PORTS}: "));
 }
 
 TEST(FindProgram, LooksInPathAndSaysWhatToDo) {

@@ -12,7 +12,11 @@ constexpr int kExitLoadFailed = 1;
 
 Result<Program> program_of(const Init& init, const Environment& environment) {
   Program program;
-  for (const std::string& word : init.command) program.argv.push_back(environment.expand(word));
+  for (const std::string& word : init.command) {
+    auto expanded = environment.expand(word);
+    if (!expanded) return std::unexpected(expanded.error());
+    program.argv.push_back(std::move(*expanded));
+  }
   if (program.argv.empty()) {
     if (init.handler.empty()) {
       return fail(Code::kInvalid, Component::kFunction, "command_missing",

@@ -85,15 +85,11 @@ bool ServerProcess::stands_trial(const Target& target) {
 
 bool ServerProcess::is_answered(const Target& target) {
   if (target.address()->sa_family == AF_UNIX) return true;  // the kernel does not tell who waits there
-  bool shared = false;
-  bool waits = false;
-  for (const Listener& each : tcp_listeners()) {
-    if (each.port != port_) continue;
-    shared = shared || is_shared(each.inode);
-    waits = waits || each.waiting > 0;
-  }
-  if (!shared) return true;
-  if (knock_) return !waits;
+  std::vector<Listener> listeners = tcp_listeners();
+  std::erase_if(listeners, [this](const Listener& each) { return each.port != port_; });
+  if (knock_) return std::ranges::none_of(listeners, [](const Listener& each) { return each.waiting > 0; });
+  if (std::ranges::none_of(listeners, [](const Listener& each) { return is_shared(each.inode); }))
+    return true;
   knock_.reset(::socket(target.address()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const bool fails =
       !knock_ || (::connect(knock_.get(), target.address(), target.size()) != 0 && errno != EINPROGRESS);

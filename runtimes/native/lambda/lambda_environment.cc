@@ -20,7 +20,8 @@ std::string_view region_of(const Init& init) {
 
 // As with AWS' container images, whose command ends with the handler. Its newer clients look here first.
 std::string handler_of(const Init& init, const Environment& environment) {
-  return init.command.size() > 1 ? environment.expand(init.command.back()) : "function.handler";
+  // What cannot be expanded fails the start, where the program is looked for.
+  return init.command.size() > 1 ? environment.expand(init.command.back()).value_or("") : "function.handler";
 }
 
 }  // namespace
