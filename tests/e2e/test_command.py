@@ -84,6 +84,13 @@ def test_a_command_with_variables_and_no_bootstrap(server):
     assert server.get("words")["command"][0] == "printf"
 
 
+def test_a_name_in_command_that_is_no_variable_is_told(server):
+    reason = failed_reason(server, "nameless", {}, command=["sh", "-c", "for i in 1 2; do echo $i; done"])
+    assert reason == (
+        "command: there is no variable $i: set it in env, or write $$i where the dollar is meant, as for a shell"
+    )
+
+
 def test_a_program_in_the_bundle_by_its_path(server):
     files = {"bin/hello": "#!/bin/sh\necho from $0 with $1\n"}
     server.deploy("inside", files, template="command", command=["bin/hello", "words in one"])

@@ -241,6 +241,15 @@ post(c, "init/error", b'{"errorType": "Runtime.NoSuchHandler", "errorMessage": "
     eventually(lambda: [line for line in server.logs("init") if "at line 3" in line["text"]])
 
 
+def test_an_error_of_the_start_names_its_place_in_the_code(server):
+    steps = """
+trace = b'["Error: no TABLE", "    at Object.<anonymous> (/function/index.js:2:7)"]'
+post(c, "init/error", b'{"errorType": "Error", "errorMessage": "no TABLE", "trace": ' + trace + b'}')
+"""
+    deploy_raw(server, "init-place", steps, wait_for="Failed")
+    assert server.get("init-place")["status_reason"] == "/function/index.js:2: Error: no TABLE"
+
+
 @pytest.mark.parametrize(
     "name, bootstrap, reason",
     [
