@@ -133,16 +133,16 @@ TEST_F(AccessTableTest, AppsAndTheirTokensShareOneMeterThatOutlivesChanges) {
   const MonotonicTime now{std::chrono::hours(1)};
   AppAccess limited = app("x");
   limited.grant.rate_limit.requests_per_second = 0.001;
-  table_.set(limited, {token("all"), token("some", "function.invoke")}, {});
+  table_.set(limited, {token("all"), token("some", "function.invoke")}, now);
   const std::shared_ptr<Meter> meter = table_.find("all", kNow)->meter;
   ASSERT_NE(meter, nullptr);
   EXPECT_EQ(table_.find("some", kNow)->meter, meter);
   meter->take_request(now);
-  table_.set(limited, {token("all"), token("new")}, {});
+  table_.set(limited, {token("all"), token("new")}, now);
   EXPECT_EQ(table_.find("new", kNow)->meter, meter) << "asking for a token does not begin anew";
   EXPECT_GT(meter->requests_wait(now), Duration::zero());
   limited.grant.rate_limit.requests_per_second = 0;
-  table_.set(limited, {token("all")}, {});
+  table_.set(limited, {token("all")}, now);
   EXPECT_EQ(table_.find("all", kNow)->meter, nullptr);
 }
 

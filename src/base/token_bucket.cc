@@ -13,7 +13,8 @@ constexpr std::chrono::duration<double> kLongest = std::chrono::hours(24 * 365);
 
 void TokenBucket::fill(MonotonicTime now) {
   const std::chrono::duration<double> passed = now - filled_;
-  if (passed.count() > 0) left_ = std::min(size_, left_ + passed.count() * per_second_);
+  if (passed.count() <= 0) return;
+  left_ = std::min(size_, left_ + passed.count() * per_second_);
   filled_ = now;
 }
 
