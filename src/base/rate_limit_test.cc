@@ -141,6 +141,7 @@ TEST(Meter, WhatWasUsedStaysUsedWhenTheLimitChanges) {
   EXPECT_EQ(count_at_once(meter, clock.now()), 3);
   meter.change(limit(0), clock.now());
   EXPECT_EQ(meter.requests_wait(clock.now()), Duration::zero());
+  clock.advance(seconds(1));
   meter.change(limit(1, 3), clock.now());
   EXPECT_EQ(count_at_once(meter, clock.now()), 3);
 }

@@ -38,9 +38,8 @@ bool TokenBucket::is_full(MonotonicTime now) {
 }
 
 void TokenBucket::change(double per_second, double size, MonotonicTime now) {
-  if (!is_limited()) left_ = size;
   fill(now);
-  left_ = std::min(left_, size);
+  left_ = is_limited() ? std::min(left_, size) : size;
   per_second_ = per_second;
   size_ = size;
 }
