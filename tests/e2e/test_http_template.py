@@ -239,11 +239,10 @@ LOADS_LATE = """
 import http.server, os, sys, time
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), http.server.BaseHTTPRequestHandler)
-if sys.argv[1] == "prefork":
-    child = os.fork()
-    if child:
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    time.sleep(2)
+child = os.fork() if sys.argv[1] == "prefork" else 0
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+time.sleep(2 if sys.argv[1] == "prefork" else 0.3)
 import nothing_of_that_name
 """
 GOOD = """
