@@ -25,6 +25,8 @@ class LogWriterTest : public ::testing::Test {
     EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
     reader_.reset(ends[0]);
     end_.reset(ends[1]);
+    writer_ = std::make_unique<LogWriter>(
+        end_.get(), [](std::uint64_t lines) { return "lost " + std::to_string(lines) + "\n"; });
   }
 
   void put(int number) {
@@ -55,8 +57,7 @@ class LogWriterTest : public ::testing::Test {
   std::string got_;
   UniqueFd reader_;
   UniqueFd end_;
-  std::unique_ptr<LogWriter> writer_ = std::make_unique<LogWriter>(
-      end_.get(), [](std::uint64_t lines) { return "lost " + std::to_string(lines) + "\n"; });
+  std::unique_ptr<LogWriter> writer_;
 };
 
 TEST_F(LogWriterTest, LinesArriveInTheirOrder) {

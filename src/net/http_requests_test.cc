@@ -199,9 +199,9 @@ TEST_F(HttpTest, LargeBodyIsSpooled) {
   service_.head = [](HttpConnection&) { return 1'000'000; };
   service_.request = [](HttpConnection& connection) {
     std::string text;
-    EXPECT_TRUE(connection.body().read(connection.body().memory().size(), 1'000'000, text));
+    EXPECT_TRUE(connection.body().read(connection.body().size() - 3, 3, text));
     connection.begin(200);
-    connection.send(std::to_string(connection.body().size()) + text.substr(text.size() - 3));
+    connection.send(std::to_string(connection.body().size()) + text);
   };
   Client client(*this);
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300003\r\n\r\n" + std::string(300'000, 'x') +

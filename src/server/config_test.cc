@@ -103,8 +103,12 @@ TEST(Defaults, DependOnTheMachine) {
 }
 
 TEST(Defaults, WithoutAHomeTheDataDirectoryHasToBeNamed) {
-  Config config = default_config(
-      {.is_root = false, .home = {}, .executable = "/opt/bin/sterna", .pythons = {}, .nodes = {}, .cxx = {}});
+  Config config = default_config({.is_root = false,
+                                  .home = {},
+                                  .executable = "/opt/bin/sterna",
+                                  .pythons = {"/p"},
+                                  .nodes = {},
+                                  .cxx = {}});
   const Status refused = validate(config);
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().detail.contains("--data-dir")) << refused.error().detail;

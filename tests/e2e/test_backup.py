@@ -16,7 +16,7 @@ def handle(req):
 def test_a_copy_made_under_load_has_all_that_was_accepted_before(start_server, tmp_path):
     server = start_server()
     secrets = "/spaces/default/secrets/S"
-    assert server.client.put(secrets, json={"value": "kept"}).status_code == 200
+    assert server.client.put(secrets, json={"value": "kept"}).is_success
     server.deploy("f", HANDLER, secrets=["S"])
     before = [submit(server, "f", headers={"X-Delay-Seconds": "3600"}).json()["id"] for _ in range(20)]
     stopping = threading.Event()

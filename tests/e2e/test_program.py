@@ -5,11 +5,13 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,7 +19,7 @@ import processes
 from handlers import ECHO, SLOW
 from polling import eventually
 from raw_http import RawClient
-from sterna import BINARY
+from sterna import BINARY, Server
 
 FINE = "def handle(req):\n    return {'body': 'fine'}\n"
 
@@ -340,3 +342,17 @@ def test_a_stale_address_file_does_not_matter(start_server, tmp_path):
     server = start_server(data_dir=data_dir)
     assert server.address[1] != 1
     assert server.request("GET", "/healthz").status_code == 200
+
+
+def test_an_address_file_that_cannot_be_written_comes_later(tmp_path):
+    server = Server(tmp_path / "data")
+    in_the_way = server.data_dir / "address.new"
+    (in_the_way / "folder").mkdir(parents=True)
+    server.log_path.touch()
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(server.start)
+        eventually(lambda: "listening" in server.log(), 20)
+        assert not (server.data_dir / "address").exists()
+        shutil.rmtree(in_the_way)
+        starting.result()
+    assert server.stop() == 0

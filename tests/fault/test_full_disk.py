@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -109,17 +108,3 @@ def test_a_run_that_ends_on_a_full_disk_is_settled_with_space_again(on_small_dis
     found = made.ended()
     assert (found["state"], len(found["attempts"])) == ("succeeded", 1)
     assert runs.of(made.id) == 1  # what the run has answered was kept: it is not run again
-
-
-def test_the_address_of_a_server_that_was_started_on_a_full_disk_comes_with_room(on_small_disk, small_disk):
-    server = on_small_disk
-    assert server.stop() == 0
-    before = server.log().count("listening")
-    filler = fill(small_disk)
-    with ThreadPoolExecutor(1) as pool:
-        starting = pool.submit(server.start)
-        eventually(lambda: server.log().count("listening") > before)
-        assert not (server.data_dir / "address").exists()
-        filler.unlink()
-        starting.result()
-    assert server.client.get("/healthz").status_code == 200

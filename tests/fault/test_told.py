@@ -28,8 +28,9 @@ def log_has(server, *texts):
 def test_a_runtime_whose_interpreter_is_gone(tmp_path):
     folder = tmp_path / "secret-place"
     folder.mkdir()
-    python = folder / "python3"
-    shutil.copy2(os.path.realpath("/usr/bin/python3"), python)
+    real = os.path.realpath("/usr/bin/python3")
+    python = folder / os.path.basename(real)
+    shutil.copy2(real, python)
     server = sterna.Server(tmp_path / "data", *OPTIONS, "--python", str(python)).start()
     try:
         server.deploy("f", HANDLER)
