@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/last_words.h"
 #include "native/end.h"
 #include "native/lambda/api_server.h"
 #include "native/lambda/lambda_environment.h"
 #include "native/lambda/runtime_api.h"
-#include "base/last_words.h"
 #include "native/program_process.h"
 
 namespace sterna::native {
