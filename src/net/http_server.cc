@@ -222,6 +222,7 @@ void HttpServer::adopt(UniqueFd socket, std::string client, ClientCounts::Place 
   connections_.push_front(std::move(connection));
   added.place_ = connections_.begin();
   added.counted_ = std::move(counted);
+  most_connections_ = std::max(most_connections_, connections_.size());
   if (!loop_.add(fd, added)) added.close();
 }
 
@@ -252,7 +253,6 @@ void HttpServer::sweep() {
 // What many connections have held is free when they leave, but the allocator keeps it until it is told. That
 // takes some milliseconds for each hundred MB, hence not often.
 void HttpServer::give_memory_back() {
-  most_connections_ = std::max(most_connections_, connections_.size());
   const MonotonicTime now = loop_.now();
   if (connections_.size() + kManyLeft > most_connections_ || now < gave_back_at_ + kGiveBackEvery) return;
   most_connections_ = connections_.size();
