@@ -149,6 +149,7 @@ std::uint64_t Gateway::on_head(net::HttpConnection& connection) {
       return kNoBody;
     case RouteKind::kManagement:
       if (!check_management(connection, target) || !count_management(connection, target)) return 0;
+      connection.answers_at_length();
       return parts_.management.max_body_bytes(route->path, connection.request().method);
     case RouteKind::kGiveToken:
     case RouteKind::kRevokeToken:

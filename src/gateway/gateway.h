@@ -78,7 +78,11 @@ class Gateway final : public net::HttpService {
   void check_oauth(net::HttpConnection& connection);
   void note_refusal(const Refusal& refusal);
   bool count_management(net::HttpConnection& connection, Target& target);
-  void invoke(net::HttpConnection& connection, const Target& target);
+  bool let_call(net::HttpConnection& connection, Target& target, const invoke::FunctionEntry* entry);
+  bool is_as_checked(const Target& target, const invoke::FunctionEntry& entry) const;
+  bool check_again(net::HttpConnection& connection, Target& target, const invoke::FunctionEntry& entry);
+  Status check_callback(const invoke::FunctionEntry& entry, const AsyncWish& wish) const;
+  void invoke(net::HttpConnection& connection, Target& target);
   InvokeExchange& new_exchange();
   void forget(InvokeExchange& exchange);
   void submit(net::HttpConnection& connection, const invoke::FunctionEntry& entry, const Target& target,

@@ -4,19 +4,14 @@ namespace sterna::net {
 
 Background::Background() : thread_([this] { work(); }) {}
 
-void Background::finish() {
+void Background::run(std::string_view lane, Job job) {
   {
     const std::scoped_lock lock(mutex_);
-    ending_ = true;
-  }
-  wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
-}
-
-void Background::run(Job job) {
-  {
-    const std::scoped_lock lock(mutex_);
-    jobs_.push_back(std::move(job));
+    if (ending_) return;
+    auto found = lanes_.find(lane);
+    if (found == lanes_.end()) found = lanes_.emplace(lane, std::deque<Job>()).first;
+    found->second.push_back(std::move(job));
+    ++waiting_;
   }
   wake_.notify_one();
 }

@@ -18,15 +18,13 @@ namespace sterna::net {
 class Background {
  public:
   Background();
-  // Runs what is queued, then ends.
-  ~Background() { finish(); }
+  ~Background() { end(); }
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  // Any thread.
-  void run(Job job);
-  // Runs what is queued, then ends, before what the jobs use does. What comes later is not run.
-  void finish();
+  // Any thread. After `end` jobs are dropped.
+  void run(Job job) { run({}, std::move(job)); }
+  void run(std::string_view lane, Job job);
   // Jobs that have not begun. Any thread.
   std::size_t waiting() const;
   std::size_t waiting(std::string_view lane) const;

@@ -27,6 +27,7 @@ Status AccessSync::load() {
 
 // The app is read again, so that the loop gets what is in force now. Without that it has no access.
 Status AccessSync::on_app_changed(const std::string& id) {
+  const std::scoped_lock lock(telling_);
   auto found = registry_.app_tokens(id);
   Status read;
   if (!found) read = std::unexpected(found.error());

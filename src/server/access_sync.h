@@ -23,8 +23,8 @@ class AccessSync {
   // Call on the loop's thread, before requests come: fills the table, and forgets expired tokens from now on.
   Status load();
 
-  // After the commit, on the thread that made the change. The first one fails when the app cannot be read,
-  // which has no access then, or is gone: not_found.
+  // After the commit, on the thread that made the change: more than one may. The first one fails when the app
+  // cannot be read, which has no access then, or is gone: not_found.
   Status on_app_changed(const std::string& id);
   void on_space_deleted(const std::string& name);
 

@@ -51,14 +51,15 @@ Status RegistryBridge::load(invoke::FunctionTable& table) {
   return {};
 }
 
-// On the management thread. What has changed is read again there, so that the loop gets what is in force now.
+// On the management thread; for apps on that of tokens too. What has changed is read again there, so that the
+// loop gets what is in force now.
 void RegistryBridge::on_change(const registry::Change& change) {
   using Kind = registry::Change::Kind;
   const std::string& id = change.function.id;
   const std::string& space = change.function.space;
   switch (change.kind) {
     case Kind::kAppChanged:
-      return work_.run("app " + id, "read", [this, id] { return access_.on_app_changed(id); });
+      return bring_app(id);
     case Kind::kSpaceDeleted:
       access_.on_space_deleted(space);
       [[fallthrough]];
@@ -69,6 +70,13 @@ void RegistryBridge::on_change(const registry::Change& change) {
     case Kind::kDeleted:
       return work_.run("function " + id, "read", [this, id] { return bring_function(id); });
   }
+}
+
+void RegistryBridge::bring_app(const std::string& id) {
+  const Status read = access_.on_app_changed(id);
+  if (read || read.error().code == Code::kNotFound) return;
+  thread_.run(
+      [this, id] { work_.run("app " + id, "read", [this, id] { return access_.on_app_changed(id); }); });
 }
 
 // Only what the registry says is gone is removed: its calls and its logs go with it.

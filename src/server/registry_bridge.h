@@ -28,6 +28,9 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   // How many functions, spaces and apps wait for the registry to be written or read again. Any thread.
   std::size_t waiting() const { return work_.waiting(); }
 
+  // The loop ends: nobody waits for its answers any more.
+  void stop_asking() { asks_ = false; }
+
   // What the loop knows of a function; for the management thread, which waits for the answer.
   gateway::FunctionMetrics metrics_of(const std::string& id);
   gateway::SpaceLoad load_of(const std::string& space, const queue::LeaseQueue& queue);
@@ -49,6 +52,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   template <class T>
   T ask_loop(std::function<T(invoke::FunctionTable&)> find);
   void on_change(const registry::Change& change);
+  void bring_app(const std::string& id);
   // Bring what is in force now to the loop. Fail when it cannot be read.
   Status bring_function(const std::string& id);
   Status bring_space(const std::string& name);

@@ -51,7 +51,8 @@ constexpr Duration kAddressPause = std::chrono::seconds(1);
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kStopPatience = std::chrono::seconds(3);
 constexpr Duration kRegistryLook = std::chrono::seconds(1);
-constexpr Duration kLastAnswers = std::chrono::seconds(1);  // may take that long to leave
+constexpr Duration kThreadPatience = std::chrono::seconds(20);  // for what threads do when the loop has ended
+constexpr Duration kLastAnswers = std::chrono::seconds(1);      // may take that long to leave
 
 std::string_view text(const std::string& value) {
   return value;
@@ -103,6 +104,7 @@ class Server {
   Status check_callback(const std::string& space, const std::string& url) const;
   void log_line(const std::string& function_id, const std::string& name, std::string_view instance,
                 std::string_view stream, std::string_view call_id, std::string_view text);
+  void watch_registry();
   void on_signal(int signal);
   void drain();
   void end(MonotonicTime answers_until, MonotonicTime workers_until);
@@ -152,6 +154,7 @@ class Server {
   std::unique_ptr<net::HttpServer> http_;
   std::string address_;  // host:port that it listens at
   HealthWatch health_watch_;
+  net::Loop::TimerId registry_timer_;
   bool draining_ = false;
   MonotonicTime drain_until_;
 };
@@ -315,11 +318,11 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
 }
 
-// What the threads do uses everything else.
+// The jobs of these threads use what is made after them.
 Server::~Server() {
   loop_.cancel(registry_timer_);
-  management_thread_.finish();
-  log_thread_.finish();
+  bridge_.stop_asking();
+  for (net::Background* thread : {&management_thread_, &token_thread_, &log_thread_}) thread->end();
 }
 
 pool::FunctionConfig Server::config_of(const registry::Function& function, const registry::Version& version) {
@@ -403,6 +406,10 @@ Status Server::listen() {
     logs_->remove(id);
   });
   // Those that were deleted while the last server died.
+  std::map<std::string, std::string> spaces;
+  functions_.for_each([&](const invoke::FunctionEntry& entry) { spaces.emplace(entry.id, entry.space); });
+  build_logs_.keep_only([&](const std::string& id) { return spaces.contains(id); });
+  logs_->keep_only(std::move(spaces));
   for (const queue::FunctionName& function : queue_->functions()) {
     if (functions_.find_id(function.id) == nullptr) queue_->forget(function.id);
   }
