@@ -63,7 +63,8 @@ TEST(Body, PartsOfAByteAreGatheredBeforeTheyAreWritten) {
       ASSERT_EQ(body.size(), sent.size());
     }
     const std::size_t gathered = memory_limit > kGathered ? kGathered : kLeastGathered;
-    EXPECT_LE(writes_of_this_process() - before, kBytes / gathered + 1);
+    constexpr std::size_t kOthers = 10;  // by the tools that a test may run below
+    EXPECT_LE(writes_of_this_process() - before, kBytes / gathered + kOthers);
     EXPECT_EQ(budget.in_use, memory_limit > kGathered ? 4 + kGathered : 4);
     EXPECT_EQ(all_of(body, 1000), sent);
     EXPECT_EQ(all_of(body, 1U << 20), sent);
