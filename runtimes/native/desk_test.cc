@@ -2,9 +2,7 @@
 #include "native/desk.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "worker/guard.h"
+#include "worker/testing/open_channel.h"
 
 namespace sterna::native {
 namespace {
@@ -35,12 +34,9 @@ class NotingRun final : public Run {
 class DeskTest : public ::testing::Test, public RunMaker {
  protected:
   void SetUp() override {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_.reset(ends[0]);
-    UniqueFd page(::memfd_create("claims", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(page.get(), sizeof(wire::ClaimPage)), 0);
-    channel_ = std::move(worker::Channel::open(UniqueFd(ends[1]), std::move(page), guard_)).value();
+    auto opened = worker::open_channel(guard_);
+    channel_ = std::move(opened.channel);
+    server_ = std::move(opened.server);
     channel_->inbox().pass_parts();
     desk_ = std::make_unique<Desk>(loop_, *channel_, 1, *this);
     ASSERT_TRUE(desk_->open("test", false));

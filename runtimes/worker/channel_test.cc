@@ -1,11 +1,11 @@
 #include "worker/channel.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <vector>
+
+#include "worker/testing/open_channel.h"
 
 namespace sterna::worker {
 namespace {
@@ -34,14 +34,9 @@ class CountingGuard final : public Guard {
 class ChannelTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_.reset(ends[0]);
-    UniqueFd page(::memfd_create("claims", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(page.get(), sizeof(wire::ClaimPage)), 0);
-    auto opened = Channel::open(UniqueFd(ends[1]), std::move(page), guard_);
-    ASSERT_TRUE(opened);
-    channel_ = std::move(*opened);
+    auto opened = open_channel(guard_);
+    channel_ = std::move(opened.channel);
+    server_ = std::move(opened.server);
   }
 
   // What the worker has sent, cut into frames; payloads live until the next call.

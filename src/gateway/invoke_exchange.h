@@ -1,6 +1,6 @@
 // A synchronous invocation: one HTTP request, one run, the answer streamed back as the client takes it. The
-// body may still come when it starts. When
-// it has ended it can be started again: all it has allocated serves the next one.
+// body may still come when it starts. When it has ended it can be started again: all it has allocated serves
+// the next one.
 #pragma once
 
 #include <boost/intrusive/list.hpp>

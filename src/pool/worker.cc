@@ -20,20 +20,13 @@ constexpr std::size_t kReadBytes = 64U << 10;
 // in between. A frame counts as kFrameCost bytes more than it has.
 constexpr std::size_t kFramesShare = 256U << 10;
 constexpr std::size_t kFrameCost = 192;
-constexpr std::size_t kOutputShare = 64U << 10;
-// What is printed may come byte by byte: each read counts as that much more.
-constexpr std::size_t kReadCost = 1U << 10;
-// What is printed beyond its share may wait, and its writer with it: this much of the loop's time goes to
-// others.
-constexpr Duration kPrintPause = std::chrono::milliseconds(2);
-// More than sockets and pipes hold of a process that has ended.
+// More than a socket holds of a process that has ended.
 constexpr std::size_t kLastWords = 4U << 20;
 // Room to write is asked for only while output is left: the kernel tells of it with every read of the worker.
 constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;          // bodies up to here leave in one frame
 constexpr std::uint64_t kNoWindow = ~std::uint64_t{0};  // of workers that gather bodies
 constexpr std::size_t kMaxBuffered = 256U << 10;
-constexpr std::size_t kMaxOutputLine = 16U << 10;
 // Of a worker's READY and LOAD_FAILED.
 constexpr std::size_t kMaxSummary = 1024;
 constexpr std::size_t kMaxRuntime = 64;
@@ -80,70 +73,6 @@ std::string text_of(const nlohmann::json& object, const char* key, std::size_t l
 }
 
 }  // namespace
-
-// The pipe that is the worker's stdout and stderr for all that does not go through LOG frames.
-class Worker::Output final : public net::EventHandler {
- public:
-  Output(Worker& worker, UniqueFd pipe) : worker_(worker), pipe_(std::move(pipe)) {
-    if (!worker_.loop_.add(pipe_.get(), *this, EPOLLIN | EPOLLET)) pipe_.reset();
-  }
-  ~Output() override { close(); }
-
-  void on_event(std::uint32_t) override {
-    if (pause_ || read(kOutputShare) == Left::kNothing) return;
-    pause_ = worker_.loop_.after(kPrintPause, [this] {
-      pause_.reset();
-      on_event(EPOLLIN);
-    });
-  }
-
-  Left read(std::size_t share) {
-    auto& scratch = worker_.loop_.scratch();
-    for (std::size_t taken = 0; pipe_;) {
-      if (taken >= share) return Left::kPerhapsMore;
-      const ssize_t got = ::read(pipe_.get(), scratch.data(), std::min(scratch.size(), share - taken));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && errno == EAGAIN) break;
-      if (got <= 0) {
-        close();
-        break;
-      }
-      taken += static_cast<std::size_t>(got) + kReadCost;
-      take({scratch.data(), static_cast<std::size_t>(got)});
-    }
-    return Left::kNothing;
-  }
-
-  void close() {
-    if (pause_) worker_.loop_.cancel(*std::exchange(pause_, {}));
-    if (!line_.empty()) emit(std::exchange(line_, {}));
-    if (!pipe_) return;
-    worker_.loop_.remove(pipe_.get(), *this);
-    pipe_.reset();
-  }
-
- private:
-  void take(std::string_view text) {
-    const std::size_t end = text.rfind('\n');  // there is none in line_
-    line_ += text;
-    if (end == std::string_view::npos && line_.size() < kMaxOutputLine) return;
-    const std::size_t whole =
-        end == std::string_view::npos ? line_.size() : line_.size() - text.size() + end + 1;
-    emit(std::string_view(line_).substr(0, whole));
-    line_.erase(0, whole);
-  }
-  // A worker that runs one call at a time wrote it during that call.
-  void emit(std::string_view text) {
-    const bool known = !worker_.is_async_ && worker_.calls_.size() == 1;
-    worker_.observer_.on_log(worker_, wire::Stream::kStdout,
-                             known ? std::string_view(worker_.calls_.front().id) : std::string_view(), text);
-  }
-
-  Worker& worker_;
-  UniqueFd pipe_;
-  std::string line_;
-  std::optional<net::Loop::TimerId> pause_;
-};
 
 Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
                                               LaunchObserver& launch_observer, std::string instance,
@@ -200,7 +129,15 @@ Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, 
       next_call_number_(next_call_number),
       body_window_(body_window),
       idle_since_(loop.now()) {
-  output_ = std::make_unique<Output>(*this, std::move(output));
+  output_ = std::make_unique<WorkerOutput>(loop_, std::move(output),
+                                           [this](std::string_view text) { on_output(text); });
+}
+
+// A worker that runs one call at a time wrote it during that call.
+void Worker::on_output(std::string_view text) {
+  const bool known = !is_async_ && calls_.size() == 1;
+  observer_.on_log(*this, wire::Stream::kStdout,
+                   known ? std::string_view(calls_.front().id) : std::string_view(), text);
 }
 
 Worker::~Worker() {
@@ -209,6 +146,7 @@ Worker::~Worker() {
   if (read_pause_) loop_.cancel(*read_pause_);
   if (socket_) loop_.remove(socket_.get(), *this);
   calls_.clear();
+  output_.reset();  // its last line may come now
   ::munmap(&claims_, sizeof claims_);
 }
 
@@ -391,7 +329,7 @@ void Worker::read_share() {
   const std::uint64_t logged_before = logged_;
   if (read(kFramesShare) == Left::kNothing) return;
   if (logged_ - logged_before < kFramesShare / 2) return loop_.tell_again(*this, EPOLLIN);
-  read_pause_ = loop_.after(kPrintPause, [this] {
+  read_pause_ = loop_.after(kWriterPause, [this] {
     read_pause_.reset();
     read_share();
   });
@@ -429,7 +367,7 @@ std::size_t Worker::take_frames() {
 
 void Worker::drain() {
   read(kLastWords);
-  if (output_) output_->read(kLastWords);
+  if (output_) output_->drain();
 }
 
 Call* Worker::find(const wire::Frame& frame) const {

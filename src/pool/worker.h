@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "pool/call.h"
 #include "pool/launcher.h"
+#include "pool/worker_output.h"
 #include "pool/worker_socket.h"
 #include "wire/frame.h"
 
@@ -87,7 +88,6 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void on_turn_end() override;
 
  private:
-  class Output;
   // After a share was read: whether there may be more, of which the kernel does not tell again.
   enum class Left : std::uint8_t { kNothing, kPerhapsMore };
 
@@ -107,6 +107,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   void on_request_window(const wire::Frame& frame, Call& call);
   void on_failed(const wire::Frame& frame, Call& call);
   void on_hello(const wire::Frame& frame);
+  void on_output(std::string_view text);
   Call* find(const wire::Frame& frame) const;
   // For LOG frames, which name their call by its number alone; empty when it is none of this worker's.
   std::string_view call_id_of(std::uint64_t number) const;
@@ -128,7 +129,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   const std::string instance_;
   WorkerSocket socket_;
   wire::ClaimPage& claims_;
-  std::unique_ptr<Output> output_;
+  std::unique_ptr<WorkerOutput> output_;
   std::uint64_t& next_call_number_;
   const std::uint64_t body_window_;  // of a call that is handed over
   State state_ = State::kStarting;

@@ -131,12 +131,10 @@ const std::array kOptions = {
            "Logs kept on disk for each function; the oldest go first."},
     Option{"limits.total_log_bytes", STERNA_NUMBER(limits.total_log_bytes, 1ULL << 20, 1024 * kGiB),
            "Logs kept on disk for all functions together. Beyond it the oldest go of the function that has "
-           "most, "
-           "in the space that has most."},
+           "most, in the space that has most."},
     Option{"limits.kept_versions", STERNA_NUMBER(limits.kept_versions, 1, 1000),
            "Versions of a function that can be looked at and gone back to: the newest, and the one that "
-           "runs; older "
-           "ones are removed when the function changes."},
+           "runs; older ones are removed when the function changes."},
     Option{"limits.max_replicas_total", STERNA_NUMBER(limits.max_replicas_total, 1, 100'000),
            "Workers of all functions together."},
     Option{

@@ -1,7 +1,6 @@
 #include "native/http/http_run.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "worker/guard.h"
+#include "worker/testing/open_channel.h"
 
 namespace sterna::native {
 namespace {
@@ -27,12 +27,9 @@ class HttpRunTest : public ::testing::Test, public RunMaker {
     const Target target = Target::unix_socket(path_);
     ASSERT_EQ(::bind(listener_.get(), target.address(), target.size()), 0);
     ASSERT_EQ(::listen(listener_.get(), 1), 0);
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    caller_.reset(ends[0]);
-    UniqueFd page(::memfd_create("claims", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(page.get(), sizeof(wire::ClaimPage)), 0);
-    channel_ = std::move(worker::Channel::open(UniqueFd(ends[1]), std::move(page), guard_)).value();
+    auto opened = worker::open_channel(guard_);
+    channel_ = std::move(opened.channel);
+    caller_ = std::move(opened.server);
     channel_->inbox().pass_parts();
     upstream_ = std::make_unique<Upstream>(loop_, target);
     desk_ = std::make_unique<Desk>(loop_, *channel_, 1, *this);

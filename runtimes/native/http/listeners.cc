@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
+
+#include "base/number.h"
 
 namespace sterna::native {
 namespace {
@@ -22,12 +25,16 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
-// 0 when the word is no number.
 template <class Number>
-Number number_of(std::string_view word, int base) {
+std::optional<Number> hexadecimal(std::string_view word) {
   Number number = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number, base);
-  return error == std::errc() && end == word.data() + word.size() ? number : 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number, 16);
+  if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+  return number;
+}
+
+std::string_view behind_last_colon(std::string_view word) {
+  return word.substr(word.rfind(':') + 1);  // all of it without one
 }
 
 bool has_open(const std::filesystem::path& process, const std::string& link) {
@@ -55,18 +62,14 @@ std::vector<Listener> parse_listeners(std::string_view table, Family family) {
     next_word(line);  // the row's number
     const std::string_view local = next_word(line);
     next_word(line);  // the other side
-    const std::size_t colon = local.rfind(':');
-    if (next_word(line) != kListening || colon == std::string_view::npos) continue;
-    std::uint16_t port = 0;
-    const auto [end, error] =
-        std::from_chars(local.data() + colon + 1, local.data() + local.size(), port, 16);
-    if (error != std::errc() || end != local.data() + local.size()) continue;
+    if (next_word(line) != kListening || !local.contains(':')) continue;
+    const auto port = hexadecimal<std::uint16_t>(behind_last_colon(local));
+    if (!port) continue;
     const std::string_view queues = next_word(line);  // "tx:rx"; of a listener, rx are connections
-    const auto waiting =
-        number_of<std::uint32_t>(queues.substr(std::min(queues.find(':') + 1, queues.size())), 16);
+    const auto waiting = hexadecimal<std::uint32_t>(behind_last_colon(queues)).value_or(0);
     for (int skipped = 0; skipped < 4; ++skipped) next_word(line);  // timer, retransmits, uid, timeout
-    const auto inode = number_of<std::uint64_t>(next_word(line), 10);
-    found.push_back({local.starts_with(kMapped) ? Family::kV4 : family, port, waiting, inode});
+    const auto inode = parse_number<std::uint64_t>(next_word(line)).value_or(0);
+    found.push_back({local.starts_with(kMapped) ? Family::kV4 : family, *port, waiting, inode});
   }
   return found;
 }
@@ -78,7 +81,7 @@ bool is_shared(std::uint64_t inode) {
   for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename();
-    if (number_of<std::uint32_t>(name, 10) == 0 || !has_open(entry->path(), link)) continue;
+    if (!parse_number<std::uint32_t>(name) || !has_open(entry->path(), link)) continue;
     if (++holders > 1) return true;
   }
   return false;

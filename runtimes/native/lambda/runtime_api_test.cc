@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "worker/guard.h"
+#include "worker/testing/open_channel.h"
 
 namespace sterna::native {
 namespace {
@@ -41,12 +40,9 @@ class Maker final : public RunMaker {
 class RuntimeApiTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_.reset(ends[0]);
-    UniqueFd page(::memfd_create("claims", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(page.get(), sizeof(wire::ClaimPage)), 0);
-    channel_ = std::move(worker::Channel::open(UniqueFd(ends[1]), std::move(page), guard_)).value();
+    auto opened = worker::open_channel(guard_);
+    channel_ = std::move(opened.channel);
+    server_ = std::move(opened.server);
     begin(1);
   }
 
