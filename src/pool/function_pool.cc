@@ -97,6 +97,7 @@ bool FunctionPool::dispatch(Call& call) {
   const bool small = call.body_more == wire::More::kNo &&
                      (call.body == nullptr || call.body->size() <= wire::kInitialWindow);
   costs_.concurrency = concurrency();
+  costs_.has_free_core = context_.processors.has_free();
   const std::size_t chosen = choose_worker(views_, costs_, small);
   if (chosen == kNobody) return false;
 
@@ -416,6 +417,7 @@ bool FunctionPool::dormant() const {
 }
 
 void FunctionPool::tick(MonotonicTime now) {
+  if (concurrency() > 1 && busy() + 1 >= context_.limits.cores) context_.processors.look(now);
   for (std::size_t i = 0; i < workers_.size(); ++i) check_member(workers_[i], now);
   expire_line(now);
   if (log_meter_.is_due(now)) tell_dropped_lines();
@@ -470,7 +472,7 @@ void FunctionPool::check_member(Member& member, MonotonicTime now) {
     retire(member, now);
   }
   if (worker.in_flight() > 1 &&
-      (sequential ? now - member.run_began >= kStall : worker.keeps_waiting(now - kPatience))) {
+      (sequential ? now - member.run_began >= kStall : worker.keeps_waiting(now - patience()))) {
     take_back_all(member);
     // Of one at a time, one runs; what else has begun is over, and its answer waits in the worker for those
     // of the next calls. Of many, those that are over may wait behind one that lets nobody else run.

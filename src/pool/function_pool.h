@@ -18,6 +18,7 @@
 #include "pool/launcher.h"
 #include "pool/log_meter.h"
 #include "pool/policy.h"
+#include "pool/processor_watch.h"
 #include "pool/seat.h"
 #include "pool/worker.h"
 
@@ -54,6 +55,7 @@ struct PoolContext {
   // max_workers_total or the space's share is used up. False when none is idle.
   std::function<bool(std::string_view space)> evict_idle = [](std::string_view) { return false; };
   WorkerSocket::Guard guard = WorkerSocket::Guard::kKernel;
+  ProcessorWatch processors{};
   std::uint64_t next_call_number = 1;
   std::size_t workers_total = 0;
   // When a worker could last not be started for no fault of its function's, unless one was ready since.
@@ -139,6 +141,9 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool dispatch(Call& call);
   void feed();
   void scale(MonotonicTime now);
+  // Before another worker is started for those that wait.
+  Duration patience();
+  std::size_t busy() const;  // workers that have calls
   bool start_worker();
   bool has_room();
   bool is_share_used_up() const;

@@ -5,13 +5,15 @@
 namespace sterna::pool {
 namespace {
 
-// How long a call may wait behind others of its worker. Where many run at a time, one more process makes them
-// faster only while a core is free for it beside the server's: else they would take turns.
+bool is_core_left(std::size_t busy, const Costs& costs) {
+  return busy + 1 < costs.cores;
+}
+
+// How long a call may wait behind others of its worker.
 Duration bearable_wait(std::span<const WorkerView> workers, const Costs& costs) {
-  if (costs.concurrency == 1) return kPrefetchWait;
-  const auto busy =
-      std::ranges::count_if(workers, [](const WorkerView& worker) { return worker.in_flight > 0; });
-  return static_cast<std::size_t>(busy) + 1 < costs.cores ? kPrefetchWait : kPatience;
+  const auto busy = static_cast<std::size_t>(
+      std::ranges::count_if(workers, [](const WorkerView& worker) { return worker.in_flight > 0; }));
+  return costs.concurrency == 1 || is_core_left(busy, costs) ? kPrefetchWait : patience(busy, costs);
 }
 
 bool may_send_ahead(const WorkerView& worker, const Costs& costs, Duration bearable) {
@@ -30,6 +32,11 @@ bool is_freer(const WorkerView& a, const WorkerView& b) {
 }
 
 }  // namespace
+
+Duration patience(std::size_t busy, const Costs& costs) {
+  const bool helps = costs.concurrency == 1 || is_core_left(busy, costs) || costs.has_free_core;
+  return helps ? kPatience : kCrowdedPatience;
+}
 
 std::size_t choose_worker(std::span<const WorkerView> workers, const Costs& costs, bool small) {
   const Duration bearable = bearable_wait(workers, costs);
@@ -57,8 +64,8 @@ std::size_t workers_to_start(const Load& load, const RunTime& run) {
   const bool long_expected =
       run.known() && run.average() * static_cast<Duration::rep>(load.waiting) /
                              static_cast<Duration::rep>(load.workers * load.concurrency) >
-                         2 * kPatience;
-  if (!long_expected && load.oldest_wait < kPatience) return 0;
+                         2 * load.patience;
+  if (!long_expected && load.oldest_wait < load.patience) return 0;
   return std::min(room, wanted - load.starting);
 }
 

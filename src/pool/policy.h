@@ -13,6 +13,8 @@ namespace sterna::pool {
 inline constexpr Duration kPrefetchWait = std::chrono::milliseconds(2);
 // A call that waits longer than this justifies another worker.
 inline constexpr Duration kPatience = std::chrono::milliseconds(10);
+// Where workers run many calls at a time and no processor has time for another worker.
+inline constexpr Duration kCrowdedPatience = std::chrono::milliseconds(100);
 inline constexpr std::size_t kMaxPrefetch = 256;
 
 // A moving average of how long runs take.
@@ -66,9 +68,15 @@ inline constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 struct Costs {
   std::size_t concurrency = 1;  // calls of a worker that run at once
   std::size_t cores = 1;        // of the machine
+  bool has_free_core = false;   // by ProcessorWatch
   RunTime run;                  // looked at where one runs at a time
   Pace pace;                    // looked at where many do
 };
+
+// How long a call may wait before another worker is started, while `busy` workers have calls. Where many run
+// at a time, one more process makes them faster only while a core is free for it beside the server's: else
+// they would take turns.
+Duration patience(std::size_t busy, const Costs& costs);
 
 // Which worker takes the next call, or kNobody: it waits in line. `small` tells that the call may be taken
 // back cheaply. While runs are short, calls gather at the busiest worker, more than run at once too: one
@@ -82,6 +90,7 @@ struct Load {
   std::size_t workers = 0;   // all that may take calls, with the starting ones
   std::size_t concurrency = 1;
   std::size_t max_workers = 1;
+  Duration patience = kPatience;
 };
 
 // How many workers to start now.

@@ -58,6 +58,19 @@ Costs costs_of(std::size_t concurrency, Duration each, std::size_t cores = 8) {
   return {.concurrency = concurrency, .cores = cores, .run = run_of(seconds(1)), .pace = pace_of(each)};
 }
 
+Costs with_free_core(Costs costs) {
+  costs.has_free_core = true;
+  return costs;
+}
+
+TEST(Patience, IsLongWhereAnotherWorkerWouldOnlyTakeTurns) {
+  EXPECT_EQ(patience(1, costs_of(1, milliseconds(1), 2)), kPatience)
+      << "it runs one at a time: others may run";
+  EXPECT_EQ(patience(1, costs_of(64, milliseconds(1), 3)), kPatience);
+  EXPECT_EQ(patience(1, costs_of(64, milliseconds(1), 2)), kCrowdedPatience);
+  EXPECT_EQ(patience(1, with_free_core(costs_of(64, milliseconds(1), 2))), kPatience);
+}
+
 struct Choice {
   const char* what;
   std::vector<WorkerView> workers;
@@ -106,8 +119,13 @@ TEST(ChooseWorker, Table) {
        true,
        0},
       {"many at a time: but not without end",
-       {{.in_flight = 201, .accepts = true, .idle_since = {}}, idle},
-       costs_of(256, microseconds(50), 2),
+       {{.in_flight = 101, .accepts = true, .idle_since = {}}, idle},
+       costs_of(256, milliseconds(1), 2),
+       true,
+       1},
+      {"many at a time: and no more than patience where a core is seen to be free",
+       {{.in_flight = 11, .accepts = true, .idle_since = {}}, idle},
+       with_free_core(costs_of(256, milliseconds(1), 2)),
        true,
        1},
       {"many at a time: one of two that run is enough where two cores are",
@@ -158,6 +176,22 @@ TEST(WorkersToStart, Table) {
        2},
       {"long runs are expected", {.waiting = 2, .workers = 1, .max_workers = 4}, slow, 2},
       {"an unknown run time is given patience", {.waiting = 2, .workers = 1, .max_workers = 4}, unknown, 0},
+      {"patience is longer where no core is free",
+       {.waiting = 2,
+        .oldest_wait = kCrowdedPatience - milliseconds(1),
+        .workers = 1,
+        .max_workers = 4,
+        .patience = kCrowdedPatience},
+       quick,
+       0},
+      {"and it ends",
+       {.waiting = 2,
+        .oldest_wait = kCrowdedPatience,
+        .workers = 1,
+        .max_workers = 4,
+        .patience = kCrowdedPatience},
+       quick,
+       2},
       {"those that start count",
        {.waiting = 2, .oldest_wait = seconds(1), .starting = 1, .workers = 2, .max_workers = 4},
        quick,

@@ -328,6 +328,24 @@ TEST_F(PoolTest, CallsThatWaitInAnAsyncWorkerAreTakenBack) {
   EXPECT_EQ(calls_[3].body, "two");
 }
 
+TEST_F(PoolTest, WhereNoCoreIsFreeAnAsyncWorkersCallsWaitLonger) {
+  context_.limits.cores = 1;  // so long nothing is known to be free
+  config_.concurrency = 2;
+  FakeWorker& one = warm(true);
+  for (int i = 0; i < 4; ++i) submit();
+  const auto requests = one.receive(FrameType::kRequest);
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_TRUE(one.begin(requests[0]));
+  EXPECT_TRUE(one.begin(requests[1]));
+  pass(milliseconds(40));
+  EXPECT_EQ(one.claim(requests[2].slot), Claim::kQueued);
+  EXPECT_EQ(launcher_.started(), 1U);
+
+  pass(kCrowdedPatience - milliseconds(40));
+  EXPECT_FALSE(one.begin(requests[2]));
+  EXPECT_EQ(launcher_.started(), 2U);
+}
+
 TEST_F(PoolTest, AsyncRunOverItsTimeLeavesTheOthersTheirs) {
   FakeWorker& one = warm(true);
   const TestCall& hangs = submit();

@@ -124,7 +124,8 @@ void FunctionPool::scale(MonotonicTime now) {
   Load load{.waiting = line_.size(),  // and those that were sent to workers which are not ready
             .oldest_wait = now - line_.front().arrived,
             .concurrency = concurrency(),
-            .max_workers = config_.max_replicas};
+            .max_workers = config_.max_replicas,
+            .patience = patience()};
   for (const Member& member : workers_) {
     const auto state = member.worker->state();
     if (member.killed || member.load_failed || state == Worker::State::kRetiring ||
@@ -137,6 +138,17 @@ void FunctionPool::scale(MonotonicTime now) {
   }
   for (std::size_t wanted = workers_to_start(load, costs_.run); wanted > 0 && start_worker(); --wanted) {
   }
+}
+
+Duration FunctionPool::patience() {
+  costs_.concurrency = concurrency();
+  costs_.has_free_core = context_.processors.has_free();
+  return pool::patience(busy(), costs_);
+}
+
+std::size_t FunctionPool::busy() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(workers_, [](const Member& m) { return m.worker->in_flight() > 0; }));
 }
 
 void FunctionPool::keep_minimum() {

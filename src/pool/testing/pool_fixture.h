@@ -137,7 +137,9 @@ class PoolTest : public ::testing::Test {
   UlidGenerator ids_{clock_};
   FakeLauncher launcher_;
   PoolRecord record_;
-  PoolContext context_{.loop = loop_, .launcher = launcher_, .observer = record_, .ids = ids_, .limits = {}};
+  // There is always a core for another worker.
+  PoolContext context_{
+      .loop = loop_, .launcher = launcher_, .observer = record_, .ids = ids_, .limits = {.cores = 64}};
   FunctionConfig config_;
   std::deque<TestCall> calls_;
   std::unique_ptr<FunctionPool> pool_;
