@@ -8,6 +8,7 @@
 
 #include "api/templates.h"
 #include "api/toml.h"
+#include "base/names.h"
 #include "cli/api_client.h"
 
 namespace sterna::cli {
@@ -236,8 +237,18 @@ Result<Deployable> read_deployable(const fs::path& path, const DeployOverrides& 
   auto out = is_folder ? read_folder(path) : read_single_file(path);
   if (!out) return out;
   if (auto applied = apply_overrides(*out, overrides); !applied) return std::unexpected(applied.error());
-  if (!out->settings.contains("name")) out->settings["name"] = default_name(path);
-  if (!out->settings["name"].is_string()) return bad_usage("name must be text");
+  if (!out->settings.contains("name")) {
+    std::string made = default_name(path);
+    if (made.empty())
+      return bad_usage(fmt::format("{}: no name can be made of that: choose one with --name", path.native()));
+    out->settings["name"] = std::move(made);
+  }
+  const Json& name = out->settings["name"];
+  const auto place = out->places.find("name");
+  const std::string named = place == out->places.end() ? "name" : place->second + ": name";
+  if (!name.is_string()) return bad_usage(named + " must be text");
+  if (const auto& text = name.get_ref<const std::string&>(); !is_valid_name(text))
+    return bad_usage(fmt::format("{} '{}': {}", named, text, kNameRule));
   return out;
 }
 

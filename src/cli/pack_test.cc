@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class FolderTest : public ::testing::Test {
  protected:
@@ -149,7 +150,18 @@ TEST_F(FolderTest, SaysWhatIsWrongWithAPath) {
   EXPECT_THAT(read_deployable(folder_, {.name = "", .template_name = "", .env = {"A"}}).error().detail,
               HasSubstr("write KEY=value"));
   write("function.toml", "name = 3\n");
-  EXPECT_THAT(read_deployable(folder_, {}).error().detail, HasSubstr("name must be text"));
+  EXPECT_THAT(read_deployable(folder_, {}).error().detail,
+              HasSubstr("function.toml line 1: name must be text"));
+  write("function.toml", "template = 'python3-http'\nname = 'T4'\n");
+  EXPECT_THAT(read_deployable(folder_, {}).error().detail, HasSubstr("function.toml line 2: name 'T4': "));
+  EXPECT_THAT(read_deployable(folder_, {.name = "T 5", .template_name = "", .env = {}}).error().detail,
+              StartsWith("name 'T 5': "));
+}
+
+TEST_F(FolderTest, AsksForANameWhereThePathHasNone) {
+  write("\xe5\x87\xbd/handler.py", "h");
+  EXPECT_THAT(read_deployable(folder_ / "\xe5\x87\xbd", {}).error().detail,
+              HasSubstr("choose one with --name"));
 }
 
 TEST(Manifest, NamesTheLineOfAMistake) {

@@ -69,14 +69,24 @@ async function importFile(file) {
 }
 
 function findHandle(exported, file) {
+  const isModule = types.isModuleNamespaceObject(exported);
+  const toWrite = `write \`${isModule ? MODULE_EXAMPLE : EXAMPLE}\``;
+  if (isServer(exported) || isServer(exported?.default)) {
+    throw new LoadError(
+      `${file} exports a server (it has \`listen\`): ${toWrite}, or choose the template \`http\`, ` +
+        "where a server that listens on $PORT runs as it is",
+    );
+  }
   const found = exported?.handle ?? exported?.default?.handle;
   if (found !== undefined) return found;
-  const isModule = types.isModuleNamespaceObject(exported);
   const names = Object.keys(exported ?? {});
   const instead = names.length > 0 ? ` (it exports ${names.slice(0, 5).join(", ")})` : "";
-  throw new LoadError(
-    `${file} exports no function \`handle\`${instead}: write \`${isModule ? MODULE_EXAMPLE : EXAMPLE}\``,
-  );
+  throw new LoadError(`${file} exports no function \`handle\`${instead}: ${toWrite}`);
+}
+
+// Express, Fastify, Koa, node:http. Express has a method `handle`, too.
+function isServer(exported) {
+  return typeof exported?.listen === "function" && (typeof exported === "function" || exported.handle === undefined);
 }
 
 // "handler.js, line 3" when the function's own text is found in the file.

@@ -13,6 +13,14 @@ FAILURES = [
     ("exports.handle = (req) => {\n  return {\n};\n", "handler.js, line 4: SyntaxError: Unexpected end of input"),
     ("exports.other = 1;\n", f"handler.js exports no function `handle` (it exports other): {EXAMPLE}"),
     ("", f"handler.js exports no function `handle`: {EXAMPLE}"),
+    (
+        "const app = (req, res, next) => {};\napp.handle = app;\napp.listen = () => {};\nmodule.exports = app;\n",
+        f"handler.js exports a server (it has `listen`): {EXAMPLE}, or choose the template `http`, where a server",
+    ),
+    (
+        "module.exports = require('node:http').createServer();\n",
+        "handler.js exports a server (it has `listen`)",
+    ),
     ("exports.handle = 5;\n", f"handler.js: `handle` is of type number, not a function: {EXAMPLE}"),
     (
         "\nexports.handle = (req, res) => {};\n",
@@ -36,6 +44,10 @@ FAILURES = [
 
 MODULE_FAILURES = [
     ("export const other = 1;\n", f"handler.mjs exports no function `handle` (it exports other): {MODULE_EXAMPLE}"),
+    (
+        "export default { listen() {}, get() {} };\n",
+        f"handler.mjs exports a server (it has `listen`): {MODULE_EXAMPLE}, or choose the template `http`",
+    ),
     ("export const a = 1;\nexport const handle = ;\n", "handler.mjs, line 2: SyntaxError: Unexpected token ';'"),
     ("\nthrow new Error('broken');\n", "handler.mjs, line 2: Error: broken"),
     ("const fs = require('fs');\n", "handler.mjs, line 1: ReferenceError: require is not defined"),
