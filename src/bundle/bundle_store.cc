@@ -18,6 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr mode_t kFolderMode = 0555;
+// rename(2) of a folder to another parent changes its "..", which needs the right to write to it.
+constexpr mode_t kMovableMode = 0755;
 constexpr const char* kComposed = "composed";  // of each bundle a folder, with a folder for each layer
 
 std::unexpected<Error> failed(std::string_view what) {
@@ -166,6 +168,7 @@ Result<Files> BundleStore::load(std::string_view hash) const {
 // Out of the way at once; a worker that has it mounted keeps its files until it ends or they are gone.
 Status BundleStore::remove_folder(const fs::path& folder, const std::string& name) {
   const fs::path gone = root_ / (".gone-" + name);
+  if (::chmod(folder.c_str(), kMovableMode) != 0 && errno != ENOENT) return failed("cannot remove a bundle");
   if (::rename(folder.c_str(), gone.c_str()) != 0) {
     if (errno == ENOENT) return {};
     return failed("cannot remove a bundle");
@@ -197,13 +200,15 @@ Status BundleStore::compose(std::string_view hash, std::string_view layer, const
   if (::mkdtemp(temporary.data()) == nullptr) return failed("cannot compose a bundle");
   Status done = link_tree(path_of(hash), temporary);
   if (done) done = link_tree(layer_files, temporary);
-  if (done && ::chmod(temporary.c_str(), kFolderMode) != 0) done = failed("cannot compose a bundle");
+  if (done && ::chmod(temporary.c_str(), kMovableMode) != 0) done = failed("cannot compose a bundle");
   if (done) done = sync_file_system(temporary);
   if (done) fs::create_directories(path.parent_path(), error);
   if (done && error) done = failed("cannot compose a bundle", error);
   if (done && ::rename(temporary.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
     done = failed("cannot compose a bundle");
   }
+  if (done && ::chmod(path.c_str(), kFolderMode) != 0 && errno != ENOENT)
+    done = failed("cannot compose a bundle");
   if (done) done = sync_folder(path.parent_path());
   if (done) done = sync_folder(root_ / kComposed);
   if (fs::exists(temporary, error)) remove_tree(temporary);

@@ -1,7 +1,9 @@
 #include "bundle/bundle_store.h"
 
 #include <gtest/gtest.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -110,6 +112,40 @@ TEST_F(BundleStoreTest, ComposedBundlesShareTheirFiles) {
   EXPECT_EQ(store_->compose(hash, "layer1", layer).error().reason, "bundle_not_found");
   EXPECT_FALSE(fs::exists(made));
   EXPECT_TRUE(fs::exists(layer / "packages/deep/file"));
+}
+
+// The file system takes this thread for another user's, without the rights of root.
+class AsUser {
+ public:
+  AsUser() {
+    constexpr uid_t kNobody = 65534;
+    if (::geteuid() == 0) ::setfsuid(kNobody);
+  }
+  ~AsUser() { ::setfsuid(::geteuid()); }
+  AsUser(const AsUser&) = delete;
+  AsUser& operator=(const AsUser&) = delete;
+};
+
+TEST_F(BundleStoreTest, AUserComposesAndRemovesBundles) {
+  const AsUser user;
+  std::string folder = ::testing::TempDir() + "user-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const fs::path layer = fs::path(folder) / "layer";
+  fs::create_directories(layer / "packages");
+  std::ofstream(layer / "packages/file") << "x";
+  const auto store = *BundleStore::open(fs::path(folder) / "bundles");
+  const std::string hash = store->put(files_).value();
+  for (const char* name : {"layer1", "layer2"}) {
+    const Status composed = store->compose(hash, name, layer);
+    ASSERT_TRUE(composed) << composed.error().detail;
+    EXPECT_EQ(mode(store->composed_path(hash, name)), 0555U);
+  }
+  const Status swept = store->sweep_composed({{hash, "layer2"}});
+  ASSERT_TRUE(swept) << swept.error().detail;
+  EXPECT_FALSE(fs::exists(store->composed_path(hash, "layer1")));
+  ASSERT_TRUE(store->remove(hash));
+  EXPECT_FALSE(fs::exists(store->composed_path(hash, "layer2")));
+  fs::remove_all(folder);
 }
 
 TEST_F(BundleStoreTest, OpeningClearsHalfWrittenBundles) {
