@@ -43,13 +43,16 @@ def compiled(source: bytes) -> bytes:
 
 # A server as users have it, the same program that nginx passes requests to.
 HTTP_SERVER = "node_http.mjs"
+# Two processes are in its sandbox, one that passes requests on and the server. nginx and its server have both
+# processors, too.
+HTTP_LIMITS = {"cpus": 2}
 
 FUNCTIONS = {
     "sterna": Function("python3-http", lambda: {"handler.py": ECHO}),
     "sterna-node": Function("node-http", lambda: {"handler.js": NODE_ECHO}),
     "sterna-cpp": Function("cpp", lambda: {"handler.so": compiled(CPP_ECHO)}),
     "sterna-http": Function("http", lambda: {HTTP_SERVER: (SOURCES / HTTP_SERVER).read_bytes()},
-                            {"command": ["node", HTTP_SERVER, "$PORT"]}),
+                            {"command": ["node", HTTP_SERVER, "$PORT"], "limits": HTTP_LIMITS}),
 }
 
 # The row "sterna" once more, on a server that checks tokens.

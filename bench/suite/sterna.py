@@ -69,7 +69,7 @@ class Sterna:
         files = {path: base64.b64encode(content).decode() for path, content in function.files().items()}
         document = {"name": name, "template": function.template, "access": "token" if self.token else "public",
                     "source": {"files": files},
-                    "limits": limits or {}, **function.fields}
+                    **function.fields, "limits": {**function.fields.get("limits", {}), **(limits or {})}}
         self.call("POST", PATH, document, (201,))
         self.wait_running(name)
 

@@ -190,6 +190,26 @@ bool is_local(const api::Json& package, const Files& files) {
   });
 }
 
+// npm makes a link to a folder that is not there, and the handler would miss the package when it runs.
+std::optional<std::string> missing_folder(const api::Json& package, const Files& files) {
+  const auto found = package.find("dependencies");
+  if (found == package.end() || !found->is_object()) return std::nullopt;
+  for (const auto& [name, wanted] : found->items()) {
+    if (!wanted.is_string() || !names_a_folder(wanted)) continue;
+    std::string_view place = wanted.get_ref<const std::string&>();
+    for (const std::string_view scheme : {"file:", "link:"})
+      if (place.starts_with(scheme)) place.remove_prefix(scheme.size());
+    std::string path = std::filesystem::path(place).lexically_normal();
+    while (path.ends_with('/')) path.pop_back();
+    if (path == "." || find(files, path) != nullptr || has_below(files, path)) continue;
+    return fmt::format(
+        "package.json: {} is {}, which is not in the function's folder: copy it to a folder in there, such "
+        "as vendor, and name that",
+        name, wanted.get_ref<const std::string&>());
+  }
+  return std::nullopt;
+}
+
 Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Files& files,
                                         const Toolbox& tools) {
   const File* const manifest = find(files, kPackageJson);
@@ -202,6 +222,7 @@ Result<std::optional<Recipe>> plan_node(const api::FunctionSpec& spec, const Fil
   if (!has_any(*package, "dependencies") && !has_any(*package, "optionalDependencies") &&
       !has_any(*package, "workspaces"))
     return std::nullopt;
+  if (auto missing = missing_folder(*package, files)) return impossible(std::move(*missing));
   const Tool* const node = tool_of(tools.nodes, spec.template_name, "node-http");
   if (node == nullptr) {
     return impossible(

@@ -1,5 +1,6 @@
 #include "build/recipe.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -194,6 +195,20 @@ TEST(Plan, ScriptsAndFoldersOfTheProjectSeeAllOfIt) {
   }
   const Files addon = {{"package.json", R"({"dependencies":{"a":"1"}})"}, {"binding.gyp", "{}"}, {"x.c", ""}};
   EXPECT_EQ(plan("node-http", addon)->inputs.size(), 3U);
+}
+
+TEST(Plan, AFolderThatIsNamedHasToBeThere) {
+  const auto files = [](std::string_view place, std::string path) {
+    return Files{{"package.json", fmt::format(R"({{"dependencies":{{"lib":"{}"}}}})", place)},
+                 {std::move(path), "{}"}};
+  };
+  for (const char* there : {"file:./lib", "file:lib/", "./lib", "link:lib", "file:x/../lib"})
+    EXPECT_TRUE(plan("node-http", files(there, "lib/package.json"))) << there;
+  EXPECT_TRUE(plan("node-http", files("file:lib-1.0.tgz", "lib-1.0.tgz")));
+  for (const char* missing : {"file:../lib", "file:lib", "file:/lib", "link:../../x"}) {
+    EXPECT_THAT(refusal("node-http", files(missing, "library/package.json"), toolbox()),
+                HasSubstr(fmt::format("lib is {}, which is not in the function's folder", missing)));
+  }
 }
 
 TEST(Plan, WhatLiesInTheBuildsOwnFolderIsLeftOut) {
