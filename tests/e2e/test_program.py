@@ -164,6 +164,31 @@ def test_no_administrator_is_made_whose_secret_cannot_be_shown(start_server, tmp
     assert "client secret:" in again.log()
 
 
+def without(stream):
+    """What starts a program with that descriptor closed."""
+    return ["sh", "-c", f'"$0" "$@" {stream}>&-; exit $?']
+
+
+def test_no_administrator_is_made_for_a_closed_output(start_server, tmp_path):
+    data = tmp_path / "data"
+    refused = subprocess.run([*without(1), BINARY, "serve", "--data-dir", data, "--listen", "127.0.0.1:0"],
+                             stderr=subprocess.PIPE, text=True, timeout=20)  # fmt: skip
+    assert refused.returncode == 1 and "secret cannot be shown" in refused.stderr, refused
+    assert "secret" not in (data / "lock").read_text()
+    again = start_server(data_dir=data, auth="oauth2")
+    assert "client secret:" in again.log()
+
+
+def test_the_log_of_a_closed_output_goes_nowhere_else(start_server):
+    server = start_server(prefix=without(2))
+
+    def troubles():
+        return [(trouble["component"], trouble["reason"]) for trouble in server.request("GET", "/readyz").json()["problems"]]
+
+    eventually(lambda: ("log", "lines_lost") in troubles())
+    assert (server.data_dir / "lock").read_text() == f"{server.pid()}\n"
+
+
 def test_settings_come_from_file_environment_and_flags(start_server, tmp_path):
     config = tmp_path / "sterna.toml"
     config.write_text("[limits]\nmax_path_levels = 5\n")
