@@ -38,21 +38,21 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
   const std::string fault = fault_of(reply);
   const int status = fault == "function" ? kExitFunctionFault : kExitPlatformFault;
   if (target.json) {
-    fmt::print(stderr, "{}\n", reply.body);
+    print_to_stderr(fmt::format("{}\n", reply.body));
     return status;
   }
   const Error error = error_of(reply);
-  fmt::print(stderr, "sterna: {}\n",
-             printable(fmt::format("{} fault, {}: {}", fault, error.reason, error.detail)));
+  print_to_stderr(fmt::format("sterna: {}\n",
+                              printable(fmt::format("{} fault, {}: {}", fault, error.reason, error.detail))));
   if (error.reason == "token_missing" || error.reason == "token_invalid") {
-    fmt::print(
-        stderr,
+    print_to_stderr(fmt::format(
         "sterna: log in with: sterna login --url {} --client-id ID, or give a good token with --token or "
         "STERNA_TOKEN\n",
-        target.url);
+        target.url));
   }
   if (const auto call = reply.head.find("x-call-id"); !call.empty() && fault == "function") {
-    fmt::print(stderr, "sterna: what it logged: sterna logs {} --call-id {}\n", function, printable(call));
+    print_to_stderr(
+        fmt::format("sterna: what it logged: sterna logs {} --call-id {}\n", function, printable(call)));
   }
   return status;
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/limit_words.h"
 #include "cli/report.h"
+#include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
@@ -56,8 +57,9 @@ Result<int> report_secret(const Target& target, const Result<Json>& answer) {
                        cell(app, "client_secret"));
   });
   if (reported && !target.json)
-    fmt::print(stderr, "The secret is not shown again. Use it with: sterna login --url {} --client-id {}\n",
-               target.url, cell(*answer, "client_id"));
+    print_to_stderr(
+        fmt::format("The secret is not shown again. Use it with: sterna login --url {} --client-id {}\n",
+                    target.url, cell(*answer, "client_id")));
   return reported;
 }
 

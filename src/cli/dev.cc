@@ -214,7 +214,6 @@ Result<int> dev(const Target& target, const DevArgs& args) {
   if (!watch) return std::unexpected(watch.error());
   UniqueFd signals = end_signals();
   Target served = target;
-  while (served.url.ends_with('/')) served.url.pop_back();
   std::unique_ptr<DevServer> server;
   if (args.own_server) {
     auto started = DevServer::start(args.port);

@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cli/api_client.h"
+#include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
@@ -35,13 +36,13 @@ class Hidden {
 };
 
 std::string ask(const std::string& prompt) {
-  fmt::print(stderr, "{} (not shown): ", prompt);
+  print_to_stderr(fmt::format("{} (not shown): ", prompt));
   std::string line;
   {
     const Hidden hidden;
     std::getline(std::cin, line);
   }
-  fmt::print(stderr, "\n");
+  print_to_stderr("\n");
   return line;
 }
 

@@ -88,6 +88,7 @@ struct HttpClient::Transfer {
   HttpHead head;
   bool head_told = false;
   bool refused = false;  // a sink ended the transfer
+  int unread = 0;        // the errno of a read of `upload` that has failed
 
   // Interim answers (1xx) have a head of their own; only the last one counts.
   void take_header_line(std::string_view line) {
@@ -123,7 +124,11 @@ struct HttpClient::Transfer {
     return 0;
   }
   static std::size_t on_upload(char* data, std::size_t, std::size_t bytes, void* self) {
-    return std::fread(data, 1, bytes, static_cast<Transfer*>(self)->request.upload);
+    auto* transfer = static_cast<Transfer*>(self);
+    const std::size_t read = std::fread(data, 1, bytes, transfer->request.upload);
+    if (std::ferror(transfer->request.upload) == 0) return read;
+    transfer->unread = errno;
+    return CURL_READFUNC_ABORT;
   }
 };
 
@@ -173,6 +178,8 @@ Status HttpClient::stream(const HttpRequest& request, const HttpSinks& sinks) {
   set_up(transfer);
   curl_->error.front() = '\0';
   const CURLcode code = curl_->perform();
+  if (transfer.unread != 0)
+    return fail_errno(Component::kGateway, "cannot read what is to be sent", transfer.unread);
   if (code == CURLE_OK || transfer.refused) return {};
 
   const std::string_view why = curl_->error.front() == '\0' ? curl_easy_strerror(code) : curl_->error.data();

@@ -48,8 +48,8 @@ struct HttpSinks {
 inline constexpr std::size_t kMaxReplyBytes = 256U << 20;
 
 // Fails with unavailable: reason `unreachable` when nothing answers at the address, `broken_answer` when the
-// answer breaks off, `interrupted` after interrupt(); invalid `bad_url`. An answer with any status is a
-// success. One thread.
+// answer breaks off, `interrupted` after interrupt(); invalid `bad_url`; io `io_error` when what is to be
+// uploaded cannot be read. An answer with any status is a success. One thread.
 class HttpClient {
  public:
   // `ca_file`: PEM with the certificates that vouch for an https server; empty: the system's.

@@ -64,6 +64,20 @@ TEST(HttpClient, UploadsAFileInChunks) {
   EXPECT_THAT(server.requests().at(0), HasSubstr("from a file"));
 }
 
+TEST(HttpClient, AnUploadThatCannotBeReadIsNoEmptyOne) {
+  TestServer server({reply_with("200 OK", "", "")});
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> folder(std::fopen("/", "rb"), std::fclose);
+  ASSERT_NE(folder, nullptr);
+  HttpClient client;
+  HttpRequest request = get(server.url());
+  request.method = "POST";
+  request.upload = folder.get();
+  const auto reply = client.fetch(request);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().reason, "io_error");
+  EXPECT_THAT(reply.error().detail, HasSubstr("Is a directory"));
+}
+
 TEST(HttpClient, KeepsItsConnection) {
   TestServer server({reply_with("200 OK", "", "1"), reply_with("200 OK", "", "2")});
   HttpClient client;

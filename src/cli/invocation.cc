@@ -8,6 +8,7 @@
 
 #include "base/ulid.h"
 #include "cli/answer.h"
+#include "cli/text.h"
 
 namespace sterna::cli {
 namespace {
@@ -32,9 +33,9 @@ std::string describe_end(const Json& invocation) {
 
 void print_end(const Target& target, const Json& invocation) {
   if (target.json) {
-    fmt::print(stderr, "{}\n", api::dump(invocation));
+    print_to_stderr(fmt::format("{}\n", api::dump(invocation)));
   } else {
-    fmt::print(stderr, "sterna: {}\n", describe_end(invocation));
+    print_to_stderr(fmt::format("sterna: {}\n", describe_end(invocation)));
   }
 }
 

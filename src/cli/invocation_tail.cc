@@ -78,7 +78,7 @@ class Tail {
       cursor = page->next_cursor;
       reached = reached || cursor.empty();
     }
-    if (!reached) fmt::print(stderr, "sterna: too many new invocations at once; some are not shown\n");
+    if (!reached) print_to_stderr("sterna: too many new invocations at once; some are not shown\n");
     return {};
   }
 

@@ -1,5 +1,6 @@
 // sterna invoke: one call and its answer; or, with --async, one durable invocation and perhaps its end.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -50,6 +51,9 @@ Result<File> attach_body(HttpRequest& request, const std::string& data) {
   const std::string name = data.substr(1);
   File file(name == "-" ? stdin : std::fopen(name.c_str(), "rbe"));
   if (!file) return bad_usage(fmt::format("cannot read {}: {}", name, std::strerror(errno)));
+  struct stat info{};
+  if (::fstat(::fileno(file.get()), &info) == 0 && S_ISDIR(info.st_mode))
+    return bad_usage(fmt::format("cannot read {}: {}", name, std::strerror(EISDIR)));
   request.upload = file.get();
   return file;
 }

@@ -41,8 +41,9 @@ Result<int> listen(const Target& target, const ListenArgs& args) {
     if (fetched) {
       settings.secrets = std::move(*fetched);
     } else {
-      fmt::print(stderr, "sterna: signatures are not checked, the server did not give the secret of {}: {}\n",
-                 target.space, printable(fetched.error().detail));
+      print_to_stderr(
+          fmt::format("sterna: signatures are not checked, the server did not give the secret of {}: {}\n",
+                      target.space, printable(fetched.error().detail)));
     }
   }
   auto listener = CallbackListener::open(

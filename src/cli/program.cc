@@ -19,9 +19,9 @@ namespace {
 int print_error(const Error& error, bool json) {
   if (json) {
     const api::OrderedJson problem = {{"reason", error.reason}, {"detail", error.detail}};
-    fmt::print(stderr, "{}\n", api::dump(problem));
+    print_to_stderr(fmt::format("{}\n", api::dump(problem)));
   } else {
-    fmt::print(stderr, "sterna: {}\n", printable(error.detail));
+    print_to_stderr(fmt::format("sterna: {}\n", printable(error.detail)));
   }
   return exit_code_of(error);
 }
@@ -275,6 +275,7 @@ int Program::run_command(int argc, const char* const* argv) {
     const int status = parts_->app.exit(error);
     return status == 0 ? kExitOk : kExitUsage;  // 0: --help and --version
   }
+  while (parts_->target.url.ends_with('/')) parts_->target.url.pop_back();  // addresses are made from it
   const auto done = parts_->chosen();
   return done ? *done : print_error(done.error(), parts_->target.json);
 }

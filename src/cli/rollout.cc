@@ -18,14 +18,14 @@ using api::Json;
 void follow_build(Api& api, const Place& place, const Json& function, const RolloutArgs& args) {
   const std::string path = build_log_path(place.function, function.value("version", std::int64_t{1}), true);
   const auto show = [&](std::string_view line) {
-    if (!args.quiet) fmt::print(stderr, "{}\n", build_line_text(line));
+    if (!args.quiet) print_to_stderr(fmt::format("{}\n", build_line_text(line)));
     return true;
   };
   const Status followed = read_log(api, path, {.on_begin = {}, .on_line = show});
   if (followed || followed.error().code == Code::kNotFound) return;
   if (!args.quiet)
-    fmt::print(stderr, "the build's log ends here ({}); the build goes on\n",
-               printable(followed.error().detail));
+    print_to_stderr(fmt::format("the build's log ends here ({}); the build goes on\n",
+                                printable(followed.error().detail)));
 }
 
 // Until the version has come to an end, or the time is over.

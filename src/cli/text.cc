@@ -178,18 +178,22 @@ void print_json(const Json& value) {
   print(value.dump(kIndent, ' ', false, Json::error_handler_t::replace) + '\n');
 }
 
+void print_to_stderr(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 Progress::Progress(bool quiet) : active_(!quiet && isatty(STDERR_FILENO) == 1) {}
 
 void Progress::show(std::string_view text) {
   if (!active_) return;
-  fmt::print(stderr, "\r\x1b[K{}", printable(text));
+  print_to_stderr("\r\x1b[K" + printable(text));
   std::fflush(stderr);
   shown_ = true;
 }
 
 void Progress::clear() {
   if (!shown_) return;
-  fmt::print(stderr, "\r\x1b[K");
+  print_to_stderr("\r\x1b[K");
   std::fflush(stderr);
   shown_ = false;
 }

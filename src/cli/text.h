@@ -38,6 +38,9 @@ Result<std::string> parse_since(std::string_view text, WallTime now);
 void print(std::string_view text);
 void print_json(const api::Json& value);
 
+// Prints to stderr; what cannot be written there is lost.
+void print_to_stderr(std::string_view text);
+
 // "3 files, 1.2 MiB"
 std::string describe_size(std::size_t files, std::size_t bytes);
 

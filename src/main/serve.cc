@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cli/text.h"
 #include "server/server.h"
 
 namespace sterna {
@@ -57,7 +58,7 @@ Result<int> ServeCommand::run() const {
   const auto settings = config();
   if (!settings) return std::unexpected(settings.error());
   if (print_config_) {
-    fmt::print("{}", to_toml(*settings));
+    cli::print(to_toml(*settings));
     return 0;
   }
   if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());

@@ -212,6 +212,32 @@ def test_exit_statuses(cli):
     assert failed.returncode == 1 and json.loads(failed.stderr)["reason"] == "function_not_found"
 
 
+@pytest.mark.parametrize("stderr", ["/dev/full", "&-"])
+def test_messages_that_cannot_be_written_leave_the_exit_status(cli, stderr):
+    def status(*arguments):
+        words = ["sh", "-c", f'"$0" "$@" 2>{stderr}; exit $?', str(BINARY), *arguments]
+        return subprocess.run(words, env={**os.environ, "STERNA_URL": cli.url}, stdout=subprocess.DEVNULL, timeout=60).returncode
+
+    assert status("get", "nobody") == 1
+    assert status("get", "nobody", "--json") == 1
+    assert status("frob") == 2
+    assert status("list", "--url", "http://127.0.0.1:1") == 3
+    assert status("invoke", "nobody") == 4
+
+
+def test_a_folder_is_no_body(cli, server):
+    server.deploy("takes", FINE)
+    refused = cli.run("invoke", "takes", "-d", f"@{cli.folder}")
+    assert refused.returncode == 2 and "Is a directory" in refused.stderr, refused
+    assert cli.run("invoke", "takes", "-d", f"@{os.devnull}").returncode == 0
+
+
+def test_a_slash_at_the_end_of_the_url_is_none_of_the_address(cli, server):
+    (cli.folder / "slashed.py").write_text(FINE)
+    said = cli.ok("deploy", "slashed.py", "--url", server.url + "/")
+    assert f" {server.url}/spaces/default/functions/slashed/invoke\n" in said, said
+
+
 def test_text_of_functions_cannot_steer_the_terminal(server, cli):
     text = "a\\x1b]0;pwn\\x07b\\x1b[2Jc\\rforged \\x00 \\x9b31m"
     shown = r"a\x1b]0;pwn\x07b\x1b[2Jc\x0dforged \x00 \u009b31m"
