@@ -56,10 +56,13 @@ Result<std::optional<WorkerFds>> fork_replica(int orders, const ForkHooks& hooks
     return fail_errno(Component::kWorker, "receive an order to fork", EPROTO);
   }
   if (hooks.before) hooks.before();
+  const pid_t own = ::getpid();
   const pid_t forked = ::fork();
   if (forked == 0) {
     const pid_t replica = fork_inside(orders, raw);
     if (replica != 0) ::_exit(replica < 0 ? 1 : 0);
+    if (::getpid() == own)
+      ::_exit(1);  // libraries would not see the fork, and draw the parent's random numbers
     const WorkerFds fds = become_replica(orders, raw);
     if (hooks.after_replica) hooks.after_replica();
     return fds;

@@ -36,14 +36,14 @@ class ParentTest : public ZygoteFixture {
 TEST_P(ParentTest, ReplicasAreConfinedAsWorkersAre) {
   const auto parent = paused("p", pausing());
   const auto replica = forked("a", "p", pausing());
-  EXPECT_EQ(replica.ask("ids"), "1000 1000 2");
+  EXPECT_EQ(replica.ask("ids"), "1000 1000 3");
   EXPECT_EQ(replica.ask("capabilities"),
             "0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000 ");
   EXPECT_EQ(replica.ask("threads"),
             "Uid:1000 CapPrm:0000000000000000 CapEff:0000000000000000 CapAmb:0000000000000000 NoNewPrivs:1 "
             "Seccomp:2 x2");
   EXPECT_EQ(replica.ask("hostname"), "thumbnail");
-  EXPECT_EQ(replica.ask("numbers /proc"), "2");
+  EXPECT_EQ(replica.ask("numbers /proc"), "3");
   EXPECT_EQ(replica.ask("read /function/handler.txt"), "the handler");
   for (const char* what : {"unshare", "mount", "ptrace", "bpf", "keyctl", "clone_newuser", "packet_socket",
                            "raw_socket", "setuid", "core_limit"}) {
@@ -65,7 +65,7 @@ TEST_P(ParentTest, ReplicasSeeNothingOfEachOther) {
     EXPECT_EQ(first.ask(std::string("create ") + path), "ok");
     EXPECT_EQ(second.ask(std::string("exists ") + path), "No such file or directory");
   }
-  EXPECT_EQ(second.ask("numbers /proc"), "2");
+  EXPECT_EQ(second.ask("numbers /proc"), "3");
   EXPECT_EQ(first.ask("loopback"), "ok");
   EXPECT_EQ(second.ask("interfaces"), "lo");
 }
@@ -109,7 +109,7 @@ TEST_P(ParentTest, EndsAreTold) {
   EXPECT_EQ(await<Exited>("killed").value().signal, SIGKILL);
   // When the kill overtakes the note that it has entered, its end is told before it comes.
   EXPECT_TRUE(eventually([&] { return killed.ask("ids") == "<gone>"; }));
-  EXPECT_EQ(forked("next", "p", pausing()).ask("ids"), "1000 1000 2");
+  EXPECT_EQ(forked("next", "p", pausing()).ask("ids"), "1000 1000 3");
 }
 
 TEST_P(ParentTest, MemoryIsLimitedForEachReplica) {
@@ -120,8 +120,8 @@ TEST_P(ParentTest, MemoryIsLimitedForEachReplica) {
   const auto exited = await<Exited>("a");
   ASSERT_TRUE(exited);
   EXPECT_TRUE(exited->oom);
-  EXPECT_EQ(other.ask("ids"), "1000 1000 2");
-  EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 2");
+  EXPECT_EQ(other.ask("ids"), "1000 1000 3");
+  EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 3");
 }
 
 TEST_P(ParentTest, AChildKilledForMemoryEndsItsReplicaOnly) {
@@ -133,8 +133,8 @@ TEST_P(ParentTest, AChildKilledForMemoryEndsItsReplicaOnly) {
   ASSERT_TRUE(exited);
   EXPECT_EQ(exited->signal, SIGKILL);
   EXPECT_TRUE(exited->oom);
-  EXPECT_EQ(other.ask("ids"), "1000 1000 2");
-  EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 2");
+  EXPECT_EQ(other.ask("ids"), "1000 1000 3");
+  EXPECT_EQ(forked("c", "p", pausing()).ask("ids"), "1000 1000 3");
 }
 
 TEST_P(ParentTest, ProcessesAreLimitedForEachReplica) {
@@ -186,7 +186,7 @@ TEST_P(ParentTest, ReplicasOutliveTheirParent) {
   const auto exited = await<Exited>("p");
   ASSERT_TRUE(exited);
   EXPECT_EQ(exited->signal, SIGKILL);
-  EXPECT_EQ(replica.ask("ids"), "1000 1000 2");
+  EXPECT_EQ(replica.ask("ids"), "1000 1000 3");
   const auto late = start("late", pausing(), {}, "p");
   EXPECT_NE(await<Exited>("late").value().error, "");
   EXPECT_EQ(replica.ask("exit 0"), "<gone>");

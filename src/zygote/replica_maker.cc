@@ -76,6 +76,15 @@ class Deadline {
   static void set(const itimerval& timer) { ::setitimer(ITIMER_REAL, &timer, nullptr); }
 };
 
+// The worker that has paused is pid 2 of its namespace. What was drawn there ahead of the fork, such as the
+// state of OpenSSL's generator, is known to belong to another process by its pid alone, wherever it lies in
+// memory: so a replica must not be pid 2 of its own, and numbers are given in turn.
+bool pass_over_the_parents_pid() {
+  const pid_t spent = ::fork();
+  if (spent == 0) ::_exit(0);
+  return spent > 0;
+}
+
 // Pid 1 of the replica's namespace: holds it together until it is killed.
 [[noreturn]] void run_replica_init(int socket, const ForkOrder& order, const RawPacket& raw) {
   // Out of the way of the numbers that they get.
@@ -92,6 +101,7 @@ class Deadline {
   if (order.filtered()) {
     if (const StepError error = sandbox::install_packet_filter(kFilterFd)) give_up(socket, error);
   }
+  if (!pass_over_the_parents_pid()) give_up(socket, {"pass over the parent's pid", errno});
   const std::size_t namespaces = namespaces_of(order.network);
   int fds[kMaxJoined];
   for (std::size_t i = 0; i < namespaces; ++i) {

@@ -83,8 +83,32 @@ def test_the_import_runs_once_for_all_replicas(server):
     assert len({answer["random"] for answer in seen.values()}) == 3
     for answer in seen.values():
         assert answer["hooks"] == ["before", "after"]
-        assert answer["pid"] == 2 and answer["processes"] == [2]
+        assert answer["pid"] == 3 and answer["processes"] == [3]
     assert server.get("once")["metrics"]["replicas"] <= 3
+
+
+# Each of them has drawn already when it is forked.
+DRAWING = SLOW.replace("HOOKS = []", """HOOKS = []
+import random, ssl, tempfile
+ssl.RAND_bytes(1), random.random(), next(tempfile._get_candidate_names())
+CONTEXT = ssl.create_default_context()
+
+def hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        CONTEXT.wrap_bio(incoming, outgoing, server_hostname="example.com").do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read().hex()
+""").replace('"random": random.random()',
+             '"random": [ssl.RAND_bytes(8).hex(), random.random(), next(tempfile._get_candidate_names()), hello()]')
+
+
+def test_no_two_replicas_draw_the_same_numbers(server):
+    server.deploy("drawing", DRAWING, limits={"max_replicas": 3})
+    seen = replicas_of(server, "drawing", 3)
+    assert len({answer["imported"] for answer in seen.values()}) == 1, "forked from one parent"
+    for drawn in zip(*(answer["random"] for answer in seen.values())):
+        assert len(set(drawn)) == len(seen), drawn
 
 
 def test_each_replica_has_a_folder_of_its_own_for_files(server):
