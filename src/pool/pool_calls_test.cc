@@ -346,6 +346,31 @@ TEST_F(PoolTest, WhereNoCoreIsFreeAnAsyncWorkersCallsWaitLonger) {
   EXPECT_EQ(launcher_.started(), 2U);
 }
 
+TEST_F(PoolTest, EachCancelledCallHasTheGraceForItself) {
+  FakeWorker& one = warm(true);
+  TestCall* cancelled = &submit();
+  OwnedFrame run = request(one);
+  one.begin(run);
+  for (int i = 0; i < 5; ++i) {  // one of them is always under way, and each ends in time
+    cancelled->call.cancel();
+    cancelled = &submit();
+    pass(milliseconds(700));
+    const OwnedFrame next = request(one);
+    one.begin(next);
+    cancelled->call.cancel();
+    one.fail(run, wire::FailKind::kCancelled, "");
+    cancelled = &submit();
+    pass(milliseconds(700));
+    one.fail(next, wire::FailKind::kCancelled, "");
+    run = request(one);
+    one.begin(run);
+  }
+  EXPECT_TRUE(one.receive(FrameType::kShutdown).empty());
+  cancelled->call.cancel();
+  pass(milliseconds(1005));
+  EXPECT_TRUE(one.killed());
+}
+
 TEST_F(PoolTest, AsyncRunOverItsTimeLeavesTheOthersTheirs) {
   FakeWorker& one = warm(true);
   const TestCall& hangs = submit();

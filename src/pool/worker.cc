@@ -168,7 +168,8 @@ void Worker::send(Call& call) {
   call.window_ = wire::kInitialWindow;
   call.taken_ = 0;
   call.answered_ = false;
-  slots_[call.slot_] = {.call = &call, .number = call.number_, .cancelled_id = {}};
+  slots_[call.slot_] = {
+      .call = &call, .number = call.number_, .cancelled_id = {}, .cancelled_until = MonotonicTime::max()};
   calls_.push_back(call);
   claims_.set(call.slot_, wire::Claim::kQueued);
 
@@ -254,7 +255,14 @@ void Worker::cancel(Call& call, Duration grace) {
   slots_[call.slot_].cancelled_id = call.id;  // what it logs until its last frame is of that call
   calls_.erase(calls_.iterator_to(call));
   call.worker_ = nullptr;
-  if (cancelled_++ == 0) cancel_deadline_ = loop_.now() + grace;
+  slots_[call.slot_].cancelled_until = loop_.now() + grace;
+  ++cancelled_;
+}
+
+bool Worker::stuck(MonotonicTime now) const {
+  return cancelled_ > 0 && std::ranges::any_of(slots_, [now](const Slot& slot) {
+           return slot.call == nullptr && now >= slot.cancelled_until;
+         });
 }
 
 void Worker::grant(Call& call, std::uint32_t bytes) {

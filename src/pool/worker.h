@@ -72,7 +72,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   // Tells the worker that nobody waits for the call any more. The call is forgotten at once; its slot stays
   // taken until the worker answers, and `stuck` tells when that takes longer than `grace`.
   void cancel(Call& call, Duration grace);
-  bool stuck(MonotonicTime now) const { return cancelled_ > 0 && now >= cancel_deadline_; }
+  bool stuck(MonotonicTime now) const;
   // Makes the worker send the answers that it holds back until more are there.
   void ring() { claims_.ring(); }
   // Lets the worker send that many more bytes of the call's response, told to it a good piece at a time.
@@ -142,12 +142,12 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   struct Slot {
     Call* call = nullptr;  // null: free, or its call was cancelled or recalled
     std::uint64_t number = 0;
-    std::string cancelled_id;  // the call id, for what its code still logs
+    std::string cancelled_id;                              // the call id, for what its code still logs
+    MonotonicTime cancelled_until = MonotonicTime::max();  // when a cancelled call should have ended
   };
   std::vector<Slot> slots_;
   std::vector<std::uint16_t> free_slots_;
   std::size_t cancelled_ = 0;
-  MonotonicTime cancel_deadline_;
   std::uint64_t ended_ = 0;
   bool has_answered_ = false;
   MonotonicTime idle_since_;
