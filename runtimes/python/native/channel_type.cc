@@ -88,8 +88,10 @@ PyObject* send(PyObject* self, PyObject* args) {
 PyObject* serve_sync(PyObject* self, PyObject* args) {
   PyObject* handle = nullptr;
   PyObject* finish = nullptr;
-  if (PyArg_ParseTuple(args, "OO", &handle, &finish) == 0) return nullptr;
-  HandlerServer server(channel_of(self), handle, finish);
+  PyObject* new_context = nullptr;
+  PyObject* run_in = nullptr;
+  if (PyArg_ParseTuple(args, "OOOO", &handle, &finish, &new_context, &run_in) == 0) return nullptr;
+  HandlerServer server(channel_of(self), handle, finish, new_context, run_in);
   as_object(self)->serving = &server;
   const bool ended_well = server.serve();
   as_object(self)->serving = nullptr;
@@ -297,7 +299,8 @@ PyObject* fileno(PyObject* self, PyObject* /*none*/) {
 PyMethodDef methods[] = {
     {"read_init", read_init, METH_NOARGS, "() -> bytes | None: waits for INIT; None when the server is gone"},
     {"send", send, METH_VARARGS, "(type, payload): a frame without a call, sent at once"},
-    {"serve_sync", serve_sync, METH_VARARGS, "(handle, finish): one call at a time until the end"},
+    {"serve_sync", serve_sync, METH_VARARGS,
+     "(handle, finish, new_context, run_in): one call at a time until the end"},
     {"take_window", take_window, METH_VARARGS,
      "(wanted) -> int: bytes that may be sent; waits; 0 when cancelled"},
     {"receive", receive, METH_VARARGS, "(wait) -> list of (kind, call, slot, value) | None at the end"},

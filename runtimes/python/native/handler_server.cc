@@ -49,25 +49,26 @@ std::optional<bool> HandlerServer::is_cancelled() {
 }
 
 Result<std::uint64_t> HandlerServer::run_handler(CallId id, std::string_view payload) {
-  if (!prepare_event(payload)) return python_error();
+  const Ref context(PyObject_CallFunctionObjArgs(new_context_, nullptr));
+  if (!context || !prepare_event(payload)) return python_error();
   const std::uint64_t started = worker::now_ns();
-  Ref answer(PyObject_CallFunctionObjArgs(handle_, event_.get(), nullptr));
+  Ref answer(PyObject_CallFunctionObjArgs(run_in_, context.get(), handle_, event_.get(), nullptr));
   const std::uint64_t run_ns = worker::now_ns() - started;
   if (!answer || !write_common_answer(channel(), id, run_ns, answer.get())) {
-    if (!finish_call(id, run_ns, std::move(answer))) return python_error();
+    if (!finish_call(context.get(), id, run_ns, std::move(answer))) return python_error();
   }
   release_event();
   return run_ns;
 }
 
-bool HandlerServer::finish_call(CallId id, std::uint64_t run_ns, Ref answer) {
+bool HandlerServer::finish_call(PyObject* context, CallId id, std::uint64_t run_ns, Ref answer) {
   const Ref exception = answer ? Ref() : take_exception();
   detach_event(event_.get());  // the next read may come while a generator still uses it
   const Ref call(PyLong_FromUnsignedLongLong(id.call));
   const Ref slot(PyLong_FromLong(id.slot));
   const Ref run(PyLong_FromUnsignedLongLong(run_ns));
   if (!call || !slot || !run) return false;
-  return Ref(PyObject_CallFunctionObjArgs(finish_, call.get(), slot.get(), run.get(),
+  return Ref(PyObject_CallFunctionObjArgs(run_in_, context, finish_, call.get(), slot.get(), run.get(),
                                           answer ? answer.get() : Py_None,
                                           exception ? exception.get() : Py_None, nullptr))
              .get() != nullptr;

@@ -59,6 +59,7 @@ class AsyncServer:
     async def serve(self):
         """Until SHUTDOWN, when all calls that came have ended, or until the server is gone."""
         self._loop = asyncio.get_running_loop()
+        self._loaded = contextvars.copy_context()
         self._ended = self._loop.create_future()
         self._loop.add_reader(self._channel.fileno(), self._read)
         self._loop.call_soon(self._read)  # INIT may have brought the first requests along
@@ -113,15 +114,17 @@ class AsyncServer:
                 self._flush_soon()
                 continue
             window = Window(self._flush_soon)
-            current_call.set(call)  # the task copies the context
-            self._running[call] = (
-                self._loop.create_task(self._run(call, slot, event, window)),
-                window,
-            )
-            current_call.set(0)
+            # This may be the end of another call, whose context variables are its own.
+            task = self._loaded.copy().run(self._begin, call, slot, event, window)
+            self._running[call] = (task, window)
         if self._stopping and not self._running and not self._waiting:
             self._channel.flush()
             self._end()
+
+    def _begin(self, call, slot, event, window):
+        current_call.set(call)  # the task copies the context
+        # Not by the loop: a task factory of user code could begin it before it is known here.
+        return asyncio.Task(self._run(call, slot, event, window), loop=self._loop)
 
     async def _run(self, call, slot, event, window):
         started = time.monotonic_ns()

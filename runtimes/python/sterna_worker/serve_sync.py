@@ -1,6 +1,8 @@
 """Serves a sync handler one call at a time: the loop is native, only what is not a common answer comes
 here."""
 
+import contextvars
+
 from . import answers, failures, sending
 
 
@@ -13,7 +15,8 @@ def serve(channel, handle):
         else:
             finish_answer(channel, call, slot, run_ns, answer, channel)
 
-    channel.serve_sync(handle, finish)
+    loaded = contextvars.copy_context()
+    channel.serve_sync(handle, finish, loaded.copy, contextvars.Context.run)
 
 
 def finish_answer(channel, call, slot, run_ns, answer, window):

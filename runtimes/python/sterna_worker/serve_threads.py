@@ -59,6 +59,7 @@ class ThreadServer:
         self._stopping = False
         self._told = False
         self._threads = []
+        self._loaded = contextvars.copy_context()
         if not self._start_thread():
             raise load.LoadError(
                 f"limits.concurrency is {concurrency}, and not one thread can be started: raise limits.max_pids"
@@ -123,9 +124,7 @@ class ThreadServer:
         while (taken := self._next_call()) is not None:
             call, slot, event, window = taken
             if self._channel.claim(call, slot):
-                current_call.set(call)
-                self._run(call, slot, event, window)
-                current_call.set(0)
+                self._loaded.copy().run(self._run, call, slot, event, window)
                 if (
                     self._channel.is_closed()
                 ):  # the server is gone, or the handler forked and this is the child
@@ -144,6 +143,7 @@ class ThreadServer:
             return call, slot, event, window
 
     def _run(self, call, slot, event, window):
+        current_call.set(call)
         started = time.monotonic_ns()
         try:
             answer = self._handle(event)
