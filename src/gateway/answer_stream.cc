@@ -69,7 +69,8 @@ void AnswerStream::on_piece(const Result<std::string>& piece) {
   reading_ = false;
   const std::shared_ptr<AnswerStream> keep = self_;
   if (connection_ == nullptr) return self_.reset();
-  if (!piece || piece->empty()) {  // it was removed meanwhile
+  const std::uint64_t left = body_->size() - sent_;
+  if (!piece || piece->empty() || piece->size() > left) {  // it was removed meanwhile, or is another one
     connection_->observe(nullptr);
     connection_->abort();
     return self_.reset();

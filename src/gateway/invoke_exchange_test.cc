@@ -175,6 +175,37 @@ TEST_F(InvokeExchangeTest, StreamThatBreaksCutsTheConnection) {
   EXPECT_FALSE(client.text.ends_with("0\r\n\r\n"));
 }
 
+// What the worker adds to an answer that is whole would be the answer to the next request on the connection.
+TEST_F(InvokeExchangeTest, AnAnswerLongerThanItAnnouncesIsCutAtItsEnd) {
+  constexpr std::string_view kForged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().announce(request, 2, "ok", More::kYes);
+  ASSERT_TRUE(ends_with(client, "\r\n\r\nok"));
+  client.send(kGet);
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, kForged);
+  ASSERT_TRUE(until([&] { return worker().killed(); }));
+  worker().exit(pool::testing::exit_signal(9));
+  EXPECT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("\r\n\r\nok"));
+}
+
+// The client sees by the bytes that are missing that it is not whole.
+TEST_F(InvokeExchangeTest, AnAnswerShorterThanItAnnouncesCutsTheConnection) {
+  Client client(*this);
+  client.send(kGet);
+  const OwnedFrame request = run();
+  worker().announce(request, 100, "ok", More::kYes);
+  ASSERT_TRUE(ends_with(client, "\r\n\r\nok"));
+  client.send(kGet);
+  worker().send(FrameType::kResponseBody, More::kNo, request.slot, request.call, "");
+  ASSERT_TRUE(until([&] { return worker().killed(); }));
+  worker().exit(pool::testing::exit_signal(9));
+  EXPECT_TRUE(closes(client));
+  EXPECT_TRUE(client.text.ends_with("\r\n\r\nok"));
+}
+
 TEST_F(InvokeExchangeTest, NothingOfABrokenStreamIsLeftInTheNextRun) {
   Client client(*this);
   client.send(kGet);

@@ -382,11 +382,13 @@ void Http1Connection::end_head_of_whole(std::size_t body_bytes) {
 void Http1Connection::finish_whole() {
   answer_ = Answer::kStreaming;
   chunked_ = false;
+  left_.reset();
   finish();
 }
 
 void Http1Connection::begin_stream(std::optional<std::uint64_t> length) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
+  announce(length);
   chunked_ = false;
   if (!bodyless_ && length) {
     out_ += "Content-Length: ";
@@ -407,6 +409,7 @@ void Http1Connection::begin_stream(std::optional<std::uint64_t> length) {
 void Http1Connection::write(std::string_view part) {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   if (part.empty() || bodyless_ || is_head()) return;
+  count_written(part.size());
   if (buffered() == 0) progress_ = server_.loop_.now();
   if (chunked_) {
     append_number(out_, part.size(), 16);
@@ -419,6 +422,7 @@ void Http1Connection::write(std::string_view part) {
 
 void Http1Connection::finish() {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
+  check_whole();
   if (chunked_ && !is_head()) out_ += "0\r\n\r\n";
   answer_ = Answer::kFinished;
   forget_observers();

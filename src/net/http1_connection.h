@@ -73,7 +73,6 @@ class Http1Connection final : public ServerConnection, public HttpConnection, pr
   bool reads_to_end_ = false;  // the kernel has told that the end is there, behind what waits
   bool read_paused_ = false;   // bytes may wait in the kernel: edge-triggered epoll will not tell again
   bool crowded_ = false;       // the next request waits for earlier answers to leave
-  bool bodyless_ = false;      // the response has no body by its status
   bool chunked_ = false;       // of the response
 
   HttpParser parser_;

@@ -231,6 +231,7 @@ void Http2Stream::finish_whole(std::size_t body_bytes) {
 
 void Http2Stream::begin_stream(std::optional<std::uint64_t> length) {
   STERNA_ASSERT(answer_ == Answer::kBegun);
+  announce(length);
   if (!bodyless_ && length) header("content-length", std::to_string(*length));
   answer_ = Answer::kStreaming;
   end_turn();
@@ -240,6 +241,7 @@ void Http2Stream::begin_stream(std::optional<std::uint64_t> length) {
 void Http2Stream::write(std::string_view part) {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
   if (part.empty() || bodyless_ || is_head()) return;
+  count_written(part.size());
   if (buffered() == 0) progress_ = session_.server().loop_.now();
   out_ += part;
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);
@@ -248,6 +250,7 @@ void Http2Stream::write(std::string_view part) {
 
 void Http2Stream::finish() {
   STERNA_ASSERT(answer_ == Answer::kStreaming);
+  check_whole();
   answer_ = Answer::kFinished;
   forget_observers();
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.native(), id_);

@@ -95,7 +95,6 @@ class Http2Stream final : public HttpConnection {
 
   std::string answer_head_;
   std::vector<Field> answer_fields_;
-  bool bodyless_ = false;
   bool deferred_ = false;  // the session waits to be told that there is more
   std::string out_;
   std::size_t out_sent_ = 0;

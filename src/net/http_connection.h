@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "net/body.h"
 #include "net/http_parser.h"
 #include "net/http_text.h"
@@ -113,7 +114,7 @@ class HttpConnection {
   virtual void send(std::string_view body) = 0;
   // The same of a body that lives as long as the program: it need not be copied.
   virtual void send_fixed(std::string_view body) = 0;
-  // Ends the head; the body follows by `write`.
+  // Ends the head; the body follows by `write`: exactly `length` bytes, where it is given.
   virtual void begin_stream(std::optional<std::uint64_t> length) = 0;
   virtual void write(std::string_view part) = 0;
   virtual void finish() = 0;
@@ -152,6 +153,17 @@ class HttpConnection {
   }
   // Whether what comes of the body is kept: until the request is answered, or longer for who observes it.
   bool wants_body() const { return answer_ == Answer::kNone || body_observer_ != nullptr; }
+  // Of a stream whose length was announced: what is more, or less, would stand in the place of the next
+  // answer.
+  void announce(std::optional<std::uint64_t> length) {
+    left_ = bodyless_ || is_head() ? std::nullopt : length;
+  }
+  void count_written(std::size_t bytes) {
+    if (!left_) return;
+    STERNA_ASSERT(bytes <= *left_);
+    *left_ -= bytes;
+  }
+  void check_whole() const { STERNA_ASSERT(left_.value_or(0) == 0); }
   void forget_observers() {
     observer_ = nullptr;
     body_observer_ = nullptr;
@@ -170,6 +182,8 @@ class HttpConnection {
   bool begins_early_ = false;  // the service wants it so, and has not got the request yet
   bool body_is_whole_ = false;
   bool answers_at_length_ = false;
+  bool bodyless_ = false;              // the response has no body, by its status
+  std::optional<std::uint64_t> left_;  // bytes of a stream that were announced and not written
   ResponseObserver* observer_ = nullptr;
   BodyObserver* body_observer_ = nullptr;                   // only of a body that is not whole
   std::vector<std::pair<std::string, std::string>> added_;  // by add_to_answer

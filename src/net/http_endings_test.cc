@@ -107,6 +107,22 @@ TEST_F(HttpEndingTest, StreamOfKnownLengthIsPlain) {
   ASSERT_TRUE(ends_with(client, "Content-Length: 6\r\n\r\nabcdef"));
 }
 
+using HttpEndingDeathTest = HttpEndingTest;
+
+// Rather no server than one whose answers stand in each other's places.
+TEST_F(HttpEndingDeathTest, StreamOfKnownLengthIsNeitherLongerNorShorter) {
+  Client client(*this);
+  HttpConnection& connection = hold(client);
+  connection.begin(200);
+  connection.begin_stream(3);
+  connection.write("ab");
+  EXPECT_DEATH(connection.write("cd"), "left_");
+  EXPECT_DEATH(connection.finish(), "left_");
+  connection.write("c");
+  connection.finish();
+  ASSERT_TRUE(ends_with(client, "Content-Length: 3\r\n\r\nabc"));
+}
+
 TEST_F(HttpEndingTest, StreamToAnOldClientEndsWithTheConnection) {
   Client client(*this);
   HttpConnection& connection = hold(client, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");

@@ -96,6 +96,7 @@ class Call : public CallHook {
   std::uint64_t window_ = 0;       // response bytes the worker may still send
   std::uint32_t taken_ = 0;  // response bytes that the observer has taken and the worker has not been told of
   bool answered_ = false;    // RESPONSE has come
+  std::uint64_t left_ = 0;   // response bytes that RESPONSE has announced and that have not come (count_body)
 };
 
 using CallList = boost::intrusive::list<Call, boost::intrusive::constant_time_size<true>>;

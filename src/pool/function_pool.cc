@@ -245,7 +245,7 @@ void FunctionPool::on_room(Worker& worker, std::optional<Duration> run) {
   of->stalled = of->hung = false;
   of->served = worker.has_answered();
   if (of->served) failures_ = 0;
-  if (!worker.calls().empty() && concurrency() == 1) {
+  if (!worker.calls().empty()) {
     Call& next = worker.calls().front();
     if (next.started == MonotonicTime{}) begin(next, now);
   }
@@ -328,6 +328,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
 void FunctionPool::end_calls(Member& member, const WorkerExit& exit) {
   Worker& worker = *member.worker;
   take_back_all(member);
+  expire_line(context_.loop.now());  // or a call could come to such an end again and again
   const Failure failure = exit.out_of_memory ? Failure::kOutOfMemory : Failure::kWorkerDied;
   while (!worker.calls().empty()) {
     Call& call = worker.calls().front();

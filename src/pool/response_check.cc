@@ -18,4 +18,11 @@ std::string check_response(const wire::ResponseHead& head) {
   return walk.ok() ? "" : "the headers are malformed";
 }
 
+bool count_body(std::uint64_t& left, std::size_t bytes, wire::More more) {
+  if (left == wire::kUnknownLength) return true;
+  if (bytes > left) return false;
+  left -= bytes;
+  return more == wire::More::kYes || left == 0;
+}
+
 }  // namespace sterna::pool

@@ -46,5 +46,33 @@ TEST(ResponseCheck, RefusesBrokenAndLargeBlocks) {
   EXPECT_NE(check_response({.header_count = 1, .headers = large}), "");
 }
 
+TEST(CountBody, TakesWhatWasAnnounced) {
+  using enum wire::More;
+  std::uint64_t left = 5;
+  EXPECT_TRUE(count_body(left, 3, kYes));
+  EXPECT_TRUE(count_body(left, 2, kYes));  // its end may come by itself
+  EXPECT_TRUE(count_body(left, 0, kNo));
+  std::uint64_t none = 0;
+  EXPECT_TRUE(count_body(none, 0, kNo));
+  std::uint64_t unknown = wire::kUnknownLength;
+  EXPECT_TRUE(count_body(unknown, 1 << 20, kYes));
+  EXPECT_TRUE(count_body(unknown, 1, kNo));
+}
+
+TEST(CountBody, RefusesMoreAndFewer) {
+  using enum wire::More;
+  for (const wire::More more : {kYes, kNo}) {
+    std::uint64_t left = 5;
+    EXPECT_TRUE(count_body(left, 3, kYes));
+    EXPECT_FALSE(count_body(left, 3, more));
+    std::uint64_t none = 0;
+    EXPECT_FALSE(count_body(none, 1, more));
+  }
+  std::uint64_t left = 5;
+  EXPECT_FALSE(count_body(left, 4, kNo));
+  std::uint64_t most = wire::kUnknownLength - 1;
+  EXPECT_FALSE(count_body(most, 1, kNo));
+}
+
 }  // namespace
 }  // namespace sterna::pool

@@ -37,6 +37,8 @@ static_assert(kWindowStep <= wire::kInitialWindow / 2);
 constexpr std::size_t kMaxWindows = 256U << 10;
 constexpr std::size_t kWindowFrame = wire::kHeaderBytes + sizeof(std::uint32_t);
 static_assert(kMaxWindows > wire::kSlots * (wire::kInitialWindow / kWindowStep) * kWindowFrame);
+// Who had the rest, or lacked it, would take another answer's bytes for it.
+constexpr std::string_view kNotAsLong = "a response is not as long as its content_length";
 constexpr Duration kNoMemoryPause = std::chrono::milliseconds(20);
 // Loading that takes less is not worth the memory of a process that only waits.
 constexpr std::chrono::milliseconds kPauseAfter{100};
@@ -234,6 +236,7 @@ bool Worker::has_begun() const {
 }
 
 bool Worker::take_back(Call& call) {
+  if (call.answered_) return false;  // whatever the page says
   if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
   std::erase(pumping_, &call);
   if (!call.body_ended_) {  // so that the worker need not wait for the rest of a body
@@ -449,6 +452,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
   if (call.answered_) return lose("a call was answered twice");
   if (!wire::read_response(frame.payload, head, body)) return lose("a RESPONSE frame is malformed");
   if (body.size() > call.window_) return lose("a response was sent beyond its window");
+  if (!serves_) return lose("a call was answered before READY");
   call.run = believe(head.run_ns, call);
   call.instance = instance_;
   if (const auto problem = check_response(head); !problem.empty()) {
@@ -463,6 +467,8 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     observer->on_failed(call, Failure::kBadResponse, problem);
     return observer_.on_room(*this, run);
   }
+  call.left_ = head.content_length;
+  if (!count_body(call.left_, body.size(), frame.more)) return lose(kNotAsLong);
   call.answered_ = has_answered_ = true;
   if (call.timed_since_ == MonotonicTime::max()) call.timed_since_ = loop_.now();
   call.window_ -= body.size();
@@ -476,10 +482,11 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
 void Worker::on_body(const wire::Frame& frame, Call& call) {
   if (!call.answered_) return lose("a body came before its RESPONSE");
   if (frame.payload.size() > call.window_) return lose("a response was sent beyond its window");
+  if (!count_body(call.left_, frame.payload.size(), frame.more)) return lose(kNotAsLong);
   call.window_ -= frame.payload.size();
   const bool ends = frame.more == wire::More::kNo;
   if (ends) {
-    call.run = loop_.now() - call.started;
+    call.run = loop_.now() - std::max(call.started, call.dispatched);  // that it began may not be known yet
     release(call);
   }
   const Duration run = call.run;
@@ -498,6 +505,7 @@ void Worker::on_request_window(const wire::Frame& frame, Call& call) {
 void Worker::on_failed(const wire::Frame& frame, Call& call) {
   wire::Failed failed;
   if (!wire::read_failed(frame.payload, failed)) return lose("a FAILED frame is malformed");
+  if (!serves_) return lose("a call was answered before READY");
   call.run = believe(failed.run_ns, call);
   call.instance = instance_;
   release(call);
@@ -526,6 +534,7 @@ void Worker::on_hello(const wire::Frame& frame) {
     state_ = State::kPaused;
     return observer_.on_paused(*this);
   }
+  serves_ = true;
   not_paused_ = text_of(json, "not_paused", kMaxSummary);
   if (state_ == State::kStarting) state_ = State::kReady;
   idle_since_ = loop_.now();

@@ -134,6 +134,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   const std::uint64_t body_window_;  // of a call that is handed over
   State state_ = State::kStarting;
   bool greeted_ = false;
+  bool serves_ = false;  // has said READY
   bool is_async_ = false;
   std::string runtime_;
   std::string not_paused_;

@@ -104,7 +104,11 @@ class Http2Client:
         while True:
             frame = self.read_frame()
             if frame.type == HEADERS:  # whatever its stream: the table of names must stay in step
-                fields = dict(self.decoder.decode(frame.payload))
+                block, ends = frame.payload, frame.flags & END_HEADERS
+                while not ends:
+                    rest = self.read_frame()
+                    block, ends = block + rest.payload, rest.flags & END_HEADERS
+                fields = dict(self.decoder.decode(block))
                 if frame.stream == stream and int(fields.get(":status", 0)) >= 200:
                     headers, status = fields, int(fields[":status"])
             if frame.stream != stream:

@@ -93,6 +93,14 @@ void FakeWorker::respond(const OwnedFrame& request, std::uint32_t status, const 
   send(wire::FrameType::kResponse, more, request.slot, request.call, payload);
 }
 
+void FakeWorker::announce(const OwnedFrame& request, std::uint64_t content_length, std::string_view body,
+                          wire::More more, std::uint32_t status) {
+  std::string payload;
+  wire::append_response(
+      payload, {.status = status, .content_length = content_length, .header_count = 0, .headers = {}}, body);
+  send(wire::FrameType::kResponse, more, request.slot, request.call, payload);
+}
+
 void FakeWorker::fail(const OwnedFrame& request, wire::FailKind kind, std::string_view text) {
   std::string payload;
   wire::append_failed(payload, {.kind = kind, .text = text});

@@ -66,6 +66,8 @@ class FakeWorker {
   bool begin(const OwnedFrame& request) {
     return claims_->swap_from_queued(request.slot, wire::Claim::kStarted);
   }
+  // User code writes into the page.
+  void forge_claim(std::uint16_t slot, wire::Claim claim) { claims_->set(slot, claim); }
   void ready(bool async = false);
   // Loaded, and could not pause though it should have.
   void ready_unpaused(std::string_view why);
@@ -76,6 +78,9 @@ class FakeWorker {
   // After a run of 1.5 ms.
   void respond(const OwnedFrame& request, std::uint32_t status, const PlayedHeaders& headers,
                std::string_view body, wire::More more = wire::More::kNo);
+  // The head alone says how long the body is.
+  void announce(const OwnedFrame& request, std::uint64_t content_length, std::string_view body,
+                wire::More more, std::uint32_t status = 200);
   void fail(const OwnedFrame& request, wire::FailKind kind, std::string_view text);
   void log(const OwnedFrame* request, std::string_view text);
   void send(wire::FrameType type, wire::More more, std::uint16_t slot, std::uint64_t call,
