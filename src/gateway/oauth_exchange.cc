@@ -109,7 +109,8 @@ void OauthExchange::give(const TokenRequest& request) {
                                  {"scope", scopes->text()}};
   change(
       lane_of(app.get()),
-      [id = app->app, access](registry::Registry& registry) { return registry.issue_token(id, access); },
+      [id = app->app, secret = auth::Hasher().hash(request.client.secret),
+       access](registry::Registry& registry) { return registry.issue_token(id, secret, access); },
       api::dump(json) + "\n");
 }
 

@@ -91,6 +91,15 @@ Result<App> Registry::load_app(std::string_view space, std::string_view app) {
   return read_app(query);
 }
 
+Result<App> Registry::load_app(std::string_view id) {
+  static const std::string kSql = std::string(kSelect) + "WHERE a.id = ?1";
+  Statement query(*database_, kSql);
+  const Result<bool> row = query.bind(id).step();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return no_app(id);
+  return read_app(query);
+}
+
 Result<bool> Registry::is_last_administrator(const App& app) {
   static const std::string kSql = std::string(kSelect) + "WHERE a.space_id IS NULL AND a.id <> ?1";
   if (!is_administrator(app)) return false;
@@ -271,13 +280,8 @@ Result<std::vector<AppTokens>> Registry::app_snapshot() {
 }
 
 Result<AppTokens> Registry::app_tokens(std::string_view id) {
-  static const std::string kSql = std::string(kSelect) + "WHERE a.id = ?1";
   const std::scoped_lock lock(mutex_);
-  Statement query(*database_, kSql);
-  const Result<bool> row = query.bind(id).step();
-  if (!row) return std::unexpected(row.error());
-  if (!*row) return no_app(id);
-  const Result<App> app = read_app(query);
+  const Result<App> app = load_app(id);
   if (!app) return std::unexpected(app.error());
   return with_tokens(*app);
 }

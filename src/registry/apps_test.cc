@@ -43,16 +43,17 @@ class AppsTest : public ::testing::Test {
     return spec(name, {"function", "trigger", "app", "space", "secret"});
   }
   std::string create(const std::string& name, const std::string& space = "lab") {
-    const auto app = registry_->create_app(space, spec(name), hasher_.hash("secret of " + name));
+    const auto app = registry_->create_app(space, spec(name), hasher_.hash("secret"));
     EXPECT_TRUE(app);
     told_.clear();
     return app ? app->id : "";
   }
   Status issue(const std::string& app, const std::string& token,
                std::chrono::milliseconds lifetime = std::chrono::hours(1)) {
-    return registry_->issue_token(app, {.hash = hasher_.hash(token),
-                                        .scopes = auth::scope_named("function.read"),
-                                        .expires_at = clock_.wall() + lifetime});
+    return registry_->issue_token(app, hasher_.hash("secret"),
+                                  {.hash = hasher_.hash(token),
+                                   .scopes = auth::scope_named("function.read"),
+                                   .expires_at = clock_.wall() + lifetime});
   }
   std::size_t tokens(const std::string& app) {
     const auto with = registry_->app_tokens(app);
@@ -166,6 +167,21 @@ TEST_F(AppsTest, TokensGoWhenWhatTheAppMayDoChanges) {
   after.disabled = true;
   EXPECT_FALSE(survives(after));
   EXPECT_EQ(reason(issue(id, "none")), "app_not_usable");
+}
+
+// The secret and the scopes were checked before the change.
+TEST_F(AppsTest, NoTokenIsIssuedForWhatTheAppWas) {
+  const std::string id = create("ci");
+  ASSERT_TRUE(registry_->update_app("lab", id, spec("ci", {"function.invoke"})));
+  EXPECT_EQ(reason(issue(id, "wide")), "app_changed");
+  api::AppSpec ending = spec("ci");
+  ending.expires_at = clock_.wall() + std::chrono::minutes(1);
+  ASSERT_TRUE(registry_->update_app("lab", id, ending));
+  EXPECT_EQ(reason(issue(id, "long", std::chrono::milliseconds(60'001))), "app_changed");
+  EXPECT_TRUE(issue(id, "short", std::chrono::minutes(1)));
+  ASSERT_TRUE(registry_->rotate_app("lab", id, hasher_.hash("new")));
+  EXPECT_EQ(reason(issue(id, "old", std::chrono::seconds(1))), "app_not_usable");
+  EXPECT_EQ(tokens(id), 0U);
 }
 
 TEST_F(AppsTest, DeletedAppsTakeTheirTokensAlong) {

@@ -200,9 +200,10 @@ class Registry {
   Result<AppTokens> app_tokens(std::string_view id);
 
   // Tokens (tokens.cc).
-  // Denied `app_not_usable` when the app is gone or disabled. Of more than kMaxTokensPerApp those that expire
-  // first are dropped.
-  Status issue_token(const std::string& app, const auth::TokenAccess& token);
+  // `secret`: of the one that the client has shown. Denied `app_not_usable` when the app is gone, disabled,
+  // or has another secret; unavailable `app_changed` when it may not have such a token any more. Of more than
+  // kMaxTokensPerApp those that expire first are dropped.
+  Status issue_token(const std::string& app, const auth::Digest& secret, const auth::TokenAccess& token);
   Status revoke_token(const std::string& app, const auth::Digest& hash);  // succeeds when there is none
   Status sweep_tokens();                                                  // drops those that have expired
 
@@ -249,9 +250,11 @@ class Registry {
   Status add_users(std::string_view space_id, std::vector<Secret>& secrets);
   Result<std::optional<std::string>> owner_id(std::string_view space);
   Result<App> load_app(std::string_view space, std::string_view app);
+  Result<App> load_app(std::string_view id);
   Result<bool> is_last_administrator(const App& app);
   Status check_not_last_administrator(const App& app);
   Result<AppTokens> with_tokens(const App& app);
+  Status check_may_issue(const std::string& id, const auth::Digest& secret, const auth::TokenAccess& token);
   Status revoke_all(std::string_view app);
   Result<FunctionRef> resolve(std::string_view space, std::string_view name);
   Result<FunctionRef> resolve(std::string_view id);

@@ -25,17 +25,26 @@ Result<AppTokens> Registry::with_tokens(const App& app) {
   }
 }
 
-Status Registry::issue_token(const std::string& app, const auth::TokenAccess& token) {
+// The loop has checked all of this against what it knew. The app may have changed since then, and the change
+// has revoked the tokens that were there.
+Status Registry::check_may_issue(const std::string& id, const auth::Digest& secret,
+                                 const auth::TokenAccess& token) {
+  const Result<App> app = load_app(id);
+  if (!app && app.error().code != Code::kNotFound) return std::unexpected(app.error());
+  if (!app || app->spec.disabled || !auth::equal(app->secret, secret)) {
+    return fail(Code::kDenied, Component::kAuth, "app_not_usable",
+                "the app has been deleted or disabled, or has another secret");
+  }
+  const bool ends_in_time = !app->spec.expires_at || token.expires_at <= *app->spec.expires_at;
+  if (ends_in_time && grant_of(*app).scopes.contains(token.scopes)) return {};
+  return fail(Code::kUnavailable, Component::kAuth, "app_changed",
+              "what the app may do was changed at this moment; ask again");
+}
+
+Status Registry::issue_token(const std::string& app, const auth::Digest& secret,
+                             const auth::TokenAccess& token) {
   const Status issued = write({}, [&]() -> Status {
-    // It may have changed since its secret was checked.
-    Statement query(*database_, "SELECT spec FROM apps WHERE id = ?1");
-    const Result<bool> row = query.bind(app).step();
-    if (!row) return std::unexpected(row.error());
-    const Result<api::Json> json = *row ? api::parse_json(query.text(0)) : api::Json();
-    const api::Validated<api::AppSpec> spec = json ? api::parse_app(*json) : api::parse_app({});
-    if (!spec || spec->disabled) {
-      return fail(Code::kDenied, Component::kAuth, "app_not_usable", "the app has been deleted or disabled");
-    }
+    if (const Status may = check_may_issue(app, secret, token); !may) return may;
     // A client that asks for a token before each request must not fill the server: the ones that end first
     // go.
     const Status room =
