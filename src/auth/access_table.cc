@@ -22,40 +22,56 @@ std::size_t AccessTable::DigestHash::operator()(const Digest& digest) const {
 
 void AccessTable::set(AppAccess app, const std::vector<TokenAccess>& tokens, MonotonicTime now) {
   app.grant.rate_limit = with_defaults(app.grant.rate_limit, default_rate_);
-  if (const auto known = apps_.find(app.grant.app); known != apps_.end())
+  Tokens before;
+  if (const auto known = apps_.find(app.grant.app); known != apps_.end()) {
     app.grant.meter = known->second.grant->meter;
+    before = take(known);
+  }
   set_limit(app.grant.meter, app.grant.rate_limit, now);
-  remove(app.grant.app);
   const std::string id = app.grant.app;
   App& entry = apps_[id];
   entry.grant = std::make_shared<const Grant>(std::move(app.grant));
   entry.secret = app.secret;
   entry.disabled = app.disabled;
   for (const TokenAccess& token : tokens) {
-    GrantPtr grant = entry.grant;
-    if (token.scopes != grant->scopes) {
-      Grant narrower = *grant;
-      narrower.scopes = token.scopes;
-      grant = std::make_shared<const Grant>(std::move(narrower));
-    }
-    tokens_[token.hash] = {.grant = std::move(grant), .expires_at = token.expires_at};
+    tokens_[token.hash] = {.grant = grant_of(token, *entry.grant, before), .expires_at = token.expires_at};
     entry.tokens.push_back(token.hash);
   }
+  withdraw(before);
 }
 
-AccessTable::Apps::iterator AccessTable::remove(Apps::iterator app) {
+// The one it had, as long as it says the same: what waits with that goes on.
+GrantPtr AccessTable::grant_of(const TokenAccess& token, const Grant& app, Tokens& before) {
+  Grant made = app;
+  made.scopes = token.scopes;
+  const auto known = before.find(token.hash);
+  if (known != before.end() && known->second.grant->says_the_same(made))
+    return before.extract(known).mapped().grant;
+  made.withdrawn = std::make_shared<std::atomic<bool>>(false);
+  return std::make_shared<const Grant>(std::move(made));
+}
+
+AccessTable::Tokens AccessTable::take(Apps::iterator app) {
   forget_recent();
-  for (const Digest& token : app->second.tokens) tokens_.erase(token);
-  return apps_.erase(app);
+  Tokens taken;
+  for (const Digest& token : app->second.tokens) taken.insert(tokens_.extract(token));
+  apps_.erase(app);
+  return taken;
+}
+
+void AccessTable::withdraw(const Tokens& tokens) {
+  for (const auto& [hash, token] : tokens) *token.grant->withdrawn = true;
 }
 
 void AccessTable::remove(const std::string& app) {
-  if (const auto found = apps_.find(app); found != apps_.end()) remove(found);
+  if (const auto found = apps_.find(app); found != apps_.end()) withdraw(take(found));
 }
 
 void AccessTable::remove_space(std::string_view space) {
-  for (auto app = apps_.begin(); app != apps_.end();)
-    app = app->second.grant->space == space ? remove(app) : std::next(app);
+  for (auto app = apps_.begin(); app != apps_.end();) {
+    const auto here = app++;
+    if (here->second.grant->space == space) withdraw(take(here));
+  }
 }
 
 const GrantPtr& AccessTable::find(std::string_view token, WallTime now) {

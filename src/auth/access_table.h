@@ -71,19 +71,23 @@ class AccessTable {
     std::vector<Digest> tokens;
   };
   using Apps = std::unordered_map<std::string, App>;
+  using Tokens = std::unordered_map<Digest, Token, DigestHash, DigestEqual>;
   // A token as it was sent, so that who asks hundreds of times a second is not hashed each time.
   struct Recent {
     std::string text;
     const Token* known = nullptr;
   };
 
-  Apps::iterator remove(Apps::iterator app);
+  // Takes the app away, with its tokens.
+  Tokens take(Apps::iterator app);
+  static GrantPtr grant_of(const TokenAccess& token, const Grant& app, Tokens& before);
+  static void withdraw(const Tokens& tokens);
   void forget_recent() { recent_ = {}; }  // before tokens are erased
 
   RateLimit default_rate_;
   Hasher hasher_;
   Apps apps_;  // by id
-  std::unordered_map<Digest, Token, DigestHash, DigestEqual> tokens_;
+  Tokens tokens_;
   std::array<Recent, 64> recent_;  // by a hash of the text
 };
 

@@ -61,6 +61,32 @@ TEST_F(AccessTableTest, TokensThatWereFoundEndWithTheirAppAndTheirTime) {
   EXPECT_EQ(table_.find("t", kNow), nullptr);
 }
 
+TEST_F(AccessTableTest, WhoWaitsWithAGrantLearnsThatItIsWithdrawn) {
+  table_.set(app("x"), {token("stays"), token("revoked"), token("narrowed")}, {});
+  const GrantPtr stays = table_.find("stays", kNow);
+  const GrantPtr revoked = table_.find("revoked", kNow);
+  const GrantPtr narrowed = table_.find("narrowed", kNow);
+  table_.set(app("x"), {token("stays"), token("narrowed", "function"), token("another")}, {});
+  EXPECT_FALSE(stays->is_withdrawn());
+  EXPECT_EQ(table_.find("stays", kNow), stays);
+  EXPECT_TRUE(revoked->is_withdrawn());
+  EXPECT_TRUE(narrowed->is_withdrawn());
+  EXPECT_FALSE(table_.find("narrowed", kNow)->is_withdrawn());
+
+  AppAccess bound = app("x");
+  bound.grant.functions = {"f"};
+  table_.set(bound, {token("stays")}, {});
+  EXPECT_TRUE(stays->is_withdrawn());
+  const GrantPtr last = table_.find("stays", kNow);
+  table_.remove_space("a");
+  EXPECT_TRUE(last->is_withdrawn());
+
+  table_.set(app("x"), {token("t")}, {});
+  const GrantPtr again = table_.find("t", kNow);
+  table_.remove("x");
+  EXPECT_TRUE(again->is_withdrawn());
+}
+
 // More than are kept as they were sent, each asked for twice.
 TEST_F(AccessTableTest, TellsManyTokensApart) {
   constexpr int kApps = 500;

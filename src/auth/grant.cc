@@ -1,6 +1,7 @@
 #include "auth/grant.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace sterna::auth {
 namespace {
@@ -19,6 +20,14 @@ std::string either_of(ScopeSet scopes) {
 
 bool Grant::reaches_function(std::string_view name) const {
   return functions.empty() || std::ranges::binary_search(functions, name);
+}
+
+bool Grant::says_the_same(const Grant& other) const {
+  const auto all = [](const Grant& grant) {
+    return std::tie(grant.app, grant.app_name, grant.space, grant.scopes, grant.functions, grant.expires_at,
+                    grant.rate_limit, grant.meter);
+  };
+  return all(*this) == all(other);
 }
 
 bool Grant::contains(const Grant& other) const {

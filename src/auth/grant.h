@@ -1,6 +1,7 @@
 // Who a request comes from and what that one may do; whether that is enough is decided here, without I/O.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@
 namespace sterna::auth {
 
 // Of an app, or of one of its tokens, whose scopes may be fewer. Constant once it is shared, so that any
-// thread may read it.
+// thread may read it, but for what `withdrawn` points to.
 struct Grant {
   std::string app;       // id; empty: access is not checked (`--auth none`)
   std::string app_name;  // for the audit log and messages
@@ -26,7 +27,12 @@ struct Grant {
   RateLimit rate_limit{};              // of the app
   // Of all tokens of the app; null: it has no limit. Shared: requests under way outlive the app. Loop only.
   std::shared_ptr<Meter> meter{};
+  // Becomes true when this is revoked or changed: who has waited with it asks once more. Null: it never is.
+  std::shared_ptr<std::atomic<bool>> withdrawn{};
 
+  bool is_withdrawn() const { return withdrawn != nullptr && *withdrawn; }
+  // Whether nothing of it is another but when it is withdrawn.
+  bool says_the_same(const Grant& other) const;
   bool reaches_all_spaces() const { return space.empty(); }
   bool reaches_space(std::string_view name) const { return space.empty() || space == name; }
   bool reaches_function(std::string_view name) const;

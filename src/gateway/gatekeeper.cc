@@ -21,13 +21,6 @@ Refusal missing() {
                  std::string(kRealm));
 }
 
-// Unknown, expired and revoked ones are not told apart.
-Refusal invalid() {
-  return refusal(401, Code::kDenied, "token_invalid",
-                 "the token is unknown, expired or revoked; get another one from POST /oauth2/token",
-                 std::string(kRealm) + ", error=\"invalid_token\"");
-}
-
 Refusal too_many(Duration wait) {
   Refusal refused =
       refusal(429, Code::kExhausted, std::string(kRateLimited),
@@ -64,6 +57,12 @@ std::expected<std::string_view, Refusal> bearer_of(const net::HttpRequest& reque
 
 }  // namespace
 
+Refusal invalid_token() {
+  return refusal(401, Code::kDenied, "token_invalid",
+                 "the token is unknown, expired or revoked; get another one from POST /oauth2/token",
+                 std::string(kRealm) + ", error=\"invalid_token\"");
+}
+
 Gatekeeper::Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck check,
                        double bad_tokens_per_minute)
     : table_(table),
@@ -74,7 +73,7 @@ Gatekeeper::Gatekeeper(auth::AccessTable& table, const Clock& clock, TokenCheck 
 
 Refusal Gatekeeper::bad_token(std::string_view client) {
   const Duration wait = bad_tokens_.failed(client, clock_.now());
-  return wait > Duration::zero() ? too_many(wait) : invalid();
+  return wait > Duration::zero() ? too_many(wait) : invalid_token();
 }
 
 std::expected<void, Refusal> Gatekeeper::check_pages(const net::HttpRequest& request, Pages pages) const {

@@ -21,6 +21,9 @@ struct Refusal {
   unsigned retry_after_seconds = 0;  // 0: no Retry-After
 };
 
+// 401 `token_invalid`. Unknown, expired and revoked tokens are not told apart.
+Refusal invalid_token();
+
 // Whether tokens are asked for: `--auth oauth2`, or `none`, which lets everyone do everything.
 enum class TokenCheck : std::uint8_t { kOff, kOn };
 

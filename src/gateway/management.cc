@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "gateway/gatekeeper.h"
 #include "gateway/management_openapi.h"
 #include "gateway/management_request.h"
 
@@ -25,6 +26,15 @@ ManagementReply failure_reply(api::Problem problem, const ManagementRequest& req
     problem.detail = "the server could not do this; its log says why";
   }
   return problem_reply(problem);
+}
+
+ManagementReply withdrawn_reply() {
+  const Refusal refusal = invalid_token();
+  api::Problem problem = api::to_problem(refusal.error);
+  problem.status = static_cast<int>(refusal.status);
+  ManagementReply reply = problem_reply(problem);
+  reply.headers.emplace_back("WWW-Authenticate", refusal.challenge);
+  return reply;
 }
 
 bool carries_code(std::string_view path, std::string_view method) {
@@ -92,6 +102,8 @@ ManagementReply Management::handle(const ManagementRequest& request) {
 }
 
 ManagementReply Management::answer(const ManagementRequest& request) {
+  // It was good when the request came, which has waited since.
+  if (request.caller != nullptr && request.caller->is_withdrawn()) return withdrawn_reply();
   std::optional<ManagementRoute> route = parse_management_route(request.path);
   if (!route) {
     return problem_reply(api::to_problem(Error{Code::kNotFound, Component::kGateway, "not_found",

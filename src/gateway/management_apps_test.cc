@@ -46,6 +46,20 @@ TEST_F(ManagementAppsTest, TheSecretIsShownOnce) {
               auth::Hasher().hash(app["client_secret"].get<std::string>()));
 }
 
+TEST_F(ManagementAppsTest, WhatHasWaitedWhileItsTokenWasRevokedIsNotDone) {
+  auth::Grant grant{
+      .app = "caller", .app_name = "caller", .space = "default", .scopes = auth::ScopeSet::all()};
+  grant.withdrawn = std::make_shared<std::atomic<bool>>(false);
+  caller_ = std::make_shared<const auth::Grant>(grant);
+  make("before");
+  *grant.withdrawn = true;
+  const ManagementReply refused = send("POST", kApps, R"({"name":"after","scopes":["app"]})");
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(api::Json::parse(refused.body)["reason"], "token_invalid");
+  EXPECT_THAT(header(refused, "WWW-Authenticate"), StartsWith("Bearer"));
+  EXPECT_EQ(registry_->find_app("default", "after").error().reason, "app_not_found");
+}
+
 TEST_F(ManagementAppsTest, ArePatchedRotatedAndDeleted) {
   const api::Json app = make("ci");
   const std::string path = std::string(kApps) + "/ci";

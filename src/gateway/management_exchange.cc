@@ -30,7 +30,10 @@ std::string lane_of(const auth::Grant* caller) {
 }
 
 bool has_room(const net::Background& thread, std::string_view lane) {
-  return thread.waiting() < kMaxWaitingRequests && thread.waiting(lane) < kMaxWaitingOfSpace;
+  const std::size_t waiting = thread.waiting();
+  const std::size_t own = thread.waiting(lane);
+  return own < kReservedOfSpace ? waiting < kMostWaitingRequests
+                                : waiting < kMaxWaitingRequests && own < kMaxWaitingOfSpace;
 }
 
 void ManagementExchange::start(net::Loop& loop, net::Background& thread, Management& management,

@@ -11,10 +11,12 @@
 
 namespace sterna::gateway {
 
-// For the management thread, and for that of tokens: all requests, and those of the apps of one space, which
-// leave room for the others. More are 503.
+// For the management thread, and for that of tokens: all requests, and those of the apps of one space. More
+// are 503. A few of each space, and of those who are of none, have room though the others wait in crowds.
 inline constexpr std::size_t kMaxWaitingRequests = 256;
 inline constexpr std::size_t kMaxWaitingOfSpace = 128;
+inline constexpr std::size_t kReservedOfSpace = 8;
+inline constexpr std::size_t kMostWaitingRequests = 2048;
 
 // Those of the apps of one space wait in one lane, and spaces take turns.
 std::string lane_of(const auth::Grant* caller);

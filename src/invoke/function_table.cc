@@ -79,6 +79,8 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
 void FunctionTable::apply(const registry::Function& function) {
   FunctionEntry& entry = upsert(function);
   change_pools(entry, function);
+  // What is known to have failed may have begun to run meanwhile.
+  if (entry.active && !entry.active->broken() && entry.active->ready_replicas() > 0) set_running(entry);
   tell_running(entry);
 }
 
@@ -265,7 +267,7 @@ void FunctionTable::on_loaded(const pool::FunctionConfig& config, bool async, st
 void FunctionTable::set_running(FunctionEntry& entry) {
   if (entry.status != FunctionStatus::kFailed) return;
   entry.status = FunctionStatus::kRunning;
-  store_.set_running(entry.id);
+  store_.set_running(entry.id, entry.active->config().version);
   tell_running(entry);
 }
 
@@ -290,7 +292,7 @@ void FunctionTable::on_broken(const pool::FunctionConfig& config, const std::str
             {{"space", entry->space}, {"function", entry->name}, {"reason", std::string_view(reason)}});
   entry->status = FunctionStatus::kFailed;
   entry->status_reason = reason;
-  store_.set_failed(config.id, reason);
+  store_.set_failed(config.id, config.version, reason);
 }
 
 // --- lookups and time ---

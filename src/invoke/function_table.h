@@ -54,8 +54,8 @@ class VersionStore {
                         const std::string& runtime) = 0;
   virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
-  virtual void set_failed(const std::string& id, const std::string& reason) = 0;
-  virtual void set_running(const std::string& id) = 0;
+  virtual void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
+  virtual void set_running(const std::string& id, std::uint32_t version) = 0;
 };
 
 // Makes what runs of what was sent. What became of a build is made durable: the version has a layer, or has

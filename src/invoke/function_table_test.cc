@@ -248,7 +248,7 @@ TEST_F(TableTest, CrashingFunctionIsFailedUntilItLoadsAgain) {
     if (crash < 2) runs_.pop_back();
     pass(milliseconds(200));
   }
-  EXPECT_EQ(store_.last(), "failed id-motion ImportError");
+  EXPECT_EQ(store_.last(), "failed id-motion 1 ImportError");
   EXPECT_EQ(entry().status, FunctionStatus::kFailed);
   ASSERT_NE(admit(entry()), nullptr);
   std::string told;
@@ -257,7 +257,7 @@ TEST_F(TableTest, CrashingFunctionIsFailedUntilItLoadsAgain) {
   pass(seconds(2));
   worker(launcher_.started() - 1).ready();
   settle();
-  EXPECT_EQ(store_.last(), "running id-motion");
+  EXPECT_EQ(store_.last(), "running id-motion 1");
   EXPECT_EQ(admit(entry()), nullptr);
   EXPECT_EQ(told, "id-motion");
 }
@@ -271,7 +271,19 @@ TEST_F(TableTest, FunctionThatFailedUnderAnEarlierServerIsTriedOnce) {
   ASSERT_NE(admit(entry()), nullptr);
   worker(0).ready();
   settle();
-  EXPECT_EQ(store_.last(), "running id-motion");
+  EXPECT_EQ(store_.last(), "running id-motion 1");
+  EXPECT_EQ(admit(entry()), nullptr);
+}
+
+TEST_F(TableTest, NewsOfAFailureThatIsOverDoesNotStay) {
+  table_.apply(running(1));
+  invoke();
+  worker(0).ready();
+  settle();
+  registry::Function failed = running(1);
+  failed.status = FunctionStatus::kFailed;
+  table_.apply(failed);
+  EXPECT_EQ(store_.last(), "running id-motion 1");
   EXPECT_EQ(admit(entry()), nullptr);
 }
 
@@ -279,7 +291,7 @@ TEST_F(TableTest, RefusedFunctionIsFailedWithoutACall) {
   refusal_ = "not on this server";
   table_.apply(running(1));
   pass(milliseconds(100));
-  EXPECT_EQ(store_.last(), "failed id-motion not on this server");
+  EXPECT_EQ(store_.last(), "failed id-motion 1 not on this server");
   EXPECT_EQ(entry().status_reason, "not on this server");
   ASSERT_NE(admit(entry()), nullptr);
   table_.apply(function(1, VersionState::kPending, 0, "next"));
@@ -523,7 +535,7 @@ TEST_F(RenewalTest, FunctionThatFailedRunsAgainWithTheRightSecret) {
   worker(0).ready();
   settle();
   EXPECT_EQ(secret_of(0), "good");
-  EXPECT_EQ(store_.last(), "running id-motion");
+  EXPECT_EQ(store_.last(), "running id-motion 1");
   EXPECT_EQ(admit(entry()), nullptr);
 }
 

@@ -73,26 +73,28 @@ Status Registry::activate(std::string_view id, std::int64_t version, bool handle
   });
 }
 
-Status Registry::set_failed(std::string_view id, std::string_view reason) {
+Status Registry::set_failed(std::string_view id, std::int64_t version, std::string_view reason) {
   FunctionRef changed;
   return write(changed, [&]() -> Status {
     Result<FunctionRef> function = resolve(id);
     if (!function) return std::unexpected(function.error());
     changed = *function;
     // An empty reason would mean that nothing is wrong.
-    return Statement(*database_, "UPDATE functions SET crash_reason = ?2 WHERE id = ?1")
-        .bind(id, reason.empty() ? std::string_view("its workers crash") : reason)
+    return Statement(*database_, "UPDATE functions SET crash_reason = ?3 WHERE id = ?1 AND active = ?2")
+        .bind(id, version, reason.empty() ? std::string_view("its workers crash") : reason)
         .run();
   });
 }
 
-Status Registry::set_running(std::string_view id) {
+Status Registry::set_running(std::string_view id, std::int64_t version) {
   FunctionRef changed;
   return write(changed, [&]() -> Status {
     Result<FunctionRef> function = resolve(id);
     if (!function) return std::unexpected(function.error());
     changed = *function;
-    return Statement(*database_, "UPDATE functions SET crash_reason = '' WHERE id = ?1").bind(id).run();
+    return Statement(*database_, "UPDATE functions SET crash_reason = '' WHERE id = ?1 AND active = ?2")
+        .bind(id, version)
+        .run();
   });
 }
 

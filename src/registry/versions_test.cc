@@ -116,23 +116,28 @@ TEST_F(VersionsTest, FailedUpdateLeavesTheOldOneRunning) {
 
 TEST_F(VersionsTest, CrashLoopFailsTheFunctionUntilItRunsAgain) {
   ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
-  ASSERT_TRUE(registry_->set_failed(id_, "exits with 3"));
+  ASSERT_TRUE(registry_->set_failed(id_, 1, "exits with 3"));
   EXPECT_EQ(now().status, FunctionStatus::kFailed);
   EXPECT_EQ(now().status_reason, "exits with 3");
-  ASSERT_TRUE(registry_->set_running(id_));
+  ASSERT_TRUE(registry_->set_running(id_, 1));
   EXPECT_EQ(now().status, FunctionStatus::kRunning);
-  ASSERT_TRUE(registry_->set_failed(id_, ""));
+  ASSERT_TRUE(registry_->set_failed(id_, 1, ""));
   EXPECT_EQ(now().status, FunctionStatus::kFailed);
   EXPECT_EQ(registry_->start("default", "f")->status, FunctionStatus::kRunning);
 }
 
 TEST_F(VersionsTest, NewVersionEndsACrashLoop) {
   ASSERT_TRUE(registry_->activate(id_, 1, false, "python"));
-  ASSERT_TRUE(registry_->set_failed(id_, "crashes"));
+  ASSERT_TRUE(registry_->set_failed(id_, 1, "crashes"));
   update("h2");
   EXPECT_TRUE(now().wants_loading());
   ASSERT_TRUE(registry_->activate(id_, 2, false, "python"));
   EXPECT_EQ(now().status, FunctionStatus::kRunning);
+  ASSERT_TRUE(registry_->set_failed(id_, 1, "crashed once more"));
+  EXPECT_EQ(now().status, FunctionStatus::kRunning);
+  ASSERT_TRUE(registry_->set_failed(id_, 2, "crashes, too"));
+  ASSERT_TRUE(registry_->set_running(id_, 1));
+  EXPECT_EQ(now().status, FunctionStatus::kFailed);
 }
 
 TEST_F(VersionsTest, LateNewsOfSupersededVersionsDoesNoHarm) {

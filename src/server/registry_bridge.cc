@@ -186,12 +186,12 @@ void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, c
       [=](registry::Registry& registry) { return registry.fail_canary(id, version, reason); });
 }
 
-void RegistryBridge::set_failed(const std::string& id, const std::string& reason) {
-  run(id, "failed", [=](registry::Registry& registry) { return registry.set_failed(id, reason); });
+void RegistryBridge::set_failed(const std::string& id, std::uint32_t version, const std::string& reason) {
+  run(id, "failed", [=](registry::Registry& registry) { return registry.set_failed(id, version, reason); });
 }
 
-void RegistryBridge::set_running(const std::string& id) {
-  run(id, "running", [=](registry::Registry& registry) { return registry.set_running(id); });
+void RegistryBridge::set_running(const std::string& id, std::uint32_t version) {
+  run(id, "running", [=](registry::Registry& registry) { return registry.set_running(id, version); });
 }
 
 }  // namespace sterna::server

@@ -34,10 +34,12 @@ class StoreRecord final : public VersionStore {
   void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override {
     lines.push_back("fail canary " + id + " " + std::to_string(version) + " " + reason);
   }
-  void set_failed(const std::string& id, const std::string& reason) override {
-    lines.push_back("failed " + id + " " + reason);
+  void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) override {
+    lines.push_back("failed " + id + " " + std::to_string(version) + " " + reason);
   }
-  void set_running(const std::string& id) override { lines.push_back("running " + id); }
+  void set_running(const std::string& id, std::uint32_t version) override {
+    lines.push_back("running " + id + " " + std::to_string(version));
+  }
   std::string last() const { return lines.empty() ? "" : lines.back(); }
 };
 
