@@ -182,3 +182,18 @@ def test_egress_is_brought_up_for_all_threads(server):
     """
     server.deploy("lookup", {"handler.js": source}, template="node-http", limits={"network": "egress"})
     assert server.call("lookup").text in ("127.0.0.1", "::1")
+
+
+def test_who_replaces_write_sees_what_console_writes(server):
+    source = """
+        exports.handle = () => {
+          const got = [];
+          const { write } = process.stdout;
+          process.stdout.write = (chunk) => got.push(chunk);
+          console.log("captured");
+          process.stdout.write = write;
+          return { body: got };
+        };
+    """
+    server.deploy("capturing", {"handler.js": source}, template="node-http")
+    assert server.call("capturing").json() == ["captured\n"]

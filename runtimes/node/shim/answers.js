@@ -281,4 +281,4 @@ function nameOf(value) {
   return typeof name === "string" && name !== "" ? `a value of type ${name}` : "an object";
 }
 
-module.exports = { readAnswer, chunkBytes, BadAnswer };
+module.exports = { readAnswer, chunkBytes, isStream, BadAnswer };

@@ -30,7 +30,7 @@ function say(call, text) {
 // Whole lines are sent at once; the rest of a line is sent with its end or at the end of its call.
 class LogStream extends Writable {
   constructor(fd) {
-    super({ decodeStrings: false });
+    super({ decodeStrings: false, emitClose: false });
     this.fd = fd;
   }
 
@@ -41,9 +41,15 @@ class LogStream extends Writable {
     return true;
   }
 
-  // As Node's own: they cannot be closed.
-  end(chunk, encoding, callback) {
-    if (chunk !== undefined && typeof chunk !== "function") this.write(chunk, encoding, callback);
+  // As Node's own: they cannot be closed. Who waits for the end is told that all is written.
+  end(...given) {
+    const done = typeof given.at(-1) === "function" ? given.pop() : null;
+    const [chunk, encoding] = given;
+    if (chunk !== undefined && chunk !== null) this.write(chunk, encoding);
+    process.nextTick(() => {
+      done?.();
+      this.emit("finish");
+    });
     return this;
   }
 
@@ -63,7 +69,12 @@ function asText(chunk, encoding) {
   throw error;
 }
 
+let replaced = false;
+
+// Once: `console` keeps the streams that it has first seen.
 function replaceStreams() {
+  if (replaced) return;
+  replaced = true;
   for (const [name, fd] of [["stdout", STDOUT], ["stderr", STDERR]]) {
     const value = new LogStream(fd);
     Object.defineProperty(process, name, { value, configurable: true, enumerable: true, writable: true });

@@ -66,7 +66,7 @@ class Request {
 
   // Buffer: the request's body.
   get body() {
-    return (this.#body ??= readBody(this.#bytes, this.#bodyAt, this.#end));
+    return (this.#body ??= readBody(this.#bytes, this.#at, this.#bodyAt, this.#end));
   }
 
   // The body as UTF-8, without a byte order mark, as in WHATWG's Body. A plain string: it is all here already, so there
@@ -140,12 +140,14 @@ function readHeaders(bytes, from, count) {
   return headers;
 }
 
-// A body that is a small part of much that was read is copied: kept by the handler, it must not keep all the rest.
-function readBody(bytes, bodyAt, end) {
+// A body that was read with other requests is copied: who transfers its memory to another thread must not take theirs
+// along. So is one that is a small part of much: kept by the handler, it must not keep all the rest.
+function readBody(bytes, at, bodyAt, end) {
   const size = end - bodyAt;
   if (size === 0) return EMPTY;
   const view = Buffer.from(bytes.buffer, bytes.byteOffset + bodyAt, size);
-  return bytes.length > SHARED_BYTES && size * 4 < bytes.length ? Buffer.from(view) : view;
+  const isAlone = at === 0 && end === bytes.length;
+  return isAlone && (bytes.length <= SHARED_BYTES || size * 4 >= bytes.length) ? view : Buffer.from(view);
 }
 
 module.exports = { Request };

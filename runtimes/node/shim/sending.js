@@ -1,7 +1,7 @@
 // How an answer leaves: whole when it fits, in parts under the window of its call when it is long or a stream.
 "use strict";
 
-const { chunkBytes } = require("./answers");
+const { chunkBytes, isStream } = require("./answers");
 
 const MAX_PART = 256 * 1024; // also the size of a call's first window (wire/PROTOCOL.md)
 const OWN_LENGTH = -1;
@@ -52,6 +52,7 @@ async function sendStream(connection, record, runNs, answer) {
     const first = await nextOf(chunks, record);
     if (first === null) return respond("", OWN_LENGTH, false);
     const second = nextOf(chunks, record);
+    second.catch(ignore); // it may fail while the first one waits for the caller, and is awaited after that
     if (first.length <= MAX_PART && (await hasEnded(second))) return respond(first, OWN_LENGTH, false);
     respond("", STREAMED, true);
     await sendChunk(connection, record, first);
@@ -101,6 +102,16 @@ function chunksOf(body) {
   };
 }
 
+// Ends the stream in an answer that is not sent: a file or a connection would stay open.
+function discard(answer) {
+  try {
+    const body = answer.body;
+    if (isStream(body)) chunksOf(body).stop();
+  } catch {
+    // There is none, it is somebody else's already, or it breaks when it is looked at.
+  }
+}
+
 function ignore() {}
 
-module.exports = { sendWhole, sendInParts, Cancelled };
+module.exports = { discard, sendWhole, sendInParts, Cancelled };

@@ -2,6 +2,7 @@
 // are ready in one turn of the loop leave in one write.
 "use strict";
 
+const { AsyncResource } = require("node:async_hooks");
 const { performance } = require("node:perf_hooks");
 
 const { Kind } = require("../sterna.node");
@@ -9,7 +10,7 @@ const { readAnswer, BadAnswer } = require("./answers");
 const { KIND, MAX_SUMMARY, stackOf, summaryOf } = require("./errors");
 const { log, running, say, STDERR } = require("./logs");
 const { Request } = require("./request");
-const { sendInParts, sendWhole, Cancelled } = require("./sending");
+const { discard, sendInParts, sendWhole, Cancelled } = require("./sending");
 
 // Field and kFieldCount of native/connection.h
 const FIELDS = 5;
@@ -26,12 +27,14 @@ const FIRST_WINDOW = 256 * 1024;
 const MAX_HELD_MS = 0.2; // how long answers may wait for those of the next calls
 const LEAVE_MS = 5000; // how long others may go on when a call has broken the process
 
-// One call that runs.
+// One call that runs. What it stores in an AsyncLocalStorage of user code (`enterWith`) is stored in `scope`, which is
+// its own.
 class Running {
-  constructor(call, slot, request) {
+  constructor(call, slot, request, scope) {
     this.call = call;
     this.slot = slot;
     this.request = request;
+    this.scope = scope;
     this.started = performance.now();
     this.ended = false;
     this.cancelled = false;
@@ -66,6 +69,7 @@ class Running {
 
 class Server {
   #connection;
+  #loaded; // the async context of the loaded handler, where no call runs
   #handle;
   #concurrency;
   #fields;
@@ -83,6 +87,7 @@ class Server {
 
   constructor(connection, handle, concurrency) {
     this.#connection = connection;
+    this.#loaded = new AsyncResource("SternaHandler");
     this.#handle = handle;
     this.#concurrency = concurrency;
     this.#fields = connection.fields();
@@ -133,7 +138,12 @@ class Server {
 
   // Listeners and streams of user code that hear of it run for their call.
   #cancel(record) {
-    if (record !== undefined) running.run(record, () => record.cancel());
+    if (record !== undefined) this.#runFor(record, () => record.cancel());
+  }
+
+  // Runs more code for a call that has begun: in its context.
+  #runFor(record, code, ...values) {
+    return record.scope.runInAsyncScope(running.run, running, record, code, ...values);
   }
 
   #find(call, slot) {
@@ -148,7 +158,9 @@ class Server {
   // Runs the call unless it was taken back.
   #claim(call, slot, request) {
     if (Atomics.compareExchange(this.#claims, slot, QUEUED, STARTED) === QUEUED) {
-      this.#run(new Running(call, slot, request));
+      // This may be the end of another call, whose context is its own.
+      const scope = this.#loaded.runInAsyncScope(newScope);
+      this.#run(new Running(call, slot, request, scope));
     } else {
       this.#connection.recalled(call, slot);
     }
@@ -173,7 +185,7 @@ class Server {
   #run(record) {
     let answer;
     try {
-      answer = running.run(record, this.#handle, record.request);
+      answer = record.scope.runInAsyncScope(begin, undefined, record, this.#handle);
       if (typeof answer?.then !== "function") return this.#answered(record, answer);
     } catch (error) {
       return this.#failedWith(record, error);
@@ -193,8 +205,10 @@ class Server {
   }
 
   #answered(record, value) {
-    if (record.ended) return;
-    if (record.cancelled) return this.#failedWith(record, new Cancelled());
+    if (record.ended || record.cancelled) {
+      this.#runFor(record, discard, value);
+      return this.#failedWith(record, new Cancelled());
+    }
     const now = performance.now();
     const runNs = (now - record.started) * 1e6;
     let answer;
@@ -202,10 +216,11 @@ class Server {
       answer = readAnswer(value);
       if (!answer.isStream && sendWhole(this.#connection, record, runNs, answer)) return this.#ended(record, now);
     } catch (error) {
+      this.#runFor(record, discard, value);
       return this.#failedWith(record, error);
     }
     this.#keep(record);
-    running.run(record, sendInParts, this.#connection, record, runNs, answer).then(
+    this.#runFor(record, sendInParts, this.#connection, record, runNs, answer).then(
       () => this.#ended(record, performance.now()),
       (error) => this.#failedWith(record, error),
     );
@@ -279,6 +294,16 @@ class Server {
     if (!this.#leaving) say(running.getStore()?.call ?? 0, `sterna: the process was ended with exit code ${code}`);
     this.#connection.flushAll();
   }
+}
+
+// In the scope of the call.
+function begin(record, handle) {
+  running.enterWith(record); // nothing else uses the scope, so that nothing has to be set back
+  return handle(record.request);
+}
+
+function newScope() {
+  return new AsyncResource("SternaCall");
 }
 
 module.exports = { Server };

@@ -5,7 +5,7 @@ import time
 
 import frames
 import pytest
-from worker import STARTED, TAKEN_BACK
+from worker import QUEUED, STARTED, TAKEN_BACK
 
 ECHO = """
 exports.handle = async (req) => ({ body: {
@@ -312,3 +312,86 @@ def test_children_of_user_code_inherit_no_descriptors(start):
     """
     others = [line.split() for line in start(source).call().body.decode().splitlines()[4:]]
     assert [each[-1].startswith("/proc/") for each in others] == [True]  # the folder that is listed
+
+
+STORAGE = """
+    const { AsyncLocalStorage } = require("node:async_hooks");
+    const user = new AsyncLocalStorage();
+    const seen = (req) => { const before = user.getStore() ?? null; user.enterWith(req.path); return before; };
+"""
+
+
+@pytest.mark.parametrize(
+    "handle",
+    [
+        "(req) => ({ body: [seen(req), user.getStore()] })",
+        "async (req) => { const before = seen(req); await new Promise(setImmediate); return { body: [before, user.getStore()] }; }",
+        "async (req) => ({ body: (async function* () { yield JSON.stringify([seen(req), user.getStore()]); })() })",
+    ],
+    ids=["sync", "async", "stream"],
+)
+def test_what_a_call_stores_is_its_own(start, handle):
+    worker = start(f"{STORAGE}\nexports.handle = {handle};", concurrency=2)
+    for call in range(1, 21):
+        worker.request(call, path=b"/%d" % call)
+    for _ in range(20):
+        before, path = seen(worker.outcome())
+        assert before is None and path.startswith("/")
+
+
+def test_what_a_listener_for_the_end_of_a_call_stores_is_its_own(start):
+    source = STORAGE + """
+        exports.handle = async (req) => {
+          if (req.path === "/next") return { body: [user.getStore() ?? null] };
+          console.log("began");
+          await new Promise((resolve) => { req.signal.onabort = () => { user.enterWith("mine"); resolve(); }; });
+          return {};
+        };
+    """
+    worker = start(source, concurrency=2)
+    worker.request(1)
+    assert worker.next_frame().type == frames.LOG
+    worker.send(frames.frame(frames.CANCEL, call=1, slot=1))
+    worker.request(2, path=b"/next")
+    outcomes = [worker.outcome(), worker.outcome()]
+    assert [seen(each) for each in outcomes if not hasattr(each, "kind")] == [[None]]
+
+
+def test_a_body_that_is_transferred_takes_no_other_along(start):
+    source = """
+        exports.handle = async (req) => {
+          await null;
+          if (req.path === "/take") { try { structuredClone(req.body, { transfer: [req.body.buffer] }); } catch {} return {}; }
+          await new Promise(setImmediate);
+          return { body: [req.path, req.text()] };
+        };
+    """
+    worker = start(source, concurrency=10)
+    requests = []
+    for call in range(1, 11):
+        worker.set_claim(call, QUEUED)
+        path = b"/take" if call % 2 else b"/%d" % call
+        requests.append(frames.request(call, path=path, body=b"%d" % call * 50))
+    worker.send(b"".join(requests))
+    got = [worker.outcome() for _ in range(10)]
+    assert all(each.status == 200 for each in got)
+    assert sorted(seen(each)[0] for each in got if each.body) == ["/10", "/2", "/4", "/6", "/8"]
+    assert all(seen(each)[1] == seen(each)[0][1:] * 50 for each in got if each.body)
+
+
+def test_who_writes_to_the_end_of_a_standard_stream_is_told(start):
+    source = """
+        const { pipeline } = require("node:stream/promises");
+        const { Readable } = require("node:stream");
+        exports.handle = async (req) => {
+          await pipeline(Readable.from(["piped\\n"]), process.stdout);
+          await pipeline(async function* () { yield "generated\\n"; }, process.stderr);
+          await new Promise((resolve) => process.stdout.end("ended\\n", resolve));
+          await new Promise((resolve) => process.stdout.end(resolve));
+          console.log("open still");
+          return {};
+        };
+    """
+    worker = start(source)
+    assert worker.call().status == 200
+    assert worker.logs == [(1, 1, "piped\n"), (1, 2, "generated\n"), (1, 1, "ended\n"), (1, 1, "open still\n")]

@@ -149,3 +149,47 @@ def test_a_bad_chunk_breaks_off(start):
     worker.next()
     failed = frames.read_failed(worker.next().payload)
     assert failed.kind == frames.BAD_ANSWER and "gave a number" in failed.text
+
+
+def test_a_long_chunk_ahead_of_a_failure_is_sent(start):
+    worker = start("exports.handle = () => ({ body: (function* () { yield 'x'.repeat(400000); throw new Error('late'); })() });")
+    worker.request(1)
+    assert worker.next().type == frames.RESPONSE
+    assert len(worker.next().payload) == WINDOW
+    worker.send(window(1, 1_000_000))
+    assert len(worker.next().payload) == 400_000 - WINDOW
+    failed = frames.read_failed(worker.next().payload)
+    assert (failed.kind, failed.text) == (frames.RAISED, "Error: late")
+
+
+UNSENT = {
+    "Readable": "new (require('node:stream').Readable)({ read() {}, destroy(e, done) { console.log('closed'); done(e); } })",
+    "ReadableStream": "new ReadableStream({ cancel() { console.log('closed'); } })",
+}
+
+
+@pytest.mark.parametrize("kind", UNSENT)
+def test_a_stream_that_comes_after_the_cancel_is_closed(start, kind):
+    source = f"""
+        exports.handle = async (req) => {{
+          if (req.path === "/next") return {{}};
+          console.log("began");
+          await new Promise((resolve) => req.signal.addEventListener("abort", resolve));
+          return {{ body: {UNSENT[kind]} }};
+        }};
+    """
+    worker = start(source, concurrency=2)
+    worker.request(1)
+    assert worker.next_frame().type == frames.LOG
+    worker.send(frames.frame(frames.CANCEL, call=1, slot=1))
+    assert worker.outcome().kind == frames.CANCELLED
+    worker.call(2, path=b"/next")
+    assert (1, 1, "closed\n") in worker.logs
+
+
+@pytest.mark.parametrize("kind", UNSENT)
+def test_the_stream_of_a_bad_answer_is_closed(start, kind):
+    worker = start(f"exports.handle = async (req) => req.path === '/next' ? {{}} : {{ status: 99, body: {UNSENT[kind]} }};")
+    assert worker.call(1).kind == frames.BAD_ANSWER
+    worker.call(2, path=b"/next")
+    assert (1, 1, "closed\n") in worker.logs

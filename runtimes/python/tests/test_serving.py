@@ -461,3 +461,62 @@ def test_where_threads_run_out_those_that_are_there_serve(start):
 def test_without_a_thread_the_function_does_not_load(start):
     worker = start(FEW_THREADS.format(left=0), concurrency=2, ready=False)
     assert "raise limits.max_pids" in worker.load_failed()["summary"]
+
+
+SET = """
+import asyncio, contextvars, json
+
+AT_IMPORT = contextvars.ContextVar("at_import")
+AT_IMPORT.set("imported")
+USER = contextvars.ContextVar("user", default=None)
+
+def seen(req):
+    before = USER.get()
+    USER.set(req.path)
+    return json.dumps([AT_IMPORT.get(), before, USER.get()])
+"""
+
+
+def check_seen(worker):
+    for call in range(1, 21):
+        worker.request(call, path=b"/%d" % call)
+    got = [json.loads(worker.outcome().body) for _ in range(20)]
+    assert {(imported, before) for imported, before, _ in got} == {("imported", None)}
+    assert {path for *_, path in got} == {f"/{call}" for call in range(1, 21)}
+
+
+def test_what_a_call_sets_in_its_context_is_its_own(mode):
+    check_seen(mode("return {'body': seen(req)}", SET))
+
+
+def test_what_a_stream_sets_in_its_context_is_its_calls(start):
+    stream = "\ndef parts(req):\n    assert USER.get() == 'set'\n    USER.set(None)\n    yield seen(req)\n"
+    handle = "\ndef handle(req):\n    assert USER.get() is None\n    USER.set('set')\n    return {'body': parts(req)}\n"
+    check_seen(start(SET + stream + handle))
+
+
+def test_a_task_factory_of_user_code_leaves_calls_alone(start):
+    worker = start(
+        """
+import asyncio
+
+def eager(loop, coroutine, **options):  # as asyncio.eager_task_factory of Python 3.12: runs what it can at once
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        done = loop.create_future()
+        done.set_result(end.value)
+        return done
+    raise AssertionError("only what does not wait")
+
+async def at_once():
+    return "eager"
+
+async def handle(req):
+    asyncio.get_running_loop().set_task_factory(eager)
+    return {"body": await asyncio.create_task(at_once())}
+""",
+        concurrency=2,
+    )
+    for call in range(1, 9):
+        assert worker.call(call).body == b"eager"
