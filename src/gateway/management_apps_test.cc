@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "gateway/management_fixture.h"
@@ -166,6 +167,26 @@ TEST_F(ManagementAppsTest, BoundCallersKeepOffTheSecretsOfOtherFunctions) {
   expect(200, "PUT", "/spaces/default/secrets/OWN", R"({"value":"2"})");
   EXPECT_EQ(send("DELETE", "/spaces/default/secrets/OWN?force=true").status, 204);
   EXPECT_EQ(send("DELETE", "/spaces/default/secrets/UNUSED").status, 204);
+}
+
+// Answers name some of them only; what a caller may do depends on all.
+TEST_F(ManagementAppsTest, BoundCallersKeepOffASecretThatVeryManyFunctionsUse) {
+  constexpr std::string_view kShared = "/spaces/default/secrets/SHARED";
+  expect(201, "PUT", kShared, R"({"value":"1"})");
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < registry::kMaxListedUsers; ++i) names.push_back(fmt::format("f{:03}", i));
+  for (const std::string& name : names) {
+    expect(201, "POST", "/spaces/default/functions",
+           fmt::format(R"({{"name":"{}","secrets":["SHARED"]}})", name));
+  }
+  expect(201, "POST", "/spaces/default/functions", R"({"name":"last","secrets":["SHARED"]})");
+  EXPECT_EQ(expect(200, "GET", kShared)["used_by"].size(), registry::kMaxListedUsers);
+  EXPECT_EQ(expect(200, "PUT", kShared, R"({"value":"2"})")["used_by"].size(), registry::kMaxListedUsers);
+  call_as("secret", names);
+  EXPECT_EQ(reason(403, "PUT", kShared, R"({"value":"3"})"), "function_not_granted");
+  EXPECT_EQ(reason(403, "DELETE", std::string(kShared) + "?force=true"), "function_not_granted");
+  call_as("secret", {"last"});
+  EXPECT_EQ(expect(200, "GET", kShared)["used_by"], api::Json{"last"}) << "of all that use it";
 }
 
 TEST_F(ManagementAppsTest, CallersOfASpaceSeeTheirSpaceOnly) {

@@ -14,6 +14,7 @@ constexpr std::string_view kBytesType = "application/octet-stream";
 api::OrderedJson secret_json(const registry::Secret& secret, const auth::Grant& caller) {
   api::OrderedJson used_by = api::OrderedJson::array();
   for (const std::string& function : secret.used_by) {
+    if (used_by.size() == registry::kMaxListedUsers) break;
     if (caller.reaches_function(function)) used_by.push_back(function);
   }
   return {{"name", secret.name},

@@ -170,9 +170,12 @@ class Registry {
   // Fails like SecretBox::open, and with denied `secrets_key_wrong` when the key does not open what is
   // stored. Call once.
   Status unlock_secrets(const std::filesystem::path& key_file);
-  // `name` and `value` have been checked (api/variable_name.h, api/secret.h). Exhausted `too_many_secrets`.
+  // `name` and `value` have been checked (api/variable_name.h, api/secret.h). Answers it with all functions
+  // that use it. Exhausted `too_many_secrets`.
   Result<SavedSecret> put_secret(std::string_view space, std::string_view name, std::string_view value);
-  Result<Secret> find_secret(std::string_view space, std::string_view name);  // not_found `secret_not_found`
+  // With all functions that use it. Not_found `secret_not_found`.
+  Result<Secret> find_secret(std::string_view space, std::string_view name);
+  // Each with at most kMaxListedUsers.
   Result<Listed<Secret>> list_secrets(std::string_view space, const api::Page& page);
   // Conflict `secret_in_use` when functions use it and there is no force.
   Status delete_secret(std::string_view space, std::string_view name, Force force);
@@ -248,7 +251,7 @@ class Registry {
   Result<Secret> load_secret(std::string_view space_id, std::string_view name);
   Result<std::vector<FunctionRef>> users_of(std::string_view space, std::string_view space_id,
                                             std::string_view name);
-  Status add_users(std::string_view space_id, std::vector<Secret>& secrets);
+  Status add_users(std::string_view space_id, std::vector<Secret>& secrets, std::size_t most);
   Result<std::optional<std::string>> owner_id(std::string_view space);
   Result<App> load_app(std::string_view space, std::string_view app);
   Result<App> load_app(std::string_view id);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "registry/registry.h"
 #include "registry/rows.h"
@@ -101,8 +102,8 @@ Result<std::vector<FunctionRef>> Registry::users_of(std::string_view space, std:
   }
 }
 
-// `secrets` are in the order of their names.
-Status Registry::add_users(std::string_view space_id, std::vector<Secret>& secrets) {
+// `secrets` are in the order of their names. At most `most` for each.
+Status Registry::add_users(std::string_view space_id, std::vector<Secret>& secrets, std::size_t most) {
   static const std::string kSql = std::string(kUses) + " ORDER BY f.name";
   Statement query(*database_, kSql);
   query.bind(space_id);
@@ -112,7 +113,7 @@ Status Registry::add_users(std::string_view space_id, std::vector<Secret>& secre
     if (!*row) return {};
     const auto secret = std::ranges::lower_bound(secrets, query.text(0), {}, &Secret::name);
     if (secret == secrets.end() || secret->name != query.text(0)) continue;
-    if (secret->used_by.size() < kMaxListedUsers) secret->used_by.push_back(query.text(1));
+    if (secret->used_by.size() < most) secret->used_by.push_back(query.text(1));
   }
 }
 
@@ -141,9 +142,7 @@ Result<SavedSecret> Registry::put_secret(std::string_view space, std::string_vie
     users = std::move(*using_it);
     Result<Secret> after = load_secret(*in, name);
     if (!after) return std::unexpected(after.error());
-    for (const FunctionRef& user : users) {
-      if (after->used_by.size() < kMaxListedUsers) after->used_by.push_back(user.name);
-    }
+    for (const FunctionRef& user : users) after->used_by.push_back(user.name);
     return SavedSecret{.secret = std::move(*after), .is_new = !before};
   });
   if (saved) {
@@ -161,7 +160,8 @@ Result<Secret> Registry::find_secret(std::string_view space, std::string_view na
   if (!found) return found;
   std::vector<Secret> one;
   one.push_back(std::move(*found));
-  if (const Status used = add_users(*in, one); !used) return std::unexpected(used.error());
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  if (const Status used = add_users(*in, one, kAll); !used) return std::unexpected(used.error());
   return std::move(one.front());
 }
 
@@ -184,7 +184,8 @@ Result<Listed<Secret>> Registry::list_secrets(std::string_view space, const api:
     }
     listed.items.push_back(read_secret(query));
   }
-  if (const Status used = add_users(*in, listed.items); !used) return std::unexpected(used.error());
+  if (const Status used = add_users(*in, listed.items, kMaxListedUsers); !used)
+    return std::unexpected(used.error());
   return listed;
 }
 
