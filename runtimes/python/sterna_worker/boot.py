@@ -47,6 +47,14 @@ def _configure():
 _configure()
 
 
+def _use_classes_of_the_function():
+    """A function that has imported a werkzeug of its own knows the objects of that one."""
+    theirs = sys.modules.get("werkzeug.datastructures")
+    headers, query = (getattr(theirs, name, None) for name in ("Headers", "ImmutableMultiDict"))
+    if isinstance(headers, type) and isinstance(query, type):
+        _sterna.configure(headers, query, answers.encode_json)
+
+
 def _import_what_comes_late():
     """What Python's modules import in the middle of the work that they do for us: a module of the function may have
     taken the name by then."""
@@ -111,6 +119,7 @@ class Worker:
         before = parent.descriptors() if pause_after is not None else None
         began = time.monotonic()
         self._handler = handler = load.load_handler(init["bundle"], init["handler"])
+        _use_classes_of_the_function()
         slow = pause_after is not None and (time.monotonic() - began) * 1000 >= pause_after
         logs.configure_logging()
         ready = {"runtime": RUNTIME, "async": handler.is_async}

@@ -173,3 +173,18 @@ def test_the_runtime_needs_no_name_that_a_module_of_the_function_may_have(start,
     assert worker.call().body == b"plain"
     assert worker.shut_down() == 0
     assert "imported" not in "".join(text for *_, text in worker.logs) + worker.output_text()
+
+
+def test_the_classes_of_a_werkzeug_of_its_own(start):
+    source = """
+        from werkzeug.datastructures import Headers, ImmutableMultiDict
+        def handle(req):
+            return {"body": [type(req.headers) is Headers, type(req.query) is ImmutableMultiDict, req.query.pairs]}
+    """
+    own = "class Headers:\n    def __init__(self, pairs):\n        self.pairs = pairs\nclass ImmutableMultiDict(Headers): pass\n"
+    files = {
+        "python_packages/werkzeug/__init__.py": "",
+        "python_packages/werkzeug/datastructures.py": own,
+    }
+    got = start(source, files).call(query=b"a=1&a=2")
+    assert json.loads(got.body) == [True, True, [["a", "1"], ["a", "2"]]]
