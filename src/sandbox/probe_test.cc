@@ -2,10 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sandbox/launch.h"
 #include "sandbox/seccomp.h"
@@ -36,6 +41,32 @@ TEST(Seccomp, FiltersFitTheKernel) {
   ASSERT_TRUE(plain && notify);
   EXPECT_GT(plain->size(), 100U);
   EXPECT_LT(notify->size(), 4096U);  // BPF_MAXINSNS
+}
+
+// In a process under the filter: the errno of adding a filter with a listener, else of setns.
+int overruling_said(SocketRule rule, OwnListeners listeners) {
+  const auto filter = make_filter(rule, listeners);
+  if (!filter) return -1;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    sock_filter through{BPF_RET, 0, 0, SECCOMP_RET_ALLOW};
+    const sock_fprog program{1, &through};
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (install_filter(*filter, rule) < 0) ::_exit(1);
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(2);
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) < 0)
+      ::_exit(errno);
+    ::_exit(::setns(-1, 0) == 0 ? 0 : 100 + errno);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Seccomp, WhatAsksOthersIsNotAnsweredByFiltersOfTheFunctions) {
+  EXPECT_EQ(overruling_said(SocketRule::kAllow, OwnListeners::kTraced), ENOSYS);
+  EXPECT_EQ(overruling_said(SocketRule::kNotify, OwnListeners::kTraced), ENOSYS);
+  EXPECT_EQ(overruling_said(SocketRule::kAllow, OwnListeners::kAllowed), 100 + ENOSYS);
 }
 
 // Runs a shell command and answers its output.

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -71,15 +72,36 @@ class Rules {
   int error_ = 0;
 };
 
-void add_processes(Rules& rules) {
-  // Only what makes replicas (zygote/parent_init.cc) traces a function's process; for all others there is no
-  // such call.
+// Only what makes replicas (zygote/parent_init.cc) traces a function's process; for all others there is no
+// such call.
+void add_what_is_traced(Rules& rules, OwnListeners listeners) {
+  if (listeners == OwnListeners::kAllowed) {
+    rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(setns));
+    rules.add(SCMP_ACT_ALLOW, SCMP_SYS(seccomp));
+    return;
+  }
+  constexpr std::uint64_t kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER;
   rules.add(SCMP_ACT_TRACE(0), SCMP_SYS(setns));
+  rules.add(SCMP_ACT_TRACE(0), SCMP_SYS(seccomp), masked_equal(1, kListener, kListener));
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(seccomp), masked_equal(1, kListener, 0));
+}
+
+void add_processes(Rules& rules) {
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), masked_equal(0, kNamespaceFlags, 0));
   rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
   rules.add(SCMP_ACT_ERRNO(ENOSYS), kFchmodat2);
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, PER_LINUX));
   rules.add(SCMP_ACT_ALLOW, SCMP_SYS(personality), equal(0, 0xffffffffU));
+}
+
+// What all functions and the machine take from one store that no control group counts. Huge pages that are
+// set aside are memory beyond `memory_mb`. The old asynchronous input and output has a number of requests for
+// the whole machine; who misses it goes on without.
+void add_shared_stores(Rules& rules) {
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(mmap), masked_equal(3, MAP_HUGETLB, 0));
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(memfd_create), masked_equal(1, MFD_HUGETLB, 0));
+  rules.add(SCMP_ACT_ALLOW, SCMP_SYS(shmget), masked_equal(2, SHM_HUGETLB, 0));
+  rules.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_setup));
 }
 
 // Any limit but that of core dumps, which is one that could be lowered to hand cores to the host's handler
@@ -125,7 +147,8 @@ Result<SeccompProgram> exported(scmp_filter_ctx context) {
 
 }  // namespace
 
-Result<SeccompProgram> make_filter(SocketRule rule) {
+Result<SeccompProgram> make_filter(SocketRule rule, OwnListeners listeners) {
+  STERNA_ASSERT(rule == SocketRule::kAllow || listeners == OwnListeners::kTraced);
   const Filter filter(::seccomp_init(SCMP_ACT_ERRNO(EPERM)), &::seccomp_release);
   if (!filter) return fail(Code::kInternal, Component::kWorker, "seccomp_failed", "seccomp_init failed");
   // A binary search over the numbers instead of one comparison after the other.
@@ -133,7 +156,9 @@ Result<SeccompProgram> make_filter(SocketRule rule) {
   ::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
   Rules rules(filter.get());
   for (const char* name : kAllowedCalls) rules.allow(name);
+  add_what_is_traced(rules, listeners);
   add_processes(rules);
+  add_shared_stores(rules);
   add_limits(rules);
   add_sockets(rules, rule);
   if (rules.error() != 0) return fail_errno(Component::kWorker, "seccomp: rules", rules.error());

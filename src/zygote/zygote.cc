@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include "zygote/brood.h"
 #include "zygote/packet.h"
@@ -102,9 +103,13 @@ Status Zygote::set_up(const Configure& configure) {
                 "configure: program_uids is missing");
   }
   if (auto status = sandbox::build_root(root_dir_, config_.binds, privilege_); !status) return status;
-  for (auto [rule, filter] : {std::pair(sandbox::SocketRule::kAllow, &plain_filter_),
-                              std::pair(sandbox::SocketRule::kNotify, &notify_filter_)}) {
-    auto made = sandbox::make_filter(rule);
+  using enum sandbox::OwnListeners;
+  // A program is under the first filter before it knows its network, and installs the second itself
+  // (adopt.h).
+  const auto listeners = config_.program ? kAllowed : kTraced;
+  for (auto [rule, own, filter] : {std::tuple(sandbox::SocketRule::kAllow, listeners, &plain_filter_),
+                                   std::tuple(sandbox::SocketRule::kNotify, kTraced, &notify_filter_)}) {
+    auto made = sandbox::make_filter(rule, own);
     if (!made) return std::unexpected(made.error());
     *filter = std::move(*made);
   }

@@ -1,8 +1,10 @@
 """A handler that has its own system call filter answer for the kernel before its worker becomes a warm parent."""
 
+import errno
 import threading
 
 import processes
+from launchers import PROGRAMS
 from polling import eventually
 from sterna import function_path
 
@@ -62,3 +64,37 @@ def test_its_workers_are_confined_and_end_when_they_are_to(server):
     assert server.request("DELETE", function_path("liar")).is_success
     eventually(lambda: runaways(server) == [])
     spinning.join()
+
+
+# Of the order to make a replica it keeps the namespaces, and joins one under a filter that lets it.
+THIEF = """
+import os, socket, time
+import attacks
+from sterna_worker import parent
+
+until = time.monotonic() + 0.3
+while time.monotonic() < until:
+    pass
+
+def wait(channel, orders):
+    with socket.socket(fileno=os.dup(orders)) as order:
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(order, 64, 32)
+            namespaces = {os.readlink(f"/proc/self/fd/{fd}").split(":")[0]: fd for fd in descriptors}
+            if "user" in namespaces:
+                print("joining said", attacks.let_through(308, lambda: attacks.call(308, namespaces["user"], 0)), flush=True)
+
+parent.wait = wait
+
+def handle(req):
+    return {"body": "fine"}
+"""
+
+
+def test_it_cannot_enter_the_namespaces_of_its_replicas(server):
+    files = {"handler.py": THIEF, "attacks.py": PROGRAMS["attacks.py"]}
+    for network in ("none", "egress"):
+        server.deploy(f"thief-{network}", files, wait_for=None, limits={"max_replicas": 1, "network": network})
+        said = eventually(lambda name=f"thief-{network}": [each["text"] for each in server.logs(name) if each["text"].startswith("joining")], 20)
+        assert set(said) == {f"joining said {errno.ENOSYS}"}
+        assert server.request("DELETE", function_path(f"thief-{network}")).is_success
