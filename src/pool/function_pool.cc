@@ -291,6 +291,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   Member* of = member(instance);
   if (of == nullptr) return;
   of->worker->drain();
+  of = member(instance);  // by what it still said others may have been started, and stand in its place
   const bool retired = of->leave_by != MonotonicTime::max();
   const bool was_parent = !of->seat.taken();
   const bool fork_failed = of->forked && !exit.error.empty();
@@ -299,6 +300,7 @@ void FunctionPool::on_exited(const std::string& instance, const WorkerExit& exit
   const bool served = of->served;
   const bool forked = of->forked;
   end_calls(*of, exit);
+  of = member(instance);  // the callers may have called again
 
   context_.loop.dispose(std::move(of->worker));
   workers_.erase(workers_.begin() + (of - workers_.data()));

@@ -181,82 +181,32 @@ TEST_F(PoolTest, BrokenRulesEndTheWorker) {
   }
 }
 
-TEST_F(PoolTest, StreamsAreAsLongAsTheyAnnounce) {
+// The claim page is the worker's to write.
+TEST_F(PoolTest, ACallThatWasAnsweredInPartIsNotRunAgain) {
   FakeWorker& one = warm();
   const TestCall& call = submit();
   const OwnedFrame run = request(one);
-  one.begin(run);
-  one.announce(run, 3, "ab", More::kYes);
-  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "c");
-  settle();
-  EXPECT_EQ(call.body, "abc");
-  EXPECT_FALSE(call.ended);
-  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "");
-  settle();
-  EXPECT_TRUE(call.ended);
-  EXPECT_FALSE(call.failure);
-  EXPECT_FALSE(one.killed());
-}
-
-TEST_F(PoolTest, NothingBeyondTheAnnouncedLengthReachesTheCaller) {
-  FakeWorker& one = warm();
-  const TestCall& call = submit();
-  const OwnedFrame run = request(one);
-  one.begin(run);
-  one.announce(run, 2, "ab", More::kYes);
-  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "HTTP/1.1 200 OK");
-  settle();
-  EXPECT_TRUE(one.killed());
-  EXPECT_TRUE(record_.logged("content_length"));
-  one.exit(exit_signal(9));
-  EXPECT_EQ(call.body, "ab");
-  EXPECT_EQ(call.failure, Failure::kWorkerDied);
-}
-
-TEST_F(PoolTest, AnAnswerBeforeReadyEndsTheWorker) {
-  for (const bool raises : {false, true}) {
-    const TestCall& call = submit();
-    FakeWorker& one = worker(launcher_.started() - 1);
-    const OwnedFrame run = request(one);
-    one.begin(run);
-    if (raises) {
-      one.fail(run, wire::FailKind::kRaised, "");
-    } else {
-      one.respond(run, "soon", microseconds(1));
-    }
-    settle();
-    EXPECT_TRUE(one.killed());
-    EXPECT_TRUE(record_.logged("before READY"));
-    one.exit(exit_signal(9));
-    EXPECT_EQ(call.failure, Failure::kWorkerDied);
-    record_.lines.clear();
-  }
-}
-
-// What has reached the caller cannot be begun anew by another worker, whatever the claim page says.
-TEST_F(PoolTest, ACallThatIsAnsweredInPartIsNotGivenToAnotherWorker) {
-  FakeWorker& one = warm();
-  const TestCall& call = submit();
-  const OwnedFrame run = request(one);
-  one.begin(run);
   one.respond(run, "part", microseconds(1), More::kYes);
   settle();
-  one.forge_claim(run.slot, wire::Claim::kQueued);
-  one.exit(exit_code(0));
-  settle();
-  EXPECT_EQ(call.failure, Failure::kWorkerDied);
   EXPECT_EQ(call.body, "part");
+  ASSERT_EQ(one.claim(run.slot), wire::Claim::kQueued);
+  one.exit(exit_code(0));
+  EXPECT_EQ(call.failure, Failure::kWorkerDied);
   EXPECT_EQ(pool().waiting(), 0U);
 }
 
-// Calls that no worker keeps have to end, too.
-TEST_F(PoolTest, ACallWhoseWorkersEndIsNotGivenBackWithoutEnd) {
+TEST_F(PoolTest, ACancelledCallThatWasAnsweredInPartIsNotTakenBack) {
   FakeWorker& one = warm();
-  const TestCall& call = submit();
-  clock_.advance(config_.queue_wait);
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.respond(run, "part", microseconds(1), More::kYes);
   settle();
-  one.exit(exit_code(0));
-  EXPECT_EQ(call.failure, Failure::kNoCapacity);
+  call.call.cancel();
+  settle();
+  EXPECT_EQ(one.receive(FrameType::kCancel).size(), 1U);
+  EXPECT_EQ(pool().running(), 1U);
+  pass(seconds(1));
+  EXPECT_TRUE(one.killed());
 }
 
 TEST_F(PoolTest, LargeBodyGoesInPartsAndPausesWhileNobodyReads) {

@@ -52,6 +52,20 @@ TEST_F(ParentTest, TheFirstWorkerMayPauseAndItsCallGoesToTheFirstReplica) {
   EXPECT_EQ(context_.workers_total, 1U);
 }
 
+// PAUSED is read when its end is told already.
+TEST_F(ParentTest, AParentThatEndsAtOnceLeavesItsCallToAnother) {
+  const TestCall& call = submit();
+  worker(0).paused();
+  worker(0).exit(exit_code(0));
+  settle();
+  ASSERT_EQ(launcher_.started(), 2U);
+  worker(1).ready();
+  settle();
+  worker(1).respond(request(worker(1)), "served", milliseconds(1));
+  settle();
+  EXPECT_EQ(call.body, "served");
+}
+
 TEST_F(ParentTest, AFunctionCanOptOut) {
   config_.warm_parent = false;
   submit();

@@ -225,19 +225,22 @@ void Worker::pump() {
 bool Worker::keeps_waiting(MonotonicTime then) const {
   for (const Call& call : calls_) {
     if (call.dispatched > then) return false;
-    if (claims_.get(call.slot_) == wire::Claim::kQueued) return true;
+    if (waits_inside(call)) return true;
   }
   return false;
 }
 
 bool Worker::has_begun() const {
-  return std::ranges::any_of(
-      calls_, [this](const Call& call) { return claims_.get(call.slot_) != wire::Claim::kQueued; });
+  return std::ranges::any_of(calls_, [this](const Call& call) { return !waits_inside(call); });
+}
+
+// The page is the worker's to write: of a call that it has begun to answer its word counts for nothing.
+bool Worker::waits_inside(const Call& call) const {
+  return !call.answered_ && claims_.get(call.slot_) == wire::Claim::kQueued;
 }
 
 bool Worker::take_back(Call& call) {
-  if (call.answered_) return false;  // whatever the page says
-  if (!claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
+  if (call.answered_ || !claims_.swap_from_queued(call.slot_, wire::Claim::kRecalled)) return false;
   std::erase(pumping_, &call);
   if (!call.body_ended_) {  // so that the worker need not wait for the rest of a body
     wire::append_frame(out_, wire::FrameType::kRequestBody, wire::More::kNo, call.slot_, call.number_, {});
@@ -455,6 +458,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
   if (!serves_) return lose("a call was answered before READY");
   call.run = believe(head.run_ns, call);
   call.instance = instance_;
+  call.answered_ = true;
   if (const auto problem = check_response(head); !problem.empty()) {
     CallObserver* observer = call.observer;
     if (frame.more == wire::More::kYes) {
@@ -467,9 +471,7 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     observer->on_failed(call, Failure::kBadResponse, problem);
     return observer_.on_room(*this, run);
   }
-  call.left_ = head.content_length;
-  if (!count_body(call.left_, body.size(), frame.more)) return lose(kNotAsLong);
-  call.answered_ = has_answered_ = true;
+  has_answered_ = true;
   if (call.timed_since_ == MonotonicTime::max()) call.timed_since_ = loop_.now();
   call.window_ -= body.size();
   const bool ends = frame.more == wire::More::kNo;

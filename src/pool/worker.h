@@ -111,6 +111,8 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   Call* find(const wire::Frame& frame) const;
   // For LOG frames, which name their call by its number alone; empty when it is none of this worker's.
   std::string_view call_id_of(std::uint64_t number) const;
+  // No code has run for it, as far as the server can see.
+  bool waits_inside(const Call& call) const;
   void release(Call& call);
   void free_slot(std::uint16_t slot);
   void pump();
