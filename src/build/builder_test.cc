@@ -67,7 +67,7 @@ class BuilderTest : public ::testing::Test {
     registry::Version made;
     made.number = number;
     made.spec.template_name = "cpp";
-    made.bundle = *bundles_->put({{"handler.cc", code}});
+    made.bundle = *bundles_->put({{"handler.cc", code}}, "default");
     return made;
   }
   void build(const std::string& id, const registry::Version& version) {
@@ -218,7 +218,7 @@ TEST_F(BuilderTest, WhatNobodyWaitsForIsEnded) {
 
 TEST_F(BuilderTest, CodeWithoutABuildIsSaidToHaveNone) {
   registry::Version plain = version("one");
-  plain.bundle = *bundles_->put({{"package.json", R"({"type":"module"})"}});
+  plain.bundle = *bundles_->put({{"package.json", R"({"type":"module"})"}}, "default");
   plain.spec.template_name = "node-http";
   EXPECT_TRUE(builder_->needs_build(plain));
   build("plain", plain);

@@ -128,8 +128,8 @@ std::int64_t BundleStore::bytes_of(std::string_view hash) {
   return bytes;
 }
 
-Result<std::string> BundleStore::put(const Files& files) {
-  std::string hash = hash_of(files);
+Result<std::string> BundleStore::put(const Files& files, std::string_view space) {
+  std::string hash = hash_of(files, space);
   const fs::path path = path_of(hash);
   std::error_code error;
   if (fs::exists(path, error)) return hash;

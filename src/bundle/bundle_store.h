@@ -1,4 +1,4 @@
-// Bundles on disk: one read-only folder each, named by the hash of what is in it; and what builds made of
+// Bundles on disk: one read-only folder each, named by the hash of space and files; and what builds made of
 // them.
 #pragma once
 
@@ -25,8 +25,10 @@ class BundleStore {
   // Creates `root` when it is missing, and clears what a killed server left half-written.
   static Result<std::unique_ptr<BundleStore>> open(const std::filesystem::path& root);
 
-  // Writes the files unless they are there; answers their hash after they are on disk.
-  Result<std::string> put(const Files& files);
+  // Writes the files unless they are there; answers their hash after they are on disk. The same files of two
+  // spaces are two bundles: by the times of a shared one each could tell that, and since when, the other has
+  // exactly this code.
+  Result<std::string> put(const Files& files, std::string_view space);
   // Where a worker finds the bundle. The hash must be one that `put` answered.
   std::filesystem::path path_of(std::string_view hash) const;
   // How large its files are together; 0 when it is not there. Remembered: they never change.

@@ -42,10 +42,10 @@ class BundleStoreTest : public ::testing::Test {
 
 TEST_F(BundleStoreTest, PutsReadOnlyFilesThatEveryoneCanRead) {
   const ::mode_t before = ::umask(0077);
-  const auto hash = store_->put(files_);
+  const auto hash = store_->put(files_, "default");
   ::umask(before);
   ASSERT_TRUE(hash) << hash.error().detail;
-  EXPECT_EQ(*hash, hash_of(files_));
+  EXPECT_EQ(*hash, hash_of(files_, "default"));
   const fs::path path = store_->path_of(*hash);
   EXPECT_EQ(mode(path), 0555U);
   EXPECT_EQ(mode(path / "bin"), 0555U);
@@ -57,15 +57,22 @@ TEST_F(BundleStoreTest, PutsReadOnlyFilesThatEveryoneCanRead) {
 }
 
 TEST_F(BundleStoreTest, SameFilesAreThereOnce) {
-  const auto first = store_->put(files_);
-  const auto second = store_->put(files_);
+  const auto first = store_->put(files_, "default");
+  const auto second = store_->put(files_, "default");
   ASSERT_TRUE(first && second);
   EXPECT_EQ(*first, *second);
   EXPECT_EQ(entries(), 1);
 }
 
+TEST_F(BundleStoreTest, SpacesShareNothing) {
+  const std::string first = store_->put(files_, "a").value();
+  const std::string second = store_->put(files_, "b").value();
+  EXPECT_NE(first, second);
+  EXPECT_FALSE(fs::equivalent(store_->path_of(first) / "handler.py", store_->path_of(second) / "handler.py"));
+}
+
 TEST_F(BundleStoreTest, RemovedBundlesAreNotFound) {
-  const std::string hash = store_->put(files_).value();
+  const std::string hash = store_->put(files_, "default").value();
   ASSERT_TRUE(store_->remove(hash));
   EXPECT_EQ(entries(), 0);
   EXPECT_EQ(store_->load(hash).error().reason, "bundle_not_found");
@@ -73,15 +80,15 @@ TEST_F(BundleStoreTest, RemovedBundlesAreNotFound) {
 }
 
 TEST_F(BundleStoreTest, SweepKeepsWhatIsUsed) {
-  const std::string used = store_->put(files_).value();
-  const std::string unused = store_->put({{"handler.py", "other", Executable::kNo}}).value();
+  const std::string used = store_->put(files_, "default").value();
+  const std::string unused = store_->put({{"handler.py", "other", Executable::kNo}}, "default").value();
   ASSERT_TRUE(store_->sweep({used}));
   EXPECT_TRUE(store_->load(used));
   EXPECT_FALSE(store_->load(unused));
 }
 
 TEST_F(BundleStoreTest, ComposedBundlesShareTheirFiles) {
-  const std::string hash = *store_->put(files_);
+  const std::string hash = *store_->put(files_, "default");
   const fs::path layer = root_.parent_path() / "layer";
   fs::create_directories(layer / "packages/deep");
   std::ofstream(layer / "packages/deep/file") << "x";
@@ -134,7 +141,7 @@ TEST_F(BundleStoreTest, AUserComposesAndRemovesBundles) {
   fs::create_directories(layer / "packages");
   std::ofstream(layer / "packages/file") << "x";
   const auto store = *BundleStore::open(fs::path(folder) / "bundles");
-  const std::string hash = store->put(files_).value();
+  const std::string hash = store->put(files_, "default").value();
   for (const char* name : {"layer1", "layer2"}) {
     const Status composed = store->compose(hash, name, layer);
     ASSERT_TRUE(composed) << composed.error().detail;
@@ -152,7 +159,7 @@ TEST_F(BundleStoreTest, OpeningClearsHalfWrittenBundles) {
   fs::create_directories(root_ / ".new-abc/sub");
   std::ofstream(root_ / ".new-abc/sub/file") << "x";
   fs::permissions(root_ / ".new-abc/sub", fs::perms(0555));
-  const std::string hash = store_->put(files_).value();
+  const std::string hash = store_->put(files_, "default").value();
   store_ = std::move(*BundleStore::open(root_));
   EXPECT_EQ(entries(), 1);
   EXPECT_TRUE(store_->load(hash));

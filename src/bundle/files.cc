@@ -108,9 +108,10 @@ Result<Files> Collector::finish() {
   return std::move(files_);
 }
 
-std::string hash_of(const Files& files) {
+std::string hash_of(const Files& files, std::string_view space) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   STERNA_ASSERT(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  if (!space.empty()) add_text(context.get(), space);
   add_number(context.get(), files.size());
   for (const File& file : files) {
     add_text(context.get(), file.path);

@@ -61,8 +61,9 @@ class Collector {
   std::size_t entries_ = 0;
 };
 
-// SHA-256 over paths, executable bits and contents, in hex: the name of the bundle.
-std::string hash_of(const Files& files);
+// SHA-256 over paths, executable bits and contents, in hex; over the name of a space, too, it is the name of
+// the bundle there.
+std::string hash_of(const Files& files, std::string_view space = {});
 
 std::unexpected<Error> bad_path(std::string_view path, std::string_view why);
 

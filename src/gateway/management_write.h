@@ -10,7 +10,7 @@ auto Management::store_and_commit(std::string_view space, const std::optional<bu
                                   Commit commit) -> decltype(commit(std::optional<std::string>())) {
   std::optional<std::string> hash;
   if (files) {
-    Result<std::string> stored = bundles_.put(*files);
+    Result<std::string> stored = bundles_.put(*files, space);
     if (!stored) return std::unexpected(stored.error());
     hash = std::move(*stored);
   }
