@@ -28,6 +28,8 @@ constexpr Duration kLeastTakePatience = std::chrono::seconds(1);
 // A worker that ends closes its socket a moment before it can be reaped. Killed in between, its sandbox's
 // init could not tell any more how it ended.
 constexpr Duration kExitPatience = std::chrono::seconds(1);
+// A worker ends by itself when it has told why it cannot load.
+constexpr Duration kLoadFailedGrace = std::chrono::seconds(5);
 constexpr unsigned kToleratedLoadFailures = 2;
 constexpr unsigned kToleratedCrashes = 9;
 
@@ -232,6 +234,7 @@ void FunctionPool::on_load_failed(Worker& worker, const std::string& summary, co
   Member* of = member(worker);
   if (of == nullptr) return;
   of->load_failed = true;
+  of->exit_by = context_.loop.now() + kLoadFailedGrace;
   platform_log(worker.instance(), log_meter_.take(detail.empty() ? summary : detail, context_.loop.now()));
   count_failure(summary, loaded_ ? kToleratedLoadFailures : 0);
 }
@@ -263,6 +266,10 @@ void FunctionPool::on_log(Worker& worker, wire::Stream stream, std::string_view 
                                 : stream == wire::Stream::kStderr ? "stderr"
                                                                   : "platform";
   context_.observer.on_log(config_, worker.instance(), name, call_id, kept);
+}
+
+std::string_view FunctionPool::logged_part(std::string_view text) {
+  return log_meter_.take(text, context_.loop.now());
 }
 
 void FunctionPool::tell_dropped_lines() {
@@ -446,11 +453,11 @@ void FunctionPool::expire_line(MonotonicTime now) {
 void FunctionPool::check_member(Member& member, MonotonicTime now) {
   Worker& worker = *member.worker;
   if (member.killed) return;
-  if (worker.state() == Worker::State::kLost) {
-    if (now < member.exit_by) return;
+  if (now >= member.exit_by) {
     member.exit_by = MonotonicTime::max();
-    return context_.launcher.kill(worker.instance());  // it has closed its socket and runs on
+    return context_.launcher.kill(worker.instance());  // what it has said was its last word, and it runs on
   }
+  if (worker.state() == Worker::State::kLost) return;
   if (now >= member.leave_by) {
     if (!has_streamed_call_with_time_left(worker, now)) return kill(member);
     retire(member, now);  // once more, for the time that it needs after that

@@ -124,7 +124,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
     Seat seat;               // none: the parent, which serves no calls
     MonotonicTime born;
     MonotonicTime leave_by = MonotonicTime::max();  // a retiring worker is killed then
-    MonotonicTime exit_by = MonotonicTime::max();   // one that has closed its socket is killed then
+    MonotonicTime exit_by = MonotonicTime::max();   // one that has closed its socket, or could not load
   };
 
   void on_ready(Worker& worker) override;
@@ -132,6 +132,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   void on_load_failed(Worker& worker, const std::string& summary, const std::string& detail) override;
   void on_room(Worker& worker, std::optional<Duration> run) override;
   void on_log(Worker& worker, wire::Stream stream, std::string_view call_id, std::string_view text) override;
+  std::string_view logged_part(std::string_view text) override;
   void on_disconnected(Worker& worker, std::string_view why) override;
   void on_exited(const std::string& instance, const WorkerExit& exit) override;
 

@@ -397,6 +397,17 @@ TEST_F(PoolTest, LinesBeyondWhatIsLoggedInASecondAreCounted) {
   EXPECT_FALSE(record_.logged("dropped"));
 }
 
+TEST_F(PoolTest, LinesOfAFailureCountAsLoggedOnes) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  one.fail(request(one), wire::FailKind::kRaised, std::string(LogMeter::kLinesPerSecond + 5, '\n'));
+  settle();
+  EXPECT_EQ(call.failure, Failure::kRaised);
+  EXPECT_EQ(call.detail.size(), LogMeter::kLinesPerSecond);
+  pass(seconds(1));
+  EXPECT_TRUE(record_.logged("5 more lines were dropped"));
+}
+
 TEST_F(PoolTest, DroppedLinesOfTheLastWorkerAreTold) {
   FakeWorker& one = warm();
   one.log(nullptr, std::string(LogMeter::kLinesPerSecond + 7, '\n'));

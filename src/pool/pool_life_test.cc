@@ -155,6 +155,21 @@ TEST_F(PoolTest, NewVersionThatDoesNotLoadIsBrokenAtOnce) {
   EXPECT_EQ(record_.broken.size(), 1U);
 }
 
+TEST_F(PoolTest, WhoDoesNotLoadAndGoesOnIsStopped) {
+  config_.proven = false;
+  pool().probe();
+  settle();
+  worker(0).load_failed("SyntaxError", "");
+  pass(milliseconds(4900));
+  EXPECT_FALSE(worker(0).killed());
+  pass(milliseconds(200));
+  EXPECT_TRUE(worker(0).killed());
+  worker(0).exit(exit_signal(9));
+  EXPECT_EQ(record_.broken.size(), 1U);
+  pass(seconds(5));
+  EXPECT_EQ(launcher_.started(), 2U);  // it is tried again
+}
+
 // The call is in the worker's hands when the pool breaks; it must not wait out its time in the line.
 TEST_F(PoolTest, CallOfAWorkerThatDoesNotLoadHearsThatTheFunctionDoesNotRun) {
   const TestCall& call = submit();

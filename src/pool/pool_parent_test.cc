@@ -223,6 +223,48 @@ TEST_F(ParentTest, AWorkerThatPausesWhileItsPoolClosesJustLeaves) {
   EXPECT_EQ(context_.workers_total, 0U);
 }
 
+// Else each replica would give its place back and have the next one forked, without end.
+TEST_F(ParentTest, AReplicaThatPausesIsStopped) {
+  submit();
+  worker(0).paused();
+  settle();
+  ASSERT_EQ(launcher_.started(), 2U);
+  worker(1).paused();
+  settle();
+  EXPECT_TRUE(worker(1).killed());
+  EXPECT_TRUE(record_.logged("it says PAUSED and may not"));
+  EXPECT_EQ(launcher_.started(), 2U);
+  EXPECT_EQ(context_.workers_total, 1U);
+}
+
+TEST_F(ParentTest, OneThatMayNotPauseAndDoesFailsToStart) {
+  config_.warm_parent = config_.proven = false;
+  const TestCall& call = submit();
+  for (std::size_t at = 0; at < launcher_.started(); ++at) {
+    ASSERT_LT(at, 10U);
+    worker(at).paused();
+    settle();
+    EXPECT_TRUE(worker(at).killed());
+    worker(at).exit(exit_signal(9));
+    pass(milliseconds(500));
+    if (!record_.broken.empty()) break;
+  }
+  EXPECT_EQ(record_.broken.size(), 1U);
+  EXPECT_EQ(call.failure, Failure::kNotRunning);
+}
+
+TEST_F(ParentTest, ACallThatAPausedWorkerHasClaimedFails) {
+  const TestCall& call = submit();
+  worker(0).begin(request(worker(0)));
+  worker(0).paused();
+  settle();
+  EXPECT_TRUE(worker(0).killed());
+  EXPECT_TRUE(record_.logged("has claimed a call"));
+  EXPECT_EQ(launcher_.started(), 1U);
+  worker(0).exit(exit_signal(9));
+  EXPECT_EQ(call.failure, Failure::kWorkerDied);
+}
+
 TEST_F(ParentTest, PausingLeavesRoomForAReplica) {
   context_.limits.max_workers_total = 1;
   const TestCall& call = submit();

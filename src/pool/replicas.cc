@@ -48,8 +48,9 @@ void FunctionPool::probe() {
 }
 
 FunctionPool::Member* FunctionPool::parent() {
-  const auto found = std::ranges::find_if(
-      workers_, [](const Member& m) { return m.worker->state() == Worker::State::kPaused && !m.killed; });
+  const auto found = std::ranges::find_if(workers_, [](const Member& m) {
+    return m.worker->state() == Worker::State::kPaused && !m.killed && !m.seat.taken();
+  });
   return found == workers_.end() ? nullptr : &*found;
 }
 
@@ -209,9 +210,10 @@ void FunctionPool::stop_idle(MonotonicTime now) {
 void FunctionPool::on_paused(Worker& worker) {
   Member* of = member(worker);
   if (of == nullptr) return;
+  take_back_all(*of);
+  if (!worker.calls().empty()) return on_disconnected(worker, "it says PAUSED and has claimed a call");
   slow_to_load_ = true;
   of->seat.give_back();
-  take_back_all(*of);
   if (!start_worker()) return;
   feed();
   scale(context_.loop.now());

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "base/printable.h"
+#include "pool/hello.h"
 #include "pool/response_check.h"
 
 namespace sterna::pool {
@@ -27,9 +27,6 @@ constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kWholeBody = 256U << 10;          // bodies up to here leave in one frame
 constexpr std::uint64_t kNoWindow = ~std::uint64_t{0};  // of workers that gather bodies
 constexpr std::size_t kMaxBuffered = 256U << 10;
-// Of a worker's READY and LOAD_FAILED.
-constexpr std::size_t kMaxSummary = 1024;
-constexpr std::size_t kMaxRuntime = 64;
 // Smaller pieces of a window wait for more: what is left of it lets the worker go on.
 constexpr std::uint32_t kWindowStep = 32U << 10;
 static_assert(kWindowStep <= wire::kInitialWindow / 2);
@@ -66,14 +63,6 @@ std::string init_json(const std::string& instance, const FunctionConfig& config,
   return init.dump();
 }
 
-// A worker is not trusted to send the right types, nor text that can be shown.
-std::string text_of(const nlohmann::json& object, const char* key, std::size_t limit,
-                    LineFeeds line_feeds = LineFeeds::kReplaced) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return {};
-  return printable(found->get_ref<const std::string&>(), limit, line_feeds);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& observer, Launcher& launcher,
@@ -106,9 +95,10 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
                       theirs.claim_page.get(), 0);
   if (page == MAP_FAILED) return fail_errno(Component::kPool, "cannot map a worker's claim page", errno);
 
-  std::unique_ptr<Worker> worker(new Worker(
-      loop, observer, std::move(instance), std::move(ours), *static_cast<wire::ClaimPage*>(page),
-      std::move(output), next_call_number, config.request_buffering ? kNoWindow : wire::kInitialWindow));
+  std::unique_ptr<Worker> worker(new Worker(loop, observer, std::move(instance), std::move(ours),
+                                            *static_cast<wire::ClaimPage*>(page), std::move(output), origin,
+                                            next_call_number,
+                                            config.request_buffering ? kNoWindow : wire::kInitialWindow));
   worker->watched_ = kReading;
   if (auto added = loop.add(worker->socket_.get(), *worker, kReading); !added)
     return std::unexpected(added.error());
@@ -120,8 +110,8 @@ Result<std::unique_ptr<Worker>> Worker::start(net::Loop& loop, WorkerObserver& o
 }
 
 Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
-               wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number,
-               std::uint64_t body_window)
+               wire::ClaimPage& claims, UniqueFd output, const Origin& origin,
+               std::uint64_t& next_call_number, std::uint64_t body_window)
     : TurnEnd(When::kEarly),  // it runs calls while other callers are answered
       loop_(loop),
       observer_(observer),
@@ -129,6 +119,7 @@ Worker::Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, 
       socket_(std::move(socket)),
       claims_(claims),
       next_call_number_(next_call_number),
+      may_pause_(origin.may_pause),
       body_window_(body_window),
       idle_since_(loop.now()) {
   output_ = std::make_unique<WorkerOutput>(loop_, std::move(output),
@@ -516,28 +507,28 @@ void Worker::on_failed(const wire::Frame& frame, Call& call) {
                                                                         : Failure::kCancelled;
   if (failure == Failure::kRaised) has_answered_ = true;
   const Duration run = call.run;
-  call.observer->on_failed(call, failure, failed.text);
+  logged_ += frame.payload.size() + kFrameCost;
+  call.observer->on_failed(call, failure, observer_.logged_part(failed.text));
   if (socket_) observer_.on_room(*this, run);
 }
 
 void Worker::on_hello(const wire::Frame& frame) {
-  const auto json = nlohmann::json::parse(frame.payload, nullptr, false);
-  if (state_ == State::kLost || !json.is_object()) return lose("READY, PAUSED or LOAD_FAILED is malformed");
+  auto hello = read_hello(frame.payload);
+  if (state_ == State::kLost || !hello) return lose("READY, PAUSED or LOAD_FAILED is malformed");
   if (std::exchange(greeted_, true)) return lose("of READY, PAUSED and LOAD_FAILED a worker says one, once");
-  if (frame.type == wire::FrameType::kLoadFailed) {
-    return observer_.on_load_failed(*this, text_of(json, "summary", kMaxSummary),
-                                    text_of(json, "detail", wire::kMaxPayloadBytes, LineFeeds::kKept));
-  }
-  const auto async = json.find("async");
-  is_async_ = async != json.end() && async->is_boolean() && async->get<bool>();
-  runtime_ = text_of(json, "runtime", kMaxRuntime);
+  if (frame.type == wire::FrameType::kLoadFailed)
+    return observer_.on_load_failed(*this, hello->summary, hello->detail);
+  is_async_ = hello->async;
+  runtime_ = std::move(hello->runtime);
   if (frame.type == wire::FrameType::kPaused) {
+    // Its place would be given to another, which does the same.
+    if (!may_pause_) return lose("it says PAUSED and may not");
     if (state_ != State::kStarting) return;  // it leaves
     state_ = State::kPaused;
     return observer_.on_paused(*this);
   }
   serves_ = true;
-  not_paused_ = text_of(json, "not_paused", kMaxSummary);
+  not_paused_ = std::move(hello->not_paused);
   if (state_ == State::kStarting) state_ = State::kReady;
   idle_since_ = loop_.now();
   observer_.on_ready(*this);

@@ -27,6 +27,8 @@ class WorkerObserver {
   virtual void on_room(Worker& worker, std::optional<Duration> run) = 0;
   virtual void on_log(Worker& worker, wire::Stream stream, std::string_view call_id,
                       std::string_view text) = 0;
+  // Of what a call's failure has to say: as much as may be logged.
+  virtual std::string_view logged_part(std::string_view text) = 0;
   // The socket is closed or a rule of the protocol was broken (`why` is not empty then). The process may
   // still live.
   virtual void on_disconnected(Worker& worker, std::string_view why) = 0;
@@ -92,7 +94,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   enum class Left : std::uint8_t { kNothing, kPerhapsMore };
 
   Worker(net::Loop& loop, WorkerObserver& observer, std::string instance, WorkerSocket socket,
-         wire::ClaimPage& claims, UniqueFd output, std::uint64_t& next_call_number,
+         wire::ClaimPage& claims, UniqueFd output, const Origin& origin, std::uint64_t& next_call_number,
          std::uint64_t body_window);
   // As much as a worker gets of one turn; the rest comes in later ones.
   void read_share();
@@ -133,6 +135,7 @@ class Worker final : public net::EventHandler, public net::TurnEnd {
   wire::ClaimPage& claims_;
   std::unique_ptr<WorkerOutput> output_;
   std::uint64_t& next_call_number_;
+  const bool may_pause_;
   const std::uint64_t body_window_;  // of a call that is handed over
   State state_ = State::kStarting;
   bool greeted_ = false;

@@ -18,6 +18,7 @@ inline constexpr std::uint32_t kMaxPayloadBytes = (1U << 20) + (64U << 10);
 inline constexpr std::uint32_t kMaxBodyPart = 1U << 20;
 inline constexpr std::uint32_t kInitialWindow = 256U << 10;
 inline constexpr std::uint32_t kMaxHeaderBytes = 64U << 10;
+inline constexpr std::uint32_t kMaxHelloBytes = 512U << 10;  // of READY, PAUSED, LOAD_FAILED
 inline constexpr std::uint64_t kUnknownLength = ~std::uint64_t{0};
 
 enum class FrameType : std::uint8_t {

@@ -268,7 +268,7 @@ def test_a_socket_that_lingers_does_not_keep_the_server(server, forgers, languag
 
 
 HELLOS = {
-    "load failed": "say(frame(17, json.dumps({'summary': 'S\\x1b[31m\\nforged ' + 'é' * 100_000, 'detail': 'D\\x1b\\nE'}).encode())); threading.Event().wait(3)",
+    "load failed": "say(frame(17, json.dumps({'summary': 'S\\x1b[31m\\nforged ' + 'é' * 50_000, 'detail': 'D\\x1b\\nE'}).encode())); threading.Event().wait(3)",
     "ready": "say(frame(16, json.dumps({'runtime': 'R\\x1b[31m\\nforged ' + 'B' * 100_000, 'not_paused': 'N\\x1b[31m\\nforged ' + 'C' * 100_000}).encode()))",
 }
 
