@@ -20,6 +20,9 @@ constexpr std::size_t kMaxHeadOverrun = 64U << 10;
 constexpr std::size_t kMaxUntaken = 1U << 20;
 constexpr std::size_t kMaxLongAnswers = 4;
 // A client may give up requests, but not in a way that is only work for us (CVE-2023-44487).
+// Of an answer's head, as nghttp2 counts before it compresses: 12 bytes for each field, and all of its bytes.
+// Who answers has a limit of 64 KiB, of which a field takes at least nine; what is larger is no answer.
+constexpr std::size_t kMaxAnswerHead = 256U << 10;
 constexpr double kMaxResets = 200;
 constexpr double kResetsForgiven = 20;  // a second
 
@@ -97,6 +100,17 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
+  // A head that is too large, for one: without this nobody would hear of it.
+  static int on_frame_not_send(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
+    Http2Stream* stream = self_of(user).find(frame->hd.stream_id);
+    const bool has_ended = error == NGHTTP2_ERR_STREAM_CLOSED || error == NGHTTP2_ERR_STREAM_CLOSING;
+    if (frame->hd.type != NGHTTP2_HEADERS || stream == nullptr || has_ended) return 0;
+    log::warn("the head of an answer cannot be sent over HTTP/2",
+              {{"why", std::string_view(nghttp2_strerror(error))}});
+    stream->give_up();
+    return 0;
+  }
+
   static int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user) {
     self_of(user).close_stream(id);
     return 0;
@@ -131,8 +145,10 @@ Http2Session::SessionPtr Http2Session::make_session(Http2Session& self) {
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, &Callbacks::on_frame_recv);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, &Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, &Callbacks::on_frame_send);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, &Callbacks::on_frame_not_send);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, &Callbacks::on_stream_close);
   nghttp2_option_set_no_closed_streams(option, 1);  // kept for priorities only, which are not ours
+  nghttp2_option_set_max_send_header_block_length(option, kMaxAnswerHead);
   STERNA_ASSERT(nghttp2_session_server_new2(&session, callbacks, &self, option) == 0);
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);

@@ -160,6 +160,11 @@ void Http2Stream::on_closed() {
   tell_gone();
 }
 
+void Http2Stream::give_up() {
+  aborted_ = true;
+  session_.reset(id_, NGHTTP2_INTERNAL_ERROR);
+}
+
 void Http2Stream::refuse(unsigned status, const Error& error) {
   if (answer_ == Answer::kFinished) return;
   if (answer_ != Answer::kNone) {

@@ -53,6 +53,8 @@ class Http2Stream final : public HttpConnection {
   // The answer has left. What is still to come of the request is taken and dropped for a while.
   void on_answer_left();
   void on_closed();
+  // The answer cannot be sent.
+  void give_up();
   // Hands the request to the service.
   void start();
   // The next part of the response's body, at most `to.size()` bytes.

@@ -316,6 +316,41 @@ TEST_F(HttpFloodTest, FixedBodyIsSentWholeInBothVersions) {
   }));
 }
 
+// As large as heads of functions may be (wire/PROTOCOL.md), in whichever way they are made up.
+TEST_F(HttpFloodTest, HeadsOfAnswersAreSentByBothVersions) {
+  int fields = 1;
+  service_.request = [&](HttpConnection& connection) {
+    connection.begin(200);
+    const std::string value(static_cast<std::size_t>((64 << 10) / fields), 'v');
+    for (int i = 0; i < fields; ++i) connection.header("x", value);
+    connection.send("the end");
+  };
+  for (const int each : {1, 7000}) {
+    fields = each;
+    Client first(*this);
+    first.send(kGet);
+    EXPECT_TRUE(ends_with(first, "the end"));
+    Sender second(*this);
+    second.offer(std::string(kPreface) + frame(kHeaders, kEndStream | kEndHeaders, 1, kGetHead));
+    EXPECT_TRUE(until([&] { return second.read(), second.text.ends_with("the end"); })) << each;
+  }
+}
+
+TEST_F(HttpFloodTest, Http2HeadThatCannotBeSentResetsItsStream) {
+  bool large = true;
+  service_.request = [&](HttpConnection& connection) {
+    connection.begin(200);
+    if (std::exchange(large, false)) connection.header("x", std::string(1 << 20, 'v'));
+    connection.send("body");
+  };
+  Sender client(*this);
+  client.offer(std::string(kPreface) + frame(kHeaders, kEndStream | kEndHeaders, 1, kGetHead));
+  constexpr std::uint32_t kInternalError = 2;
+  EXPECT_TRUE(until([&] { return client.read(), has_frame(client.text, kResetStream, 0, kInternalError); }));
+  client.offer(frame(kHeaders, kEndStream | kEndHeaders, 3, kGetHead));
+  EXPECT_TRUE(until([&] { return client.read(), client.text.ends_with("body"); }));
+}
+
 TEST_F(HttpFloodTest, Http2RequestsAreNotGivenUpWithoutEndWhateverTheCode) {
   constexpr std::uint32_t kRequests = 300;
   for (const std::uint32_t code : {0U, 8U}) {  // NO_ERROR, CANCEL

@@ -26,7 +26,7 @@ class Http2Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=address[0])
-        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder(max_header_list_size=1 << 20)
         self.buffer = b""
         self.next_stream = 1
         self.frames = []

@@ -10,6 +10,7 @@ import certificates
 import pytest
 import raw_http2 as h2
 from polling import eventually
+from raw_http import RawClient
 from raw_http2 import Gone, Http2Client
 from sterna import Server, invoke_path
 
@@ -63,6 +64,23 @@ def client(server):
 
 def still_serves(server):
     assert server.call("echo", method="POST", content=b"fine").content == b"fine"
+
+
+BIG_HEADERS = """
+def handle(req):
+    count, size = map(int, req.path[1:].split("-"))
+    return {"body": "fine", "headers": [("x-big", "a" * size)] * count}
+"""
+
+
+def test_the_limit_of_an_answers_headers_is_that_of_http_1(server, client):
+    """64 KiB with 8 bytes for each (wire/PROTOCOL.md); beyond that the function is told."""
+    server.deploy("big", BIG_HEADERS, limits={"network": "none"})
+    for path, status in (("/1-65400", 200), ("/2500-5", 200), ("/1-65600", 502), ("/5000-5", 502)):
+        answer = client.response(client.request("GET", invoke_path("big", path)))
+        assert answer[0] == status, path
+        with RawClient(server.address) as by_http_1:
+            assert by_http_1.request("GET", invoke_path("big", path)).read().status == status, path
 
 
 @pytest.mark.sanitizer
