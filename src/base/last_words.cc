@@ -128,7 +128,7 @@ std::string take_words_of_npm(Lines& lines) {
 }
 
 std::string words_of(Lines lines) {
-  const std::string npm = take_words_of_npm(lines);
+  std::string npm = take_words_of_npm(lines);
   if (lines.empty()) return npm;
   if (lines.back().starts_with("Node.js v")) {
     lines.pop_back();
