@@ -10,13 +10,17 @@ using store::Statement;
 
 namespace {
 
-// Of the functions that are not stopped, as the user wants them now.
+// Of the functions that are not stopped, as the user wants them now: the newest version's as long as it is to
+// be loaded, else those of what gets calls.
 constexpr std::string_view kMinimum =
-    "SELECT coalesce(sum(least), 0), coalesce(sum(least * memory), 0) FROM"
-    " (SELECT json_extract(v.spec, '$.limits.min_replicas') AS least,"
-    " json_extract(v.spec, '$.limits.memory_mb') AS memory"
-    " FROM functions f JOIN versions v ON v.function_id = f.id AND v.number = f.newest"
-    " WHERE f.space_id = ?1 AND f.stopped = 0)";
+    "SELECT coalesce(sum(least), 0), coalesce(sum(memory), 0) FROM"
+    " (SELECT max(json_extract(v.spec, '$.limits.min_replicas')) AS least,"
+    " max(json_extract(v.spec, '$.limits.min_replicas') * json_extract(v.spec, '$.limits.memory_mb')) AS "
+    "memory"
+    " FROM functions f JOIN versions n ON n.function_id = f.id AND n.number = f.newest"
+    " JOIN versions v ON v.function_id = f.id AND v.number IN"
+    " (CASE WHEN n.state IN ('pending', 'building') THEN f.newest ELSE coalesce(f.active, f.newest) END,"
+    " f.canary) WHERE f.space_id = ?1 AND f.stopped = 0 GROUP BY f.id)";
 
 Result<std::int64_t> count_of(store::Database& database, const std::string& table,
                               std::string_view space_id) {

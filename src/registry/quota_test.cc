@@ -86,6 +86,30 @@ TEST_F(QuotaTest, ReplicasThatAlwaysRunMustFit) {
   EXPECT_EQ(reason(registry_->rollback("default", "b", 1)), "");
 }
 
+TEST_F(QuotaTest, VersionsThatGetCallsAreCounted) {
+  const auto id_of = [&](const char* name) { return registry_->find("default", name)->id; };
+  const auto update = [&](const api::FunctionSpec& spec, std::int64_t number) {
+    EXPECT_TRUE(registry_->update("default", "a", spec, std::nullopt));
+    EXPECT_TRUE(registry_->activate(id_of("a"), number, false, "python"));
+  };
+  ASSERT_TRUE(registry_->create("default", spec("a", 3), "h"));
+  ASSERT_TRUE(registry_->activate(id_of("a"), 1, false, "python"));
+  update(spec("a", 0, 512), 2);
+  update(spec("a"), 3);
+  api::Quota quota;
+  quota.replicas = 3;
+  quota.memory_mb = 500;
+  set(quota);
+  EXPECT_EQ(reason(registry_->set_traffic("default", "a", 2, 100)), "quota_exceeded") << "no replica fits";
+  EXPECT_EQ(reason(registry_->set_traffic("default", "a", 2, 10)), "quota_exceeded");
+  EXPECT_EQ(registry_->find("default", "a")->active->number, 3);
+  EXPECT_EQ(reason(registry_->set_traffic("default", "a", 1, 100)), "");
+  EXPECT_EQ(reason(registry_->create("default", spec("b", 1), "")), "quota_exceeded") << "a has 3 again";
+  EXPECT_EQ(reason(registry_->set_traffic("default", "a", 3, 100)), "");
+  EXPECT_EQ(reason(registry_->create("default", spec("b", 1), "")), "");
+  EXPECT_EQ(reason(registry_->set_traffic("default", "a", 1, 100)), "quota_exceeded");
+}
+
 TEST_F(QuotaTest, StoppedFunctionsHaveNoReplicas) {
   api::Quota quota;
   quota.replicas = 2;

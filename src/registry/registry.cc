@@ -220,8 +220,8 @@ Result<Function> Registry::start(std::string_view space, std::string_view name) 
     if (!started) return started;
     if (!started->active && started->newest.bundle.empty())
       return version_has_no_code(started->newest.number);
-    if (Status room = check_minimum(space, started->newest.spec.limits); !room)
-      return std::unexpected(room.error());
+    const Version& runs = started->active && !started->wants_loading() ? *started->active : started->newest;
+    if (Status room = check_minimum(space, runs.spec.limits); !room) return std::unexpected(room.error());
     return started;
   });
 }

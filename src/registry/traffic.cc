@@ -78,6 +78,11 @@ Result<Function> Registry::set_traffic(std::string_view space, std::string_view 
     Status done =
         percent == kAllTraffic ? make_active(changed.id, number) : make_canary(changed.id, number, percent);
     if (!done) return std::unexpected(done.error());
+    const api::Limits& wanted = version->spec.limits;
+    const api::Limits& had = before->active->spec.limits;
+    if (wanted.min_replicas > had.min_replicas || wanted.memory_mb > had.memory_mb) {
+      if (Status room = check_minimum(changed.space, wanted); !room) return std::unexpected(room.error());
+    }
     return touch(changed.id);
   });
 }
