@@ -2,11 +2,13 @@
 // sockets.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +58,9 @@ struct SpaceLoad {
 };
 using SpaceLoadSource = std::function<SpaceLoad(const std::string& space)>;
 
+// The folders of the code that there are workers of, or may be; nullopt when that cannot be told now.
+using CodeInUseSource = std::function<std::optional<std::vector<std::string>>()>;
+
 // What the workers of a version see and may use on this machine, as it is answered.
 using SandboxSource = std::function<api::OrderedJson(const registry::Function&, const registry::Version&)>;
 
@@ -78,6 +83,13 @@ class Management {
   void on_quota_exceeded(std::function<void(const std::string& space)> told) {
     over_quota_ = std::move(told);
   }
+
+  // Asked on the thread of the request before code is removed. Without it none is in use.
+  void ask_code_in_use(CodeInUseSource ask) { code_in_use_ = std::move(ask); }
+  // Whether there is code that no version has and that was in use when it was to be removed; it is removed by
+  // this, if it is not in use.
+  bool keeps_code() const { return keeps_code_; }
+  void remove_kept_code();
 
   // Always answers: failures are problem documents. Finds out what `access_of` cannot tell from the path:
   // whether the caller may do what the body says.
@@ -211,6 +223,7 @@ class Management {
   template <class Commit>
   auto store_and_commit(std::string_view space, const std::optional<bundle::Files>& files, Commit commit)
       -> decltype(commit(std::optional<std::string>()));
+  // Removes code, or keeps it until its workers have ended. Expects writes_ to be held.
   void drop(const registry::Orphans& orphans);
   Answer save(const Call& call, const api::FunctionSpec& spec, const std::optional<bundle::Files>& files);
 
@@ -223,9 +236,12 @@ class Management {
   const SpaceLoadSource load_;
   const SandboxSource sandbox_;
   std::function<void(const std::string&)> over_quota_ = [](const std::string&) {};
+  CodeInUseSource code_in_use_ = [] { return std::vector<std::string>(); };
+  std::atomic<bool> keeps_code_ = false;  // whether kept_code_ holds any
   // Held while a change is read, merged and committed, and while bundles are written or removed, so that no
   // bundle goes away between its writing and the commit that refers to it.
   std::mutex writes_;
+  std::set<std::string> kept_code_;  // guarded by writes_; hashes
 };
 
 }  // namespace sterna::gateway

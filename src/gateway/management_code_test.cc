@@ -167,5 +167,39 @@ TEST_F(ManagementCodeTest, BundlesOfForgottenVersionsAreRemoved) {
   EXPECT_EQ(bundle_count(), registry::kKeptVersions);
 }
 
+TEST_F(ManagementCodeTest, CodeThatWorkersUseIsRemovedAfterThem) {
+  create("0");
+  std::optional<std::vector<std::string>> in_use = {
+      {bundles_->composed_path(registry_->find_version("default", "motion", 1)->bundle, "layer")}};
+  management_->ask_code_in_use([&] { return in_use; });
+  const auto deploy = [&](int number) {
+    expect(200, "PUT", code_, R"({"code":")" + api::base64_encode(std::to_string(number)) + R"("})");
+  };
+  for (int i = 1; i <= registry::kKeptVersions; ++i) deploy(i);
+  EXPECT_TRUE(management_->keeps_code());
+  EXPECT_EQ(bundle_count(), registry::kKeptVersions + 1);
+  in_use.reset();
+  management_->remove_kept_code();
+  EXPECT_EQ(bundle_count(), registry::kKeptVersions + 1) << "nobody can tell";
+  in_use.emplace();
+  management_->remove_kept_code();
+  EXPECT_FALSE(management_->keeps_code());
+  EXPECT_EQ(bundle_count(), registry::kKeptVersions);
+}
+
+TEST_F(ManagementCodeTest, CodeThatIsDeployedAgainMeanwhileStays) {
+  create("0");
+  std::optional<std::vector<std::string>> in_use = {
+      {bundles_->path_of(registry_->find_version("default", "motion", 1)->bundle)}};
+  management_->ask_code_in_use([&] { return in_use; });
+  for (int i = 1; i <= registry::kKeptVersions; ++i)
+    expect(200, "PUT", code_, R"({"code":")" + api::base64_encode(std::to_string(i)) + R"("})");
+  EXPECT_TRUE(management_->keeps_code());
+  in_use.emplace();
+  expect(200, "PUT", code_, R"({"code":")" + api::base64_encode("0") + R"("})");
+  EXPECT_FALSE(management_->keeps_code());
+  EXPECT_EQ(expect(200, "GET", code_)["code"], api::base64_encode("0"));
+}
+
 }  // namespace
 }  // namespace sterna::gateway

@@ -70,12 +70,29 @@ ManagementReply Management::function_reply(int status, const registry::Function&
 
 // What stays behind here is swept at the next start.
 void Management::drop(const registry::Orphans& orphans) {
-  for (const std::string& hash : orphans) {
-    if (const Status removed = bundles_.remove(hash); !removed) {
+  kept_code_.insert(orphans.begin(), orphans.end());
+  // Before it is asked: who ends after the answer finds that there is something to remove.
+  keeps_code_ = !kept_code_.empty();
+  if (kept_code_.empty()) return;
+  const auto in_use = code_in_use_();
+  const auto unused = registry_.unused_bundles({kept_code_.begin(), kept_code_.end()});
+  if (!in_use || !unused) return;
+  kept_code_.clear();
+  for (const std::string& hash : *unused) {
+    // A folder is named after the code, or lies in one that is.
+    if (std::ranges::any_of(*in_use, [&](const std::string& folder) { return folder.contains(hash); })) {
+      kept_code_.insert(hash);
+    } else if (const Status removed = bundles_.remove(hash); !removed) {
       log::warn("unused bundle stays",
                 {{"bundle", std::string_view(hash)}, {"detail", std::string_view(removed.error().detail)}});
     }
   }
+  keeps_code_ = !kept_code_.empty();
+}
+
+void Management::remove_kept_code() {
+  const std::scoped_lock lock(writes_);
+  drop({});
 }
 
 // Those of `names` that there are: what a caller who is bound to functions may know.

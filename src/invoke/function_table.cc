@@ -79,8 +79,8 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
 void FunctionTable::apply(const registry::Function& function) {
   FunctionEntry& entry = upsert(function);
   change_pools(entry, function);
-  // What is known to have failed may have begun to run meanwhile.
-  if (entry.active && !entry.active->broken() && entry.active->ready_replicas() > 0) set_running(entry);
+  // What has failed before the pool loaded may be told after that.
+  if (entry.active && entry.active->works()) set_running(entry);
   tell_running(entry);
 }
 
@@ -312,6 +312,18 @@ void FunctionTable::for_each(const std::function<void(const FunctionEntry&)>& vi
   for (const auto& [id, entry] : by_id_) visit(*entry);
 }
 
+std::vector<std::string> FunctionTable::code_in_use() const {
+  std::vector<std::string> folders;
+  const auto add = [&](const std::unique_ptr<FunctionPool>& pool) {
+    if (pool) folders.push_back(pool->config().bundle_dir);
+  };
+  for (const auto& [id, entry] : by_id_) {
+    for (const auto* pool : {&entry->active, &entry->canary, &entry->candidate}) add(*pool);
+  }
+  std::ranges::for_each(leaving_, add);
+  return folders;
+}
+
 bool FunctionTable::start_trouble() const {
   constexpr Duration kRecent = std::chrono::seconds(5);  // nobody may want a worker any more
   return context_.start_trouble && loop_.now() - *context_.start_trouble < kRecent;
@@ -319,7 +331,9 @@ bool FunctionTable::start_trouble() const {
 
 void FunctionTable::update_gauges() {
   for (auto& [id, entry] : by_id_) {
-    if (!entry->active || (entry->metrics->invocations() == 0 && entry->active->replicas() == 0)) continue;
+    const bool is_used =
+        entry->active && (entry->metrics->invocations() > 0 || entry->active->replicas() > 0);
+    if (!is_used && !entry->metrics->has_gauges()) continue;
     std::size_t replicas = 0;
     std::size_t waiting = 0;
     std::size_t running = 0;
@@ -357,7 +371,7 @@ void FunctionTable::tick() {
     pool = pool->dormant() ? live_.erase(pool) : std::next(pool);
   }
   for (std::size_t i = 0; i < leaving_.size(); ++i) leaving_[i]->tick(now);
-  std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });
+  if (std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); }) > 0) left_();
   schedule_tick(active || !leaving_.empty() ? kBusyTick : kIdleTick);
 }
 

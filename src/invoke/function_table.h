@@ -55,7 +55,7 @@ class VersionStore {
   virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
-  virtual void set_running(const std::string& id, std::uint32_t version) = 0;
+  virtual void set_running(const std::string& id) = 0;
 };
 
 // Makes what runs of what was sent. What became of a build is made durable: the version has a layer, or has
@@ -93,6 +93,8 @@ class FunctionTable final : private pool::PoolObserver {
   void on_running(std::function<void(const std::string& id)> told) { running_ = std::move(told); }
   // Called after a function was removed.
   void on_remove(std::function<void(const std::string& id)> told) { removed_ = std::move(told); }
+  // Called after the last worker of versions that had to leave has ended.
+  void on_left(std::function<void()> told) { left_ = std::move(told); }
   // Told of each run that ends, whoever started it.
   void on_run_ended(RunWatch watch) { run_watch_ = std::move(watch); }
 
@@ -126,6 +128,8 @@ class FunctionTable final : private pool::PoolObserver {
   // Brings the gauges of /metrics up to date.
   void update_gauges();
   void for_each(const std::function<void(const FunctionEntry&)>& visit) const;
+  // The folders of the code of all pools, those that leave included.
+  std::vector<std::string> code_in_use() const;
 
   // Ends all workers; poll `idle` until they are gone.
   void shut_down();
@@ -183,6 +187,7 @@ class FunctionTable final : private pool::PoolObserver {
   InvocationMetrics& metrics_;
   std::function<void(const std::string&)> running_ = [](const std::string&) {};
   std::function<void(const std::string&)> removed_ = [](const std::string&) {};
+  std::function<void()> left_ = [] {};
   RunWatch run_watch_;
   pool::PoolContext context_;
   std::unordered_map<std::string, std::unique_ptr<FunctionEntry>> by_id_;

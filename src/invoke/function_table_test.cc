@@ -199,6 +199,28 @@ TEST_F(TableTest, StopLetsRunsEndAndStartServesAgain) {
   EXPECT_EQ(again.body, "again");
 }
 
+TEST_F(TableTest, GaugesOfAStoppedFunctionAreZero) {
+  const auto replicas = [&]() -> std::vector<double> {
+    std::vector<double> values;
+    table_.update_gauges();
+    for (const auto& family : prometheus_.Collect()) {
+      if (family.name != "sterna_function_replicas") continue;
+      for (const auto& metric : family.metric) values.push_back(metric.gauge.value);
+    }
+    return values;
+  };
+  table_.apply(stopped(1));
+  EXPECT_TRUE(replicas().empty());
+  table_.apply(running(1));
+  invoke();
+  worker(0).ready();
+  settle();
+  EXPECT_EQ(replicas(), std::vector<double>{1});
+  table_.apply(stopped(1));
+  EXPECT_EQ(replicas(), std::vector<double>{0});
+  answer(0, "done");
+}
+
 TEST_F(TableTest, RemoveEndsEverything) {
   table_.apply(running(1));
   const TestRun& run = invoke();
@@ -284,6 +306,20 @@ TEST_F(TableTest, NewsOfAFailureThatIsOverDoesNotStay) {
   failed.status = FunctionStatus::kFailed;
   table_.apply(failed);
   EXPECT_EQ(store_.last(), "running id-motion 1");
+  EXPECT_EQ(admit(entry()), nullptr);
+}
+
+TEST_F(TableTest, FailureThatIsToldAfterItLoadedDoesNotStay) {
+  table_.apply(running(1));
+  const TestRun& run = invoke();
+  worker(0).ready();
+  settle();
+  answer(0, "one");
+  EXPECT_EQ(run.body, "one");
+  registry::Function failed = running(1);
+  failed.status = FunctionStatus::kFailed;
+  table_.apply(failed);
+  EXPECT_EQ(store_.last(), "running id-motion");
   EXPECT_EQ(admit(entry()), nullptr);
 }
 

@@ -25,6 +25,7 @@ class FunctionMetrics {
   void answered(Duration total);
   void failed(pool::Failure failure, Duration total);
   std::uint64_t invocations() const { return invocations_; }
+  bool has_gauges() const { return replicas_ != nullptr; }
 
  private:
   friend class InvocationMetrics;

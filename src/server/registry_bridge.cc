@@ -153,6 +153,11 @@ gateway::SpaceLoad RegistryBridge::load_of(const std::string& space, const queue
   });
 }
 
+std::optional<std::vector<std::string>> RegistryBridge::code_in_use() {
+  return ask_loop<std::optional<std::vector<std::string>>>(
+      [](invoke::FunctionTable& table) { return table.code_in_use(); });
+}
+
 // Not in another order than they were found out.
 void RegistryBridge::run(const std::string& id, std::string what, Change change) {
   thread_.run([this, id, what = std::move(what), change = std::move(change)] {
@@ -187,7 +192,8 @@ void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, c
 }
 
 void RegistryBridge::set_failed(const std::string& id, std::uint32_t version, const std::string& reason) {
-  run(id, "failed", [=](registry::Registry& registry) { return registry.set_failed(id, version, reason); });
+  run(id, of_version("failed", version),
+      [=](registry::Registry& registry) { return registry.set_failed(id, version, reason); });
 }
 
 void RegistryBridge::set_running(const std::string& id, std::uint32_t version) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "build/builder.h"
 #include "gateway/management.h"
@@ -34,6 +36,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   // What the loop knows of a function; for the management thread, which waits for the answer.
   gateway::FunctionMetrics metrics_of(const std::string& id);
   gateway::SpaceLoad load_of(const std::string& space, const queue::LeaseQueue& queue);
+  std::optional<std::vector<std::string>> code_in_use();
 
   void set_building(const std::string& id, std::uint32_t version) override;
   void activate(const std::string& id, std::uint32_t version, bool async,
@@ -42,7 +45,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   void set_layer(const std::string& id, std::uint32_t version, const std::string& layer) override;
   void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override;
   void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) override;
-  void set_running(const std::string& id, std::uint32_t version) override;
+  void set_running(const std::string& id) override;
 
  private:
   using Change = std::function<Status(registry::Registry&)>;

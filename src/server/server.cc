@@ -315,6 +315,7 @@ Server::Server(const Config& config, std::unique_ptr<Base> base, store::DataLock
                      .queue = *queue_,
                      .audit = *audit_},
                     written_folders(config_.data_dir)) {
+  management_.ask_code_in_use([this] { return bridge_.code_in_use(); });
   management_.on_quota_exceeded([this](const std::string& space) { refusals_.count(space, "quota"); });
 }
 
@@ -398,6 +399,9 @@ Status Server::listen() {
                                [this](const invoke::FunctionEntry& entry, const invoke::EndedRun& run) {
                                  logs_->show_invocation(entry.id, run_record(entry.name, run, clock_.wall()));
                                }});
+  functions_.on_left([this] {
+    if (management_.keeps_code()) management_thread_.run([this] { management_.remove_kept_code(); });
+  });
   functions_.on_remove([this](const std::string& id) {
     queue_->forget(id);
     settlements_.on_deleted(id);

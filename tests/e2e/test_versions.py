@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -75,3 +76,39 @@ def test_as_many_versions_are_kept_as_the_server_is_told(start_server):
     assert back.status_code == 200 and back.json()["version"] == 6
     eventually(lambda: server.call("kept").text == "3")
     assert base64.b64decode(server.request("GET", function_path("kept") + "/code").json()["code"]).decode().count("'3'") == 1
+
+
+LATE = """
+import pathlib
+import time
+
+def handle(req):
+    print("began")
+    deadline = time.monotonic() + float(req.query.get("seconds", "0"))
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+    import later
+    return {"body": later.WORD + pathlib.Path(__file__).with_name("page.html").read_text()}
+"""
+
+
+def test_a_version_that_has_gone_keeps_its_code_while_its_calls_run(start_server):
+    server = start_server("--kept-versions", "1")
+
+    def deploy(number):
+        server.deploy("long", {"handler.py": LATE, "later.py": f"WORD = 'v{number} '", "page.html": f"page {number}"})
+        eventually(lambda: server.get("long")["active_version"] == number)
+
+    def codes():
+        return [path for path in (server.data_dir / "bundles").iterdir() if len(path.name) == 64]
+
+    deploy(1)
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(server.call, "long", "?seconds=6")
+        eventually(lambda: "began" in [line["text"] for line in server.logs("long")])
+        deploy(2)
+        deploy(3)
+        assert [version["version"] for version in server.request("GET", function_path("long") + "/versions").json()["data"]] == [3]
+        answer = call.result()
+    assert (answer.status_code, answer.text) == (200, "v1 page 1")
+    eventually(lambda: len(codes()) == 1)

@@ -37,9 +37,6 @@ class StoreRecord final : public VersionStore {
   void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) override {
     lines.push_back("failed " + id + " " + std::to_string(version) + " " + reason);
   }
-  void set_running(const std::string& id, std::uint32_t version) override {
-    lines.push_back("running " + id + " " + std::to_string(version));
-  }
   std::string last() const { return lines.empty() ? "" : lines.back(); }
 };
 
