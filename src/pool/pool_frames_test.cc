@@ -181,6 +181,91 @@ TEST_F(PoolTest, BrokenRulesEndTheWorker) {
   }
 }
 
+TEST_F(PoolTest, StreamsAreAsLongAsTheyAnnounce) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.announce(run, 3, "ab", More::kYes);
+  one.send(FrameType::kResponseBody, More::kYes, run.slot, run.call, "c");
+  settle();
+  EXPECT_EQ(call.body, "abc");
+  EXPECT_FALSE(call.ended);
+  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "");
+  settle();
+  EXPECT_TRUE(call.ended);
+  EXPECT_FALSE(call.failure);
+  EXPECT_FALSE(one.killed());
+}
+
+TEST_F(PoolTest, NothingBeyondTheAnnouncedLengthReachesTheCaller) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  one.announce(run, 2, "ab", More::kYes);
+  one.send(FrameType::kResponseBody, More::kNo, run.slot, run.call, "HTTP/1.1 200 OK");
+  settle();
+  EXPECT_TRUE(one.killed());
+  EXPECT_TRUE(record_.logged("content_length"));
+  one.exit(exit_signal(9));
+  EXPECT_EQ(call.body, "ab");
+  EXPECT_EQ(call.failure, Failure::kWorkerDied);
+}
+
+TEST_F(PoolTest, AnAnswerBeforeReadyEndsTheWorker) {
+  for (const bool raises : {false, true}) {
+    const TestCall& call = submit();
+    FakeWorker& one = worker(launcher_.started() - 1);
+    const OwnedFrame run = request(one);
+    one.begin(run);
+    if (raises) {
+      one.fail(run, wire::FailKind::kRaised, "");
+    } else {
+      one.respond(run, "soon", microseconds(1));
+    }
+    settle();
+    EXPECT_TRUE(one.killed());
+    EXPECT_TRUE(record_.logged("before READY"));
+    one.exit(exit_signal(9));
+    EXPECT_EQ(call.failure, Failure::kWorkerDied);
+    record_.lines.clear();
+  }
+}
+
+// It would seem busy for ever, and its next call would have no time limit.
+TEST_F(PoolTest, ACancelledCallThatIsDroppedEndsTheWorker) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  one.begin(run);
+  call.call.cancel();
+  one.send(FrameType::kRecalled, More::kNo, run.slot, run.call, "");
+  settle();
+  EXPECT_TRUE(one.killed());
+}
+
+TEST_F(PoolTest, ACallThatWasTakenBackAndIsAnsweredEndsTheWorker) {
+  FakeWorker& one = warm();
+  TestCall& call = submit();
+  const OwnedFrame run = request(one);
+  call.call.cancel();
+  ASSERT_EQ(one.claim(run.slot), wire::Claim::kRecalled);
+  one.respond(run, "late", microseconds(1));
+  settle();
+  EXPECT_TRUE(one.killed());
+}
+
+// Calls that no worker keeps have to end, too.
+TEST_F(PoolTest, ACallWhoseWorkersEndIsNotGivenBackWithoutEnd) {
+  FakeWorker& one = warm();
+  const TestCall& call = submit();
+  clock_.advance(config_.queue_wait);
+  settle();
+  one.exit(exit_code(0));
+  EXPECT_EQ(call.failure, Failure::kNoCapacity);
+}
+
 // The claim page is the worker's to write.
 TEST_F(PoolTest, ACallThatWasAnsweredInPartIsNotRunAgain) {
   FakeWorker& one = warm();

@@ -407,11 +407,14 @@ void Worker::on_frame(const wire::Frame& frame) {
   if (Call* call = slots_[frame.slot].call) return on_call_frame(frame, *call);
 
   // The call was taken back or cancelled: only its end matters.
-  if (frame.type == wire::FrameType::kRecalled) return free_slot(frame.slot);
+  const bool was_cancelled = slots_[frame.slot].cancelled_until != MonotonicTime::max();
+  const bool drops = frame.type == wire::FrameType::kRecalled;
+  if (drops == was_cancelled) return lose("a call that was taken back was run, or one that ran was dropped");
+  if (drops) return free_slot(frame.slot);
   if (frame.type == wire::FrameType::kRequestWindow) return;
   if (frame.type == wire::FrameType::kResponse) has_answered_ = true;
   if (frame.more == wire::More::kYes) return;
-  if (cancelled_ > 0) --cancelled_;
+  --cancelled_;
   free_slot(frame.slot);
   observer_.on_room(*this, std::nullopt);
 }
