@@ -127,6 +127,40 @@ def test_lines_belong_to_the_replica_and_the_call(server):
     assert all(line["call_id"] for line in server.logs("lines") if line["text"] == "seen /a")
 
 
+# Reads a file that is open since the import, a piece at a time, as a zip archive does.
+READING = """
+PIECES = open("pieces.txt", "rb", buffering=0)
+FOLDER = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY)
+assert PIECES.read(2) == b"00"
+
+def read_pieces():
+    assert PIECES.read(2) == b"01", "where the import has left it"
+    os.close(os.open("mine", os.O_CREAT | os.O_WRONLY, dir_fd=FOLDER))
+    got = []
+    until = time.monotonic() + 0.4
+    while time.monotonic() < until:
+        PIECES.seek(20)
+        got.append(PIECES.read(2) == b"10")
+    PIECES.seek(2)
+    return [all(got), os.listdir("/tmp")]
+"""
+
+
+def test_files_that_are_open_since_the_import_are_each_replicas_own(server):
+    source = SLOW.replace("HOOKS = []", f"HOOKS = []\n{READING}").replace('os.environ.get("MARK")', "read_pieces()")
+    pieces = "".join(f"{number:02}" for number in range(50))
+    server.deploy("reading", {"handler.py": source, "pieces.txt": pieces}, limits={"max_replicas": 2})
+    seen = replicas_of(server, "reading", 2, "/")
+    assert len({answer["imported"] for answer in seen.values()}) == 1, "forked from one parent"
+    assert [answer["env"] for answer in seen.values()] == [[True, ["mine"]]] * 2
+
+
+def test_the_working_directory_is_the_functions(server):
+    source = SLOW.replace('os.environ.get("MARK")', "[os.getcwd(), open('data.txt').read()]")
+    server.deploy("placed", {"handler.py": source, "data.txt": "hello"}, limits={"max_replicas": 2})
+    assert {tuple(answer["env"]) for answer in replicas_of(server, "placed").values()} == {("/function", "hello")}
+
+
 def test_secrets_and_environment_are_those_of_the_function(server):
     assert server.request("PUT", "/spaces/default/secrets/WARM_KEY", json={"value": "p4ss"}).is_success
     source = SLOW.replace('os.environ.get("MARK")', 'open("/run/secrets/WARM_KEY").read()')
@@ -245,6 +279,8 @@ def test_what_loads_quickly_has_no_parent(server):
         ("socket", "import socket; LEFT = socket.socketpair()", "the import leaves descriptor"),
         ("child", "import subprocess; LEFT = subprocess.Popen(['sleep', '1000'])", "the import leaves a child process"),
         ("file", "open('/tmp/cache', 'w').write('x')", "the import leaves files in /tmp"),
+        ("scratch", "import tempfile; LEFT = tempfile.TemporaryFile()", "the import leaves descriptor"),
+        ("lock", "import multiprocessing; LEFT = multiprocessing.Lock()", "the import leaves shared memory"),
     ],
 )
 def test_what_cannot_be_forked_is_not(server, what, line, why):

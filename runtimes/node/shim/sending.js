@@ -96,8 +96,12 @@ function chunksOf(body) {
   return {
     next: async () => iterator.next(),
     stop() {
-      if (typeof body.destroy === "function") body.destroy();
-      else void Promise.resolve(iterator.return?.()).catch(ignore);
+      try {
+        if (typeof body.destroy === "function") body.destroy();
+        else void Promise.resolve(iterator.return?.()).catch(ignore);
+      } catch {
+        // A generator's `finally`: nobody waits for what it says.
+      }
     },
   };
 }

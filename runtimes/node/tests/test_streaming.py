@@ -120,6 +120,25 @@ def test_cancel_closes_the_stream(start, stream):
     assert (1, 1, "closed\n") in worker.logs
 
 
+def test_a_stream_that_fails_when_it_is_closed_ends_its_call_only(start):
+    source = """
+        exports.handle = async (req) => {
+          if (req.path === "/next") return { body: "next" };
+          return { body: (function* () { try { for (;;) yield Buffer.alloc(65536); } finally { throw new Error("close"); } })() };
+        };
+    """
+    worker = start(source, concurrency=2)
+    worker.request(1)
+    for _ in range(5):
+        worker.next()  # the head and four chunks: it waits for the window
+    worker.set_claim(2, 1)
+    worker.send(frames.frame(frames.CANCEL, call=1, slot=1) + frames.request(2, path=b"/next"))
+    got = [worker.outcome(), worker.outcome()]
+    assert sorted(getattr(each, "body", b"") for each in got) == [b"", b"next"]
+    assert worker.call(3, path=b"/next").body == b"next"
+    assert worker.logs == []
+
+
 def test_a_stream_that_fails_at_once_is_an_error_for_the_caller(start):
     source = "exports.handle = () => ({ body: (async function* () { throw new Error('empty'); })() });"
     got = start(source).call()

@@ -116,7 +116,7 @@ class Worker:
         """(INIT, READY) of this worker or of the replica that it has become; INIT is None when a paused
         worker shall end. Raises LoadError."""
         pause_after = init.get("pause_after_ms")
-        before = parent.descriptors() if pause_after is not None else None
+        before = parent.Opened() if pause_after is not None else None
         began = time.monotonic()
         self._handler = handler = load.load_handler(init["bundle"], init["handler"])
         _use_classes_of_the_function()
@@ -128,7 +128,7 @@ class Worker:
             handler.call_hook("before_fork")
             why_not = parent.obstacle(before, self._orders_fd)
             if why_not is None:
-                init = self._pause(init)
+                init = self._pause(init, before)
             else:
                 ready["not_paused"] = why_not
         self._close_orders()
@@ -137,8 +137,9 @@ class Worker:
             handler.call_hook("after_fork")
         return init, ready
 
-    def _pause(self, init):
+    def _pause(self, init, before):
         _send_json(self.channel, PAUSED, {"runtime": RUNTIME})
+        folder = os.getcwd()
         descriptors = parent.wait(self.channel, self._orders_fd)
         if descriptors is None:
             return None
@@ -148,6 +149,8 @@ class Worker:
         self.pid = os.getpid()
         self.channel = _sterna.Channel(socket_fd, claim_fd)
         logs.redirect_streams(self._streams, self.channel)
+        os.chdir(folder)  # joining a mount namespace has led to its root
+        parent.reopen_files(before)
         parent.reseed()
         init = self._read_init()
         if init is not None:

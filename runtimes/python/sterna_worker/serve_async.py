@@ -20,6 +20,7 @@ class Window:
     def __init__(self, flush):
         self.flush = flush
         self._bytes = sending.MAX_PART
+        self.has_begun = False
         self._cancelled = False
         self._waiter = None
 
@@ -103,7 +104,8 @@ class AsyncServer:
             if call in self._running:
                 task, window = self._running[call]
                 window.cancel()
-                task.cancel()
+                if window.has_begun:  # else it would end without a word
+                    task.cancel()
         elif kind == _sterna.SHUTDOWN:
             self._stopping = True
 
@@ -128,7 +130,10 @@ class AsyncServer:
 
     async def _run(self, call, slot, event, window):
         started = time.monotonic_ns()
+        window.has_begun = True
         try:
+            if window.is_cancelled():
+                raise sending.Cancelled
             answer = await self._handle(event)
         except BaseException as error:
             failure = sending.Cancelled() if window.is_cancelled() else error

@@ -174,6 +174,43 @@ def test_cancel_of_a_running_async_call(start):
     assert worker.call(2, path=b"/quick").status == 200
 
 
+def test_cancel_of_an_async_call_that_is_claimed_and_has_not_begun(start):
+    worker = start(
+        """
+        import asyncio, os, time
+
+        def wait_for(name):
+            while not os.path.exists(name):
+                time.sleep(0.001)
+
+        async def handle(req):
+            if req.path != "/first":
+                return {"body": "ran"}
+            wait_for("more came")
+            await asyncio.sleep(0)
+            open("last step", "w").close()
+            wait_for("cancelled")
+            return {}
+    """
+    )
+    for slot in (1, 2):
+        worker.set_claim(slot, workers.QUEUED)
+    worker.send(frames.request(1, path=b"/first") + frames.request(2, path=b"/second"))
+    while worker.claim(1) != workers.STARTED:
+        assert time.monotonic() < worker.deadline
+    worker.request(3)  # so that the socket is read in the turn in which the first one ends
+    (worker.bundle / "more came").touch()
+    while not (worker.bundle / "last step").exists():
+        assert time.monotonic() < worker.deadline
+    worker.send(frames.frame(frames.CANCEL, call=2, slot=2))
+    (worker.bundle / "cancelled").touch()
+    assert worker.outcome().status == 200
+    assert worker.outcome().kind == frames.CANCELLED
+    assert worker.claim(2) == workers.STARTED
+    assert worker.outcome().body == b"ran"
+    assert worker.shut_down() == 0
+
+
 def test_cancellation_that_is_not_ours_counts_as_raised(start):
     worker = start(
         "import asyncio\nasync def handle(req):\n    raise asyncio.CancelledError('mine')\n"
@@ -500,14 +537,15 @@ def test_a_task_factory_of_user_code_leaves_calls_alone(start):
         """
 import asyncio
 
-def eager(loop, coroutine, **options):  # as asyncio.eager_task_factory of Python 3.12: runs what it can at once
+def eager(loop, coroutine, **options):  # as asyncio.eager_task_factory of Python 3.12, for what does not wait
+    done = loop.create_future()
     try:
         coroutine.send(None)
     except StopIteration as end:
-        done = loop.create_future()
         done.set_result(end.value)
-        return done
-    raise AssertionError("only what does not wait")
+    except BaseException as error:
+        done.set_exception(error)
+    return done
 
 async def at_once():
     return "eager"
