@@ -182,6 +182,8 @@ Result<Privilege> enter_private_mounts() {
 }
 
 Status build_root(const std::string& directory, const std::vector<Bind>& binds, Privilege privilege) {
+  // The modes are for the function, who is another user, whatever umask the server was started with.
+  ::umask(022);
   if (::mount("sterna", directory.c_str(), "tmpfs", MS_NOSUID, "mode=0755,size=8m,nr_inodes=4096") != 0) {
     return failed("mount a tmpfs");
   }

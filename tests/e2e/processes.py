@@ -80,6 +80,16 @@ def descendants(pid):
     return [each for each in found if each.started]
 
 
+def zombies_of(parent):
+    """Pids of children that have ended and that it has not reaped."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        fields = read(f"/proc/{name}/stat").rpartition(")")[2].split()
+        if fields and fields[0] == "Z" and int(fields[1]) == parent:
+            found.append(int(name))
+    return found
+
+
 def cgroup_mounts(controllers):
     wanted = set(controllers.split(",")) if controllers else set()
     for line in read("/proc/self/mountinfo").splitlines():

@@ -19,7 +19,7 @@ import processes
 from handlers import ECHO, SLOW
 from polling import eventually
 from raw_http import RawClient
-from sterna import BINARY, Server
+from sterna import BINARY, Server, encode_source
 
 FINE = "def handle(req):\n    return {'body': 'fine'}\n"
 
@@ -187,6 +187,60 @@ def test_the_log_of_a_closed_output_goes_nowhere_else(start_server):
 
     eventually(lambda: ("log", "lines_lost") in troubles())
     assert (server.data_dir / "lock").read_text() == f"{server.pid()}\n"
+
+
+NODE = "exports.handle = () => ({ body: require('fs').readFileSync('/run/secrets/KEY', 'utf8') });\n"
+BUILT = """
+#include <sterna/function.h>
+sterna::Response handle(const sterna::Request&) { return sterna::text("built"); }
+"""
+
+
+def test_functions_do_not_depend_on_the_umask_of_the_server(start_server):
+    server = start_server(prefix=["sh", "-c", 'umask 077; "$0" "$@"; exit $?'])
+    assert server.request("PUT", "/spaces/default/secrets/KEY", json={"value": "opened"}).status_code == 201
+    server.deploy("node", {"handler.js": NODE}, template="node-http", secrets=["KEY"])
+    assert server.call("node").text == "opened"
+    server.deploy("built", {"handler.cc": BUILT}, template="cpp")
+    assert server.call("built").text == "built"
+    serve = ["python3", "-m", "http.server", "$PORT"]
+    server.deploy("web", {"index.html": "hello"}, template="http", command=serve)
+    assert server.call("web").status_code == 200
+
+
+# What asks for a socket gets its network by a process of the server's, which is adopted when its parent ends.
+SOCKET = """
+import socket
+def handle(req):
+    socket.socket().close()
+    return {"body": "opened"}
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a process namespace of one's own needs root")
+def test_the_first_process_of_a_container_leaves_no_zombies(start_server):
+    server = start_server(prefix=["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+    server.deploy("socket", SOCKET, limits={"network": "egress"})
+    for _ in range(3):
+        assert server.call("socket").text == "opened"
+        assert [each for each in server.processes() if each.name().startswith(("pasta", "passt"))]
+        assert server.request("POST", "/spaces/default/functions/socket/stop").status_code == 200
+        eventually(lambda: not [each for each in server.processes() if each.name().startswith(("pasta", "passt"))])
+        assert server.request("POST", "/spaces/default/functions/socket/start").status_code == 200
+        server.wait_for_status("socket", "Running")
+    eventually(lambda: not processes.zombies_of(server.pid()))
+
+
+def test_a_limit_of_files_sizes_does_not_end_the_server(start_server):
+    server = start_server("--log-level", "debug", prefix=["sh", "-c", 'ulimit -f 1000; "$0" "$@"; exit $?'])
+    server.deploy("fine", FINE)
+    assert server.call("fine").text == "fine"
+    code = {"handler.py": FINE, "large": os.urandom(2_000_000)}
+    body = {"template": "python3-http", "source": encode_source(code)}
+    refused = server.request("PUT", "/spaces/default/functions/fine", json=body)
+    assert refused.status_code == 500, refused.text
+    assert "File too large" in server.log()
+    assert server.call("fine").text == "fine"
 
 
 def test_settings_come_from_file_environment_and_flags(start_server, tmp_path):
