@@ -78,6 +78,10 @@ std::vector<pid_t> children_of(pid_t parent) {
   return found;
 }
 
+UniqueFd pidfd_of(pid_t pid) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
 }  // namespace
 
 bool egress_available() {
@@ -97,10 +101,17 @@ EgressStarter::~EgressStarter() {
   // Whoever waits here is the event loop: only SIGKILL ends one that hangs or is stopped, too, and a shell
   // does not pass that on.
   ::kill(holder_, SIGSTOP);  // it starts nothing any more
-  for (const pid_t pasta : children_of(holder_)) ::kill(pasta, SIGKILL);
-  if (pasta_) ::syscall(SYS_pidfd_send_signal, pasta_.get(), SIGKILL, nullptr, 0);
+  std::vector<UniqueFd> held;
+  for (const pid_t pasta : children_of(holder_)) held.push_back(pidfd_of(pasta));
+  held.push_back(std::move(pasta_));
+  for (const UniqueFd& pasta : held) ::syscall(SYS_pidfd_send_signal, pasta.get(), SIGKILL, nullptr, 0);
   ::kill(holder_, SIGKILL);
   ::waitpid(holder_, nullptr, 0);
+  // Without its holder pasta is the child of init, which is the server itself as the first process of a
+  // container; of nobody else's child this waits.
+  for (const UniqueFd& pasta : held) {
+    if (pasta) ::waitid(P_PIDFD, static_cast<id_t>(pasta.get()), nullptr, WEXITED);
+  }
 }
 
 std::size_t EgressStarter::on_listener() {
@@ -160,8 +171,7 @@ void EgressStarter::on_ready() {
 // Its parent is the holder, so the pid is nobody else's yet.
 void EgressStarter::hold_pasta(pid_t pid) {
   const std::vector<pid_t> held = children_of(holder_);
-  if (std::ranges::find(held, pid) != held.end())
-    pasta_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (std::ranges::find(held, pid) != held.end()) pasta_ = pidfd_of(pid);
 }
 
 void EgressStarter::on_deadline() {
