@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/clock.h"
+#include "bundle/folder_tree.h"
 
 namespace sterna::cli {
 namespace {
@@ -112,8 +113,7 @@ DevServer::~DevServer() {
     if (!process_ || !ends_within(kStopMs)) kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
-  std::error_code error;
-  fs::remove_all(folder_, error);
+  bundle::remove_tree(folder_);  // the code in it is read-only
 }
 
 }  // namespace sterna::cli

@@ -23,12 +23,12 @@ NODE = "exports.handle = async (req) => { console.log('seen', req.path); return 
 class Dev:
     """A running `sterna dev --json`; its events as they come."""
 
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, prefix=()):
         clean = {key: value for key, value in os.environ.items() if not key.startswith("STERNA_")}
         if RUNTIME_OPTIONS:
             clean["STERNA_RUNTIME_DIR"] = RUNTIME_OPTIONS[1]
         self.process = subprocess.Popen(
-            [str(BINARY), "dev", "--json", *map(str, arguments)], env={**clean, **(environment or {})},
+            [*prefix, str(BINARY), "dev", "--json", *map(str, arguments)], env={**clean, **(environment or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.events = queue.Queue()
@@ -64,8 +64,8 @@ def dev(tmp_path_factory):
     started = []
     temporary = {"TMPDIR": str(tmp_path_factory.mktemp("temporary"))}
 
-    def start(*arguments, environment=None):
-        started.append(Dev(*arguments, environment={**temporary, **(environment or {})}))
+    def start(*arguments, environment=None, prefix=()):
+        started.append(Dev(*arguments, environment={**temporary, **(environment or {})}, prefix=prefix))
         return started[-1]
 
     yield start
@@ -147,11 +147,16 @@ def test_new_modules_and_editors_that_rename(dev, tmp_path):
     eventually(lambda: call(url).text == "from a changed module", PATIENCE)
 
 
-def test_nothing_is_left_at_the_end(dev, tmp_path):
+# Root without the power over files that others have closed, which is what a user is.
+LIKE_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+
+
+@pytest.mark.parametrize("prefix", [[], LIKE_A_USER], ids=["as it is", "like a user"])
+def test_nothing_is_left_at_the_end(dev, tmp_path, prefix):
     (tmp_path / "code").mkdir()
     (tmp_path / "temporary").mkdir()
     (tmp_path / "code" / "handler.py").write_text(PYTHON % "one")
-    running = dev(tmp_path / "code", environment={"TMPDIR": str(tmp_path / "temporary")})
+    running = dev(tmp_path / "code", environment={"TMPDIR": str(tmp_path / "temporary")}, prefix=prefix)
     running.next("deployed")
     assert len(list((tmp_path / "temporary").iterdir())) == 1
     assert running.end() == 0
