@@ -124,14 +124,17 @@ TEST(Invoke, BuildsTheRequest) {
 }
 
 TEST(Invoke, RefusesWhatWouldBeAnotherRequest) {
-  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{{"-X", "BAD METHOD"},
-                                                                                     {"-X", "GET\r\nA: b"},
-                                                                                     {"-H", "A: b\nC: d"},
-                                                                                     {"-H", "A: b\rC"},
-                                                                                     {"-H", "A b: c"},
-                                                                                     {"-H", ": c"},
-                                                                                     {"-p", "/a b"},
-                                                                                     {"-p", "/a\nb"}}) {
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{"-X", "BAD METHOD"},
+                                             {"-X", "GET\r\nA: b"},
+                                             {"-H", "A: b\nC: d"},
+                                             {"-H", "A: b\rC"},
+                                             {"-H", "Content-Length: 3"},
+                                             {"-H", "transfer-encoding: chunked"},
+                                             {"-H", "A b: c"},
+                                             {"-H", ": c"},
+                                             {"-p", "/a b"},
+                                             {"-p", "/a\nb"}}) {
     const Ran ran = run({"invoke", "f", words[0], words[1], "--url", "http://127.0.0.1:1"});
     EXPECT_EQ(ran.status, kExitUsage) << words[1];
     EXPECT_THAT(ran.err, StartsWith(std::string("sterna: ") + words[0] + " ")) << words[1];

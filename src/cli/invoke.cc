@@ -102,6 +102,8 @@ Status check_raw(const InvokeArgs& args) {
     if (has_control_character(header))
       return bad_usage(
           fmt::format("-H {}: a header cannot hold line ends and other control characters", quoted(header)));
+    if (has_header({header}, "content-length") || has_header({header}, "transfer-encoding"))
+      return bad_usage(fmt::format("-H {}: the length of the body follows from -d", quoted(header)));
   }
   return {};
 }

@@ -124,8 +124,11 @@ StepError set_limits(const EnterOrder& order, pid_t worker) {
   if (!set_limit(worker, RLIMIT_MSGQUEUE, 0)) return here("set RLIMIT_MSGQUEUE");
   if (!set_limit(worker, RLIMIT_SIGPENDING, kMaxPendingSignals)) return here("set RLIMIT_SIGPENDING");
   if (!set_limit(worker, RLIMIT_MEMLOCK, kMaxLockedBytes)) return here("set RLIMIT_MEMLOCK");
-  if (!set_limit(worker, RLIMIT_FSIZE, max_file_bytes(order.tmp_bytes, order.memory_bytes)))
-    return here("set RLIMIT_FSIZE");
+  rlimit file_size{};
+  if (::prlimit(worker, RLIMIT_FSIZE, nullptr, &file_size) != 0) return here("read RLIMIT_FSIZE");
+  const auto file_bytes =
+      std::min<std::uint64_t>(max_file_bytes(order.tmp_bytes, order.memory_bytes), file_size.rlim_max);
+  if (!set_limit(worker, RLIMIT_FSIZE, file_bytes)) return here("set RLIMIT_FSIZE");
   if (const StepError error = set_memory_limit(order, worker)) return error;
   if (order.limit_processes != 0 && !set_limit(worker, RLIMIT_NPROC, order.max_pids))
     return here("set RLIMIT_NPROC");

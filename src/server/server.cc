@@ -546,6 +546,7 @@ Status serve(const Config& config) {
   if (const Status valid = validate(config); !valid) return valid;
   Signals::block();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit (ulimit -f) is a failed write
   const log::Background log_writer;
   if (const Status enough = raise_descriptor_limit(); !enough) return enough;
 
