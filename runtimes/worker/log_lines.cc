@@ -106,11 +106,13 @@ void LogLines::add(std::string& out, std::uint64_t call, wire::Stream stream, st
   if (!rest.empty()) {
     std::string& line = unfinished_[{call, stream}];
     line.append(rest);
-    while (line.size() > kMaxLineBytes) {
-      const std::size_t cut = cut_of_long_line(line);
-      filler.add_line(std::string_view(line).substr(0, cut));
-      line.erase(0, cut);
+    std::string_view left = line;
+    while (left.size() > kMaxLineBytes) {
+      const std::size_t cut = cut_of_long_line(left);
+      filler.add_line(left.substr(0, cut));
+      left.remove_prefix(cut);
     }
+    line.erase(0, line.size() - left.size());
   }
   filler.finish();
   if (unfinished_.size() > kMaxUnfinishedLines) end_all(out);

@@ -73,6 +73,13 @@ const Json& member(const Json& object, const char* name) {
   return found == object.end() ? kNull : *found;
 }
 
+// What is longer is no RESPONSE.
+Status check_size(const AnswerHead& head) {
+  if (head.headers.size() <= wire::kMaxHeaderBytes) return {};
+  return bad_answer("headers and cookies are larger than " + std::to_string(wire::kMaxHeaderBytes) +
+                    " bytes");
+}
+
 Result<AnswerHead> head_of(const Json& object) {
   AnswerHead head;
   if (const Json& given = member(object, "statusCode"); !given.is_null()) {
@@ -85,6 +92,7 @@ Result<AnswerHead> head_of(const Json& object) {
     return std::unexpected(added.error());
   if (const Status added = add_cookies(head, member(object, "cookies")); !added)
     return std::unexpected(added.error());
+  if (const Status small = check_size(head); !small) return std::unexpected(small.error());
   return head;
 }
 
@@ -180,6 +188,7 @@ Result<Answer> read_answer(std::string payload) {
   auto body = body_of(object);
   if (!body) return std::unexpected(body.error());
   if (!has_content_type(*head) && !body->empty()) head->add("Content-Type", "application/json");
+  if (const Status small = check_size(*head); !small) return std::unexpected(small.error());
   return Answer{std::move(*head), std::move(*body)};
 }
 

@@ -63,6 +63,22 @@ TEST(ReadAnswer, SaysWhatIsWrong) {
                   .starts_with("isBase64Encoded is true, but the body is base64"));
 }
 
+TEST(ReadAnswer, HeadersAreAsLargeAsAFrameMayHaveThem) {
+  const std::string most(wire::kMaxHeaderBytes - 8 - 5, 'v');  // two lengths and the name
+  const auto answer = [](const std::string& value) {
+    return R"({"statusCode": 200, "headers": {"X-Big": ")" + value + R"("}})";
+  };
+  EXPECT_TRUE(read_answer(answer(most)));
+  EXPECT_EQ(told(answer(most + "v")), "headers and cookies are larger than 65536 bytes");
+  const std::string with_body = answer(most);  // its type comes to the others
+  EXPECT_EQ(told(with_body.substr(0, with_body.size() - 1) + R"(, "body": "x"})"),
+            "headers and cookies are larger than 65536 bytes");
+  Prelude prelude;
+  const std::string stream = answer(most + "v") + std::string(8, '\0');
+  std::string_view part = stream;
+  EXPECT_FALSE(prelude.take(part));
+}
+
 TEST(ReadAnswer, LargeOnesAreReadAlike) {
   const std::string large(100'000, 'x');
   const std::string object =

@@ -151,7 +151,10 @@ def _encode_header(name, value):
             f"header name {_shown(name)} is not a token: use letters, digits and hyphens"
         )
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+        try:
+            value = str(value)
+        except ValueError:  # too many digits
+            raise BadAnswer(f"header {name} is an int of too many digits: return a str") from None
     if not isinstance(value, str):
         raise BadAnswer(
             f"header {name} is {_type_of(value)}: it must be a str, an int, or a list of them"
@@ -169,5 +172,8 @@ def _encode_header(name, value):
 
 
 def _shown(value):
-    text = ascii(value) if isinstance(value, (str, bytes, int)) else _type_of(value)
+    try:
+        text = ascii(value) if isinstance(value, (str, bytes, int)) else _type_of(value)
+    except ValueError:  # an int of too many digits
+        text = _type_of(value)
     return text if len(text) <= 100 else text[:100] + "..."

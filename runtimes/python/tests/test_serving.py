@@ -500,6 +500,11 @@ def test_without_a_thread_the_function_does_not_load(start):
     assert "raise limits.max_pids" in worker.load_failed()["summary"]
 
 
+def test_the_summary_of_an_exception_is_not_its_notes(start):
+    source = "def handle(req):\n    error = ValueError('the real one')\n    error.__notes__ = ['a note']\n    raise error\n"
+    assert start(source).call().text == "ValueError: the real one"
+
+
 SET = """
 import asyncio, contextvars, json
 
