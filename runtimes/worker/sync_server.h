@@ -22,8 +22,9 @@ class SyncServer {
   // `run_handler` failed with, or with invalid, reason `bad_frame`, when the stream is broken.
   Status run();
 
-  // For answers that are sent in parts while their call is the running one: waits until bytes of its body may
-  // be sent, takes at most `wanted` of them, answers how many. 0: the call is cancelled or the server gone.
+  // For answers that are sent in parts while their call is the running one, by one thread at a time: waits
+  // until bytes of its body may be sent, takes at most `wanted` of them, answers how many. 0: the call is
+  // cancelled or the server gone.
   Result<std::size_t> take_window(std::size_t wanted);
 
   // Whether the running call is cancelled or the server gone; does not wait.
@@ -36,6 +37,9 @@ class SyncServer {
   virtual Result<std::uint64_t> run_handler(CallId id, std::string_view payload) = 0;
 
   Channel& channel() { return channel_; }
+
+  // As is_cancelled, by what has been read: for other threads while one is in take_window.
+  bool is_known_cancelled() const { return cancelled_ || channel_.closed(); }
 
  private:
   struct Queued {

@@ -1,12 +1,14 @@
 """The template `cpp`, beyond what all templates share."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
 from polling import eventually
 from sterna import problem_of
 
-HEAD = "#include <sterna/function.h>\n#include <cstdio>\n#include <iostream>\n"
+HEAD = "#include <sterna/function.h>\n#include <atomic>\n#include <cstdio>\n#include <iostream>\n#include <thread>\n"
 HANDLE = "sterna::Response handle(const sterna::Request& request) {"
 
 
@@ -99,6 +101,66 @@ def test_logs_of_many_calls_in_threads(server):
     answers = {number: server.call("threads", f"/?{number}") for number in range(20)}
     for number, answer in answers.items():
         eventually(lambda: set(texts_of(server, "threads", answer)) == {f"one {number}", f"two {number}"})
+
+
+def test_other_threads_of_a_handler_may_ask_whether_the_caller_is_gone(server):
+    deploy(server, "watched", """
+        const sterna::Request* const asked = &request;
+        sterna::Response response;
+        response.stream = [asked](sterna::Writer& writer) {
+          std::atomic<bool> done{false};
+          std::thread watch([&] { while (!done && !asked->cancelled()) std::this_thread::yield(); });
+          for (int i = 0; i < 3000 && writer.write(std::string(1000, 't')); ++i) {}
+          done = true;
+          watch.join();
+        };
+        return response;
+    """, limits={"timeout_seconds": 20})  # fmt: skip
+    for _ in range(3):
+        answer = server.call("watched")
+        assert answer.status_code == 200 and len(answer.content) == 3_000_000
+
+
+def test_several_threads_of_a_handler_may_write(server):
+    deploy(server, "written", """
+        sterna::Response response;
+        response.stream = [](sterna::Writer& writer) {
+          writer.start();
+          std::vector<std::thread> threads;
+          for (const char letter : {'a', 'b', 'c'}) {
+            threads.emplace_back([&writer, letter] {
+              for (int i = 0; i < 1000 && writer.write(std::string(1000, letter)); ++i) {}
+            });
+          }
+          for (std::thread& each : threads) each.join();
+        };
+        return response;
+    """, limits={"timeout_seconds": 20})  # fmt: skip
+    answer = server.call("written")
+    assert [answer.content.count(letter) for letter in (b"a", b"b", b"c")] == [1_000_000] * 3
+
+
+def test_a_line_that_is_printed_in_parts_is_of_its_call_alone(server):
+    deploy(server, "parts-of-lines", """
+        static std::atomic<int> arrived{0};
+        std::printf("begin %s, ", std::string(request.query).c_str());
+        ++arrived;
+        while (arrived < 2 && !request.cancelled()) std::this_thread::yield();
+        std::printf("end %s\\n", std::string(request.query).c_str());
+        return sterna::text("well");
+    """, limits={"max_replicas": 1, "concurrency": 2, "timeout_seconds": 20})  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:
+        answers = dict(zip("ab", pool.map(lambda who: server.call("parts-of-lines", f"/?{who}"), "ab")))
+    for who, answer in answers.items():
+        eventually(lambda: texts_of(server, "parts-of-lines", answer) == [f"begin {who}, end {who}"])
+
+
+def test_an_exception_without_a_text_is_a_failure(server):
+    deploy(server, "textless", """
+        struct Silent : std::exception { const char* what() const noexcept override { return nullptr; } };
+        throw Silent();
+    """)  # fmt: skip
+    problem_of(server.call("textless"), 500, "function_raised", "function")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -38,18 +39,28 @@ class CppServer final : private worker::SyncServer, private AnswerWindow {
     if (broken_) return std::unexpected(*broken_);
     return run_ns;
   }
+  // It gives the mutex away while it waits, and other threads of the handler may come. One of them reads.
   std::size_t take(std::size_t wanted) override {
+    std::unique_lock lock(mutex_, std::adopt_lock);
+    may_read_.wait(lock, [this] { return !is_reading_; });
+    lock.release();
+    is_reading_ = true;
     const auto taken = take_window(wanted);
+    is_reading_ = false;
+    may_read_.notify_one();
     if (!taken) broken_ = taken.error();
     return taken.value_or(0);
   }
   bool is_cancelled() override {
+    if (is_reading_) return is_known_cancelled();
     const auto cancelled = SyncServer::is_cancelled();
     if (!cancelled) broken_ = cancelled.error();
     return cancelled.value_or(true);
   }
 
   std::mutex& mutex_;
+  std::condition_variable may_read_;
+  bool is_reading_ = false;
   const CppHandler handler_;
   std::string payload_;
   std::optional<Error> broken_;  // the connection, found out in the middle of a call

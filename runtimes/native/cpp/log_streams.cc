@@ -47,7 +47,6 @@ class SinkBuffer final : public std::streambuf {
 };
 
 FILE* open_c_stream(Sink& sink) {
-  constexpr std::size_t kBufferBytes = 4096;
   FILE* const file = ::fopencookie(&sink, "w",
                                    {.read = nullptr,
                                     .write = [](void* cookie, const char* text, std::size_t size) -> ssize_t {
@@ -56,7 +55,8 @@ FILE* open_c_stream(Sink& sink) {
                                     },
                                     .seek = nullptr,
                                     .close = nullptr});
-  if (file != nullptr) std::setvbuf(file, nullptr, _IOLBF, kBufferBytes);
+  // What is not a whole line yet is kept by call (worker::LogLines), not in one buffer of all threads.
+  if (file != nullptr) std::setvbuf(file, nullptr, _IONBF, 0);
   return file;
 }
 

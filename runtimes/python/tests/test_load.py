@@ -41,6 +41,10 @@ FAILURES = [
     ),
     ("def f():\n    1 / 0\nf()\n", "handler.py, line 2: ZeroDivisionError: division by zero"),
     ("x = '\xff\n", "handler.py, line 1: SyntaxError"),
+    (
+        "error = ValueError('no config')\nerror.__notes__ = ['a note']\nraise error\n",
+        "handler.py, line 3: ValueError: no config",
+    ),
 ]
 
 

@@ -174,40 +174,47 @@ def test_cancel_of_a_running_async_call(start):
     assert worker.call(2, path=b"/quick").status == 200
 
 
-def test_cancel_of_an_async_call_that_is_claimed_and_has_not_begun(start):
+def test_cancel_of_an_async_call_that_is_claimed_but_has_not_begun(start):
     worker = start(
         """
         import asyncio, os, time
 
-        def wait_for(name):
+        woken = asyncio.Event()
+
+        def block_until(name):  # the whole loop
             while not os.path.exists(name):
                 time.sleep(0.001)
 
         async def handle(req):
-            if req.path != "/first":
-                return {"body": "ran"}
-            wait_for("more came")
-            await asyncio.sleep(0)
-            open("last step", "w").close()
-            wait_for("cancelled")
-            return {}
-    """
+            if req.path == "/first":
+                print("waiting")
+                await woken.wait()
+            if req.path == "/second":
+                print("blocks")
+                block_until("more-has-come")
+                woken.set()
+                await asyncio.sleep(0)  # the first call ends, and the third is claimed
+                block_until("third-is-cancelled")
+            return {"body": req.path}
+    """,
+        concurrency=2,
     )
-    for slot in (1, 2):
-        worker.set_claim(slot, workers.QUEUED)
-    worker.send(frames.request(1, path=b"/first") + frames.request(2, path=b"/second"))
-    while worker.claim(1) != workers.STARTED:
+    worker.request(1, path=b"/first")
+    assert worker.next_frame().type == frames.LOG
+    for call in (2, 3):
+        worker.set_claim(call, workers.QUEUED)
+    worker.send(frames.request(2, path=b"/second") + frames.request(3, path=b"/third"))
+    assert worker.next_frame().type == frames.LOG
+    worker.request(4, path=b"/fourth")  # is read in the turn in which the first call ends
+    (worker.bundle / "more-has-come").touch()
+    while worker.claim(3) != workers.STARTED:
         assert time.monotonic() < worker.deadline
-    worker.request(3)  # so that the socket is read in the turn in which the first one ends
-    (worker.bundle / "more came").touch()
-    while not (worker.bundle / "last step").exists():
-        assert time.monotonic() < worker.deadline
-    worker.send(frames.frame(frames.CANCEL, call=2, slot=2))
-    (worker.bundle / "cancelled").touch()
-    assert worker.outcome().status == 200
-    assert worker.outcome().kind == frames.CANCELLED
-    assert worker.claim(2) == workers.STARTED
-    assert worker.outcome().body == b"ran"
+    worker.send(frames.frame(frames.CANCEL, b"", 3, 3))
+    (worker.bundle / "third-is-cancelled").touch()
+    ended = {got.call: got for got in (worker.next() for _ in range(4))}
+    assert frames.read_failed(ended[3].payload).kind == frames.CANCELLED
+    bodies = [frames.read_response(ended[call].payload).body for call in (1, 2, 4)]
+    assert bodies == [b"/first", b"/second", b"/fourth"]
     assert worker.shut_down() == 0
 
 

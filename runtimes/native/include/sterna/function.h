@@ -217,7 +217,8 @@ extern "C" __attribute__((visibility("default"), used)) inline void sterna_handl
     const sterna::Request request(*call);
     sterna::border::answer(*call, handle(request));
   } catch (const std::exception& error) {
-    const std::string_view text = error.what();
+    const char* const what = error.what();
+    const std::string_view text = what == nullptr ? "an exception without a text" : what;
     call->fail(call->host, {text.data(), text.size()});
   } catch (...) {
     constexpr std::string_view kText = "an exception that is no std::exception";
