@@ -68,7 +68,10 @@ Channel::Filled Channel::fill(Wait wait) {
       reader_.commit(static_cast<std::size_t>(got));
       return Filled::kBytes;
     }
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINTR) {
+      guard_.on_signal();
+      continue;
+    }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Filled::kNothing;
     close();
   }

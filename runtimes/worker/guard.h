@@ -10,6 +10,9 @@ class Guard {
  public:
   virtual ~Guard() = default;
 
+  // A signal has ended a wait of the holder: runs what user code does about it.
+  virtual void on_signal() {}
+
   // Gives the lock away while the holder waits for the kernel.
   class Pause {
    public:

@@ -397,6 +397,33 @@ def test_multiprocessing_and_its_output(start):
     assert worker.output_text() == "in the child\n" * 2
 
 
+def test_signals_are_handled_while_a_worker_waits(mode):
+    worker = mode(
+        "return {}",
+        before="""
+import signal
+
+def hear(number, frame):
+    print("heard", number)
+    if number == signal.SIGUSR2:
+        raise ValueError("of a signal")
+
+signal.signal(signal.SIGUSR1, hear)
+signal.signal(signal.SIGUSR2, hear)
+""",
+    )
+    if worker.ready_info["async"]:
+        return  # asyncio does so, and ends with what is raised
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        heard = None
+        while heard is None and time.monotonic() < worker.deadline:
+            os.kill(worker.process.pid, number)
+            heard = worker.next_frame_if_any()
+        assert heard is not None and heard.payload[1:] == f"heard {int(number)}\n".encode()
+    assert worker.call().status == 200
+    assert "ValueError: of a signal" in "".join(text for _, _, text in worker.logs)
+
+
 def test_descriptors_of_ours_are_not_inherited(start):
     worker = start(
         """
