@@ -163,8 +163,10 @@ void FunctionTable::drop_candidate_unless(FunctionEntry& entry, const registry::
                                           const registry::Version* wanted) {
   if (!entry.candidate) return;
   const pool::FunctionConfig& config = entry.candidate->config();
+  // One that has loaded is about to be activated, by its number alone. It gets other secrets after that.
+  const bool is_loaded_version = function.wants_loading() && entry.candidate->has_loaded();
   const bool stays = wanted != nullptr && config.version == wanted->number &&
-                     config.secrets == config_of_(function, *wanted).secrets;
+                     (is_loaded_version || config.secrets == config_of_(function, *wanted).secrets);
   if (!stays) let_go(std::move(entry.candidate), nullptr, FunctionPool::Leave::kNow);
 }
 

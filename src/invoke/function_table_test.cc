@@ -561,6 +561,34 @@ TEST_F(RenewalTest, SecretThatChangesTwiceIsTakenAsItIsLast) {
   EXPECT_FALSE(entry().candidate);
 }
 
+TEST_F(RenewalTest, NewVersionThatHasLoadedTakesOverBeforeItGetsAnotherSecret) {
+  start();
+  registry::Function next = function(2, VersionState::kPending, 1);
+  next.secret_values["KEY"] = "old";
+  table_.apply(next);
+  worker(1).ready();
+  settle();
+  EXPECT_EQ(store_.last(), "activate id-motion 2 sync fake 1.0");
+  next.secret_values["KEY"] = "new";
+  table_.apply(next);  // before the activation is written
+  EXPECT_FALSE(worker(1).killed());
+  table_.apply(running_with(2, "new"));
+  EXPECT_EQ(entry().active->config().version, 2U);
+  EXPECT_TRUE(told_to_leave(0));
+  const TestRun& run = invoke();
+  answer(1, "two");
+  EXPECT_EQ(run.body, "two");
+  worker(0).respond(request_, "old", milliseconds(1));
+  worker(0).exit(exit_code(0));
+  pass(milliseconds(100));
+  ASSERT_EQ(launcher_.started(), 3U);
+  EXPECT_EQ(secret_of(2), "new");
+  worker(2).ready();
+  settle();
+  EXPECT_EQ(entry().active->config().secrets.at("KEY"), "new");
+  EXPECT_TRUE(told_to_leave(1));
+}
+
 TEST_F(RenewalTest, FunctionThatFailedRunsAgainWithTheRightSecret) {
   registry::Function failed = running_with(1, "bad");
   failed.status = FunctionStatus::kFailed;

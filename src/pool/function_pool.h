@@ -90,6 +90,8 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   enum class Leave : std::uint8_t { kAfterCalls, kNow };
   void close(FunctionPool* heir, Leave leave);
   bool empty() const { return workers_.empty(); }
+  // The handler was loaded at least once, here or by an earlier server.
+  bool has_loaded() const { return loaded_; }
   // Told on_broken, and nothing has loaded since.
   bool broken() const { return broken_; }
   // Has loaded, here or under an earlier server, and is not broken.

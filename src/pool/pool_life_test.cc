@@ -472,6 +472,56 @@ TEST_F(PoolTest, ANewVersionIsTriedThoughTheShareIsUsedUp) {
   settle();
 }
 
+TEST_F(PoolTest, OneThatLeavesWithItsCallIsTheOnlyOneBeyondTheShare) {
+  config_.share = std::make_shared<SpaceShare>();
+  config_.share->max_replicas = 1;
+  FakeWorker& old = warm();
+  submit();
+  old.begin(request(old));
+  FunctionConfig next = config_;
+  next.proven = false;
+  FunctionPool second(context_, next);
+  second.probe();
+  settle();
+  ASSERT_EQ(launcher_.started(), 2U);
+  worker(1).ready();
+  settle();
+  pool().close(&second, FunctionPool::Leave::kAfterCalls);
+  FunctionPool third(context_, next);
+  third.probe();
+  settle();
+  EXPECT_EQ(launcher_.started(), 2U) << "the first one has its call yet";
+  EXPECT_EQ(config_.share->used.replicas, 2U);
+  old.exit(exit_code(0));
+  settle();
+  third.tick(loop_.now());
+  settle();
+  EXPECT_EQ(launcher_.started(), 3U);
+  for (FunctionPool* pool : {&second, &third}) pool->close(nullptr, FunctionPool::Leave::kNow);
+  launcher_.exit_all();
+  settle();
+}
+
+TEST_F(PoolTest, ANewVersionIsTriedThoughTheServerRunsAsManyWorkersAsItMay) {
+  context_.limits.max_workers_total = 1;
+  FakeWorker& old = warm();
+  submit();
+  old.begin(request(old));
+  FunctionConfig next = config_;
+  next.proven = false;
+  FunctionPool second(context_, next);
+  second.probe();
+  settle();
+  EXPECT_EQ(launcher_.started(), 2U);
+  FunctionPool third(context_, next);
+  third.probe();
+  settle();
+  EXPECT_EQ(launcher_.started(), 2U) << "one too many is enough";
+  for (FunctionPool* pool : {&second, &third}) pool->close(nullptr, FunctionPool::Leave::kNow);
+  launcher_.exit_all();
+  settle();
+}
+
 TEST(WorkerExit, TextSaysWhy) {
   EXPECT_EQ(exit_code(3).text(), "exited with code 3");
   EXPECT_NE(exit_signal(11).text().find("signal 11"), std::string::npos);

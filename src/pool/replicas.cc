@@ -92,17 +92,20 @@ bool FunctionPool::start_worker() {
   return true;
 }
 
-// Of a version that has not been loaded yet one worker is tried though the share is used up, one in a space
-// at a time: else a function whose replicas are all that the space may have could never be changed.
+// Of a version that has not been loaded yet one worker is tried though the share or the server's total is
+// used up, the only one beyond it: else a function whose replicas are all that there may be could never be
+// changed.
 bool FunctionPool::has_room() {
   if (is_share_used_up()) {
     const SpaceShare& share = *config_.share;
-    const bool may_try = !loaded_ && share.on_trial.replicas == 0 && !share.is_over();
+    const bool may_try = !loaded_ && share.may_try();
     // One that is idle has to be gone first.
     if (!may_try && !share.will_have_room(config_.memory_bytes)) context_.evict_idle(config_.space);
     if (!may_try) return false;
   }
-  return context_.workers_total < context_.limits.max_workers_total || context_.evict_idle({});
+  const std::size_t most = context_.limits.max_workers_total;
+  return context_.workers_total < most || context_.evict_idle({}) ||
+         (!loaded_ && context_.workers_total == most);
 }
 
 bool FunctionPool::is_share_used_up() const {

@@ -36,7 +36,10 @@ struct SpaceShare {
     const Sum left = stays();
     return fits({.replicas = left.replicas + 1, .memory_bytes = left.memory_bytes + more_memory_bytes});
   }
-  // Whether there are more than there may be, apart from those.
+  // Whether one more may be tried beyond the share: the only one, those that leave included, because they may
+  // have calls yet.
+  bool may_try() const { return on_trial.replicas == 0 && fits(used); }
+  // Whether there are more than there may be, apart from those that leave or are tried.
   bool is_over() const {
     const Sum left = stays();
     return !fits({.replicas = left.replicas - on_trial.replicas,
