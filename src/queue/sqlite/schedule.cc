@@ -7,6 +7,14 @@ namespace {
 
 constexpr std::size_t kFewDropped = 1000;
 
+Moment moment_of(const Ticket& ticket) {
+  return {ticket.due, ticket.seq};
+}
+
+bool is_later(const Ticket& one, const Ticket& other) {
+  return moment_of(one) > moment_of(other);
+}
+
 }  // namespace
 
 // The row without its blobs, its headers and its places in the indexes come to about a KiB.
@@ -83,7 +91,7 @@ bool Schedule::count_out(Lane& lane, const Ticket& ticket) {
 }
 
 void Schedule::add_delayed(Lane& lane, const Ticket& ticket) {
-  if (count_in(lane, ticket)) delayed_.push({ticket, &lane});
+  if (count_in(lane, ticket)) delay(lane, ticket);
 }
 
 void Schedule::add_ready(Lane& lane, const Ticket& ticket, Turn turn) {
@@ -110,12 +118,37 @@ void Schedule::list(Lane& lane) {
   round_.push_back(lane.space);
 }
 
+void Schedule::delay(Lane& lane, const Ticket& ticket) {
+  const bool is_first = lane.delayed.empty() || is_later(lane.delayed.front(), ticket);
+  if (is_first) unlist_delayed(lane);
+  lane.delayed.push_back(ticket);
+  std::ranges::push_heap(lane.delayed, is_later);
+  if (is_first) list_delayed(lane);
+}
+
+Ticket Schedule::take_first_delayed(Lane& lane) {
+  unlist_delayed(lane);
+  std::ranges::pop_heap(lane.delayed, is_later);
+  const Ticket first = lane.delayed.back();
+  lane.delayed.pop_back();
+  list_delayed(lane);
+  return first;
+}
+
+void Schedule::list_delayed(Lane& lane) {
+  if (!lane.delayed.empty()) delayed_.emplace(moment_of(lane.delayed.front()), &lane);
+}
+
+void Schedule::unlist_delayed(const Lane& lane) {
+  if (!lane.delayed.empty()) delayed_.erase(moment_of(lane.delayed.front()));
+}
+
 bool Schedule::promote(Now now) {
   bool any = false;
-  for (; !delayed_.empty() && delayed_.top().ticket.due <= now.wall; delayed_.pop()) {
-    const auto& [waiting, lane] = delayed_.top();
-    if (!is_there(waiting)) continue;
-    Ticket ticket = waiting;
+  while (!delayed_.empty() && delayed_.begin()->first.first <= now.wall) {
+    Lane* const lane = delayed_.begin()->second;
+    Ticket ticket = take_first_delayed(*lane);
+    if (!is_there(ticket)) continue;
     // A wall clock that has jumped past it says nothing of how long it has been due.
     const Millis due_since = std::max(ticket.due - now.ahead(), promoted_at_);
     ticket.expires_at = due_since + (ticket.expires_at - ticket.due);
@@ -159,29 +192,25 @@ void Schedule::drop(Lane& lane, const Ticket& ticket) {
 // What is delayed and cancelled again and again must not pile up until its time.
 void Schedule::remove_dropped() {
   dropped_ = 0;
-  for (const auto& [id, lane] : lanes_)
-    std::erase_if(lane->ready, [this](const Ticket& ticket) { return !is_there(ticket); });
+  const auto is_gone = [this](const Ticket& ticket) { return !is_there(ticket); };
+  for (const auto& [id, lane] : lanes_) {
+    std::erase_if(lane->ready, is_gone);
+    unlist_delayed(*lane);
+    std::erase_if(lane->delayed, is_gone);
+    std::ranges::make_heap(lane->delayed, is_later);
+    list_delayed(*lane);
+  }
   std::erase_if(expired_, [this](const Waiting& waiting) { return !is_there(waiting.ticket); });
   std::erase_if(paused_, [this](const auto& known) {
     if (is_there(known.second.ticket)) return false;
     --known.second.lane->paused;
     return true;
   });
-  remove_delayed([this](const Delayed& delayed) { return !is_there(delayed.ticket); });
-}
-
-template <class Gone>
-void Schedule::remove_delayed(Gone gone) {
-  std::vector<Delayed> kept;
-  for (; !delayed_.empty(); delayed_.pop()) {
-    if (!gone(delayed_.top())) kept.push_back(delayed_.top());
-  }
-  delayed_ = decltype(delayed_)(std::greater<>(), std::move(kept));
 }
 
 std::size_t Schedule::kept() const {
-  std::size_t kept = at_once_.size() + expired_.size() + paused_.size() + delayed_.size() + leases_.size();
-  for (const auto& [id, lane] : lanes_) kept += lane->ready.size();
+  std::size_t kept = at_once_.size() + expired_.size() + paused_.size() + leases_.size();
+  for (const auto& [id, lane] : lanes_) kept += lane->ready.size() + lane->delayed.size();
   return kept;
 }
 
@@ -213,11 +242,9 @@ void Schedule::clear(Lane& lane) {
     count_out(lane, known.second.ticket);
     return true;
   });
-  remove_delayed([&](const Delayed& delayed) {
-    if (delayed.lane != &lane) return false;
-    count_out(lane, delayed.ticket);
-    return true;
-  });
+  unlist_delayed(lane);
+  for (const Ticket& ticket : lane.delayed) count_out(lane, ticket);
+  lane.delayed.clear();
 }
 
 // --- leases ---
@@ -328,7 +355,7 @@ void Schedule::postpone(std::uint64_t seq, Millis due, Millis ahead) {
   Leased held = release(seq);
   held.ticket.expires_at += ahead;
   held.ticket.due = std::min(due, held.ticket.expires_at);
-  if (waits_on(held)) delayed_.push({held.ticket, held.lane});
+  if (waits_on(held)) delay(*held.lane, held.ticket);
 }
 
 void Schedule::put_back(std::uint64_t seq, Millis until) {

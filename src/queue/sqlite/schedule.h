@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "queue/lease_queue.h"
@@ -44,6 +45,9 @@ std::uint64_t kib_of(std::uint64_t body_bytes);
 
 struct Space;
 
+// When something is to happen: due, then seq.
+using Moment = std::pair<Millis, std::uint64_t>;
+
 // The waiting line of one function.
 struct Lane {
   std::int64_t key = 0;  // in the database
@@ -56,6 +60,7 @@ struct Lane {
   bool forgotten = false;    // the function is gone: nothing enters any more
   std::size_t arriving = 0;  // on their way to the disk, to be added when they are there
   std::deque<Ticket> ready;
+  std::vector<Ticket> delayed;   // a heap, the first one due in front; some may not be there any more
   Millis first_expiry = kNever;  // no ticket of `ready` expires earlier
   std::size_t waiting = 0;  // that are not settled on disk: ready, delayed, paused, leased, and expired ones
   std::size_t paused = 0;   // of these, some may not be there any more
@@ -151,14 +156,6 @@ class Schedule {
   const std::unordered_map<std::string, std::unique_ptr<Lane>>& lanes() const { return lanes_; }
 
  private:
-  struct Delayed {
-    Ticket ticket;
-    Lane* lane = nullptr;
-    bool operator>(const Delayed& other) const {
-      return ticket.due != other.ticket.due ? ticket.due > other.ticket.due : ticket.seq > other.ticket.seq;
-    }
-  };
-
   struct Paused {
     Ticket ticket;
     Lane* lane = nullptr;
@@ -176,8 +173,10 @@ class Schedule {
   void set_aside_front(Lane& lane, Millis age);
   void clear(Lane& lane);
   void remove_dropped();
-  template <class Gone>
-  void remove_delayed(Gone gone);
+  void delay(Lane& lane, const Ticket& ticket);
+  Ticket take_first_delayed(Lane& lane);
+  void list_delayed(Lane& lane);
+  void unlist_delayed(const Lane& lane);
   void list(Lane& lane);
   bool is_there(const Ticket& ticket) const { return there_.contains(ticket.seq); }
   void unlist_front(Space& space);
@@ -190,11 +189,11 @@ class Schedule {
   std::deque<Waiting> at_once_;                                     // what is ready and stands in no line
   std::deque<Waiting> expired_;                                     // set aside
   std::uint64_t waiting_kib_ = 0;
-  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
-  Millis promoted_at_ = INT64_MIN;                    // the age at which `promote` last looked
+  std::map<Moment, Lane*> delayed_;  // lanes where something is delayed, by when the first of it is due
+  Millis promoted_at_ = INT64_MIN;   // the age at which `promote` last looked
   std::unordered_map<std::uint64_t, Paused> paused_;  // put back for a while, by seq
   std::unordered_map<std::uint64_t, Leased> leases_;
-  // All that are counted. One that was dropped may still stand in `ready`, `delayed_` or `expired_`, and is
+  // All that are counted. One that was dropped may still stand in `ready`, `delayed` or `expired_`, and is
   // passed over there.
   SeqSet there_;
   std::size_t dropped_ = 0;  // since `remove_dropped`

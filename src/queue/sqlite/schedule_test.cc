@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <random>
 #include <set>
@@ -137,6 +138,53 @@ TEST(ScheduleTest, WhatIsDueHasItsTimeWhateverTheWallClockDid) {
   EXPECT_FALSE(schedule.promote({.wall = 100, .age = 900}));  // set back
   EXPECT_TRUE(schedule.promote({.wall = 9150, .age = 9950}));
   EXPECT_EQ(lane.ready.back().expires_at, 9900 + 600);
+}
+
+TEST(ScheduleTest, WhatIsDelayedComesInOrderWhoseverItIs) {
+  Schedule schedule;
+  Lane& lane = schedule.lane(kResize);
+  Lane& other = schedule.lane(kMail);
+  const auto due_at = [](std::uint64_t seq, Millis due) {
+    Ticket later = ticket_of(seq, 9000);
+    later.due = due;
+    return later;
+  };
+  schedule.add_delayed(lane, due_at(1, 300));
+  schedule.add_delayed(other, due_at(2, 200));
+  schedule.add_delayed(lane, due_at(3, 100));
+  schedule.add_delayed(other, due_at(4, 300));
+  EXPECT_TRUE(schedule.promote(at(200)));
+  EXPECT_EQ(lane.ready.back().seq, 3U);
+  EXPECT_EQ(other.ready.back().seq, 2U);
+  EXPECT_EQ(lane.ready.size() + other.ready.size(), 2U);
+  schedule.forget(lane);
+  EXPECT_EQ(lane.waiting, 0U);
+  EXPECT_TRUE(schedule.promote(at(300)));
+  EXPECT_EQ(other.ready.back().seq, 4U);
+  EXPECT_EQ(schedule.kept(), 2U);
+}
+
+// The loop does it, so it must not take longer for what others have put off.
+TEST(ScheduleTest, AFunctionThatGoesDoesNotLookAtWhatOthersHavePutOff) {
+  Schedule schedule;
+  Lane& other = schedule.lane(kMail);
+  std::uint64_t seq = 0;
+  const auto later = [&] {
+    Ticket made = ticket_of(++seq, 9000);
+    made.due = 5000;
+    return made;
+  };
+  for (int i = 0; i < 500'000; ++i) schedule.add_delayed(other, later());
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 1000; ++i) {
+    Lane& lane = schedule.lane({.id = "01F" + std::to_string(i), .space = "default", .name = "f"});
+    schedule.add_delayed(lane, later());
+    schedule.forget(lane);
+    schedule.erase_lane(lane.key);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+  EXPECT_EQ(schedule.lanes().size(), 1U);
+  EXPECT_EQ(other.waiting, 500'000U);
 }
 
 TEST(ScheduleTest, WhatWasDroppedDoesNotPileUp) {
