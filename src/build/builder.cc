@@ -81,7 +81,8 @@ void Builder::build(const registry::Function& function, const registry::Version&
           .joined = false};
   logs_.begin(wait.id, wait.version);
   on_disk(
-      [this, space = wait.space, spec = wait.spec, bundle = wait.bundle]() -> Result<std::optional<Recipe>> {
+      [this, space = function.space_id, spec = wait.spec,
+       bundle = wait.bundle]() -> Result<std::optional<Recipe>> {
         const auto files = bundles_.load(bundle);
         if (!files) return std::unexpected(files.error());
         return plan_build(space, spec, *files, tools_);

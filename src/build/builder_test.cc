@@ -70,10 +70,12 @@ class BuilderTest : public ::testing::Test {
     made.bundle = *bundles_->put({{"handler.cc", code}}, "default");
     return made;
   }
-  void build(const std::string& id, const registry::Version& version) {
+  void build(const std::string& id, const registry::Version& version,
+             const std::string& space_id = "01SPACE") {
     registry::Function function;
     function.id = function.name = id;
     function.space = "default";
+    function.space_id = space_id;
     builder_->build(function, version);
   }
 
@@ -165,6 +167,16 @@ TEST_F(BuilderTest, TheSameIsBuiltOnceForAllWhoWait) {
   EXPECT_EQ(launcher_.started(), 1U);
   EXPECT_THAT(results_.lines, ElementsAre("a 1 layer", "b 1 layer", "c 1 layer"));
   EXPECT_THAT(log_of("b"), HasSubstr("shared"));
+}
+
+TEST_F(BuilderTest, ASpaceMadeAnewHasNothingOfTheOneBefore) {
+  const registry::Version one = version("one");
+  build("a", one);
+  succeed(0);
+  ASSERT_TRUE(until_results(1));
+  build("b", one, "01ANOTHER");
+  succeed(1);
+  ASSERT_TRUE(until_results(2));
 }
 
 TEST_F(BuilderTest, AFailureIsToldToAllAndNotKept) {

@@ -68,10 +68,10 @@ bool is_scratch(const File& file) {
 
 // All that the build gets, to the last byte, and whose it is: code that runs in one team's build must not
 // reach another's function.
-std::string key_of(std::string_view space, const Recipe& recipe) {
+std::string key_of(std::string_view space_id, const Recipe& recipe) {
   std::string text;
   const auto add = [&](std::string_view word) { text.append(word).append(1, '\0'); };
-  add(space);
+  add(space_id);
   add(recipe.tool);
   add(recipe.output);
   add(recipe.network == Network::kNone ? "none" : "egress");
@@ -362,12 +362,12 @@ bool may_need_build(const api::FunctionSpec& spec, const std::filesystem::path& 
   return python || node;
 }
 
-Result<std::optional<Recipe>> plan_build(std::string_view space, const api::FunctionSpec& spec,
+Result<std::optional<Recipe>> plan_build(std::string_view space_id, const api::FunctionSpec& spec,
                                          const Files& files, const Toolbox& tools) {
   Files seen;
   std::ranges::copy_if(files, std::back_inserter(seen), std::not_fn(is_scratch));
   auto recipe = plan_kind(spec, seen, tools);
-  if (recipe && *recipe) (*recipe)->key = key_of(space, **recipe);
+  if (recipe && *recipe) (*recipe)->key = key_of(space_id, **recipe);
   return recipe;
 }
 

@@ -59,10 +59,10 @@ struct Recipe {
 // Whether a version with the code in `folder` may need a build; false is certain. Looks at a few names only.
 bool may_need_build(const api::FunctionSpec& spec, const std::filesystem::path& folder);
 
-// For a function of `space`: others share nothing with it. nullopt: nothing is to be built. Fails with
-// invalid, reason `build_impossible`, when a file cannot be read or a tool is missing; the detail says what
-// to do.
-Result<std::optional<Recipe>> plan_build(std::string_view space, const api::FunctionSpec& spec,
+// For a function of the space with that id: others share nothing with it, one of the same name neither.
+// nullopt: nothing is to be built. Fails with invalid, reason `build_impossible`, when a file cannot be read
+// or a tool is missing; the detail says what to do.
+Result<std::optional<Recipe>> plan_build(std::string_view space_id, const api::FunctionSpec& spec,
                                          const bundle::Files& files, const Toolbox& tools);
 
 // The tool at a path: which file it is and when that was changed. nullopt when it cannot be executed.

@@ -49,6 +49,7 @@ using SecretValues = std::map<std::string, std::string>;
 struct Function {
   std::string id;
   std::string space;
+  std::string space_id;  // another one when the space has been deleted and made anew
   std::string name;
   FunctionStatus status = FunctionStatus::kPending;
   std::string status_reason;      // why it is Failed or Pending, or that a newer version failed; else empty

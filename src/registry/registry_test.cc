@@ -134,7 +134,9 @@ TEST_F(RegistryTest, SigningSecretsRotate) {
 
 TEST_F(RegistryTest, SpaceWithFunctionsNeedsForce) {
   ASSERT_TRUE(registry_->create_space({"s", {}}));
-  const std::string id = registry_->create("s", spec_of("f"), "hash")->id;
+  const Function made = *registry_->create("s", spec_of("f"), "hash");
+  const std::string& id = made.id;
+  EXPECT_TRUE(is_ulid(made.space_id));
   EXPECT_EQ(registry_->delete_space("s", Force::kNo).error().reason, "space_not_empty");
   changes_.clear();
   auto orphans = registry_->delete_space("s", Force::kYes);
@@ -146,6 +148,8 @@ TEST_F(RegistryTest, SpaceWithFunctionsNeedsForce) {
   EXPECT_EQ(changes_[1].kind, Change::Kind::kSpaceDeleted);
   EXPECT_EQ(changes_[1].function.space, "s");
   EXPECT_EQ(registry_->find(id).error().reason, "function_not_found");
+  ASSERT_TRUE(registry_->create_space({"s", {}}));
+  EXPECT_NE(registry_->create("s", spec_of("f"), "hash")->space_id, made.space_id);
 }
 
 TEST_F(RegistryTest, NewFunctionIsPendingWithVersionOne) {

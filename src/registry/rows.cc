@@ -47,7 +47,7 @@ const std::string& select_function() {
   static const std::string kSql =
       "SELECT f.id, s.name, f.name, f.stopped, f.crash_reason, f.created_at, f.updated_at, " +
       version_columns("n") + ", " + version_columns("a") + ", " + version_columns("c") +
-      " FROM functions f JOIN spaces s ON s.id = f.space_id"
+      ", f.space_id FROM functions f JOIN spaces s ON s.id = f.space_id"
       " JOIN versions n ON n.function_id = f.id AND n.number = f.newest"
       " LEFT JOIN versions a ON a.function_id = f.id AND a.number = f.active"
       " LEFT JOIN versions c ON c.function_id = f.id AND c.number = f.canary ";
@@ -84,6 +84,7 @@ Result<Function> read_function(const store::Statement& row) {
   Function function;
   function.id = row.text(0);
   function.space = row.text(1);
+  function.space_id = row.text(kCanary + static_cast<int>(kVersionColumns.size()));
   function.name = row.text(2);
   function.created_at = from_ms(row.integer(5));
   function.updated_at = from_ms(row.integer(6));
