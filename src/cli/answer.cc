@@ -24,6 +24,25 @@ std::string fault_of(const HttpReply& reply) {
   return component == "function" || component == "worker" ? "function" : "platform";
 }
 
+// Each answer to a call has X-Call-Id; refusals before that have X-Sterna-Fault.
+bool is_foreign(const HttpHead& head) {
+  return head.find("x-call-id").empty() && head.find("x-sterna-fault").empty();
+}
+
+int tell_foreign(const Target& target, const HttpHead& head) {
+  const std::string detail = fmt::format(
+      "the server answered {} without X-Call-Id: {} is no Sterna server, "
+      "or something before it has answered",
+      printable(head.status_line), target.url);
+  if (target.json) {
+    print_to_stderr(
+        fmt::format("{}\n", api::dump(api::OrderedJson{{"reason", "http_error"}, {"detail", detail}})));
+  } else {
+    print_to_stderr(fmt::format("sterna: platform fault, http_error: {}\n", detail));
+  }
+  return kExitPlatformFault;
+}
+
 }  // namespace
 
 void print_head(const HttpHead& head) {
@@ -61,10 +80,12 @@ void AnswerWriter::take_head(const HttpHead& head) {
   reply_.head = head;
   aside_ = fault() == "platform" || ((kind_ == AnswerKind::kKept || !fault().empty()) &&
                                      head.find("content-type").starts_with("application/problem+json"));
+  foreign_ = kind_ == AnswerKind::kLive && is_foreign(head);
   if (show_head_) print_head(head);
 }
 
 bool AnswerWriter::take_body(std::string_view part) {
+  if (foreign_) return true;
   if (!aside_) return write(part);
   reply_.body.append(part);
   if (reply_.body.size() <= kMaxFaultBytes) return true;
@@ -73,6 +94,7 @@ bool AnswerWriter::take_body(std::string_view part) {
 }
 
 int AnswerWriter::finish(const Target& target, std::string_view function) const {
+  if (foreign_) return tell_foreign(target, reply_.head);
   if (!aside_) return kExitOk;
   const auto problem = api::parse_json(reply_.body);
   const bool is_ours =

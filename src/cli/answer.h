@@ -20,7 +20,8 @@ int tell_fault(const Target& target, std::string_view function, const HttpReply&
 enum class AnswerKind : std::uint8_t { kLive, kKept };
 
 // Takes the answer: to stdout, or aside while it may be a fault. A function's own error statuses are answers
-// like any other, though they carry X-Sterna-Fault too; a fault is a problem document of Sterna's.
+// like any other, though they carry X-Sterna-Fault too; a fault is a problem document of Sterna's. What does
+// not come from a Sterna server at all, but from a proxy before it, is told as a fault of the platform.
 class AnswerWriter {
  public:
   AnswerWriter(AnswerKind kind, bool show_head) : kind_(kind), show_head_(show_head) {}
@@ -37,6 +38,7 @@ class AnswerWriter {
   AnswerKind kind_;
   bool show_head_;
   bool aside_ = false;
+  bool foreign_ = false;  // of somebody before the server
   HttpReply reply_;
 };
 

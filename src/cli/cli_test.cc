@@ -129,10 +129,10 @@ TEST(Invoke, RefusesWhatWouldBeAnotherRequest) {
                                              {"-X", "GET\r\nA: b"},
                                              {"-H", "A: b\nC: d"},
                                              {"-H", "A: b\rC"},
-                                             {"-H", "Content-Length: 3"},
-                                             {"-H", "transfer-encoding: chunked"},
                                              {"-H", "A b: c"},
                                              {"-H", ": c"},
+                                             {"-H", "content-Length: 3"},
+                                             {"-H", "Transfer-Encoding: x"},
                                              {"-p", "/a b"},
                                              {"-p", "/a\nb"}}) {
     const Ran ran = run({"invoke", "f", words[0], words[1], "--url", "http://127.0.0.1:1"});
@@ -198,8 +198,40 @@ TEST(Delete, NamesTheFlagThatForces) {
   EXPECT_THAT(ran.err, HasSubstr("or add --force"));
 }
 
+TEST(Program, SaysThatJsonOfAnotherShapeIsNoAnswer) {
+  for (const char* body : {"[]", "null", "\"x\"", R"({"data":[1]})", ""}) {
+    for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+             {"rollback", "f", "1"}, {"versions", "diff", "f", "1", "2"}, {"secrets", "list"}}) {
+      TestServer server({reply_with("200 OK", "", body)});
+      const std::string url = server.url();
+      std::vector<const char*> all = words;
+      all.insert(all.end(), {"--url", url.c_str()});
+      const Ran ran = run(all);
+      EXPECT_TRUE(ran.status == kExitOk || ran.status == kExitRefused || ran.status == kExitUnreachable)
+          << words.front() << " " << body;
+    }
+  }
+  TestServer server({reply_with("200 OK", "", "[]")});
+  const Ran ran = run({"rollback", "f", "1", "--json", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitRefused);
+  EXPECT_EQ(Json::parse(ran.err).at("reason"), "broken_answer");
+}
+
+TEST(Invoke, AnAnswerOfSomebodyInBetweenIsNotTheFunctions) {
+  TestServer server({reply_with("200 OK", "Content-Type: text/html\r\n", "<h1>log in</h1>"),
+                     reply_with("502 Bad Gateway", "", "<h1>Bad Gateway</h1>")});
+  const std::string url = server.url();
+  const Ran page = run({"invoke", "f", "--url", url.c_str()});
+  EXPECT_EQ(page.status, kExitPlatformFault);
+  EXPECT_EQ(page.out, "");
+  EXPECT_THAT(page.err, HasSubstr("HTTP/1.1 200 OK without X-Call-Id"));
+  const Ran down = run({"invoke", "f", "--json", "--url", url.c_str()});
+  EXPECT_EQ(down.status, kExitPlatformFault);
+  EXPECT_EQ(Json::parse(down.err).at("reason"), "http_error");
+}
+
 TEST(Invoke, PrintsTheAnswerAndNothingElse) {
-  TestServer server({reply_with("404 Not Found", "Content-Type: text/plain\r\n", std::string("a\0b", 3))});
+  TestServer server({reply_with("404 Not Found", "X-Call-Id: C1\r\n", std::string("a\0b", 3))});
   const Ran ran = run({"invoke", "f", "-d", "{\"a\": 1}", "--url", server.url().c_str()});
   EXPECT_EQ(ran.status, kExitOk);
   EXPECT_EQ(ran.out, std::string("a\0b", 3));
@@ -209,9 +241,9 @@ TEST(Invoke, PrintsTheAnswerAndNothingElse) {
 }
 
 TEST(Invoke, ShowsTheHeadWhenAsked) {
-  TestServer server({reply_with("201 Created", "X-A: 1\r\n", "b")});
+  TestServer server({reply_with("201 Created", "X-Call-Id: C1\r\n", "b")});
   const Ran ran = run({"invoke", "f", "-i", "-X", "PUT", "-p", "/x", "--url", server.url().c_str()});
-  EXPECT_EQ(ran.out, "HTTP/1.1 201 Created\r\nContent-Length: 1\r\nX-A: 1\r\n\r\nb");
+  EXPECT_EQ(ran.out, "HTTP/1.1 201 Created\r\nContent-Length: 1\r\nX-Call-Id: C1\r\n\r\nb");
   EXPECT_THAT(server.requests().at(0), StartsWith("PUT /spaces/default/functions/f/invoke/x HTTP/1.1\r\n"));
 }
 
@@ -391,6 +423,27 @@ TEST_F(DeployTest, ShowsTheBuild) {
             "sterna: hi version 1 failed: the build failed: handler.cc:3:5: error: x\n");
   EXPECT_THAT(server.requests().at(2),
               StartsWith("GET /spaces/default/functions/hi/builds/1/logs?follow=true "));
+}
+
+TEST_F(DeployTest, LargeCodeThatFailsTakesItsSettingsBack) {
+  std::ofstream(folder_ / "hi.py") << std::string(kMaxInlineBytes + 1, '#');
+  const auto at = [](int version, int active, std::string_view reason = "") {
+    return reply_with("200 OK", "",
+                      Json{{"name", "hi"},
+                           {"version", version},
+                           {"active_version", active},
+                           {"status", "Running"},
+                           {"status_reason", reason}}
+                          .dump());
+  };
+  const std::string failed = at(3, 2, "version 3 failed: SyntaxError");
+  TestServer server({at(1, 1), at(2, 1), at(3, 1), no_build(), failed, failed, at(3, 1)});
+  const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitRefused);
+  EXPECT_EQ(ran.err, "sterna: hi version 3 failed: SyntaxError\nVersion 1 gets the calls again\n");
+  ASSERT_EQ(server.requests().size(), 7U);
+  EXPECT_THAT(server.requests().at(6), StartsWith("PUT /spaces/default/functions/hi/traffic HTTP/1.1\r\n"));
+  EXPECT_THAT(server.requests().at(6), HasSubstr(R"({"versions":[{"percent":100,"version":1}]})"));
 }
 
 TEST_F(DeployTest, SendsLargeCodeAsAnArchive) {

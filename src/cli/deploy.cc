@@ -35,10 +35,16 @@ Result<int> deploy(const Target& target, const DeployArgs& asked) {
     return send_code(api, *place, std::move(*code));
   }();
   if (!saved) return std::unexpected(with_hint(saved.error(), hint));
-  const auto reported = see_through(
-      api, target, *place, std::move(*saved),
+  auto reported = see_through(
+      api, target, *place, std::move(saved->function),
       {.quiet = args.quiet, .no_wait = args.no_wait, .done = "deployed", .timeout = args.timeout});
-  return reported ? reported : std::unexpected(with_hint(reported.error(), hint));
+  if (reported) return reported;
+  if (reported.error().reason == "version_failed" && saved->halfway) {
+    const api::Json again = take_back_halfway(api, *place, *saved->halfway);
+    if (!again.is_null())
+      reported.error().detail += fmt::format("\nVersion {} gets the calls again", again.dump());
+  }
+  return std::unexpected(with_hint(reported.error(), hint));
 }
 
 }  // namespace sterna::cli

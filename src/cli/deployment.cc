@@ -44,26 +44,52 @@ void take_back(Api& api, const Place& place, const Json& before) {
   }
 }
 
+bool gets_calls(const Json& function, const Json& version) {
+  if (function.value("active_version", Json()) == version) return true;
+  const Json shares = function.value("traffic", Json::array());
+  return std::ranges::any_of(shares,
+                             [&](const Json& share) { return share.value("version", Json()) == version; });
+}
+
 // Settings and code in one request, so that they make one version.
-Result<Json> send_inline(Api& api, const Place& place, Deployable& code) {
+Result<Sent> send_inline(Api& api, const Place& place, Deployable& code) {
   code.settings["source"] = Json{{"files", files_json(code.files)}};
   Json before;
-  return send_settings(api, place, before, code.settings);
+  auto sent = send_settings(api, place, before, code.settings);
+  if (!sent) return std::unexpected(sent.error());
+  return Sent{.function = std::move(*sent)};
 }
 
 // Code too large for JSON follows its settings as an archive.
-Result<Json> send_archive(Api& api, const Place& place, const Deployable& code) {
+Result<Sent> send_archive(Api& api, const Place& place, const Deployable& code) {
   auto archive = pack_tar_gz(code.files);
   if (!archive) return std::unexpected(archive.error());
   Json before;
   auto saved = send_settings(api, place, before, code.settings);
-  if (!saved) return saved;
+  if (!saved) return std::unexpected(saved.error());
   auto sent = api.upload(place.function + "/code" + place.query, "application/gzip", std::move(*archive));
-  if (!sent) take_back(api, place, before);
-  return sent;
+  if (!sent) {
+    take_back(api, place, before);
+    return std::unexpected(sent.error());
+  }
+  Sent both{.function = std::move(*sent)};
+  if (before.is_object()) {
+    both.halfway = {.version = saved->value("version", Json()),
+                    .before = before.value("active_version", Json())};
+  }
+  return both;
 }
 
 }  // namespace
+
+Json take_back_halfway(Api& api, const Place& place, const Sent::Halfway& halfway) {
+  if (halfway.before.is_null()) return {};
+  const auto function = api.get(place.function);
+  if (!function || !gets_calls(*function, halfway.version)) return {};
+  const Json all = Json::array({Json{{"version", halfway.before}, {"percent", 100}}});
+  const auto done = api.send("PUT", place.function + "/traffic", Json{{"versions", all}});
+  return done ? halfway.before : Json();
+}
 
 Result<Place> place_of(const Target& target, const Deployable& code) {
   auto space = space_path(target);
@@ -73,7 +99,7 @@ Result<Place> place_of(const Target& target, const Deployable& code) {
   return Place{.functions = *space + "/functions", .function = *function};
 }
 
-Result<Json> send_code(Api& api, const Place& place, Deployable code) {
+Result<Sent> send_code(Api& api, const Place& place, Deployable code) {
   auto sent = total_bytes(code.files) <= kMaxInlineBytes ? send_inline(api, place, code)
                                                          : send_archive(api, place, code);
   if (!sent) sent.error().detail = with_places(sent.error().detail, code.places);

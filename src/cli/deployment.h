@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cli/api_client.h"
@@ -21,8 +22,22 @@ struct Place {
 // Fails with bad_usage when the space or the code's name cannot be one.
 Result<Place> place_of(const Target& target, const Deployable& code);
 
-// Creates the function or replaces it; answers the function. Fails with what the server refused.
-Result<api::Json> send_code(Api& api, const Place& place, Deployable code);
+struct Sent {
+  api::Json function;  // the server's answer
+  // What large code makes of it on the way: a version with the new settings and the code that was there.
+  struct Halfway {
+    api::Json version;  // its number
+    api::Json before;   // the number of the version that was active; null: none
+  };
+  std::optional<Halfway> halfway{};
+};
+
+// Creates the function or replaces it. Fails with what the server refused.
+Result<Sent> send_code(Api& api, const Place& place, Deployable code);
+
+// After the code has failed: its settings must not stay in service with the code that was there. Answers the
+// version that gets the calls again; null when nothing was to be done, or could be.
+api::Json take_back_halfway(Api& api, const Place& place, const Sent::Halfway& halfway);
 
 // How far the version that `function` (an answer of the API) speaks of has come.
 enum class Rollout : std::uint8_t { kUnderWay, kRunning, kStopped, kFailed };

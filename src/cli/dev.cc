@@ -137,11 +137,11 @@ class Session {
     if (const Status following = follow(last_->settings["name"].get<std::string>(), *place); !following)
       return following;
     // Of a version without a build there is none.
-    build_follower_.emplace(target_,
-                            build_log_path(place->function, sent->value("version", std::int64_t{1}), true),
-                            FollowUntil::kEnd, [this](std::string_view line) { view_.build(line); });
+    build_follower_.emplace(
+        target_, build_log_path(place->function, sent->function.value("version", std::int64_t{1}), true),
+        FollowUntil::kEnd, [this](std::string_view line) { view_.build(line); });
     const auto settled =
-        watch_rollout(api_, *place, std::move(*sent),
+        watch_rollout(api_, *place, std::move(sent->function),
                       [this](const Json&, milliseconds pause) { return !is_interrupted(pause); });
     if (!settled) return std::unexpected(settled.error());
     if (rollout_of(*settled) != Rollout::kUnderWay) build_follower_->wait_until_ended(kFollowPatience);

@@ -8,8 +8,9 @@
 namespace sterna::cli {
 
 // Asks on the terminal without showing what is typed; when standard input is none, reads all of it, without
-// the line feed that `echo` and editors leave at the end. At most a byte more than `most`. Fails with
-// bad_usage when it cannot be read.
+// the line end that `echo` and editors leave there (\n or \r\n). At most a byte more than `most`. Fails with
+// bad_usage when it cannot be read, or ended before anything was typed. A signal that ends or stops the
+// program finds the terminal as it was.
 Result<std::string> read_hidden(const std::string& prompt, std::size_t most);
 
 }  // namespace sterna::cli

@@ -276,8 +276,16 @@ int Program::run_command(int argc, const char* const* argv) {
     return status == 0 ? kExitOk : kExitUsage;  // 0: --help and --version
   }
   while (parts_->target.url.ends_with('/')) parts_->target.url.pop_back();  // addresses are made from it
-  const auto done = parts_->chosen();
-  return done ? *done : print_error(done.error(), parts_->target.json);
+  try {
+    const auto done = parts_->chosen();
+    return done ? *done : print_error(done.error(), parts_->target.json);
+  } catch (const api::Json::exception& error) {  // JSON, but not what was asked for
+    const std::string detail =
+        fmt::format("{} did not answer as a Sterna server does ({}); is it one, and as new as this program?",
+                    parts_->target.url, error.what());
+    return print_error(fail(Code::kInternal, Component::kGateway, "broken_answer", detail).error(),
+                       parts_->target.json);
+  }
 }
 
 }  // namespace sterna::cli

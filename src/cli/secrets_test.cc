@@ -1,7 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <array>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -15,6 +21,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 // Standard input that holds `text` while this lives.
@@ -51,6 +58,91 @@ TEST(Secrets, ValueComesFromStandardInputWithoutItsLastLineFeed) {
   EXPECT_THAT(request, StartsWith("PUT /spaces/default/secrets/KEY HTTP/1.1\r\n"));
   EXPECT_THAT(request, HasSubstr("Content-Type: application/octet-stream\r\n"));
   EXPECT_THAT(request, EndsWith("\r\n\r\ntwo\nlines"));
+}
+
+TEST(Secrets, OnlyALineEndIsTakenOffStandardInput) {
+  TestServer server({secret(""), secret("")});
+  for (const auto& [given, sent] : {std::pair("key\r", "key\r"), std::pair("key\r\n", "key")}) {
+    const Input input(given);
+    EXPECT_EQ(run({"secrets", "set", "KEY", "--url", server.url().c_str()}).status, kExitOk);
+    EXPECT_THAT(server.requests().back(), EndsWith(std::string("\r\n\r\n") + sent));
+  }
+}
+
+// The command in a process of its own on a terminal of its own, asking for the value.
+class Asked {
+ public:
+  Asked() {
+    pid_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (pid_ == 0) {
+      Program program;
+      const std::array words = {"sterna", "secrets", "set", "KEY", "--url", "http://127.0.0.1:1"};
+      ::_exit(program.run(static_cast<int>(words.size()), words.data()));
+    }
+    // The prompt is there a moment before the terminal is silent.
+    while (!shown_.contains("not shown") || echoes()) read_some();
+  }
+  ~Asked() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    ::close(terminal_);
+  }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+
+  void type(std::string_view text) const {
+    EXPECT_EQ(::write(terminal_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  bool echoes() const {
+    termios now{};
+    ::tcgetattr(terminal_, &now);
+    return (now.c_lflag & static_cast<tcflag_t>(ECHO)) != 0;
+  }
+  // As waitpid tells it; what it showed is in shown().
+  int end() {
+    int status = 0;
+    while (::waitpid(pid_, &status, WNOHANG) == 0) read_some();
+    while (read_some()) {
+    }
+    return status;
+  }
+  const std::string& shown() const { return shown_; }
+
+ private:
+  bool read_some() {
+    pollfd input{.fd = terminal_, .events = POLLIN, .revents = 0};
+    if (::poll(&input, 1, 10) <= 0) return false;
+    std::array<char, 1024> part;
+    const auto count = ::read(terminal_, part.data(), part.size());
+    if (count <= 0) return false;
+    shown_.append(part.data(), static_cast<std::size_t>(count));
+    return true;
+  }
+
+  int terminal_ = -1;
+  pid_t pid_ = -1;
+  std::string shown_;
+};
+
+TEST(HiddenInput, TheTerminalShowsAgainAfterASignal) {
+  for (const auto& [key, signal] : {std::pair("\x03", SIGINT), std::pair("\x1c", SIGQUIT)}) {
+    Asked asked;
+    asked.type(key);
+    const int status = asked.end();
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << status;
+    EXPECT_TRUE(asked.echoes());
+  }
+}
+
+TEST(HiddenInput, EndOfInputIsNoValue) {
+  Asked ended;
+  ended.type("\x04");
+  EXPECT_EQ(WEXITSTATUS(ended.end()), kExitUsage);
+  EXPECT_THAT(ended.shown(), HasSubstr("nothing was typed"));
+  Asked typed;
+  typed.type("hunter2\n");
+  EXPECT_EQ(WEXITSTATUS(typed.end()), kExitUnreachable);
+  EXPECT_THAT(typed.shown(), Not(HasSubstr("hunter2")));
 }
 
 TEST(Secrets, ValueComesFromAFileByteForByte) {
