@@ -1,10 +1,13 @@
 #include "main/serve.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include "cli/text.h"
@@ -12,6 +15,11 @@
 
 namespace sterna {
 namespace {
+
+// Of the command line, and the file's own.
+constexpr std::array<std::string_view, 8> kOtherVariables = {
+    "STERNA_CONFIG",    "STERNA_URL",     "STERNA_SPACE",         "STERNA_TOKEN",
+    "STERNA_CLIENT_ID", "STERNA_CA_FILE", "STERNA_CLIENT_SECRET", "STERNA_SIGNING_SECRET"};
 
 const char* environment_variable(const char* name) {
   return std::getenv(name);
@@ -57,15 +65,16 @@ Result<server::Config> ServeCommand::config() const {
 Result<int> ServeCommand::run() const {
   const auto settings = config();
   if (!settings) return std::unexpected(settings.error());
+  if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
   if (print_config_) {
     cli::print(to_toml(*settings));
     return 0;
   }
-  if (auto valid = validate(*settings); !valid) return std::unexpected(valid.error());
   std::error_code gone;
   const auto absolute = server::with_absolute_paths(*settings, std::filesystem::current_path(gone));
   if (!absolute) return std::unexpected(absolute.error());
-  if (auto served = server::serve(*absolute); !served) return std::unexpected(served.error());
+  if (auto served = server::serve(*absolute, server::unknown_variables(environ, kOtherVariables)); !served)
+    return std::unexpected(served.error());
   return 0;
 }
 

@@ -8,7 +8,6 @@
 #include <cstdlib>
 
 #include "base/number.h"
-#include "callback/allow_list.h"
 #include "server/options.h"
 
 namespace sterna::server {
@@ -145,16 +144,6 @@ Status validate(const Config& config) {
     return bad_config(
         fmt::format("data_dir is {}: write the path out, ~ is not expanded", config.data_dir.native()));
   }
-  for (const std::string& target : config.egress_private) {
-    const auto range = parse_ip_range(target);
-    if (!range)
-      return bad_config(fmt::format("egress_private names {}, which is no address or CIDR: {}", target,
-                                    range.error().detail));
-  }
-  for (const std::string& target : config.callback_allow) {
-    if (const auto list = callback::AllowList::parse(std::span(&target, 1)); !list)
-      return bad_config(fmt::format("callback_allow (--callback-allow): {}", list.error().detail));
-  }
   if (config.egress_private.size() > kMaxPrivateTargets)
     return bad_config(fmt::format("egress_private has at most {} entries", kMaxPrivateTargets));
   if (config.python.empty()) {
@@ -227,6 +216,18 @@ std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*
                         is_list ? split_list(value) : std::vector<std::string>{value}, std::move(name)});
   }
   return settings;
+}
+
+std::vector<std::string> unknown_variables(const char* const* environment,
+                                           std::span<const std::string_view> others) {
+  std::vector<std::string> unknown;
+  for (; *environment != nullptr; ++environment) {
+    const std::string_view entry = *environment;
+    const std::string_view name = entry.substr(0, entry.find('='));
+    if (!name.starts_with("STERNA_") || std::ranges::find(others, name) != others.end()) continue;
+    if (std::ranges::find(options(), name, variable_of) == options().end()) unknown.emplace_back(name);
+  }
+  return unknown;
 }
 
 Result<Address> parse_address(std::string_view text) {

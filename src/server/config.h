@@ -162,6 +162,11 @@ Result<std::vector<Setting>> read_settings_file(const std::filesystem::path& fil
 // The STERNA_* variables that name an option. `lookup` is getenv, or a test's.
 std::vector<Setting> settings_from_environment(const char* (*lookup)(const char*));
 
+// Names of the STERNA_* variables in `environment` ("NAME=value", the last one null) that name no option and
+// are none of `others`.
+std::vector<std::string> unknown_variables(const char* const* environment,
+                                           std::span<const std::string_view> others);
+
 // "127.0.0.1:8080", "[::1]:0", "localhost:8080".
 Result<Address> parse_address(std::string_view text);
 std::string to_string(const Address& address);

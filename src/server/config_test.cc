@@ -48,27 +48,23 @@ class FileTest : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST(Validate, PrivateTargetsAreAddresses) {
+TEST(Settings, ListsOfTargetsAndUrlsAreRead) {
   Config config = good_config();
   ASSERT_TRUE(apply(config, "egress_private", "10.1.0.0/16"));
-  EXPECT_TRUE(validate(config));
   EXPECT_EQ(private_targets(config).size(), 1U);
-  config.egress_private = {"10.1.0.0/16", "db.internal"};
-  const Status status = validate(config);
-  ASSERT_FALSE(status);
-  EXPECT_THAT(status.error().detail, HasSubstr("egress_private names db.internal"));
+  EXPECT_TRUE(apply_settings(
+      config, std::vector<Setting>{{"callback_allow", {"127.0.0.0/8", "*.internal"}, "here"}}));
+  EXPECT_TRUE(apply(config, "build.pip_index_url", "http://[::1]:8080/simple"));
+  EXPECT_TRUE(apply(config, "build.npm_registry", "https://npm.example.org"));
+  EXPECT_TRUE(apply(config, "build.npm_registry", ""));
+  EXPECT_TRUE(validate(config));
 }
 
-TEST(Validate, CallbackTargetsAreAddressesOrNames) {
-  Config config = good_config();
-  config.callback_allow = {"127.0.0.0/8", "*.internal"};
-  EXPECT_TRUE(validate(config));
-  config.callback_allow = {"127.0.0.0/8", "foo/99"};
-  const Status status = validate(config);
-  ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().reason, "bad_config");
-  EXPECT_THAT(status.error().detail, HasSubstr("--callback-allow"));
-  EXPECT_THAT(status.error().detail, HasSubstr("foo/99"));
+TEST(Variables, ThatAreNotKnownAreNamed) {
+  const char* const environment[] = {
+      "STERNA_MAX_BODY_BYTE=1", "STERNA_MAX_BODY_BYTES=1", "STERNA_URL=x", "PATH=/bin", "STERNA_", nullptr};
+  const std::string_view others[] = {"STERNA_URL"};
+  EXPECT_THAT(unknown_variables(environment, others), ElementsAre("STERNA_MAX_BODY_BYTE", "STERNA_"));
 }
 
 TEST(Settings, SandboxIsBestEffortStrictOrOff) {
@@ -219,9 +215,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"spares", "", "a number"}, Refusal{"drain_seconds", "nan", "seconds from 0 to 3600"},
         Refusal{"drain_seconds", "1e9", "seconds from 0 to 3600"}, Refusal{"auth", "basic", "none or oauth2"},
         Refusal{"allow_network_host", "yes", "true or false"}, Refusal{"data_dir", "", "a path"},
-        Refusal{"listen", "8080", "host:port"}, Refusal{"listen", "127.0.0.1:65536", "host:port"},
-        Refusal{"listen", "127.0.0.1:", "host:port"}, Refusal{"listen", "::1:80", "IPv6 in brackets"},
-        Refusal{"listen", "example.org:80", "host:port"}));
+        Refusal{"egress_private", "db.internal", "not addresses or CIDRs"},
+        Refusal{"callback_allow", "foo/99", "not addresses, CIDRs or host names"},
+        Refusal{"callback_allow", "bad host!", "not addresses, CIDRs or host names"},
+        Refusal{"build.pip_index_url", "not a url", "a URL: it begins with http:// or https://"},
+        Refusal{"build.pip_index_url", "ftp://x", "a URL"},
+        Refusal{"build.npm_registry", "http:///x", "a URL"}, Refusal{"listen", "8080", "host:port"},
+        Refusal{"listen", "127.0.0.1:65536", "host:port"}, Refusal{"listen", "127.0.0.1:", "host:port"},
+        Refusal{"listen", "::1:80", "IPv6 in brackets"}, Refusal{"listen", "example.org:80", "host:port"}));
 
 TEST(Addresses, AreReadAndWritten) {
   for (const char* text : {"127.0.0.1:8080", "[::1]:0", "0.0.0.0:80", "[fe80::1]:65535"}) {

@@ -8,7 +8,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/ip_address.h"
 #include "base/number.h"
+#include "callback/allow_list.h"
 
 namespace sterna::server {
 namespace {
@@ -21,6 +23,25 @@ constexpr std::array<std::string_view, 4> kLevelWords = {"debug", "info", "warn"
 constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
 constexpr std::array<std::string_view, 3> kSandboxWords = {"best_effort", "strict", "off"};
 constexpr std::uint64_t kGiB = 1ULL << 30;
+
+std::string check_range(const std::string& value) {
+  const auto range = parse_ip_range(value);
+  return range ? "" : range.error().detail;
+}
+
+std::string check_callback_target(const std::string& value) {
+  const auto list = callback::AllowList::parse(std::span(&value, 1));
+  return list ? "" : list.error().detail;
+}
+
+// Just enough that pip and npm have a server to ask.
+std::string check_url(const std::string& value) {
+  constexpr const char* kForm = "it begins with http:// or https:// and a host, without spaces";
+  const std::size_t host = value.starts_with("http://") ? 7 : value.starts_with("https://") ? 8 : 0;
+  const bool has_host = host != 0 && host < value.size() && value[host] != '/' && value[host] != '?';
+  const bool plain = std::ranges::all_of(value, [](char c) { return c > ' ' && c < 0x7f; });
+  return has_host && plain ? "" : kForm;
+}
 
 #define STERNA_FIELD(type, member) (+[](Config& config) -> type& { return config.member; })
 #define STERNA_NUMBER(member, min, max)           \
@@ -91,13 +112,15 @@ const std::array kOptions = {
            "what is missing) "
            "or strict (the server does not start). With off there is no sandbox, and functions can do what "
            "a user of the machine can: for development and for comparison, only on a loopback address."},
-    Option{"egress_private",
-           Words{STERNA_FIELD(std::vector<std::string>, egress_private), "addresses or CIDRs", 0},
-           "Private targets that functions may name in limits.egress_allow, and that builds reach, e.g. "
-           "10.1.0.0/16. Without "
-           "them functions reach public addresses only."},
+    Option{
+        "egress_private",
+        Words{STERNA_FIELD(std::vector<std::string>, egress_private), "addresses or CIDRs", 0, check_range},
+        "Private targets that functions may name in limits.egress_allow, and that builds reach, e.g. "
+        "10.1.0.0/16. Without "
+        "them functions reach public addresses only."},
     Option{"callback_allow",
-           Words{STERNA_FIELD(std::vector<std::string>, callback_allow), "addresses, CIDRs or host names", 0},
+           Words{STERNA_FIELD(std::vector<std::string>, callback_allow), "addresses, CIDRs or host names", 0,
+                 check_callback_target},
            "Private targets that callbacks of all spaces may go to, e.g. 127.0.0.0/8 or hooks.internal; "
            "public ones are always allowed."},
     Option{"limits.max_body_bytes", STERNA_NUMBER(limits.max_body_bytes, 1, kGiB),
@@ -198,11 +221,11 @@ const std::array kOptions = {
         "goes first."},
     Option{"build.log_bytes", STERNA_NUMBER(build.log_bytes, 16ULL << 10, kGiB),
            "Log kept of one build: its beginning and its end."},
-    Option{"build.pip_index_url", Text{STERNA_FIELD(std::string, build.pip_index_url), "a URL"},
+    Option{"build.pip_index_url", Text{STERNA_FIELD(std::string, build.pip_index_url), "a URL", check_url},
            "Index that pip asks for packages. Empty: pip's own."},
     Option{"build.wheels_dir", Path{STERNA_FIELD(std::filesystem::path, build.wheels_dir)},
            "Folder of wheels that pip may take beside the index. Default: none."},
-    Option{"build.npm_registry", Text{STERNA_FIELD(std::string, build.npm_registry), "a URL"},
+    Option{"build.npm_registry", Text{STERNA_FIELD(std::string, build.npm_registry), "a URL", check_url},
            "Registry that npm asks for packages. Empty: npm's own."},
     Option{"build.cxx", Path{STERNA_FIELD(std::filesystem::path, build.cxx)},
            "C++ compiler. Default: c++, g++, clang++ or the newest clang++-N in /usr/bin."},
@@ -241,6 +264,12 @@ double to_seconds(milliseconds value) {
 std::unexpected<Error> refuse(const Setting& setting, std::string_view value, std::string_view wanted) {
   return fail(Code::kInvalid, Component::kGateway, "bad_config",
               fmt::format("{} is {}, which is not {}", setting.where, toml_string(value), wanted));
+}
+
+Status check_value(Check check, const Setting& setting, const std::string& value, std::string_view form) {
+  if (check == nullptr) return {};
+  const std::string wrong = check(value);
+  return wrong.empty() ? Status() : refuse(setting, value, fmt::format("{}: {}", form, wrong));
 }
 
 Status set_number(const Number& kind, Config& config, const Setting& setting, const std::string& value,
@@ -334,6 +363,9 @@ std::string form_of(const Option& option) {
 Status set_option(const Option& option, Config& config, const Setting& setting) {
   if (const auto* words = std::get_if<Words>(&option.kind)) {
     if (setting.values.size() < words->least) return refuse(setting, "", words->form);
+    for (const std::string& value : setting.values) {
+      if (auto good = check_value(words->check, setting, value, words->form); !good) return good;
+    }
     words->field(config) = setting.values;
     return {};
   }
@@ -348,6 +380,9 @@ Status set_option(const Option& option, Config& config, const Setting& setting) 
                         [&](const Switch& kind) { return set_switch(kind, config, setting, value, form); },
                         [&](const Choice& kind) { return set_choice(kind, config, setting, value, form); },
                         [&](const Text& kind) -> Status {
+                          if (!value.empty()) {
+                            if (auto good = check_value(kind.check, setting, value, form); !good) return good;
+                          }
                           kind.field(config) = value;
                           return {};
                         },

@@ -29,9 +29,12 @@ struct Seconds {
 struct Switch {
   bool& (*field)(Config&);
 };
+// Why a value is refused; empty when it is good.
+using Check = std::string (*)(const std::string& value);
 struct Text {
   std::string& (*field)(Config&);
   std::string_view form;  // what it is, e.g. "a URL"; it may be empty
+  Check check;            // of one that is not empty
 };
 struct Path {
   std::filesystem::path& (*field)(Config&);
@@ -40,6 +43,7 @@ struct Words {
   std::vector<std::string>& (*field)(Config&);
   std::string_view form;  // what they are, e.g. "paths"
   std::size_t least;      // how many there must be
+  Check check = nullptr;  // of each
 };
 struct HostPort {
   Address& (*field)(Config&);

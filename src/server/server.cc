@@ -541,13 +541,17 @@ void tell_sandbox(const sandbox::Probe& probe) {
 
 }  // namespace
 
-Status serve(const Config& config) {
+Status serve(const Config& config, const std::vector<std::string>& unknown_variables) {
   log::configure(config.log_level, config.log_format);
   if (const Status valid = validate(config); !valid) return valid;
   Signals::block();
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit (ulimit -f) is a failed write
   const log::Background log_writer;
+  if (!unknown_variables.empty()) {
+    log::warn("variables that are not known are left out",
+              {{"names", text(fmt::format("{}", fmt::join(unknown_variables, " ")))}});
+  }
   if (const Status enough = raise_descriptor_limit(); !enough) return enough;
 
   auto lock = store::DataLock::acquire(config.data_dir);
