@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/number.h"
 #include "bundle/archive.h"
 #include "bundle/source.h"
 #include "gateway/management.h"
@@ -34,19 +35,42 @@ std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& requ
   return bundle::parse_source(*json, "", &spec, max_bytes);
 }
 
-// The first of the types that we have which `Accept` names; JSON when it names none.
-std::string_view wanted_type(std::string_view accept) {
-  while (!accept.empty()) {
-    std::string_view item = accept.substr(0, accept.find(','));
-    accept.remove_prefix(std::min(accept.size(), item.size() + 1));
-    item = item.substr(0, item.find(';'));
-    while (item.starts_with(' ')) item.remove_prefix(1);
-    while (item.ends_with(' ')) item.remove_suffix(1);
-    if (item == kZipType) return kZipType;
-    if (is_gzip(item)) return kGzipType;
-    if (item == kJsonType) return kJsonType;
+// Takes what stands before the next `mark` out of `text`, without the blanks around it.
+std::string_view take_part(std::string_view& text, char mark) {
+  std::string_view part = text.substr(0, text.find(mark));
+  text.remove_prefix(std::min(text.size(), part.size() + 1));
+  while (part.starts_with(' ') || part.starts_with('\t')) part.remove_prefix(1);
+  while (part.ends_with(' ') || part.ends_with('\t')) part.remove_suffix(1);
+  return part;
+}
+
+// RFC 9110 12.4.2; what is no weight counts as 1.
+double weight_of(std::string_view parameters) {
+  while (!parameters.empty()) {
+    const std::string_view parameter = take_part(parameters, ';');
+    if (parameter.starts_with("q=") || parameter.starts_with("Q="))
+      return parse_number<double>(parameter.substr(2)).value_or(1);
   }
-  return kJsonType;
+  return 1;
+}
+
+// Of the types that we have the one to which `Accept` gives the most weight, of several the first; JSON for
+// whatever else is taken, and when nothing is.
+std::string_view wanted_type(std::string_view accept) {
+  std::string_view wanted = kJsonType;
+  double most = 0;
+  while (!accept.empty()) {
+    std::string_view range = take_part(accept, ',');
+    const std::string_view name = take_part(range, ';');
+    const bool json = name == kJsonType || name == "*/*" || name == "application/*";
+    const std::string_view type = name == kZipType ? kZipType : is_gzip(name) ? kGzipType : kJsonType;
+    const bool ours = json || type != kJsonType;
+    if (const double weight = weight_of(range); ours && weight > most) {
+      most = weight;
+      wanted = type;
+    }
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -60,7 +84,11 @@ Management::Answer Management::get_code(const Call& call) {
   const auto files = bundles_.load(function->newest.bundle);
   if (!files) return problem(files.error());
   const std::string_view type = wanted_type(header_of(call.request, "accept"));
-  if (type == kJsonType) return json_reply(200, bundle::source_json(*files, function->newest.spec));
+  if (type == kJsonType) {
+    ManagementReply reply = json_reply(200, bundle::source_json(*files, function->newest.spec));
+    reply.headers.push_back({"Vary", "Accept"});
+    return reply;
+  }
   const bool zip = type == kZipType;
   Result<std::string> packed =
       bundle::pack(*files, zip ? bundle::ArchiveKind::kZip : bundle::ArchiveKind::kTarGz);
@@ -68,6 +96,7 @@ Management::Answer Management::get_code(const Call& call) {
   const std::string file_name = function->name + (zip ? ".zip" : ".tar.gz");
   return ManagementReply{200,
                          {{"Content-Type", std::string(type)},
+                          {"Vary", "Accept"},
                           {"Content-Disposition", "attachment; filename=\"" + file_name + "\""}},
                          std::move(*packed)};
 }

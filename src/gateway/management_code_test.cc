@@ -43,6 +43,24 @@ TEST_F(ManagementCodeTest, ArchivesGoInAndComeOut) {
   EXPECT_EQ(bundle_count(), 2);
 }
 
+TEST_F(ManagementCodeTest, TheTypeWithTheMostWeightIsSent) {
+  create("one");
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "application/json"},
+      {"*/*", "application/json"},
+      {"application/zip, application/gzip", "application/zip"},
+      {"application/zip;q=0.1, application/json;q=0.9", "application/json"},
+      {"application/zip; q=0.5,application/gzip ;q=0.8", "application/gzip"},
+      {"application/zip;q=0", "application/json"},
+      {"application/zip;q=0.2, */*;q=0.1", "application/zip"},
+      {"application/zip;level=1;Q=0.3, application/*;q=0.4", "application/json"}};
+  for (const auto& [accept, type] : cases) {
+    const ManagementReply reply = send("GET", code_, "", "", accept);
+    EXPECT_EQ(header(reply, "Content-Type"), type) << accept;
+    EXPECT_EQ(header(reply, "Vary"), "Accept") << accept;
+  }
+}
+
 TEST_F(ManagementCodeTest, BadCodeChangesNothing) {
   create("one");
   const std::string folder =
