@@ -84,6 +84,18 @@ TEST_F(OpenApiTest, SaysWhichScopesAreNeeded) {
   EXPECT_EQ(scopes.size(), 26U);
 }
 
+// Of whatever waits for its turn on the management thread, and of what is written there.
+TEST_F(OpenApiTest, SaysWhenManagementIsRefusedForRoom) {
+  for (const auto& [path, item] : document()["paths"].items()) {
+    for (const char* method : {"get", "post", "put", "patch", "delete"}) {
+      if (!item.contains(method) || !parse_management_route(concrete(path))) continue;
+      const api::Json& responses = item[method]["responses"];
+      EXPECT_TRUE(responses.contains("503") || path == "/openapi.json") << method << " " << path;
+      EXPECT_EQ(responses.contains("507"), std::string_view(method) != "get") << method << " " << path;
+    }
+  }
+}
+
 // What the document says of a path is what the server's Allow header says.
 TEST_F(OpenApiTest, DescribesEveryMethodOfTheManagementApi) {
   std::size_t seen = 0;

@@ -245,3 +245,34 @@ def test_parameters_of_paths_are_declared(document):
             ]
             if method in item:
                 assert names == [each["name"] for each in declared if each["in"] == "path"], (method, path)
+
+
+def test_null_takes_a_setting_back_as_described(server, document):
+    server.request("POST", "/spaces/default/apps", json={"name": "taken-back", "scopes": ["function.read"]})
+    bodies = {
+        "patchSpace": {"callback_allow": None, "rate_limit": None, "quota": None},
+        "patchApp": {"description": None, "functions": None, "expires_at": None, "rate_limit": None},
+    }
+    for operation_id, body in bodies.items():
+        method, path, operation = document.operations[operation_id]
+        described = next(iter(operation["requestBody"]["content"].values()))["schema"]
+        document.validate(body, described)
+        answer = server.request(method.upper(), filled(path, app="taken-back"), json=body, headers=MERGE)
+        assert answer.status_code == 200, answer.text
+
+
+def test_calls_that_are_kept_are_answered_as_described(server, document):
+    server.deploy("kept", "import time\ndef handle(req):\n    time.sleep(float(req.body or 0))\n    return 'done'\n")
+    _, path, operation = document.operations["invokePost"]
+    target, key = filled(path, name="kept"), {"Idempotency-Key": "one"}
+    declared = {document.resolved(each)["name"] for each in operation["parameters"]}
+    assert declared == {"X-Call-Id", "Idempotency-Key", "Prefer"}
+    assert server.request("POST", target, headers=key).status_code == 200
+    for headers, body, status in [
+        (key, b"0.1", 422),
+        ({"Idempotency-Key": ""}, b"", 400),
+        ({"Prefer": "respond-async, wait=0"}, b"0.2", 202),
+    ]:
+        answer = server.request("POST", target, headers=headers, content=body)
+        assert answer.status_code == status and str(status) in operation["responses"], (status, answer.text)
+        document.check("invokePost", answer)
