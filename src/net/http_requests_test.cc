@@ -20,6 +20,20 @@ TEST_F(HttpTest, AnswersAndKeepsTheConnection) {
   EXPECT_EQ(server().connections(), 1U);
 }
 
+TEST_F(HttpTest, AClientOfVersion4IsNamedAsSuchWhereBothVersionsAreServed) {
+  listen_on_ = "::";
+  std::string name;
+  service_.request = [&](HttpConnection& connection) {
+    name = connection.client();
+    connection.begin(200);
+    connection.send("ok");
+  };
+  Client client(*this);
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(ends_with(client, "ok"));
+  EXPECT_EQ(name, "127.0.0.1");
+}
+
 TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
   Client client(*this);
   std::string requests;

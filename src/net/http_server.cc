@@ -1,6 +1,5 @@
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -15,6 +14,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/ip_address.h"
 #include "net/http1_connection.h"
 
 namespace sterna::net {
@@ -65,16 +65,10 @@ UniqueFd open_reserve() {
   return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
+// One that came to a socket of version 6 by version 4 is told as what it is: 192.0.2.1, not ::ffff:192.0.2.1.
 std::string address_text(const sockaddr_storage& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (address.ss_family == AF_INET6) {
-    const auto* six = reinterpret_cast<const sockaddr_in6*>(&address);
-    ::inet_ntop(AF_INET6, &six->sin6_addr, text.data(), text.size());
-  } else {
-    const auto* four = reinterpret_cast<const sockaddr_in*>(&address);
-    ::inet_ntop(AF_INET, &four->sin_addr, text.data(), text.size());
-  }
-  return text.data();
+  const auto ip = ip_of(reinterpret_cast<const sockaddr&>(address));
+  return ip ? to_string(*ip) : "";
 }
 
 std::unexpected<Error> cannot_listen(const std::string& host, std::uint16_t port, std::string_view why) {
