@@ -322,8 +322,18 @@ TEST(Program, PrintsErrorsAsJsonWhenAsked) {
             "{\"reason\":\"function_not_found\",\"detail\":\"no f\"}\n");
 }
 
+const std::string kLines = "Content-Type: application/x-ndjson\r\n";
+
+TEST(Program, APageOfSomebodyInBetweenIsNoLog) {
+  TestServer server({reply_with("200 OK", "Content-Type: text/html\r\n", "<h1>log in</h1>")});
+  const Ran ran = run({"logs", "f", "--url", server.url().c_str()});
+  EXPECT_EQ(ran.status, kExitRefused);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, HasSubstr("the server answered HTTP/1.1 200 OK"));
+}
+
 TEST(Program, FollowsLogs) {
-  TestServer server({reply_with("200 OK", "",
+  TestServer server({reply_with("200 OK", kLines,
                                 "{\"timestamp\":\"T1\",\"stream\":\"stdout\",\"text\":\"a\"}\n"
                                 "{\"timestamp\":\"T2\",\"stream\":\"stderr\",\"text\":\"b\"}\n")});
   const Ran ran = run({"logs", "f", "-f", "--tail", "5", "--since", "2026-01-01T00:00:00+01:00", "--url",
@@ -336,8 +346,8 @@ TEST(Program, FollowsLogs) {
 
 TEST(Program, ShowsTheLogOfTheNewestBuild) {
   TestServer server({reply_with("200 OK", "", R"({"name": "f", "version": 7})"),
-                     reply_with("200 OK", "", "{\"stream\":\"output\",\"text\":\"a\"}\n"),
-                     reply_with("200 OK", "", "{\"stream\":\"output\",\"text\":\"b\"}\n")});
+                     reply_with("200 OK", kLines, "{\"stream\":\"output\",\"text\":\"a\"}\n"),
+                     reply_with("200 OK", kLines, "{\"stream\":\"output\",\"text\":\"b\"}\n")});
   const std::string url = server.url();
   EXPECT_EQ(run({"builds", "logs", "f", "--url", url.c_str()}).out, "a\n");
   EXPECT_EQ(run({"builds", "logs", "f", "2", "-f", "--json", "--url", url.c_str()}).out,
@@ -414,7 +424,7 @@ TEST_F(DeployTest, ShowsTheBuild) {
                           "\n"
                           R"({"stream":"output","text":"handler.cc:3:5: error: x"})"
                           "\n";
-  TestServer server({not_found(), function("Building"), reply_with("200 OK", "", log),
+  TestServer server({not_found(), function("Building"), reply_with("200 OK", kLines, log),
                      function("Failed", "the build failed: handler.cc:3:5: error: x")});
   const Ran ran = run({"deploy", file_.c_str(), "--url", server.url().c_str()});
   EXPECT_EQ(ran.status, kExitRefused);

@@ -60,22 +60,24 @@ Result<std::string> logs_path(const Target& target, const LogsArgs& args) {
 
 Status read_log(Api& api, const std::string& path, const LogSinks& sinks) {
   HttpReply refusal;
+  bool is_log = false;
   Lines lines(sinks.on_line);
   const HttpSinks parts{
       .on_head =
           [&](const HttpHead& head) {
             refusal.head = head;
-            if (head.status < 400 && sinks.on_begin) sinks.on_begin();
+            is_log = head.status < 400 && head.find("content-type").starts_with("application/x-ndjson");
+            if (is_log && sinks.on_begin) sinks.on_begin();
           },
       .on_body =
           [&](std::string_view part) {
-            if (refusal.head.status < 400) return lines.take(part);
+            if (is_log) return lines.take(part);
             refusal.body.append(part);
             return refusal.body.size() <= kMaxLineBytes;
           },
   };
   if (auto done = api.stream(api.request("GET", path), parts); !done) return done;
-  if (refusal.head.status >= 400) return std::unexpected(error_of(refusal));
+  if (!is_log) return std::unexpected(error_of(refusal));  // something before the server may have answered
   lines.finish();
   return {};
 }
