@@ -144,8 +144,9 @@ void FunctionTable::change_canary(FunctionEntry& entry, const registry::Function
   if (wanted && is_of(entry.canary, *wanted) && !has_old_secrets(*entry.canary, function, *wanted)) return;
   let_go(std::move(entry.canary), entry.active.get(), FunctionPool::Leave::kAfterCalls);
   if (!wanted) return;
-  entry.canary =
-      is_of(entry.candidate, *wanted) ? std::move(entry.candidate) : make_pool(function, *wanted, true);
+  const bool has_loaded =
+      is_of(entry.candidate, *wanted) && !has_old_secrets(*entry.candidate, function, *wanted);
+  entry.canary = has_loaded ? std::move(entry.candidate) : make_pool(function, *wanted, true);
   watch(*entry.canary);
 }
 

@@ -47,6 +47,24 @@ class TrafficTest : public TableTest {
   }
 };
 
+TEST_F(TrafficTest, ASecretThatWasSetBeforeItsActivationReachesTheCanary) {
+  table_.apply(running(1));
+  registry::Function next = function(2, VersionState::kPending, 1);
+  table_.apply(next);
+  worker(0).ready();
+  settle();
+  next.secret_values["KEY"] = "new";
+  table_.apply(next);
+  EXPECT_FALSE(worker(0).killed());
+  registry::Function canary = shared(50);
+  canary.secret_values = next.secret_values;
+  table_.apply(canary);
+  ASSERT_TRUE(entry().canary);
+  EXPECT_EQ(entry().canary->config().secrets.at("KEY"), "new");
+  EXPECT_FALSE(entry().candidate);
+  EXPECT_TRUE(worker(0).killed());
+}
+
 TEST_F(TrafficTest, CallsAreSharedOut) {
   start(20);
   EXPECT_EQ(launcher_.started(), 2U);  // the worker that loaded the canary serves it
