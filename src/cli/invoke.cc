@@ -90,9 +90,9 @@ std::string quoted(const std::string& text) {
 Status check_raw(const InvokeArgs& args) {
   if (!args.method.empty() && !is_token(args.method))
     return bad_usage(fmt::format("-X {}: write a method of letters, such as PUT", quoted(args.method)));
-  if (has_control_character(args.path) || args.path.contains(' ') || args.path.contains('\t'))
-    return bad_usage(
-        fmt::format("-p {}: write spaces and control characters as %20 and the like", quoted(args.path)));
+  if (has_control_character(args.path) || args.path.find_first_of(" \t#") != std::string::npos)
+    return bad_usage(fmt::format("-p {}: write spaces, # and control characters as %20, %23 and the like",
+                                 quoted(args.path)));
   for (const std::string& header : args.headers) {
     const std::size_t colon = header.find(':');
     if (colon == std::string::npos) return bad_usage(fmt::format("-H '{}': write 'Name: value'", header));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -158,18 +159,22 @@ Result<std::string> pack_tar_gz(const std::vector<PackedFile>& files) {
 }
 
 Result<std::string> read_file(const fs::path& file, std::size_t max_bytes) {
-  std::error_code error;
-  const auto size = fs::file_size(file, error);
-  if (error) return bad_usage(fmt::format("cannot read {}: {}", file.native(), error.message()));
-  if (size > max_bytes) {
-    return bad_usage(
-        fmt::format("{} is too large: at most {} bytes of code in all", file.native(), kMaxCodeBytes));
-  }
+  const auto cannot_read = [&] {
+    return bad_usage(fmt::format("cannot read {}: {}", file.native(), std::strerror(errno)));
+  };
   std::ifstream in(file, std::ios::binary);
-  if (!in) return bad_usage(fmt::format("cannot read {}: {}", file.native(), std::strerror(errno)));
-  std::string content(size, '\0');
-  in.read(content.data(), static_cast<std::streamsize>(size));
-  if (!in) return fail_errno(Component::kGateway, "reading " + file.native(), EIO);
+  if (!in) return cannot_read();
+  std::string content;
+  // To the end, and not as long as it says: it may be a pipe.
+  std::array<char, 64U << 10> part{};
+  while (in.read(part.data(), part.size()), in.gcount() > 0) {
+    content.append(part.data(), static_cast<std::size_t>(in.gcount()));
+    if (content.size() > max_bytes) {
+      return bad_usage(
+          fmt::format("{} is too large: at most {} bytes of code in all", file.native(), kMaxCodeBytes));
+    }
+  }
+  if (in.bad()) return cannot_read();  // a folder, say
   return content;
 }
 

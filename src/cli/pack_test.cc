@@ -2,8 +2,11 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -95,6 +98,17 @@ TEST_F(FolderTest, ReadsAtMostTheLimit) {
   write("a", "12345");
   EXPECT_EQ(read_file(folder_ / "a", 5).value(), "12345");
   EXPECT_THAT(read_file(folder_ / "a", 4).error().detail, HasSubstr("too large"));
+  EXPECT_THAT(read_file(folder_, 4).error().detail, HasSubstr("Is a directory"));
+  EXPECT_THAT(read_file(folder_ / "b", 4).error().detail, HasSubstr("No such file"));
+}
+
+TEST_F(FolderTest, ReadsPipesToTheirEnd) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ASSERT_EQ(::write(ends[1], "12345", 5), 5);
+  ::close(ends[1]);
+  EXPECT_EQ(read_file(fmt::format("/proc/self/fd/{}", ends[0]), 5).value(), "12345");
+  ::close(ends[0]);
 }
 
 TEST(Pack, MakesAnArchiveThatGivesTheFilesBack) {
