@@ -92,7 +92,7 @@ def send_sync(channel, call, slot, run_ns, answer, window):
 
 async def send_async(channel, call, slot, run_ns, answer, window):
     """The same in an event loop; `window.take_window` is a coroutine there, `window.flush` asks for a
-    flush soon."""
+    flush soon, `window.threads` run what may block."""
     body = answer.body
     is_async = isinstance(body, collections.abc.AsyncIterable)
     chunks = aiter(body) if is_async else body
@@ -103,7 +103,7 @@ async def send_async(channel, call, slot, run_ns, answer, window):
         while wish is not DONE:
             if wish is NEXT_CHUNK:
                 window.flush()
-                chunk = await (anext(chunks, _END) if is_async else _next_in_thread(chunks))
+                chunk = await (anext(chunks, _END) if is_async else _next_in_thread(chunks, window.threads))
                 wish = driven.send(None if chunk is _END else answers.chunk_bytes(chunk))
             else:
                 wish = driven.send(await window.take_window(wish))
@@ -162,10 +162,10 @@ async def _next_of(source):
     return await anext(source, _END)
 
 
-async def _next_in_thread(chunks):
+async def _next_in_thread(chunks, threads):
     """A sync generator may block: it runs beside the loop. Not left alone on cancellation, because a
     generator cannot be closed while it runs."""
-    running = asyncio.ensure_future(asyncio.to_thread(next, chunks, _END))
+    running = threads.run(next, chunks, _END)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

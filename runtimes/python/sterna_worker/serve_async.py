@@ -9,7 +9,7 @@ import time
 
 import _sterna
 
-from . import answers, failures, sending
+from . import answers, beside, failures, sending
 
 current_call = contextvars.ContextVar("sterna_call", default=0)
 
@@ -17,8 +17,9 @@ current_call = contextvars.ContextVar("sterna_call", default=0)
 class Window:
     """How much of a call's body may be sent."""
 
-    def __init__(self, flush):
+    def __init__(self, flush, threads):
         self.flush = flush
+        self.threads = threads
         self._bytes = sending.MAX_PART
         self.has_begun = False
         self._cancelled = False
@@ -62,6 +63,7 @@ class AsyncServer:
         """Until SHUTDOWN, when all calls that came have ended, or until the server is gone."""
         self._loop = asyncio.get_running_loop()
         self._loaded = contextvars.copy_context()
+        self._threads = beside.Threads(self._loop, self._concurrency)
         self._ended = self._loop.create_future()
         self._loop.add_reader(self._channel.fileno(), self._read)
         self._loop.call_soon(self._read)  # INIT may have brought the first requests along
@@ -116,7 +118,7 @@ class AsyncServer:
             if not self._channel.claim(call, slot):
                 self._flush_soon()
                 continue
-            window = Window(self._flush_soon)
+            window = Window(self._flush_soon, self._threads)
             # This may be the end of another call, whose context variables are its own.
             task = self._loaded.copy().run(self._begin, call, slot, event, window)
             self._running[call] = (task, window)

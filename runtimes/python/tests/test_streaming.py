@@ -5,6 +5,7 @@ import struct
 
 import frames
 import pytest
+import worker as workers
 
 MODES = [("def", 1), ("def", 2), ("async def", 4)]
 WINDOW = 262144
@@ -274,3 +275,59 @@ def test_event_is_usable_inside_the_generator(stream):
             worker.call(call, path=b"/" + n, body=b"b" * 5000, headers=[(b"X-N", n)]).body
             == (b"b" * 5000 + b"/" + n + n) * 3
         )
+
+
+TOGETHER = """
+    import threading
+
+    together = threading.Barrier({count})
+
+    def chunks(number):
+        together.wait(10)
+        print("chunk of", number)
+        yield number
+
+    async def handle(req):
+        return {{"body": chunks(req.path)}}
+"""
+
+
+def request_all(worker, count):
+    for call in range(1, count + 1):
+        worker.set_claim(call, workers.QUEUED)
+    worker.send(b"".join(frames.request(call, path=b"/%d" % call) for call in range(1, count + 1)))
+
+
+def test_generators_of_async_calls_run_at_the_same_time(start):
+    count = 40  # more than the loop's own threads on any machine
+    worker = start(TOGETHER.format(count=count), concurrency=count)
+    request_all(worker, count)
+    bodies = {}
+    while len(bodies) < count or not all(bodies.values()):
+        got = worker.next()
+        assert got.type in (frames.RESPONSE, frames.RESPONSE_BODY), (got, worker.logs)
+        bodies[got.call] = bodies.get(got.call, b"") + (got.payload if got.type == frames.RESPONSE_BODY else b"")
+    assert bodies == {call: b"/%d" % call for call in range(1, count + 1)}
+    assert sorted(worker.logs) == [(call, 1, f"chunk of /{call}\n") for call in range(1, count + 1)]
+
+
+def test_where_threads_run_out_generators_wait_for_each_other(start):
+    few = """
+    start, left = threading.Thread.start, [2]
+
+    def start_if_allowed(thread):
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    threading.Thread.start = start_if_allowed
+"""
+    worker = start(TOGETHER.format(count=2).replace("import threading\n", f"import threading\n{few}"), concurrency=8)
+    request_all(worker, 8)
+    ended = 0
+    while ended < 8:
+        got = worker.next()
+        assert got.type in (frames.RESPONSE, frames.RESPONSE_BODY), (got, worker.logs)
+        ended += not got.more
+    assert worker.shut_down() == 0
