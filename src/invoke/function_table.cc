@@ -79,8 +79,10 @@ std::unique_ptr<FunctionPool> FunctionTable::make_pool(const registry::Function&
 void FunctionTable::apply(const registry::Function& function) {
   FunctionEntry& entry = upsert(function);
   change_pools(entry, function);
-  // What has failed before the pool loaded may be told after that.
-  if (entry.active && entry.active->works()) set_running(entry);
+  // What is known to have failed may have begun to run meanwhile, or have been given another try.
+  if (entry.active && !entry.active->broken() &&
+      (entry.active->config().proven || entry.active->ready_replicas() > 0))
+    set_running(entry);
   tell_running(entry);
 }
 

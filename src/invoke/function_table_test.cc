@@ -309,17 +309,12 @@ TEST_F(TableTest, NewsOfAFailureThatIsOverDoesNotStay) {
   EXPECT_EQ(admit(entry()), nullptr);
 }
 
-TEST_F(TableTest, FailureThatIsToldAfterItLoadedDoesNotStay) {
+TEST_F(TableTest, NewsOfAFailureDoesNotStayWhereAnotherPoolWaitsForCalls) {
   table_.apply(running(1));
-  const TestRun& run = invoke();
-  worker(0).ready();
-  settle();
-  answer(0, "one");
-  EXPECT_EQ(run.body, "one");
   registry::Function failed = running(1);
   failed.status = FunctionStatus::kFailed;
   table_.apply(failed);
-  EXPECT_EQ(store_.last(), "running id-motion");
+  EXPECT_EQ(store_.last(), "running id-motion 1");
   EXPECT_EQ(admit(entry()), nullptr);
 }
 
