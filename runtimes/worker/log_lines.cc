@@ -112,7 +112,7 @@ void LogLines::add(std::string& out, std::uint64_t call, wire::Stream stream, st
       filler.add_line(left.substr(0, cut));
       left.remove_prefix(cut);
     }
-    if (left.size() < line.size()) line = std::string(left);
+    line.erase(0, line.size() - left.size());
   }
   filler.finish();
   if (unfinished_.size() > kMaxUnfinishedLines) end_all(out);

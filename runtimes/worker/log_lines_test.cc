@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <ctime>
 #include <vector>
 
 namespace sterna::worker {
@@ -90,24 +89,6 @@ TEST(LogLines, KeepsFramesBelowTheLimit) {
     joined += logged.text;
   }
   EXPECT_EQ(joined, text);
-}
-
-std::clock_t time_of_lines(std::size_t count, std::size_t bytes) {
-  const std::string text(bytes, 'x');
-  const std::clock_t began = std::clock();
-  for (std::size_t i = 0; i < count; ++i) {
-    LogLines lines;
-    std::string out;
-    lines.add(out, 1, Stream::kStdout, text);
-    EXPECT_GE(out.size(), bytes - kMaxLineBytes);
-  }
-  return std::clock() - began;
-}
-
-TEST(LogLines, TakesTimeInProportionToAnUnfinishedLine) {
-  constexpr std::size_t kShort = 256U << 10;
-  constexpr std::size_t kTimes = 128;
-  EXPECT_LT(time_of_lines(1, kTimes * kShort), 8 * time_of_lines(kTimes, kShort));
 }
 
 TEST(LogLines, ForgetsNothingWhenManyCallsLeaveUnfinishedLines) {

@@ -200,7 +200,7 @@ TEST_F(BuilderTest, WhatAToolPrintedTooFastIsCountedInItsLog) {
   launcher_.worker(0).fail(request, wire::FailKind::kRaised, "/bin/sh exited with status 1");
   end(0);
   ASSERT_TRUE(until_results(1));
-  EXPECT_THAT(log_of("a"), HasSubstr("5 more lines were dropped"));
+  EXPECT_THAT(log_of("a"), HasSubstr("6 more lines were dropped"));
 }
 
 TEST_F(BuilderTest, AToolThatMakesNothingHasFailed) {

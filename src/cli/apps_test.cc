@@ -182,7 +182,7 @@ TEST(Tokens, ItIsSaidWhatToDoWithoutOne) {
 
 TEST(Tokens, AHeaderOfTheUsersOwnIsNotJoinedByAnother) {
   const Environment environment("id", "secret");
-  TestServer server({reply_with("200 OK", "", "fine")});
+  TestServer server({reply_with("200 OK", "X-Call-Id: C1\r\n", "fine")});
   EXPECT_EQ(run({"invoke", "f", "-H", "authorization: Basic x", "--url", server.url().c_str()}).status,
             kExitOk);
   EXPECT_THAT(server.requests().at(0), HasSubstr("authorization: Basic x\r\n"));

@@ -129,6 +129,8 @@ TEST(Invoke, RefusesWhatWouldBeAnotherRequest) {
                                              {"-X", "GET\r\nA: b"},
                                              {"-H", "A: b\nC: d"},
                                              {"-H", "A: b\rC"},
+                                             {"-H", "Content-Length: 3"},
+                                             {"-H", "transfer-encoding: chunked"},
                                              {"-H", "A b: c"},
                                              {"-H", ": c"},
                                              {"-p", "/a#b"},

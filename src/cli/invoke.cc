@@ -99,11 +99,6 @@ Status check_raw(const InvokeArgs& args) {
     if (!is_token(std::string_view(header).substr(0, colon)))
       return bad_usage(fmt::format("-H {}: the name before the colon holds what no header's name may hold",
                                    quoted(header)));
-    const std::string_view name = std::string_view(header).substr(0, colon);
-    for (const char* const framing : {"content-length", "transfer-encoding"}) {
-      if (name.size() == std::strlen(framing) && strncasecmp(name.data(), framing, name.size()) == 0)
-        return bad_usage(fmt::format("-H '{}': how long the body is, is told by what is sent", header));
-    }
     if (has_control_character(header))
       return bad_usage(
           fmt::format("-H {}: a header cannot hold line ends and other control characters", quoted(header)));

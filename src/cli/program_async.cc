@@ -12,8 +12,8 @@ constexpr std::int64_t kYearSeconds = 366LL * 24 * 3600;
 
 void Program::add_async_flags(CLI::App& command) {
   InvokeArgs& args = parts_->invoke;
-  CLI::Option* async =
-      command.add_flag("--async", args.async, "Accept it durably, print its id and state, and end; always a POST");
+  CLI::Option* async = command.add_flag("--async", args.async,
+                                        "Accept it durably, print its id and state, and end; always a POST");
   command.add_option("--callback", args.callback, "URL that the answer is POSTed to")
       ->type_name("URL")
       ->needs(async);

@@ -48,11 +48,11 @@ TEST_F(ManagementAppsTest, TheSecretIsShownOnce) {
 }
 
 TEST_F(ManagementAppsTest, WhatHasWaitedWhileItsTokenWasRevokedIsNotDone) {
-  auth::Grant grant{
-      .app = "caller", .app_name = "caller", .space = "default", .scopes = auth::ScopeSet::all()};
+  call_as("app");
+  auth::Grant grant = *caller_;
   grant.withdrawn = std::make_shared<std::atomic<bool>>(false);
   caller_ = std::make_shared<const auth::Grant>(grant);
-  make("before");
+  make("before", R"("scopes":["app"])");
   *grant.withdrawn = true;
   const ManagementReply refused = send("POST", kApps, R"({"name":"after","scopes":["app"]})");
   EXPECT_EQ(refused.status, 401);

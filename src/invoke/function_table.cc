@@ -325,7 +325,9 @@ std::vector<std::string> FunctionTable::code_in_use() const {
   for (const auto& [id, entry] : by_id_) {
     for (const auto* pool : {&entry->active, &entry->canary, &entry->candidate}) add(*pool);
   }
-  std::ranges::for_each(leaving_, add);
+  for (const auto& pool : leaving_) {
+    if (!pool->empty()) add(pool);  // it starts no worker any more
+  }
   return folders;
 }
 

@@ -55,7 +55,7 @@ class VersionStore {
   virtual void fail_version(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
   virtual void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) = 0;
-  virtual void set_running(const std::string& id) = 0;
+  virtual void set_running(const std::string& id, std::uint32_t version) = 0;
 };
 
 // Makes what runs of what was sent. What became of a build is made durable: the version has a layer, or has
@@ -128,7 +128,7 @@ class FunctionTable final : private pool::PoolObserver {
   // Brings the gauges of /metrics up to date.
   void update_gauges();
   void for_each(const std::function<void(const FunctionEntry&)>& visit) const;
-  // The folders of the code of all pools, those that leave included.
+  // The folders of the code that has workers or may get some.
   std::vector<std::string> code_in_use() const;
 
   // Ends all workers; poll `idle` until they are gone.

@@ -1,5 +1,7 @@
 #include "invoke/function_table.h"
 
+#include <algorithm>
+
 #include "invoke/testing/table_fixture.h"
 
 namespace sterna::invoke {
@@ -127,6 +129,36 @@ TEST_F(TableTest, NewVersionTakesOverWithoutAFailedCall) {
   worker(0).exit(exit_code(0));
   pass(milliseconds(100));
   EXPECT_EQ(table_.workers(), 1U);
+}
+
+TEST_F(TableTest, CodeIsInUseUntilItsLastWorkerHasEnded) {
+  const auto in_use = [&] {
+    std::vector<std::string> folders = table_.code_in_use();
+    std::ranges::sort(folders);
+    return folders;
+  };
+  int left = 0;
+  table_.on_left([&] { ++left; });
+  table_.apply(running(1));
+  invoke();
+  worker(0).ready();
+  settle();
+  const auto request = worker(0).receive(wire::FrameType::kRequest).at(0);
+  worker(0).begin(request);
+  table_.apply(function(2, VersionState::kPending, 1));
+  worker(1).ready();
+  settle();
+  table_.apply(running(2));
+  pass(milliseconds(200));
+  EXPECT_EQ(in_use(), (std::vector<std::string>{"bundle-1", "bundle-2"}));
+  EXPECT_EQ(left, 0);
+  worker(0).respond(request, "one", milliseconds(1));
+  settle();
+  worker(0).exit(exit_code(0));
+  settle();
+  EXPECT_EQ(in_use(), std::vector<std::string>{"bundle-2"});
+  pass(milliseconds(200));
+  EXPECT_EQ(left, 1);
 }
 
 TEST_F(TableTest, NewVersionThatFailsLeavesTheOldOne) {
@@ -568,12 +600,13 @@ TEST_F(RenewalTest, NewVersionThatHasLoadedTakesOverBeforeItGetsAnotherSecret) {
   table_.apply(next);  // before the activation is written
   EXPECT_FALSE(worker(1).killed());
   table_.apply(running_with(2, "new"));
+  settle();
   EXPECT_EQ(entry().active->config().version, 2U);
+  EXPECT_EQ(secret_of(1), "old");
   EXPECT_TRUE(told_to_leave(0));
-  const TestRun& run = invoke();
-  answer(1, "two");
-  EXPECT_EQ(run.body, "two");
   worker(0).respond(request_, "old", milliseconds(1));
+  settle();
+  EXPECT_EQ(old_->body, "old");
   worker(0).exit(exit_code(0));
   pass(milliseconds(100));
   ASSERT_EQ(launcher_.started(), 3U);

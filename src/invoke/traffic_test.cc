@@ -76,6 +76,21 @@ TEST_F(TrafficTest, CallsAreSharedOut) {
   EXPECT_NEAR(shares().second, 800, 76);
 }
 
+TEST_F(TrafficTest, CanaryBeginsWithTheSecretsOfNow) {
+  const auto with = [](registry::Function made, const std::string& secret) {
+    made.secret_values["KEY"] = secret;
+    return made;
+  };
+  table_.apply(with(running(1), "old"));
+  table_.apply(with(function(2, VersionState::kPending, 1), "old"));
+  worker(0).ready();
+  settle();
+  EXPECT_EQ(store_.last(), "activate id-motion 2 sync fake 1.0");
+  table_.apply(with(shared(100), "new"));
+  ASSERT_TRUE(entry().canary);
+  EXPECT_EQ(entry().canary->config().secrets.at("KEY"), "new");
+}
+
 TEST_F(TrafficTest, CanaryThatGetsAllTakesOverWithItsWorkers) {
   start(50);
   table_.apply(running(2));

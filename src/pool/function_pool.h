@@ -94,8 +94,6 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool has_loaded() const { return loaded_; }
   // Told on_broken, and nothing has loaded since.
   bool broken() const { return broken_; }
-  // Has loaded, here or under an earlier server, and is not broken.
-  bool works() const { return loaded_ && !broken_; }
 
   // Every few milliseconds while `active`, and at least ten times a second: deadlines, take-back, scaling.
   void tick(MonotonicTime now);

@@ -9,7 +9,7 @@
 namespace sterna::pool {
 
 // Texts can be shown, and are empty where the worker has not said them, or not as text. The limits are of
-// bytes.
+// bytes, without the "..." of what is cut.
 struct Hello {
   static constexpr std::size_t kMaxRuntime = 64;
   static constexpr std::size_t kMaxSummary = 1024;

@@ -348,26 +348,24 @@ TEST_F(PoolTest, WhereNoCoreIsFreeAnAsyncWorkersCallsWaitLonger) {
 
 TEST_F(PoolTest, EachCancelledCallHasTheGraceForItself) {
   FakeWorker& one = warm(true);
-  TestCall* cancelled = &submit();
-  OwnedFrame run = request(one);
-  one.begin(run);
-  for (int i = 0; i < 5; ++i) {  // one of them is always under way, and each ends in time
-    cancelled->call.cancel();
-    cancelled = &submit();
-    pass(milliseconds(700));
-    const OwnedFrame next = request(one);
-    one.begin(next);
-    cancelled->call.cancel();
-    one.fail(run, wire::FailKind::kCancelled, "");
-    cancelled = &submit();
-    pass(milliseconds(700));
-    one.fail(next, wire::FailKind::kCancelled, "");
-    run = request(one);
+  std::optional<OwnedFrame> before;
+  const auto cancel_one = [&] {
+    TestCall& call = submit();
+    const OwnedFrame run = request(one);
     one.begin(run);
+    call.call.cancel();
+    pass(milliseconds(400));
+    return run;
+  };
+  for (int i = 0; i < 5; ++i) {  // one of them is always under way, and each ends in time
+    const OwnedFrame run = cancel_one();
+    if (before) one.fail(*before, wire::FailKind::kCancelled, "");
+    before = run;
+    settle();
   }
+  EXPECT_FALSE(one.killed());
   EXPECT_TRUE(one.receive(FrameType::kShutdown).empty());
-  cancelled->call.cancel();
-  pass(milliseconds(1005));
+  pass(milliseconds(600));  // the last one does not end
   EXPECT_TRUE(one.killed());
 }
 

@@ -160,6 +160,7 @@ TEST_F(PoolTest, WhoDoesNotLoadAndGoesOnIsStopped) {
   pool().probe();
   settle();
   worker(0).load_failed("SyntaxError", "");
+  settle();
   pass(milliseconds(4900));
   EXPECT_FALSE(worker(0).killed());
   pass(milliseconds(200));

@@ -465,6 +465,8 @@ void Worker::on_response(const wire::Frame& frame, Call& call) {
     observer->on_failed(call, Failure::kBadResponse, problem);
     return observer_.on_room(*this, run);
   }
+  call.left_ = head.content_length;
+  if (!count_body(call.left_, body.size(), frame.more)) return lose(kNotAsLong);
   has_answered_ = true;
   if (call.timed_since_ == MonotonicTime::max()) call.timed_since_ = loop_.now();
   call.window_ -= body.size();

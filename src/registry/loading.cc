@@ -80,8 +80,8 @@ Status Registry::set_failed(std::string_view id, std::int64_t version, std::stri
     if (!function) return std::unexpected(function.error());
     changed = *function;
     // An empty reason would mean that nothing is wrong.
-    return Statement(*database_, "UPDATE functions SET crash_reason = ?2 WHERE id = ?1 AND active = ?3")
-        .bind(id, reason.empty() ? std::string_view("its workers crash") : reason, version)
+    return Statement(*database_, "UPDATE functions SET crash_reason = ?3 WHERE id = ?1 AND active = ?2")
+        .bind(id, version, reason.empty() ? std::string_view("its workers crash") : reason)
         .run();
   });
 }

@@ -222,10 +222,10 @@ class Registry {
   // The canary crashes again and again: the active version gets all calls. Does nothing when `version` is not
   // the canary.
   Status fail_canary(std::string_view id, std::int64_t version, std::string_view reason);
-  // The active version crashes again and again / runs again. `set_failed` does nothing when `version` is not
-  // the active one: its workers may fail until another one has taken over.
+  // The active version crashes again and again / runs again. Does nothing when `version` is not the active
+  // one: late news of the one before.
   Status set_failed(std::string_view id, std::int64_t version, std::string_view reason);
-  Status set_running(std::string_view id);
+  Status set_running(std::string_view id, std::int64_t version);
 
  private:
   Registry(std::unique_ptr<store::Database> database, const Clock& clock, std::int64_t kept_versions);

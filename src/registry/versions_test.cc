@@ -133,8 +133,11 @@ TEST_F(VersionsTest, NewVersionEndsACrashLoop) {
   EXPECT_TRUE(now().wants_loading());
   ASSERT_TRUE(registry_->activate(id_, 2, false, "python"));
   EXPECT_EQ(now().status, FunctionStatus::kRunning);
-  ASSERT_TRUE(registry_->set_failed(id_, 1, "its last worker crashes"));
+  ASSERT_TRUE(registry_->set_failed(id_, 1, "crashed once more"));
   EXPECT_EQ(now().status, FunctionStatus::kRunning);
+  ASSERT_TRUE(registry_->set_failed(id_, 2, "crashes, too"));
+  ASSERT_TRUE(registry_->set_running(id_, 1));
+  EXPECT_EQ(now().status, FunctionStatus::kFailed);
 }
 
 TEST_F(VersionsTest, LateNewsOfSupersededVersionsDoesNoHarm) {

@@ -170,7 +170,6 @@ StepError drop_bounding_set() {
 StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t default_tmp_bytes,
                   Isolation isolation) {
   const bool isolated = isolation == Isolation::kFull;
-  ::umask(022);  // what the server's user keeps from others is for another user here
   if (!isolated && ::unshare(CLONE_NEWNS) != 0) return here("unshare the mounts");
   if (isolated) {
     if (const StepError error = unshare_namespaces(network)) return error;
@@ -182,6 +181,7 @@ StepError prepare(const char* root_dir, NetworkSpace network, std::uint64_t defa
   }
   if (const StepError error = drop_bounding_set()) return error;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return here("set no_new_privs");
+  ::umask(022);
   return {};
 }
 

@@ -192,8 +192,7 @@ void RegistryBridge::fail_canary(const std::string& id, std::uint32_t version, c
 }
 
 void RegistryBridge::set_failed(const std::string& id, std::uint32_t version, const std::string& reason) {
-  run(id, of_version("failed", version),
-      [=](registry::Registry& registry) { return registry.set_failed(id, version, reason); });
+  run(id, "failed", [=](registry::Registry& registry) { return registry.set_failed(id, version, reason); });
 }
 
 void RegistryBridge::set_running(const std::string& id, std::uint32_t version) {

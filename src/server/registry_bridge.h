@@ -45,7 +45,7 @@ class RegistryBridge final : public invoke::VersionStore, public build::BuildRes
   void set_layer(const std::string& id, std::uint32_t version, const std::string& layer) override;
   void fail_canary(const std::string& id, std::uint32_t version, const std::string& reason) override;
   void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) override;
-  void set_running(const std::string& id) override;
+  void set_running(const std::string& id, std::uint32_t version) override;
 
  private:
   using Change = std::function<Status(registry::Registry&)>;

@@ -8,7 +8,7 @@ import pytest
 from polling import eventually
 from sterna import problem_of
 
-HEAD = "#include <sterna/function.h>\n#include <atomic>\n#include <cstdio>\n#include <iostream>\n#include <thread>\n"
+HEAD = "#include <sterna/function.h>\n#include <atomic>\n#include <chrono>\n#include <cstdio>\n#include <iostream>\n#include <thread>\n"
 HANDLE = "sterna::Response handle(const sterna::Request& request) {"
 
 
@@ -109,7 +109,9 @@ def test_other_threads_of_a_handler_may_ask_whether_the_caller_is_gone(server):
         sterna::Response response;
         response.stream = [asked](sterna::Writer& writer) {
           std::atomic<bool> done{false};
-          std::thread watch([&] { while (!done && !asked->cancelled()) std::this_thread::yield(); });
+          std::thread watch([&] {
+            while (!done && !asked->cancelled()) std::this_thread::sleep_for(std::chrono::microseconds(200));
+          });
           for (int i = 0; i < 3000 && writer.write(std::string(1000, 't')); ++i) {}
           done = true;
           watch.join();

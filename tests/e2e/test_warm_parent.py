@@ -281,6 +281,7 @@ def test_what_loads_quickly_has_no_parent(server):
         ("file", "open('/tmp/cache', 'w').write('x')", "the import leaves files in /tmp"),
         ("scratch", "import tempfile; LEFT = tempfile.TemporaryFile()", "the import leaves descriptor"),
         ("lock", "import multiprocessing; LEFT = multiprocessing.Lock()", "the import leaves shared memory"),
+        ("timer", "import signal; signal.setitimer(signal.ITIMER_REAL, 1000)", "the import leaves a timer running"),
     ],
 )
 def test_what_cannot_be_forked_is_not(server, what, line, why):

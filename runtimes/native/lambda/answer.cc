@@ -17,7 +17,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kDelimiter("\0\0\0\0\0\0\0\0", 8);
-constexpr std::size_t kRoomForType = 128;  // for a Content-Type that is added
 constexpr std::size_t kLargeAnswer = 64U << 10;
 constexpr std::size_t kMaxPrelude = std::size_t{2} * wire::kMaxHeaderBytes;
 
@@ -93,8 +92,7 @@ Result<AnswerHead> head_of(const Json& object) {
     return std::unexpected(added.error());
   if (const Status added = add_cookies(head, member(object, "cookies")); !added)
     return std::unexpected(added.error());
-  if (head.headers.size() > wire::kMaxHeaderBytes - kRoomForType)
-    return bad_answer("headers and cookies are larger than 64 KiB");
+  if (const Status small = check_size(head); !small) return std::unexpected(small.error());
   return head;
 }
 

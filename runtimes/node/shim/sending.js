@@ -100,7 +100,7 @@ function chunksOf(body) {
         if (typeof body.destroy === "function") body.destroy();
         else void Promise.resolve(iterator.return?.()).catch(ignore);
       } catch {
-        // A generator's `finally` has thrown, or it runs just now.
+        // A generator's `finally`: nobody waits for what it says.
       }
     },
   };

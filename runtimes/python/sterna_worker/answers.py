@@ -153,8 +153,8 @@ def _encode_header(name, value):
     if isinstance(value, int) and not isinstance(value, bool):
         try:
             value = str(value)
-        except ValueError:
-            raise BadAnswer(f"header {name} is a number of too many digits: return a str") from None
+        except ValueError:  # too many digits
+            raise BadAnswer(f"header {name} is an int of too many digits: return a str") from None
     if not isinstance(value, str):
         raise BadAnswer(
             f"header {name} is {_type_of(value)}: it must be a str, an int, or a list of them"

@@ -139,7 +139,7 @@ class Worker:
 
     def _pause(self, init, before):
         _send_json(self.channel, PAUSED, {"runtime": RUNTIME})
-        folder = os.getcwd()
+        folder = _working_folder(init)
         descriptors = parent.wait(self.channel, self._orders_fd)
         if descriptors is None:
             return None
@@ -200,6 +200,13 @@ def _serve_calls(serve):
 def _count_calls_with(streams, current_call):
     for stream in streams:
         stream.buffer.current_call = current_call
+
+
+def _working_folder(init):
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # the import has removed it
+        return init["bundle"]
 
 
 def _set_up_environment(init):

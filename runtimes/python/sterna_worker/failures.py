@@ -19,9 +19,9 @@ _OURS = (FILES, "<frozen importlib.")
 def summary_of(error):
     """`Type: message` in one line of at most MAX_SUMMARY characters."""
     try:
-        formatted = traceback.TracebackException(type(error), error, None, compact=True)
-        formatted.__notes__ = None  # they would come after it
-        text = list(formatted.format_exception_only())[-1].strip()
+        only = traceback.TracebackException(type(error), error, None, compact=True)
+        only.__notes__ = None  # they would follow
+        text = list(only.format_exception_only())[-1].strip()
     except Exception as broken:  # an exception class may override what formatting uses
         text = f"{type(error).__name__} (its text cannot be made: {type(broken).__name__})"
     return text.partition("\n")[0][:MAX_SUMMARY]

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import stat
 import sys
 import threading
@@ -12,6 +13,7 @@ import _sterna
 
 _PRIVATE_FOLDERS = ("/tmp", "/dev/shm")  # each replica has its own, empty
 _SHARED_KINDS = ("socket:", "pipe:", "anon_inode:")  # what two processes cannot both use
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)  # a fork has none
 
 
 class Opened:
@@ -66,6 +68,8 @@ def obstacle(before, orders_fd):
     for folder in _PRIVATE_FOLDERS:
         if os.listdir(folder):
             return f"the import leaves files in {folder}, which every worker has for itself: write them in after_fork()"
+    if any(signal.getitimer(each)[0] for each in _TIMERS):
+        return "the import leaves a timer running (signal.setitimer, signal.alarm): start it in after_fork()"
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return "the import leaves a child process running: start it in after_fork()"

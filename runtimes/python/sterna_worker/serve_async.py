@@ -24,7 +24,6 @@ class Window:
         self.has_begun = False
         self._cancelled = False
         self._waiter = None
-        self.begun = False  # until then its task cannot be cancelled: it would not even end its call
 
     def add(self, count):
         self._bytes += count
@@ -107,7 +106,7 @@ class AsyncServer:
             if call in self._running:
                 task, window = self._running[call]
                 window.cancel()
-                if window.begun:
+                if window.has_begun:  # else it would end without a word
                     task.cancel()
         elif kind == _sterna.SHUTDOWN:
             self._stopping = True
@@ -133,10 +132,10 @@ class AsyncServer:
 
     async def _run(self, call, slot, event, window):
         started = time.monotonic_ns()
-        window.begun = True
+        window.has_begun = True
         try:
             if window.is_cancelled():
-                raise asyncio.CancelledError
+                raise sending.Cancelled
             answer = await self._handle(event)
         except BaseException as error:
             failure = sending.Cancelled() if window.is_cancelled() else error

@@ -106,7 +106,9 @@ BAD = [
     ("{'headers': {'X': None}}", "header X is a value of type NoneType"),
     ("{'headers': {'X': True}}", "header X is a value of type bool"),
     ("{'headers': {'X': 'v' * 70000}}", "headers are larger than"),
-    ("{'headers': {'X': 1 << 20000}}", "header X is a number of too many digits"),
+    ("{'headers': {'X': 10**9999}}", "header X is an int of too many digits"),
+    ("{'headers': {10**9999: 'v'}}", "header name a value of type int is not a token"),
+    ("{'status_code': 10**9999}", "status_code is"),
 ]
 
 

@@ -28,7 +28,7 @@ class NoStore final : public invoke::VersionStore {
   void fail_version(const std::string&, std::uint32_t, const std::string&) override {}
   void fail_canary(const std::string&, std::uint32_t, const std::string&) override {}
   void set_failed(const std::string&, std::uint32_t, const std::string&) override {}
-  void set_running(const std::string&) override {}
+  void set_running(const std::string&, std::uint32_t) override {}
 };
 
 class NoBuilds final : public invoke::VersionBuilder {

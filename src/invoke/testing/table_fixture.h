@@ -37,6 +37,9 @@ class StoreRecord final : public VersionStore {
   void set_failed(const std::string& id, std::uint32_t version, const std::string& reason) override {
     lines.push_back("failed " + id + " " + std::to_string(version) + " " + reason);
   }
+  void set_running(const std::string& id, std::uint32_t version) override {
+    lines.push_back("running " + id + " " + std::to_string(version));
+  }
   std::string last() const { return lines.empty() ? "" : lines.back(); }
 };
 
@@ -163,6 +166,7 @@ class TableTest : public ::testing::Test {
                          if (const auto concurrency = version.spec.limits.concurrency)
                            config.concurrency = static_cast<std::uint32_t>(*concurrency);
                          config.refusal = refusal_;
+                         config.bundle_dir = version.bundle;
                          config.secrets = of.secret_values;
                          return config;
                        },

@@ -66,8 +66,6 @@ class FakeWorker {
   bool begin(const OwnedFrame& request) {
     return claims_->swap_from_queued(request.slot, wire::Claim::kStarted);
   }
-  // User code writes into the page.
-  void forge_claim(std::uint16_t slot, wire::Claim claim) { claims_->set(slot, claim); }
   void ready(bool async = false);
   // Loaded, and could not pause though it should have.
   void ready_unpaused(std::string_view why);

@@ -165,28 +165,6 @@ TEST(ScheduleTest, WhatIsDelayedComesInOrderWhoseverItIs) {
 }
 
 // The loop does it, so it must not take longer for what others have put off.
-TEST(ScheduleTest, AFunctionThatGoesDoesNotLookAtWhatOthersHavePutOff) {
-  Schedule schedule;
-  Lane& other = schedule.lane(kMail);
-  std::uint64_t seq = 0;
-  const auto later = [&] {
-    Ticket made = ticket_of(++seq, 9000);
-    made.due = 5000;
-    return made;
-  };
-  for (int i = 0; i < 500'000; ++i) schedule.add_delayed(other, later());
-  const auto began = std::chrono::steady_clock::now();
-  for (int i = 0; i < 1000; ++i) {
-    Lane& lane = schedule.lane({.id = "01F" + std::to_string(i), .space = "default", .name = "f"});
-    schedule.add_delayed(lane, later());
-    schedule.forget(lane);
-    schedule.erase_lane(lane.key);
-  }
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
-  EXPECT_EQ(schedule.lanes().size(), 1U);
-  EXPECT_EQ(other.waiting, 500'000U);
-}
-
 TEST(ScheduleTest, WhatWasDroppedDoesNotPileUp) {
   Schedule schedule;
   Lane& lane = schedule.lane(kResize);

@@ -108,7 +108,8 @@ def server(tmp_path_factory):
 def test_a_lying_worker_hurts_only_its_own_call(server, case):
     before = server.memory_kib()
     answer = server.call("forger", "/lie", method="POST", content=CASES[case].encode())
-    assert answer.status_code in (200, 500, 502, 504), (answer.status_code, answer.text)
+    # 429: what says that it has not begun is given to another, until it has waited too long.
+    assert answer.status_code in (200, 429, 500, 502, 504), (answer.status_code, answer.text)
     assert "x-bad" not in answer.headers
     assert server.call("neighbour").text == "fine"
     eventually(lambda: server.call("forger", "/call").text == "fine", 20)
@@ -148,6 +149,84 @@ def test_a_call_that_was_answered_in_part_is_not_run_again(server):
         server.call("forger", "/half", method="POST", content=HALF_AND_QUEUED.encode())
     assert server.call("neighbour").text == "fine"
     eventually(lambda: server.call("forger", "/call").text == "fine", 20)
+
+
+# The number of the running call stands in the worker's memory: in the REQUEST frame as it came.
+NUMBER = r"""
+import re
+def call_number(req):
+    want = struct.pack("<III", len(req.method), len(req.path), 0)
+    pattern = re.compile(rb"[\x00-\xff]{4}\x02[\x00\x01]([\x00-\xff]{2})([\x00-\xff]{8})" + re.escape(want) + b"[\x00-\xff]{8}" + re.escape((req.method + req.path).encode()))
+    best = (0, 0)
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            begin, end = (int(each, 16) for each in span.split("-"))
+            if not mode.startswith("rw") or "memfd" in line or end - begin > 64 << 20:
+                continue
+            try:
+                memory.seek(begin)
+                data = memory.read(end - begin)
+            except OSError:
+                continue
+            for match in pattern.finditer(data):
+                number = int.from_bytes(match[2], "little")
+                if number < 1 << 40:
+                    best = max(best, (number, int.from_bytes(match[1], "little")))
+    return best
+def until_read():
+    while any(fcntl.ioctl(fd, 0x5411, bytes(4)) != bytes(4) for fd in links("socket:")):
+        pass
+"""
+FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nFORGED ANSWER"
+# The bytes come when the caller has taken the answer for whole, or before.
+DESYNC = {
+    "longer": f"say(frame(18, head(length=2) + b'ok', call=n, slot=slot, flags=1)); until_read(); say(frame(19, {FORGED!r}, call=n, slot=slot)); threading.Event().wait()",
+    "longer at once": f"say(frame(18, head(length=2) + b'ok' + {FORGED!r}, call=n, slot=slot, flags=1)); threading.Event().wait()",
+    "shorter": "say(frame(18, head(length=60) + b'ok', call=n, slot=slot, flags=1)); until_read(); say(frame(19, b'', call=n, slot=slot)); threading.Event().wait()",
+    "without a body": f"say(frame(18, head(status=204, length=0), call=n, slot=slot, flags=1)); until_read(); say(frame(19, {FORGED!r}, call=n, slot=slot)); threading.Event().wait()",
+}
+
+
+@pytest.fixture(scope="module")
+def desync(server):
+    source = FORGER.replace("exec(req.body.decode(), dict(globals()))", "n, slot = call_number(req)\n    exec(req.body.decode(), dict(globals(), n=n, slot=slot))")
+    server.deploy("desync", source.replace("def handle", NUMBER + "\ndef handle"), limits={"network": "none", "timeout_seconds": 20, "max_replicas": 1, "warm_parent": False})
+    return "desync"
+
+
+@pytest.mark.parametrize("case", DESYNC)
+def test_no_byte_of_a_lying_answer_stands_in_the_place_of_the_next(server, desync, case):
+    """Two callers, one connection, as a proxy has it."""
+    with httpx.Client(base_url=server.url, timeout=30) as pool:
+        try:
+            lie = pool.post(invoke_path(desync, "/lie"), content=DESYNC[case].encode())
+            assert lie.text in ("ok", "") or lie.status_code == 502, lie.text
+        except httpx.RemoteProtocolError:
+            pass  # cut
+        for _ in range(3):
+            try:
+                assert pool.get(invoke_path("neighbour", "/call")).text == "fine"
+            except httpx.RemoteProtocolError:
+                pass  # the connection was cut before the request was read
+    eventually(lambda: server.call(desync, "/call").text == "fine", 20)
+    assert any("broke the protocol" in line["text"] or "exited" in line["text"] for line in server.logs(desync))
+
+
+def test_no_byte_of_a_lying_answer_reaches_another_stream(server, desync):
+    with Http2Client(server.address, timeout=30) as client:
+        lie = client.request("POST", invoke_path(desync, "/lie"), body=DESYNC["longer"].encode())
+        assert client.response(lie)[2] == b"ok"
+        assert client.frames[-1].type == RST_STREAM
+        assert client.response(client.request("GET", invoke_path("neighbour", "/call")))[2] == b"fine"
+        assert not any(b"FORGED" in each.payload for each in client.frames)
+
+
+def test_a_lying_answer_is_no_result(server, desync):
+    call = server.request("POST", f"/spaces/default/functions/{desync}/async-invoke/lie", content=DESYNC["longer"].encode())
+    ended = server.request("GET", call.headers["location"] + "?wait=100", timeout=120).json()
+    assert (ended["state"], ended["reason"]) == ("failed", "worker_died"), ended
+    assert b"FORGED" not in server.request("GET", call.headers["location"] + "/response").content
 
 
 def test_a_lying_worker_does_not_hurt_the_other_worker_of_its_function(server):
