@@ -264,7 +264,7 @@ def test_a_new_version_whose_server_ends_after_it_has_listened_takes_nothing_ove
     command = ["python3", "server.py", kind]
     deploy(server, name, {"server.py": GOOD}, command)
     deploy(server, name, {"server.py": LOADS_LATE}, command, wait_for=None)
-    reason = eventually(lambda: server.get(name)["status_reason"])
+    reason = eventually(lambda: server.get(name)["status_reason"], 30)
     assert "python3 exited with status 1 soon after it had begun to listen: " in reason
     assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in reason
     assert server.call(name).text == "good"
