@@ -12,6 +12,7 @@ namespace {
 
 // Reasons whose status is not the one of their code.
 constexpr std::array kStatusByReason = {
+    std::pair<std::string_view, int>{"token_invalid", 401},
     std::pair<std::string_view, int>{"body_too_large", 413},
     std::pair<std::string_view, int>{"bundle_too_large", 413},
     std::pair<std::string_view, int>{"method_not_allowed", 405},

@@ -30,9 +30,7 @@ ManagementReply failure_reply(api::Problem problem, const ManagementRequest& req
 
 ManagementReply withdrawn_reply() {
   const Refusal refusal = invalid_token();
-  api::Problem problem = api::to_problem(refusal.error);
-  problem.status = static_cast<int>(refusal.status);
-  ManagementReply reply = problem_reply(problem);
+  ManagementReply reply = problem_reply(api::to_problem(refusal.error));
   reply.headers.emplace_back("WWW-Authenticate", refusal.challenge);
   return reply;
 }

@@ -5,6 +5,7 @@
 #include "bundle/source.h"
 #include "gateway/management.h"
 #include "gateway/management_request.h"
+#include "net/http_text.h"
 
 namespace sterna::gateway {
 namespace {
@@ -37,11 +38,9 @@ std::expected<bundle::Files, api::Problem> code_of(const ManagementRequest& requ
 
 // Takes what stands before the next `mark` out of `text`, without the blanks around it.
 std::string_view take_part(std::string_view& text, char mark) {
-  std::string_view part = text.substr(0, text.find(mark));
+  const std::string_view part = text.substr(0, text.find(mark));
   text.remove_prefix(std::min(text.size(), part.size() + 1));
-  while (part.starts_with(' ') || part.starts_with('\t')) part.remove_prefix(1);
-  while (part.ends_with(' ') || part.ends_with('\t')) part.remove_suffix(1);
-  return part;
+  return net::without_blanks(part);
 }
 
 // RFC 9110 12.4.2; what is no weight counts as 1.

@@ -19,10 +19,10 @@ constexpr std::size_t kMaxHeadOverrun = 64U << 10;
 // Of answers given whole, before further requests wait; and requests whose answers may be large under way.
 constexpr std::size_t kMaxUntaken = 1U << 20;
 constexpr std::size_t kMaxLongAnswers = 4;
-// A client may give up requests, but not in a way that is only work for us (CVE-2023-44487).
 // Of an answer's head, as nghttp2 counts before it compresses: 12 bytes for each field, and all of its bytes.
 // Who answers has a limit of 64 KiB, of which a field takes at least nine; what is larger is no answer.
 constexpr std::size_t kMaxAnswerHead = 256U << 10;
+// A client may give up requests, but not in a way that is only work for us (CVE-2023-44487).
 constexpr double kMaxResets = 200;
 constexpr double kResetsForgiven = 20;  // a second
 

@@ -98,9 +98,7 @@ bool FunctionPool::dispatch(Call& call) {
   // One whose body still comes is likely to take long, and to have become large.
   const bool small = call.body_more == wire::More::kNo &&
                      (call.body == nullptr || call.body->size() <= wire::kInitialWindow);
-  costs_.concurrency = concurrency();
-  costs_.has_free_core = context_.processors.has_free();
-  const std::size_t chosen = choose_worker(views_, costs_, small);
+  const std::size_t chosen = choose_worker(views_, costs(), small);
   if (chosen == kNobody) return false;
 
   Member& member = workers_[chosen];

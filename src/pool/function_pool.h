@@ -144,6 +144,7 @@ class FunctionPool final : public PoolHook, private WorkerObserver, private Laun
   bool dispatch(Call& call);
   void feed();
   void scale(MonotonicTime now);
+  const Costs& costs();  // as they are now
   // Before another worker is started for those that wait.
   Duration patience();
   std::size_t busy() const;  // workers that have calls

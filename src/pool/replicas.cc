@@ -144,10 +144,14 @@ void FunctionPool::scale(MonotonicTime now) {
   }
 }
 
-Duration FunctionPool::patience() {
+const Costs& FunctionPool::costs() {
   costs_.concurrency = concurrency();
   costs_.has_free_core = context_.processors.has_free();
-  return pool::patience(busy(), costs_);
+  return costs_;
+}
+
+Duration FunctionPool::patience() {
+  return pool::patience(busy(), costs());
 }
 
 std::size_t FunctionPool::busy() const {

@@ -15,8 +15,8 @@ namespace {
 constexpr std::string_view kMinimum =
     "SELECT coalesce(sum(least), 0), coalesce(sum(memory), 0) FROM"
     " (SELECT max(json_extract(v.spec, '$.limits.min_replicas')) AS least,"
-    " max(json_extract(v.spec, '$.limits.min_replicas') * json_extract(v.spec, '$.limits.memory_mb')) AS "
-    "memory"
+    " max(json_extract(v.spec, '$.limits.min_replicas') * json_extract(v.spec, '$.limits.memory_mb'))"
+    " AS memory"
     " FROM functions f JOIN versions n ON n.function_id = f.id AND n.number = f.newest"
     " JOIN versions v ON v.function_id = f.id AND v.number IN"
     " (CASE WHEN n.state IN ('pending', 'building') THEN f.newest ELSE coalesce(f.active, f.newest) END,"
